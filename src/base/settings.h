@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  The configuration parameters, one variable per parameter with the
+ *	  mechanical name: gepa.on_error is gepa_on_error.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_BASE_SETTINGS_H
+#define GEPA_BASE_SETTINGS_H
+
+typedef enum GepaOnError
+{
+	GEPA_ON_ERROR_NULL,			/* a document without verdict is NULL */
+	GEPA_ON_ERROR_ERROR			/* ... raises an ERROR */
+} GepaOnError;
+
+extern bool gepa_allow_lm_mismatch; /* force a judge whose LM changed */
+extern int	gepa_max_run_workers;	/* runs working at a time, server-wide */
+extern int	gepa_on_error;		/* GepaOnError */
+extern int	gepa_verdict_ring_size; /* kB of shared memory */
+
+/* settings.c: define the parameters and reserve the prefix; once, at load */
+extern void gepa_base_init(void);
+
+#endif							/* GEPA_BASE_SETTINGS_H */

@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * status.h
+ *	  Why a document has, or has not, a verdict.
+ *
+ * One word per outcome, the same in SQL, in C and in the documents.  A call
+ * to a language model either yields GEPA_STATUS_OK or one of the others; a
+ * failure is data, never "keep the row".
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_BASE_STATUS_H
+#define GEPA_BASE_STATUS_H
+
+typedef enum GepaStatus
+{
+	GEPA_STATUS_OK,				/* an answer that could be used */
+	GEPA_STATUS_UNPARSEABLE,	/* an answer that is not what was asked for */
+	GEPA_STATUS_REFUSED,		/* the model or its content filter declined */
+	GEPA_STATUS_TRUNCATED,		/* cut off by the output token limit */
+	GEPA_STATUS_TOO_LONG,		/* the prompt does not fit the model */
+	GEPA_STATUS_TIMEOUT,		/* no answer within request_timeout */
+	GEPA_STATUS_HTTP_ERROR,		/* no answer: connection or HTTP failure */
+	GEPA_STATUS_BUDGET,			/* a limit forbade the call */
+	GEPA_STATUS_CANCELLED		/* given up before an answer came */
+} GepaStatus;
+
+/* status.c */
+
+/* The SQL word for a status; a static string. */
+extern const char *gepa_status_name(GepaStatus status);
+
+/* The reverse; false when the word is unknown. */
+extern bool gepa_status_parse(const char *name, GepaStatus *status);
+
+#endif							/* GEPA_BASE_STATUS_H */

@@ -1,0 +1,279 @@
+/*-------------------------------------------------------------------------
+ *
+ * judge.h
+ *	  Programs and judges: the door of src/judge.
+ *
+ * One path from document to verdict: tuning, gepa_judge(), reports and every
+ * later caller open a JudgeRun on a JudgeSpec and submit documents to it.  It
+ * renders the prompt, calls the LM, parses and scores the answer.  Nothing
+ * here reads or writes a table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_JUDGE_JUDGE_H
+#define GEPA_JUDGE_JUDGE_H
+
+#include "base/json.h"
+#include "base/status.h"
+#include "lm/lm.h"
+
+#define JUDGE_DIGEST_LENGTH 32	/* SHA-256 */
+#define JUDGE_FENCE_KEY_LENGTH 32
+
+typedef enum JudgeComponentKind
+{
+	JUDGE_COMPONENT_INSTRUCTION,
+	JUDGE_COMPONENT_EXAMPLES	/* text is a JSON array, see examples.c */
+} JudgeComponentKind;
+
+typedef struct JudgeComponent
+{
+	char	   *name;
+	JudgeComponentKind kind;
+	char	   *text;
+} JudgeComponent;
+
+typedef enum JudgeWindow
+{
+	JUDGE_WINDOW_HEAD,
+	JUDGE_WINDOW_HEAD_TAIL,
+	JUDGE_WINDOW_HEAD_MIDDLE_TAIL
+} JudgeWindow;
+
+/*
+ * A judge version, or a candidate that may become one: everything that can
+ * change a verdict.  Plain data; whoever builds it owns it.  name, version
+ * and fence_key are not part of the digests.
+ */
+typedef struct JudgeSpec
+{
+	char	   *name;			/* of the judge, for messages */
+	int			version;		/* 0 = not a stored version */
+	int			ncomponents;
+	JudgeComponent *components; /* order is meaning; exactly one instruction */
+	int			ninputs;
+	char	  **inputs;			/* names of the input fields */
+	int			nlabels;
+	char	  **labels;
+	bool	   *positive;		/* per label */
+	bool		reasoning;		/* ask for a reason before the label */
+	JudgeWindow window;
+	int			max_chars;		/* per input field, characters */
+	double		threshold;		/* positive when score >= threshold; only
+								 * with log-probabilities */
+	char	   *lm_identity;	/* gepa_lm_identity() it was made for */
+	uint8		fence_key[JUDGE_FENCE_KEY_LENGTH];
+} JudgeSpec;
+
+/* A document: one text per input field of the spec, none of them NULL. */
+typedef struct JudgeDocument
+{
+	int			nfields;
+	const char *const *fields;
+} JudgeDocument;
+
+typedef struct JudgeVerdict
+{
+	GepaStatus	status;
+	const char *label;			/* one of the spec's labels; NULL unless ok */
+	bool		positive;		/* meaningful only if ok */
+	double		score;			/* in [0,1]; meaningful only if ok */
+	bool		from_logprobs;	/* score is a probability, not 0/1 */
+	char	   *reasoning;		/* the model's reason or thinking, or NULL */
+	char	   *answer;			/* raw answer, for records; or NULL */
+	char	   *detail;			/* why not ok */
+	char	   *hint;
+	bool		fatal;			/* see LmReply */
+	int			sqlerrcode;
+	int			input_tokens;
+	int			output_tokens;
+	int			attempts;
+	double		cost;
+	double		latency_ms;
+	int			chars_seen;
+	int			chars_total;
+} JudgeVerdict;
+
+/* spec.c */
+
+/*
+ * Options of create_judge: fills inputs, reasoning, window, max_chars,
+ * threshold and the examples component from a JSON object; unknown keys and
+ * bad values raise 22023 with the list of valid ones.  With a NULL options the
+ * defaults are set.  Labels must be set before.
+ */
+extern void gepa_judge_apply_options(JudgeSpec *spec, const GepaJson *options);
+
+/* Raise 22023 unless the spec is complete and coherent. */
+extern void gepa_judge_check_spec(const JudgeSpec *spec);
+
+/*
+ * Digest over everything that can change a verdict.  with_threshold: the
+ * digest of the version; without: the digest under which verdicts are stored,
+ * so that moving the threshold alone pays for nothing again.
+ */
+extern void gepa_judge_digest(const JudgeSpec *spec, bool with_threshold,
+							  uint8 digest[JUDGE_DIGEST_LENGTH]);
+
+/* Digest of a document's fields, whole (before windowing). */
+extern void gepa_judge_content_digest(const JudgeDocument *document,
+									  uint8 digest[JUDGE_DIGEST_LENGTH]);
+
+/* Positive or not, given a stored label and score. */
+extern bool gepa_judge_positive(const JudgeSpec *spec, const char *label,
+								double score, bool from_logprobs);
+
+/* Index of a label in the spec, -1 if it is none. */
+extern int	gepa_judge_label_index(const JudgeSpec *spec, const char *label);
+
+/* Window names as in SQL. */
+extern const char *gepa_judge_window_name(JudgeWindow window);
+
+/* The options object that gepa_judge_apply_options() would read back. */
+extern char *gepa_judge_options_json(const JudgeSpec *spec);
+
+/* window.c */
+
+typedef struct JudgeCut
+{
+	char	   *text;			/* what the model sees, gaps marked */
+	int			chars_seen;
+	int			chars_total;
+} JudgeCut;
+
+/*
+ * Cut a text to at most max_chars characters by policy; valid in the server
+ * encoding whatever the input's length.  The place of the middle window is
+ * a function of the text alone.
+ */
+extern JudgeCut gepa_judge_cut(const char *text, JudgeWindow window, int max_chars);
+
+/* examples.c */
+
+/*
+ * The examples component is a JSON array of objects
+ *   {"document": {field: windowed text, ...}, "label": ..., "digest": hex}
+ * where digest is the content digest of the whole document.  An example
+ * whose digest equals that of the document being judged is left out.
+ */
+typedef struct JudgeExample
+{
+	char	  **fields;			/* ninputs texts, windowed */
+	char	   *label;
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+} JudgeExample;
+
+/* Parse; raises 22023 when malformed, or when a label is not the spec's. */
+extern JudgeExample *gepa_judge_examples_parse(const JudgeSpec *spec,
+											   const char *text, int *nexamples);
+
+/* One array element for a training document, as JSON text. */
+extern char *gepa_judge_example_json(const JudgeSpec *spec,
+									 const JudgeDocument *document, const char *label);
+
+/* run.c */
+
+typedef struct JudgeRun JudgeRun;
+
+/*
+ * Judge documents with one spec on one LM, concurrently up to the LM's limit.
+ * The run owns a child of the current memory context; spec and server must
+ * outlive it.  submit copies the document.  collect waits for the next
+ * finished document (timeout as gepa_lm_batch_collect) and returns false when
+ * none is there; the verdict's strings live in the current context.
+ */
+extern JudgeRun *gepa_judge_open(const JudgeSpec *spec, const LmServer *server);
+extern void gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, void *tag);
+extern bool gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag,
+							   JudgeVerdict *verdict);
+extern int	gepa_judge_pending(const JudgeRun *run);
+extern void gepa_judge_close(JudgeRun *run);
+
+/* Raise a verdict that is not ok as an ERROR that names judge and LM. */
+extern void gepa_judge_report(const JudgeSpec *spec, const LmServer *server,
+							  const JudgeVerdict *verdict);
+
+/* parse.c */
+
+/* The JSON schema of the answer, as text. */
+extern char *gepa_judge_schema(const JudgeSpec *spec);
+
+/*
+ * Turn a reply into label, score, reasoning and status.  Never raises.  The
+ * score renormalises the probabilities of the labels at the token(s) where
+ * they part.
+ */
+extern void gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply,
+							 JudgeVerdict *verdict);
+
+/* grade.c */
+
+typedef enum JudgeMetric
+{
+	JUDGE_METRIC_LABEL,			/* 1 when right, 0 when wrong */
+	JUDGE_METRIC_SCORE			/* probability given to the right side */
+} JudgeMetric;
+
+/* Score of a rollout in [0,1]; a verdict that is not ok scores 0. */
+extern double gepa_judge_grade(const JudgeSpec *spec, JudgeMetric metric,
+							   const char *expected, const JudgeVerdict *verdict);
+
+/*
+ * Feedback text for reflection: expected label, given label, the judge's
+ * reasoning and the sample's own feedback (may be NULL); for a failed verdict
+ * what was wrong with the answer.
+ */
+extern char *gepa_judge_feedback(const JudgeSpec *spec, const char *expected,
+								 const char *sample_feedback, const JudgeVerdict *verdict);
+
+/* A document as the judge saw it: windowed and fenced, all fields. */
+extern char *gepa_judge_render_document(const JudgeSpec *spec,
+										const JudgeDocument *document);
+
+/* The default reflection template for instructions; two placeholders. */
+extern const char *gepa_judge_reflection_template(void);
+
+/* measure.c: formulas and sources in docs/metrics.md */
+
+typedef struct JudgeOutcome
+{
+	bool		decided;		/* has a verdict */
+	bool		expected;		/* label is positive */
+	bool		positive;		/* verdict is positive */
+	bool		scored;			/* score is from log-probabilities */
+	double		score;
+} JudgeOutcome;
+
+typedef struct JudgeMeasure
+{
+	const char *metric;
+	int			n;				/* decided rows it rests on */
+	bool		defined;		/* false: empty denominator */
+	double		value;
+	bool		has_interval;
+	double		low;			/* 95 % */
+	double		high;
+} JudgeMeasure;
+
+/*
+ * All measures of one set of outcomes in a fixed order: tp, fp, fn, tn,
+ * undecided (counts), accuracy, precision, recall, specificity,
+ * balanced_accuracy, f1, mcc, kappa, auroc.  Wilson intervals for
+ * proportions, seeded percentile bootstrap (2000 resamples) for the rest.
+ */
+extern JudgeMeasure *gepa_judge_measure(const JudgeOutcome *outcomes, int n,
+										uint64 seed, int *nmeasures);
+
+/* Exact two-sided McNemar p over rows decided by both; 1 without discord. */
+extern double gepa_judge_mcnemar(const JudgeOutcome *a, const JudgeOutcome *b, int n);
+
+/*
+ * Score threshold from scored outcomes: the one of best balanced accuracy or,
+ * with precision > 0, the lowest one whose precision reaches it (falls back
+ * to the most precise).  Midpoint between neighbouring scores.  Returns false
+ * when nothing is scored or a class is missing.
+ */
+extern bool gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n,
+										double precision, double *threshold);
+
+#endif							/* GEPA_JUDGE_JUDGE_H */

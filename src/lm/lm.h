@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * lm.h
+ *	  Talking to language models: the door of src/lm.
+ *
+ * An LM is a foreign server of the wrapper gepa_lm; its key lives in a user
+ * mapping (or in a file or environment variable that only a privileged role
+ * may name).  A caller resolves it into an LmServer (inside a transaction),
+ * opens a batch on it, submits requests and collects replies as they finish;
+ * the batch itself touches no catalog, so no transaction need be open while
+ * it waits.  A failed call is a reply with a status, not an ERROR; the only
+ * errors raised here are query cancel, termination, out of memory, bad
+ * options and missing rights.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_LM_LM_H
+#define GEPA_LM_LM_H
+
+#include "base/status.h"
+
+typedef enum LmApi
+{
+	LM_API_OPENAI,				/* chat completions over HTTP */
+	LM_API_CANNED				/* deterministic replies, no network */
+} LmApi;
+
+typedef enum LmStructured
+{
+	LM_STRUCTURED_JSON_SCHEMA,
+	LM_STRUCTURED_JSON_OBJECT,
+	LM_STRUCTURED_TEXT
+} LmStructured;
+
+/*
+ * An LM as one user sees it: options with defaults filled in, key resolved.
+ * Plain data in one memory context of its own (freed by gepa_lm_free, which
+ * wipes the key first).  NULL strings and negative numbers mean "not set: do
+ * not send".
+ */
+typedef struct LmServer
+{
+	Oid			serverid;
+	Oid			userid;			/* on whose behalf calls are made */
+	char	   *name;
+	LmApi		api;
+	char	   *base_url;		/* without trailing slash */
+	char	   *model;
+	char	   *api_key;		/* secret; NULL = no Authorization header */
+	int			max_concurrency;	/* default 16 */
+	int			connect_timeout_ms; /* default 10 s */
+	int			request_timeout_ms; /* default 120 s, whole transfer */
+	LmStructured structured_output;
+	bool		logprobs;
+	char	   *extra_body;		/* JSON object merged into requests */
+	char	   *temperature;	/* numbers as given, validated */
+	char	   *top_p;
+	int			max_tokens;
+	char	   *seed;
+	char	   *reasoning_effort;
+	double		input_price;	/* per million tokens; 0 = free */
+	double		output_price;
+	bool		allow_private_address;
+} LmServer;
+
+typedef enum LmRole
+{
+	LM_ROLE_SYSTEM,
+	LM_ROLE_USER,
+	LM_ROLE_ASSISTANT
+} LmRole;
+
+typedef struct LmMessage
+{
+	LmRole		role;
+	const char *content;		/* server encoding */
+} LmMessage;
+
+/*
+ * One call.  With schema set, the answer is asked to be JSON of that schema
+ * as far as structured_output allows.  choices repeats the labels the schema
+ * permits, for providers that want them apart (canned).  Copied by submit.
+ */
+typedef struct LmRequest
+{
+	int			nmessages;
+	const LmMessage *messages;
+	const char *schema_name;
+	const char *schema;			/* JSON text, or NULL for free text */
+	int			nchoices;
+	const char *const *choices;
+	bool		want_logprobs;	/* honoured only if the LM has them on */
+} LmRequest;
+
+/* One token of the answer with the alternatives the model weighed. */
+typedef struct LmAlternative
+{
+	const char *token;
+	double		logprob;
+} LmAlternative;
+
+typedef struct LmToken
+{
+	const char *token;
+	double		logprob;
+	int			nalternatives;
+	LmAlternative *alternatives;
+} LmToken;
+
+/*
+ * What came back.  fatal: no further call to this LM can succeed before
+ * somebody acts (401, 403, 404, refused address, unreadable key file); the
+ * caller should stop and raise sqlerrcode, detail and hint.
+ */
+typedef struct LmReply
+{
+	void	   *tag;			/* as given to submit */
+	GepaStatus	status;			/* ok, refused, truncated, too_long, timeout,
+								 * http_error, unparseable, cancelled */
+	char	   *content;		/* the answer, thinking removed; NULL if none */
+	char	   *reasoning;		/* thinking text, or NULL */
+	char	   *finish_reason;	/* as sent, or NULL */
+	int			ntokens;		/* 0 = no log-probabilities */
+	LmToken    *tokens;			/* cover content exactly when ntokens > 0 */
+	int			input_tokens;
+	int			output_tokens;
+	int			attempts;		/* requests sent, retries included */
+	double		cost;			/* by the server's prices */
+	double		latency_ms;		/* of the last attempt */
+	int			http_status;	/* 0 = none */
+	bool		fatal;
+	int			sqlerrcode;		/* for a raised failure */
+	char	   *detail;			/* what went wrong; no secret, no prompt */
+	char	   *hint;			/* what to do, or NULL */
+} LmReply;
+
+typedef struct LmBatch LmBatch;
+
+/* options.c */
+
+/* Validator of the wrapper: checks options of servers and user mappings. */
+extern void gepa_lm_validate(List *options, Oid catalog);
+
+/* server.c */
+
+/*
+ * Resolve a server of our wrapper by name for a user: checks that it exists
+ * (42704), is ours (42809) and that the user has USAGE (42501), reads options
+ * and key.  Needs a transaction.  The result lives in a new child of the
+ * current memory context.
+ */
+extern LmServer *gepa_lm_resolve(const char *name, Oid userid);
+extern void gepa_lm_free(LmServer *server);
+
+/* True if the user may cause calls on this server; no error. */
+extern bool gepa_lm_usable(const char *name, Oid userid);
+
+/*
+ * Everything about the LM that can change an answer (api, model, sampling
+ * parameters, structured_output, logprobs, extra_body), as canonical JSON
+ * text: the LM identity of a judge version.  Where the endpoint stands
+ * (base_url), limits and prices are not part of it.
+ */
+extern char *gepa_lm_identity(const LmServer *server);
+
+/* batch.c */
+
+/*
+ * A batch of calls on one LM.  Requests beyond max_concurrency wait inside.
+ * The batch owns a child of the current memory context; a reset callback of
+ * that context aborts transfers, so ERROR and cancel leak nothing.  The
+ * server must outlive the batch.
+ */
+extern LmBatch *gepa_lm_batch_open(const LmServer *server);
+extern void gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag);
+
+/*
+ * Wait for the next finished call, in order of completion; NULL when nothing
+ * is outstanding.  The reply lives in the caller's current memory context.
+ * Interruptible at any moment.  timeout_ms < 0 waits without limit, 0 polls;
+ * on timeout returns NULL with gepa_lm_batch_pending() > 0.
+ */
+extern LmReply *gepa_lm_batch_collect(LmBatch *batch, int timeout_ms);
+extern int	gepa_lm_batch_pending(const LmBatch *batch);
+extern void gepa_lm_batch_close(LmBatch *batch);
+
+/* One request, one reply: submit, collect, close. */
+extern LmReply *gepa_lm_call(const LmServer *server, const LmRequest *request);
+
+/* Raise a failed reply as an ERROR that names the LM. */
+extern void gepa_lm_report(const LmServer *server, const LmReply *reply);
+
+/* check.c */
+
+typedef struct LmCheck
+{
+	const char *item;			/* reachable, model, json_schema, logprobs,
+								 * latency */
+	bool		ok;
+	char	   *detail;
+} LmCheck;
+
+/* One small request; returns what works.  *nchecks rows, palloc'd. */
+extern LmCheck *gepa_lm_check(const LmServer *server, int *nchecks);
+
+#endif							/* GEPA_LM_LM_H */

@@ -1,0 +1,313 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.h
+ *	  The catalog tables: the door of src/store, the only user of SPI.
+ *
+ * Every function here needs a transaction.  Statements on gepa's own tables
+ * are fixed texts that run as the extension's owner under a pinned
+ * search_path, so a caller needs no rights on the tables; who may do what is
+ * checked by the callers with the ownership functions below.  The one
+ * exception is reading a dataset's source, which runs with the caller's own
+ * rights.
+ *
+ * Results are allocated in the memory context current at the call.  Things
+ * not found raise 42704, doubles 42710, unless stated otherwise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_STORE_STORE_H
+#define GEPA_STORE_STORE_H
+
+#include "datatype/timestamp.h"
+#include "engine/engine.h"
+#include "judge/judge.h"
+
+/* catalog.c: the extension and its objects */
+
+/* OID of the extension's owner, InvalidOid when gepa is not installed here. */
+extern Oid	gepa_store_extension_owner(void);
+
+/* Raise 42501 unless userid owns (has the rights of the owner of) the thing. */
+extern void gepa_store_check_owner(const char *kind, const char *name, Oid owner, Oid userid);
+
+/* judges.c */
+
+typedef struct StoreVersion
+{
+	int			judge;
+	Oid			owner;
+	int			version;
+	bool		current;
+	char	   *lm;				/* name of the server */
+	int			run;			/* 0 = not made by a run */
+	int			candidate;
+	JudgeSpec  *spec;			/* complete, lm_identity as stored */
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
+} StoreVersion;
+
+/* version 0 = the current one. */
+extern StoreVersion *gepa_store_get_version(const char *judge, int version);
+extern StoreVersion *gepa_store_get_version_by_id(int judge, int version);
+
+/* Makes the judge and its version 1 from spec; returns the judge's id. */
+extern int	gepa_store_create_judge(const JudgeSpec *spec, const char *lm, Oid owner);
+
+/*
+ * Adds a version and makes it current; returns its number.  An equal version
+ * (same digest, same LM) is made current again instead of a copy.
+ */
+extern int	gepa_store_add_version(int judge, const JudgeSpec *spec, const char *lm,
+								   int run, int candidate);
+extern void gepa_store_drop_judge(int judge);
+
+/* verdicts.c: stored verdicts */
+
+/*
+ * A verdict or an error on its way to, or from, the tables.  The texts are
+ * NULL where absent.
+ */
+typedef struct StoreVerdict
+{
+	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+	int			judge;
+	int			version;
+	JudgeVerdict verdict;
+} StoreVerdict;
+
+/*
+ * Look a verdict up: this backend's memory, the ring, then the table under
+ * the latest snapshot.  *cached is false if this very statement paid for it.
+ * Also finds a failure of this very statement (status not ok).
+ */
+extern bool gepa_store_lookup(const JudgeSpec *spec, const uint8 *verdict_digest,
+							  const uint8 *digest, JudgeVerdict *verdict, bool *cached);
+
+/*
+ * Hand over what was paid.  With the library preloaded it goes to the ring
+ * and the writer commits it; else it is written in this transaction where
+ * that may write, or else kept for this session only.
+ */
+extern void gepa_store_hand_over(const StoreVerdict *verdict);
+
+/* Writer's side: insert a batch; needs a transaction. */
+extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n);
+
+/* ring.c: shared memory between backends and writers; see its header */
+
+extern void gepa_store_init(void);	/* at load */
+extern bool gepa_store_ring_available(void);
+
+/* Databases whose entries wait and that have no writer; up to max OIDs. */
+extern int	gepa_store_ring_databases(Oid *databases, int max);
+
+/*
+ * Writer: register as the writer of a database (false if there is one), take
+ * up to max ready entries, give them back or free them.  The taken entries
+ * are released again if the process exits before.
+ */
+extern bool gepa_store_ring_attach(Oid database);
+extern int	gepa_store_ring_take(StoreVerdict *verdicts, int max);
+extern void gepa_store_ring_done(void);
+
+/* The launcher's latch is set when an entry finds no writer. */
+extern void gepa_store_ring_set_launcher(struct Latch *latch);
+
+/* datasets.c */
+
+typedef struct StoreDataset
+{
+	int			dataset;
+	char	   *name;
+	Oid			owner;
+	char	   *source;
+	bool		is_query;
+	char	   *search_path;
+	char	   *key;
+	int			ninputs;
+	char	  **inputs;
+	char	   *label;
+	char	   *feedback;		/* column names; NULL = none */
+	char	   *split;
+	char	   *group_by;
+	char	   *options;		/* JSON text */
+} StoreDataset;
+
+/* Checks the source and its columns with the caller's rights, then stores. */
+extern int	gepa_store_create_dataset(const StoreDataset *dataset);
+extern StoreDataset *gepa_store_get_dataset(const char *name);
+extern void gepa_store_drop_dataset(const char *name);
+
+typedef enum StoreSplit
+{
+	STORE_SPLIT_NONE = -1,
+	STORE_SPLIT_TRAIN,
+	STORE_SPLIT_VAL,
+	STORE_SPLIT_TEST
+} StoreSplit;
+#define STORE_NSPLITS 3
+
+extern const char *gepa_store_split_name(StoreSplit split);
+
+typedef struct StoreSample
+{
+	StoreSplit	split;
+	int			sample;			/* number within the split */
+	char	   *key;
+	char	   *group_key;		/* NULL = its own group */
+	char	   *label;
+	char	   *feedback;
+	JudgeDocument document;		/* fields in the judge's order */
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+} StoreSample;
+
+/*
+ * Read all samples of a dataset with the caller's rights, ordered by key;
+ * split is set only where the dataset has a split column.  Raises on NULL or
+ * duplicate keys, NULL labels, empty inputs.
+ */
+extern StoreSample *gepa_store_read_samples(const StoreDataset *dataset,
+											const JudgeSpec *spec, int *nsamples);
+
+/* runs.c */
+
+typedef enum StoreRunStatus
+{
+	STORE_RUN_QUEUED,			/* -> RUNNING, STOPPED, FAILED */
+	STORE_RUN_RUNNING,			/* -> STOPPING, STOPPED, FINISHED, FAILED */
+	STORE_RUN_STOPPING,			/* -> STOPPED, FINISHED, FAILED */
+	STORE_RUN_STOPPED,			/* -> QUEUED (resume) */
+	STORE_RUN_FINISHED,			/* end */
+	STORE_RUN_FAILED			/* -> QUEUED (resume) */
+} StoreRunStatus;
+
+extern const char *gepa_store_run_status_name(StoreRunStatus status);
+
+typedef struct StoreRun
+{
+	int			run;
+	int			judge;
+	char	   *judge_name;
+	int			seed_version;
+	char	   *dataset;
+	Oid			owner;
+	char	   *lm;
+	char	   *lm_identity;
+	char	   *reflection_lm;	/* NULL = none */
+	int			budget;
+	int64		seed;
+	char	   *options;		/* JSON text, complete */
+	StoreRunStatus status;
+	char	   *reason;
+	int			iteration;
+	int			rollouts;
+	int			best_candidate; /* -1 = none yet */
+	double		best_score;
+	bool		mine;			/* inserted by the current transaction */
+} StoreRun;
+
+/* Insert run and samples, status queued; notes is a JSON array. */
+extern int	gepa_store_create_run(const StoreRun *run, const char *notes,
+								  const StoreSample *samples, int nsamples);
+
+/* Reads under the latest snapshot; NULL when there is none. */
+extern StoreRun *gepa_store_get_run(int run);
+
+/*
+ * Move a run from one of the states in the mask (1 << status) to another and
+ * set its reason (NULL clears it).  Returns false, changing nothing, when it
+ * is in no such state.
+ */
+extern bool gepa_store_move_run(int run, int from_mask, StoreRunStatus to, const char *reason);
+
+/* Runs of this database that want a worker; palloc'd ids and owners. */
+extern int	gepa_store_live_runs(int **runs, Oid **owners);
+
+/* Latest run of a judge (and dataset, or NULL), 0 = none; deployed first. */
+extern int	gepa_store_latest_run(int judge, const char *dataset);
+
+/* Samples of one split in order. */
+extern StoreSample *gepa_store_get_samples(int run, const JudgeSpec *spec,
+										   StoreSplit split, int *nsamples);
+
+/* journal.c: what a run worker records and reads back */
+
+typedef struct StoreRollout
+{
+	int			step;
+	int			slot;
+	int			proposal;
+	StoreSplit	split;
+	int			sample;
+	double		score;			/* by the metric */
+	char	   *feedback;
+	JudgeVerdict verdict;
+} StoreRollout;
+
+typedef struct StoreStep
+{
+	int			seq;
+	int			step;
+	bool		reflect;		/* else evaluate */
+	char	   *new_text;		/* reflect */
+	char	   *prompt;
+	char	   *answer;
+	char	   *detail;
+	int			input_tokens;
+	int			output_tokens;
+	double		cost;
+} StoreStep;
+
+typedef struct StoreProposal
+{
+	int			proposal;
+	int			iteration;
+	int			nparents;
+	int			parents[2];
+	char	   *component;		/* NULL = several or none */
+	char	   *components;		/* JSON object text: name -> text */
+	int			reflect_step;	/* -1 = none */
+	int			candidate;		/* -1 = not in the pool */
+	int			decided;		/* -1 undecided, 0 rejected, 1 accepted */
+	char	   *reason;
+	double		parent_sum;
+	double		child_sum;
+	double		score;			/* accepted: mean on validation */
+	int			rollouts_at_discovery;
+} StoreProposal;
+
+/* Rollouts: inserted as they finish; a (step, slot) already there is kept. */
+extern void gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n);
+
+/* Rollouts of a step in order of slot; may be fewer than the step has. */
+extern StoreRollout *gepa_store_get_rollouts(int run, const JudgeSpec *spec, int step, int *n);
+
+/* Append a step to the journal. */
+extern void gepa_store_insert_step(int run, const StoreStep *step);
+extern StoreStep *gepa_store_get_steps(int run, int *n);	/* by seq */
+
+/* Insert or replace by number. */
+extern void gepa_store_put_proposal(int run, const StoreProposal *proposal);
+extern StoreProposal *gepa_store_get_candidate(int run, int candidate);
+
+typedef struct StoreFront
+{
+	char	   *key;
+	double		score;
+	int			ncandidates;
+	int		   *candidates;
+} StoreFront;
+
+/* Replace the frontier of a run; writes only the rows that differ. */
+extern void gepa_store_put_frontier(int run, const StoreFront *fronts, int n);
+
+/* Progress figures of a run, taken from the journal and the engine. */
+extern void gepa_store_put_progress(int run, int iteration, int rollouts,
+									int best_candidate, double best_score);
+
+/* Validation outcomes of a candidate, for the threshold. */
+extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,
+												   int candidate, int *n);
+
+#endif							/* GEPA_STORE_STORE_H */

@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.h
+ *	  Background workers: the door of src/worker.
+ *
+ * With the library in shared_preload_libraries one launcher runs.  It starts
+ * a run worker per active run (as the run's owner), a verdict writer per
+ * database whose backends hand verdicts over, and after a restart looks into
+ * every database for runs that were interrupted.  docs/workers.md has the
+ * state machines.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_WORKER_WORKER_H
+#define GEPA_WORKER_WORKER_H
+
+/* launcher.c */
+
+extern void gepa_worker_init(void); /* at load */
+
+/* True when the library was preloaded, so that workers exist. */
+extern bool gepa_worker_available(void);
+
+/* Raise 55000 with the hint to preload, unless gepa_worker_available(). */
+extern void gepa_worker_require(const char *function);
+
+/* requests.c: shared memory between backends, launcher and run workers */
+
+/* Ask, once this transaction commits, for a worker on a run. */
+extern void gepa_worker_start_at_commit(int run, Oid owner);
+
+/*
+ * Ask the worker of a run to stop: at_commit, or at once (from a cancelled
+ * wait).  Without a worker at work this does nothing.
+ */
+extern void gepa_worker_stop_run(int run, bool at_commit);
+
+/*
+ * Sleep until a run's row may have changed, at most timeout_ms.
+ * Interruptible.
+ */
+extern void gepa_worker_wait_change(int run, int timeout_ms);
+
+/* Run worker: tell those who wait that the row has changed. */
+extern void gepa_worker_announce_change(int run);
+
+/* starter.c */
+
+/* What gepa.start was called with; texts in server encoding. */
+typedef struct WorkerStartRequest
+{
+	const char *judge;
+	const char *dataset;
+	const char *reflection_lm;	/* NULL = none */
+	int			budget;
+	int64		seed;
+	const char *options;		/* JSON text */
+} WorkerStartRequest;
+
+/*
+ * Start a run in a transaction of its own, in a worker that acts as the
+ * current user, and return its id; needed by gepa.optimize, whose own
+ * transaction cannot commit.  Errors of the start are raised here.
+ */
+extern int	gepa_worker_start_now(const WorkerStartRequest *request);
+
+/* start.c */
+
+/*
+ * The start of a run in the current transaction as the current user: checks,
+ * split, copy of the samples, the row.  Shared by gepa.start and the starter.
+ */
+extern int	gepa_worker_start_run(const WorkerStartRequest *request);
+
+/* runplan.c: options of a run, in one place */
+
+#endif							/* GEPA_WORKER_WORKER_H */
