@@ -6,7 +6,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\([^']*\)'/\1/p" $(srcdir)/
 PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 
 # One line per folder, in the order of the layers; every object by name.
-OBJS_BASE   = src/base/compat.o src/base/json.o src/base/settings.o src/base/status.o
+OBJS_BASE   = src/base/json.o src/base/settings.o src/base/status.o
 OBJS_ENGINE = src/engine/engine.o
 OBJS_LM     = src/lm/batch.o
 OBJS_JUDGE  = src/judge/run.o

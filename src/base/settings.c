@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  The configuration parameters.
+ *
+ * Parameters that size shared memory exist only in a preloaded library: they
+ * can be defined at no other time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "base/settings.h"
+
+bool		gepa_allow_lm_mismatch = false;
+int			gepa_max_run_workers = 4;
+int			gepa_on_error = GEPA_ON_ERROR_NULL;
+int			gepa_verdict_ring_size = 4096;
+
+static const struct config_enum_entry on_error_options[] = {
+	{"null", GEPA_ON_ERROR_NULL, false},
+	{"error", GEPA_ON_ERROR_ERROR, false},
+	{NULL, 0, false}
+};
+
+/* Parameters in alphabetical order. */
+void
+gepa_base_init(void)
+{
+	DefineCustomBoolVariable("gepa.allow_lm_mismatch",
+							 "Lets a judge run on an LM whose settings differ from those of its version.",
+							 "Verdicts are then stored apart from those of the version.",
+							 &gepa_allow_lm_mismatch,
+							 false,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("gepa.max_run_workers",
+							"Sets how many optimisation runs may work at a time.",
+							"Further runs wait in the queue.",
+							&gepa_max_run_workers,
+							4, 1, 64,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("gepa.on_error",
+							 "Sets what a document without a verdict yields.",
+							 "\"null\" yields NULL and records the reason; \"error\" raises it.",
+							 &gepa_on_error,
+							 GEPA_ON_ERROR_NULL,
+							 on_error_options,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("gepa.verdict_ring_size",
+								"Sets the shared memory in which verdicts wait for their writer.",
+								NULL,
+								&gepa_verdict_ring_size,
+								4096, 256, INT_MAX / 2,
+								PGC_POSTMASTER,
+								GUC_UNIT_KB,
+								NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("gepa");
+}

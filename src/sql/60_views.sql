@@ -1,0 +1,277 @@
+/*
+ * What a role may see.  The views read the tables with their owner's rights
+ * and show each role what belongs to roles whose rights it has; judges and
+ * versions also to those who may use their LM, because they may call them.
+ * Barriers: a user's own leaky function must not see the rows of others.
+ */
+CREATE VIEW gepa.lms WITH (security_barrier) AS
+SELECT s.srvname::text AS lm,
+	pg_catalog.pg_get_userbyid(s.srvowner)::text AS owner,
+	pg_catalog.has_server_privilege(s.oid, 'USAGE') AS usable,
+	coalesce(o.options ->> 'api', 'openai') AS api,
+	o.options ->> 'base_url' AS base_url,
+	o.options ->> 'model' AS model,
+	o.options
+FROM pg_catalog.pg_foreign_server s
+	JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+	CROSS JOIN LATERAL (
+		SELECT coalesce(pg_catalog.jsonb_object_agg(option_name, option_value), '{}') AS options
+		FROM pg_catalog.pg_options_to_table(s.srvoptions)) o
+WHERE w.fdwname = 'gepa_lm';
+COMMENT ON VIEW gepa.lms IS 'language models: foreign servers of the wrapper gepa_lm';
+
+CREATE VIEW gepa.judges WITH (security_barrier) AS
+SELECT j.name AS judge,
+	v.lm,
+	j.current_version,
+	j.owner::text AS owner,
+	v.labels,
+	v.positive,
+	(v.options ->> 'threshold')::float8 AS threshold,
+	(SELECT count(*) FROM gepa.judge_version n WHERE n.judge = j.judge)::int AS versions,
+	j.created_at,
+	j.judge AS id
+FROM gepa.judge j
+	JOIN gepa.judge_version v ON v.judge = j.judge AND v.version = j.current_version
+	LEFT JOIN pg_catalog.pg_foreign_server s ON s.srvname = v.lm
+WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
+	OR pg_catalog.has_server_privilege(s.oid, 'USAGE');
+COMMENT ON VIEW gepa.judges IS 'judges with their current version';
+
+CREATE VIEW gepa.judge_versions WITH (security_barrier) AS
+SELECT j.name AS judge,
+	v.version,
+	v.version = j.current_version AS current,
+	v.lm,
+	v.lm_identity::jsonb AS lm_identity,
+	(SELECT pg_catalog.jsonb_object_agg(c ->> 'name', c ->> 'text')
+		FROM pg_catalog.jsonb_array_elements(v.components) c) AS components,
+	v.labels,
+	v.positive,
+	v.options,
+	(v.options ->> 'threshold')::float8 AS threshold,
+	pg_catalog.encode(v.digest, 'hex') AS digest,
+	v.run,
+	v.candidate,
+	v.created_at
+FROM gepa.judge_version v
+	JOIN gepa.judge j ON j.judge = v.judge
+	LEFT JOIN pg_catalog.pg_foreign_server s ON s.srvname = v.lm
+WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
+	OR pg_catalog.has_server_privilege(s.oid, 'USAGE');
+COMMENT ON VIEW gepa.judge_versions IS 'immutable versions of judges';
+
+CREATE VIEW gepa.datasets WITH (security_barrier) AS
+SELECT d.name AS dataset,
+	d.source,
+	d.key,
+	d.inputs,
+	d.label,
+	d.feedback,
+	d.split,
+	d.group_by,
+	d.options,
+	d.owner::text AS owner,
+	d.created_at,
+	d.dataset AS id
+FROM gepa.dataset d
+WHERE pg_catalog.pg_has_role(d.owner, 'USAGE');
+COMMENT ON VIEW gepa.datasets IS 'named sources of labelled samples';
+
+CREATE VIEW gepa.verdicts WITH (security_barrier) AS
+SELECT j.name AS judge,
+	v.version,
+	pg_catalog.encode(v.digest, 'hex') AS digest,
+	v.label,
+	CASE WHEN v.from_logprobs THEN v.score >= (w.options ->> 'threshold')::float8
+		ELSE v.label = ANY (w.positive) END AS positive,
+	v.score,
+	'ok'::text AS status,
+	v.reasoning,
+	v.input_tokens,
+	v.output_tokens,
+	v.cost,
+	v.latency_ms,
+	v.chars_seen,
+	v.chars_total,
+	v.created_at
+FROM gepa.verdict v
+	JOIN gepa.judge j ON j.judge = v.judge
+	JOIN gepa.judge_version w ON w.judge = v.judge AND w.version = v.version
+WHERE pg_catalog.pg_has_role(j.owner, 'USAGE');
+COMMENT ON VIEW gepa.verdicts IS
+	'stored verdicts; digest is that of the document, version the one that paid';
+
+CREATE VIEW gepa.verdict_errors WITH (security_barrier) AS
+SELECT j.name AS judge,
+	e.version,
+	pg_catalog.encode(e.digest, 'hex') AS digest,
+	e.status,
+	e.detail,
+	e.attempts,
+	e.last_at
+FROM gepa.verdict_error e
+	JOIN gepa.judge j ON j.judge = e.judge
+WHERE pg_catalog.pg_has_role(j.owner, 'USAGE');
+COMMENT ON VIEW gepa.verdict_errors IS 'documents without a verdict, and why';
+
+CREATE VIEW gepa.runs WITH (security_barrier) AS
+SELECT r.run,
+	j.name AS judge,
+	r.dataset,
+	r.owner::text AS owner,
+	r.status,
+	r.reason,
+	r.budget,
+	r.rollouts,
+	r.reflections,
+	r.iteration,
+	r.best_candidate,
+	r.best_score,
+	r.input_tokens,
+	r.output_tokens,
+	r.cost,
+	r.lm,
+	r.reflection_lm,
+	r.seed_version,
+	r.seed,
+	r.options,
+	r.notes,
+	r.created_at,
+	r.started_at,
+	r.finished_at
+FROM gepa.run r
+	JOIN gepa.judge j ON j.judge = r.judge
+WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.runs IS 'optimisations: one row each, with figures';
+
+CREATE VIEW gepa.progress WITH (security_barrier) AS
+SELECT r.run,
+	j.name AS judge,
+	r.dataset,
+	r.owner::text AS owner,
+	r.status,
+	CASE WHEN r.status = 'queued' THEN 'waiting for a worker'
+		WHEN r.best_candidate IS NULL THEN 'validating the seed'
+		ELSE 'searching' END AS phase,
+	r.iteration,
+	r.rollouts,
+	r.budget,
+	r.best_candidate,
+	r.best_score,
+	r.input_tokens,
+	r.output_tokens,
+	r.cost,
+	pg_catalog.clock_timestamp() - r.started_at AS elapsed,
+	CASE WHEN r.rollouts > 0 THEN
+		(pg_catalog.clock_timestamp() - r.started_at)
+			* ((r.budget - r.rollouts)::float8 / r.rollouts) END AS eta
+FROM gepa.run r
+	JOIN gepa.judge j ON j.judge = r.judge
+WHERE r.status IN ('queued', 'running', 'stopping')
+	AND pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.progress IS 'live runs: phase, rollouts, best score, tokens, cost, time to go';
+
+CREATE VIEW gepa.samples WITH (security_barrier) AS
+SELECT s.run,
+	s.key AS sample,
+	s.split,
+	s.label,
+	s.feedback,
+	s.group_key,
+	s.inputs,
+	pg_catalog.encode(s.digest, 'hex') AS digest
+FROM gepa.sample s
+	JOIN gepa.run r ON r.run = s.run
+WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.samples IS 'samples of runs, as they were when the run started';
+
+CREATE VIEW gepa.candidates WITH (security_barrier) AS
+SELECT p.run,
+	p.candidate,
+	p.parents,
+	p.components,
+	p.score,
+	p.rollouts_at_discovery,
+	p.iteration,
+	p.created_at
+FROM gepa.proposal p
+	JOIN gepa.run r ON r.run = p.run
+WHERE p.candidate IS NOT NULL
+	AND pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.candidates IS 'texts in the pool of a run; 0 is the seed';
+
+CREATE VIEW gepa.frontier WITH (security_barrier) AS
+SELECT f.run,
+	f.key,
+	f.score,
+	f.candidates
+FROM gepa.front f
+	JOIN gepa.run r ON r.run = f.run
+WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.frontier IS
+	'best score per validation sample and the candidates that reach it';
+
+CREATE VIEW gepa.proposals WITH (security_barrier) AS
+SELECT p.run,
+	p.iteration,
+	p.parents,
+	p.component,
+	p.components ->> p.component AS text,
+	p.candidate,
+	p.accepted,
+	p.reason,
+	s.prompt AS reflection_prompt,
+	s.answer,
+	p.parent_sum,
+	p.child_sum,
+	p.created_at,
+	p.proposal
+FROM gepa.proposal p
+	JOIN gepa.run r ON r.run = p.run
+	LEFT JOIN gepa.step s ON s.run = p.run AND s.step = p.reflect_step
+WHERE p.proposal > 0
+	AND pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.proposals IS 'texts that runs tried, accepted and rejected, and why';
+
+CREATE VIEW gepa.reflections WITH (security_barrier) AS
+SELECT s.run,
+	s.step,
+	s.prompt AS reflection_prompt,
+	s.answer,
+	s.new_text AS text,
+	s.detail,
+	s.input_tokens,
+	s.output_tokens,
+	s.cost,
+	s.observed_at
+FROM gepa.step s
+	JOIN gepa.run r ON r.run = s.run
+WHERE s.kind = 'reflect'
+	AND pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.reflections IS 'calls of the reflection LM, those without a usable answer included';
+
+CREATE VIEW gepa.rollouts WITH (security_barrier) AS
+SELECT o.run,
+	p.candidate,
+	s.key AS sample,
+	o.split,
+	o.score,
+	o.feedback,
+	o.label,
+	o.output,
+	o.status,
+	o.input_tokens,
+	o.output_tokens,
+	o.cost,
+	o.latency_ms,
+	o.proposal,
+	o.step,
+	o.created_at
+FROM gepa.rollout o
+	JOIN gepa.run r ON r.run = o.run
+	JOIN gepa.sample s ON s.run = o.run AND s.split = o.split AND s.sample = o.sample
+	LEFT JOIN gepa.proposal p ON p.run = o.run AND p.proposal = o.proposal
+WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.rollouts IS
+	'texts run on samples and scored; candidate is NULL where the text did not enter the pool';
