@@ -1,4 +1,14 @@
 # gepa: LLM judges tuned with GEPA, inside PostgreSQL.  PGXS; see README.md.
+#
+#   make && make install              build and install (any PostgreSQL 15-18)
+#   make installcheck                 pg_regress on a running server; needs
+#                                     neither preload nor a network
+#   make prove_installcheck           TAP: starts servers of its own
+#   make unitcheck                    engine and parsers under ASan and UBSan
+#   make dist                         the PGXN archive
+#
+# with_llvm=no leaves the bitcode out.  Building elsewhere than in the tree:
+# make -f /path/to/gepa/Makefile, in an empty folder.
 
 EXTENSION  = gepa
 MODULE_big = gepa
@@ -22,14 +32,58 @@ SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \
 	80_privileges.sql 90_dump.sql)
 
 DATA_built = gepa--$(EXTVERSION).sql
-PG_CPPFLAGS = -I$(srcdir)/src -DGEPA_VERSION='"$(EXTVERSION)"' $(shell pkg-config --cflags libcurl)
-SHLIB_LINK  = $(shell pkg-config --libs libcurl)
+DOCS       = README.md
+
+CURL_CFLAGS ?= $(shell pkg-config --cflags libcurl 2>/dev/null || curl-config --cflags)
+CURL_LIBS   ?= $(shell pkg-config --libs libcurl 2>/dev/null || curl-config --libs)
+PG_CPPFLAGS = -I$(srcdir)/src -DGEPA_VERSION='"$(EXTVERSION)"' $(CURL_CFLAGS)
+SHLIB_LINK  = $(CURL_LIBS)
+
+# Headers are tracked by the compiler: FILE.o leaves FILE.d.
+PG_CFLAGS   = -MMD -MP
 
 REGRESS      = lm
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=gepa
 PROVE_TESTS  = test/t/*.pl
-EXTRA_CLEAN  = test/unit/build
+EXTRA_CLEAN  = $(OBJS:.o=.d) test/unit/build
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+-include $(OBJS:.o=.d)
+
+# Out of the tree the folders of the objects do not exist yet.  Absolute
+# names: make would find relative ones in the source tree.
+OBJ_DIRS = $(addprefix $(CURDIR)/,$(patsubst %/,%,$(sort $(dir $(OBJS)))))
+$(OBJS) $(OBJS:.o=.bc): | $(OBJ_DIRS)
+$(OBJ_DIRS):
+	mkdir -p $@
+
+# The bitcode has no .d of its own; a changed header changes the object.
+$(OBJS:.o=.bc): %.bc: %.o
+
+# GEPA_VERSION
+$(OBJS): $(srcdir)/gepa.control
+
+gepa--$(EXTVERSION).sql: $(SQL_PARTS)
+	cat $^ >$@
+
+prove_installcheck:
+	$(prove_installcheck)
+
+unitcheck:
+	$(MAKE) -C $(srcdir)/test/unit check PG_CONFIG='$(PG_CONFIG)' BUILD='$(CURDIR)/test/unit/build'
+
+# From a clone what is committed, as PGXN wants it; without git what is here.
+DISTNAME = gepa-$(EXTVERSION)
+dist:
+	if git -C $(srcdir) rev-parse HEAD >/dev/null 2>&1; then \
+		git -C $(srcdir) archive --format=zip --prefix=$(DISTNAME)/ HEAD >$(DISTNAME).zip; \
+	else \
+		tar -C $(srcdir) --exclude='*.[oda]' --exclude='*.bc' --exclude='*.so' \
+			--exclude=build --transform='s,^,$(DISTNAME)/,' -czf $(DISTNAME).tar.gz \
+			$(filter-out gepa-%,$(notdir $(wildcard $(srcdir)/*))); \
+	fi
+
+.PHONY: prove_installcheck unitcheck dist
