@@ -18,7 +18,7 @@
 #ifndef GEPA_STORE_STORE_H
 #define GEPA_STORE_STORE_H
 
-#include "datatype/timestamp.h"
+#include "storage/latch.h"
 #include "engine/engine.h"
 #include "judge/judge.h"
 
@@ -112,7 +112,7 @@ extern int	gepa_store_ring_take(StoreVerdict *verdicts, int max);
 extern void gepa_store_ring_done(void);
 
 /* The launcher's latch is set when an entry finds no writer. */
-extern void gepa_store_ring_set_launcher(struct Latch *latch);
+extern void gepa_store_ring_set_launcher(Latch *latch);
 
 /* datasets.c */
 

@@ -1,0 +1,345 @@
+/*-------------------------------------------------------------------------
+ *
+ * datasets.c
+ *	  Datasets: their rows, and reading samples from their source.
+ *
+ * A source is read with the rights of the dataset's owner and under the
+ * search_path the owner had when naming it, whoever starts the run: nobody
+ * can lend rights to a source, and a source cannot borrow a superuser's.
+ * The statement is composed here, from quoted identifiers and the owner's own
+ * query; it is the only text in this folder that is not a constant.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "base/compat.h"
+#include "store/store_internal.h"
+
+static StoreStatement insert_dataset = {
+	.sql = "INSERT INTO gepa.dataset (name, owner, source, is_query, search_path, key, inputs,"
+	" label, feedback, split, group_by, options)"
+	" VALUES ($1, $2::regrole, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)"
+	" ON CONFLICT (name) DO NOTHING RETURNING dataset"
+};
+
+static StoreStatement select_dataset = {
+	.sql = "SELECT dataset, owner::oid, source, is_query, search_path, key, inputs, label,"
+	" feedback, split, group_by, options::text FROM gepa.dataset WHERE name = $1"
+};
+
+static StoreStatement delete_dataset = {
+	.sql = "DELETE FROM gepa.dataset WHERE name = $1"
+};
+
+static const char *const split_names[STORE_NSPLITS] = {"train", "val", "test"};
+
+const char *
+gepa_store_split_name(StoreSplit split)
+{
+	Assert(split >= 0 && split < STORE_NSPLITS);
+	return split_names[split];
+}
+
+/*
+ * The source as a statement
+ */
+
+static void
+append_column(StringInfo buf, const char *column)
+{
+	appendStringInfo(buf, ", s.%s::text",
+					 column ? quote_identifier(column) : "NULL");
+}
+
+static void
+append_optional(StringInfo buf, const char *column)
+{
+	if (column)
+		append_column(buf, column);
+	else
+		appendStringInfoString(buf, ", NULL::text");
+}
+
+/* Columns: key, label, feedback, split, group, then the inputs. */
+static char *
+compose(const StoreDataset *dataset, const char *tail)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "SELECT s.%s::text", quote_identifier(dataset->key));
+	append_column(&buf, dataset->label);
+	append_optional(&buf, dataset->feedback);
+	append_optional(&buf, dataset->split);
+	append_optional(&buf, dataset->group_by);
+	for (int i = 0; i < dataset->ninputs; i++)
+		append_column(&buf, dataset->inputs[i]);
+	if (dataset->is_query)
+		appendStringInfo(&buf, " FROM (%s\n) s", dataset->source);
+	else
+		appendStringInfo(&buf, " FROM %s s", dataset->source);
+	appendStringInfoString(&buf, tail);
+	return buf.data;
+}
+
+/*
+ * Creating
+ */
+
+/*
+ * A source that reads as the name of an existing relation is one; anything
+ * else must be a query.
+ */
+static void
+classify_source(StoreDataset *dataset)
+{
+	List	   *names = NIL;
+	Oid			relid = InvalidOid;
+	const char *at = dataset->source;
+
+	while (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')
+		at++;
+	dataset->is_query = pg_strncasecmp(at, "select", 6) == 0 ||
+		pg_strncasecmp(at, "with", 4) == 0 || pg_strncasecmp(at, "values", 6) == 0 ||
+		pg_strncasecmp(at, "table", 5) == 0 || *at == '(';
+	if (!dataset->is_query)
+	{
+		names = gepa_parse_qualified_name(dataset->source);
+		relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+		if (!OidIsValid(relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("relation \"%s\" does not exist", dataset->source),
+					 errhint("The source of a dataset is a table, a view, or a query that begins with SELECT, WITH, VALUES or TABLE.")));
+		dataset->source = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+													 get_rel_name(relid));
+	}
+}
+
+static void
+check_source(const StoreDataset *dataset)
+{
+	StoreScope	scope;
+	char	   *sql = compose(dataset, " LIMIT 0");
+
+	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, dataset->owner, dataset->search_path);
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the source of dataset \"%s\"", dataset->name);
+	gepa_store_leave(&scope);
+}
+
+int
+gepa_store_create_dataset(const StoreDataset *given)
+{
+	StoreDataset dataset = *given;
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	int			id;
+
+	dataset.search_path = pstrdup(GetConfigOption("search_path", false, false));
+	classify_source(&dataset);
+	check_source(&dataset);
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_text(&args, dataset.name);
+	gepa_store_arg_oid(&args, dataset.owner);
+	gepa_store_arg_text(&args, dataset.source);
+	gepa_store_arg_bool(&args, dataset.is_query);
+	gepa_store_arg_text(&args, dataset.search_path);
+	gepa_store_arg_text(&args, dataset.key);
+	gepa_store_arg_texts(&args, dataset.ninputs, dataset.inputs);
+	gepa_store_arg_text(&args, dataset.label);
+	gepa_store_arg_text(&args, dataset.feedback);
+	gepa_store_arg_text(&args, dataset.split);
+	gepa_store_arg_text(&args, dataset.group_by);
+	gepa_store_arg_text(&args, dataset.options);
+	if (gepa_store_run(&scope, &insert_dataset, &args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("dataset \"%s\" already exists", dataset.name),
+				 errhint("Drop it with gepa.drop_dataset() first, or choose another name.")));
+	id = gepa_store_int(0, 1, 0);
+	gepa_store_leave(&scope);
+	return id;
+}
+
+StoreDataset *
+gepa_store_get_dataset(const char *name)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreDataset *dataset = palloc0(sizeof(StoreDataset));
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_text(&args, name);
+	if (gepa_store_run(&scope, &select_dataset, &args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("dataset \"%s\" does not exist", name),
+				 errhint("See gepa.datasets, or create it with gepa.create_dataset().")));
+	dataset->name = MemoryContextStrdup(scope.caller, name);
+	dataset->dataset = gepa_store_int(0, 1, 0);
+	dataset->owner = gepa_store_oid(0, 2);
+	dataset->source = gepa_store_text(&scope, 0, 3);
+	dataset->is_query = gepa_store_bool(0, 4);
+	dataset->search_path = gepa_store_text(&scope, 0, 5);
+	dataset->key = gepa_store_text(&scope, 0, 6);
+	dataset->inputs = gepa_store_texts(&scope, 0, 7, &dataset->ninputs);
+	dataset->label = gepa_store_text(&scope, 0, 8);
+	dataset->feedback = gepa_store_text(&scope, 0, 9);
+	dataset->split = gepa_store_text(&scope, 0, 10);
+	dataset->group_by = gepa_store_text(&scope, 0, 11);
+	dataset->options = gepa_store_text(&scope, 0, 12);
+	gepa_store_leave(&scope);
+	return dataset;
+}
+
+void
+gepa_store_drop_dataset(const char *name)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_text(&args, name);
+	gepa_store_run(&scope, &delete_dataset, &args);
+	gepa_store_leave(&scope);
+}
+
+/*
+ * Reading samples
+ */
+
+static void
+refuse_sample(const StoreDataset *dataset, const char *key, const char *what, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("dataset \"%s\" cannot be used: %s", dataset->name, what),
+			 key ? errdetail("The first such row has key \"%s\".", key) : 0,
+			 errhint("%s", hint)));
+}
+
+static StoreSplit
+read_split(const StoreDataset *dataset, const char *key, const char *value)
+{
+	if (dataset->split == NULL)
+		return STORE_SPLIT_NONE;
+	if (value == NULL)
+		refuse_sample(dataset, key, "a split is null",
+					  "The split column must hold train, val or test in every row.");
+	if (pg_strcasecmp(value, "train") == 0)
+		return STORE_SPLIT_TRAIN;
+	if (pg_strcasecmp(value, "val") == 0 || pg_strcasecmp(value, "validation") == 0 ||
+		pg_strcasecmp(value, "dev") == 0)
+		return STORE_SPLIT_VAL;
+	if (pg_strcasecmp(value, "test") == 0)
+		return STORE_SPLIT_TEST;
+	refuse_sample(dataset, key, psprintf("\"%s\" is not a split", value),
+				  "The split column must hold train, val or test in every row.");
+	return STORE_SPLIT_NONE;
+}
+
+/* Which column of the dataset fills which field of the judge. */
+static int *
+map_fields(const StoreDataset *dataset, const JudgeSpec *spec)
+{
+	int		   *column = palloc(sizeof(int) * Max(spec->ninputs, 1));
+	bool		by_name = true;
+
+	if (dataset->ninputs != spec->ninputs)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dataset \"%s\" has %d input columns, but judge \"%s\" takes %d",
+						dataset->name, dataset->ninputs, spec->name, spec->ninputs),
+				 errhint("Give create_dataset() one input column for each field in the judge's option \"inputs\".")));
+	for (int i = 0; i < spec->ninputs; i++)
+	{
+		column[i] = -1;
+		for (int k = 0; k < dataset->ninputs; k++)
+			if (strcmp(spec->inputs[i], dataset->inputs[k]) == 0)
+				column[i] = k;
+		by_name = by_name && column[i] >= 0;
+	}
+	/* Names that do not all agree mean nothing: then the order counts. */
+	for (int i = 0; i < spec->ninputs && !by_name; i++)
+		column[i] = i;
+	return column;
+}
+
+static void
+read_document(StoreScope *scope, const StoreDataset *dataset, const JudgeSpec *spec,
+			  const int *column, uint64 row, StoreSample *sample)
+{
+	const char **fields = MemoryContextAlloc(scope->caller,
+											 sizeof(char *) * spec->ninputs);
+
+	for (int i = 0; i < spec->ninputs; i++)
+	{
+		fields[i] = gepa_store_text(scope, row, 6 + column[i]);
+		if (fields[i] == NULL || fields[i][strspn(fields[i], " \t\r\n")] == '\0')
+			refuse_sample(dataset, sample->key,
+						  psprintf("input column \"%s\" is empty", dataset->inputs[column[i]]),
+						  "Leave such rows out with a query or a view as source.");
+	}
+	sample->document.nfields = spec->ninputs;
+	sample->document.fields = fields;
+	gepa_judge_content_digest(&sample->document, sample->digest);
+}
+
+static void
+read_sample(StoreScope *scope, const StoreDataset *dataset, const JudgeSpec *spec,
+			const int *column, uint64 row, StoreSample *sample)
+{
+	char	   *split;
+
+	sample->key = gepa_store_text(scope, row, 1);
+	if (sample->key == NULL)
+		refuse_sample(dataset, NULL, psprintf("key column \"%s\" is null in some rows", dataset->key),
+					  "Name a column as key that is unique and never null.");
+	sample->label = gepa_store_text(scope, row, 2);
+	if (sample->label == NULL)
+		refuse_sample(dataset, sample->key, psprintf("label column \"%s\" is null", dataset->label),
+					  "Leave unlabelled rows out with a query or a view as source.");
+	sample->feedback = gepa_store_text(scope, row, 3);
+	split = gepa_store_text(scope, row, 4);
+	sample->split = read_split(dataset, sample->key, split);
+	sample->group_key = gepa_store_text(scope, row, 5);
+	sample->sample = -1;
+	read_document(scope, dataset, spec, column, row, sample);
+}
+
+StoreSample *
+gepa_store_read_samples(const StoreDataset *dataset, const JudgeSpec *spec,
+						int *nsamples)
+{
+	StoreScope	scope;
+	char	   *sql = compose(dataset, " ORDER BY 1 COLLATE pg_catalog.\"C\"");
+	int		   *column = map_fields(dataset, spec);
+	StoreSample *samples;
+
+	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, dataset->owner, dataset->search_path);
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the source of dataset \"%s\"", dataset->name);
+	*nsamples = (int) SPI_processed;
+	samples = MemoryContextAllocZero(scope.caller,
+									 sizeof(StoreSample) * Max(*nsamples, 1));
+	for (int i = 0; i < *nsamples; i++)
+	{
+		read_sample(&scope, dataset, spec, column, i, &samples[i]);
+		if (i > 0 && strcmp(samples[i].key, samples[i - 1].key) == 0)
+			refuse_sample(dataset, samples[i].key,
+						  psprintf("key column \"%s\" has duplicates", dataset->key),
+						  "Name a column as key that is unique and never null.");
+	}
+	gepa_store_leave(&scope);
+	return samples;
+}

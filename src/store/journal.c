@@ -1,0 +1,440 @@
+/*-------------------------------------------------------------------------
+ *
+ * journal.c
+ *	  What a run worker records, and reads back when it is resumed.
+ *
+ * Two kinds of rows carry a run.  Rollouts are written as they finish, so
+ * that nothing paid is lost; a row in gepa.step says that the engine has been
+ * told the outcome of a step.  Everything else (proposals, frontier, figures)
+ * follows from these and may be written again with the same result.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+
+#include "store/store_internal.h"
+
+static StoreStatement insert_rollout = {
+	.sql = "INSERT INTO gepa.rollout (run, step, slot, proposal, split, sample, score,"
+	" feedback, label, judge_score, from_logprobs, output, status, input_tokens,"
+	" output_tokens, cost, latency_ms)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, $14,"
+	" $15, $16::numeric, $17) ON CONFLICT DO NOTHING"
+};
+
+static StoreStatement add_rollouts = {
+	.sql = "UPDATE gepa.run SET rollouts = rollouts + $2, input_tokens = input_tokens + $3,"
+	" output_tokens = output_tokens + $4, cost = cost + $5::numeric WHERE run = $1"
+};
+
+static StoreStatement select_rollouts = {
+	.sql = "SELECT slot, proposal, split, sample, score, feedback, label,"
+	" coalesce(judge_score, 'NaN'), from_logprobs, output ->> 'reasoning',"
+	" output ->> 'detail', status, input_tokens, output_tokens, cost::float8,"
+	" latency_ms, output ->> 'answer'"
+	" FROM gepa.rollout WHERE run = $1 AND step = $2 ORDER BY slot"
+};
+
+static StoreStatement insert_step = {
+	.sql = "INSERT INTO gepa.step (run, seq, step, kind, new_text, prompt, answer, detail,"
+	" input_tokens, output_tokens, cost)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::numeric)"
+};
+
+static StoreStatement add_reflection = {
+	.sql = "UPDATE gepa.run SET reflections = reflections + 1,"
+	" input_tokens = input_tokens + $2, output_tokens = output_tokens + $3,"
+	" cost = cost + $4::numeric WHERE run = $1"
+};
+
+static StoreStatement select_steps = {
+	.sql = "SELECT seq, step, kind = 'reflect', new_text FROM gepa.step"
+	" WHERE run = $1 ORDER BY seq"
+};
+
+static StoreStatement put_proposal = {
+	.sql = "INSERT INTO gepa.proposal (run, proposal, iteration, parents, component,"
+	" components, reflect_step, candidate, accepted, reason, parent_sum, child_sum,"
+	" score, rollouts_at_discovery)"
+	" VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9 = 1, $10,"
+	" nullif($11, 'NaN'), nullif($12, 'NaN'), nullif($13, 'NaN'), $14)"
+	" ON CONFLICT (run, proposal) DO UPDATE SET candidate = excluded.candidate,"
+	" accepted = excluded.accepted, reason = excluded.reason,"
+	" parent_sum = excluded.parent_sum, child_sum = excluded.child_sum,"
+	" score = excluded.score, rollouts_at_discovery = excluded.rollouts_at_discovery"
+};
+
+static StoreStatement select_candidate = {
+	.sql = "SELECT proposal, iteration, parents, component, components::text,"
+	" coalesce(score, 'NaN') FROM gepa.proposal WHERE run = $1 AND candidate = $2"
+};
+
+static StoreStatement put_front = {
+	.sql = "INSERT INTO gepa.front AS f (run, ordinal, key, score, candidates)"
+	" VALUES ($1, $2, $3, $4, $5)"
+	" ON CONFLICT (run, ordinal) DO UPDATE SET key = excluded.key,"
+	" score = excluded.score, candidates = excluded.candidates"
+	" WHERE (f.key, f.score, f.candidates)"
+	" IS DISTINCT FROM (excluded.key, excluded.score, excluded.candidates)"
+};
+
+static StoreStatement trim_fronts = {
+	.sql = "DELETE FROM gepa.front WHERE run = $1 AND ordinal >= $2"
+};
+
+static StoreStatement put_progress = {
+	.sql = "UPDATE gepa.run SET iteration = $2, rollouts = greatest(rollouts, $3),"
+	" best_candidate = $4, best_score = nullif($5, 'NaN') WHERE run = $1"
+};
+
+static StoreStatement select_outcomes = {
+	.sql = "SELECT o.status = 'ok', s.label, o.label, coalesce(o.judge_score, 0),"
+	" o.from_logprobs"
+	" FROM gepa.proposal p"
+	" JOIN gepa.rollout o ON o.run = p.run AND o.proposal = p.proposal"
+	" AND o.split = 'val'"
+	" JOIN gepa.sample s ON s.run = o.run AND s.split = o.split"
+	" AND s.sample = o.sample"
+	" WHERE p.run = $1 AND p.candidate = $2 ORDER BY o.sample"
+};
+
+/*
+ * Rollouts
+ */
+
+/* What the judge said, as the output column shows it. */
+static char *
+output_json(const JudgeVerdict *verdict)
+{
+	StringInfoData buf;
+	const char *const names[] = {"label", "reasoning", "detail", "answer"};
+	const char *values[4];
+	bool		first = true;
+
+	values[0] = verdict->label;
+	values[1] = verdict->reasoning;
+	values[2] = verdict->detail;
+	/* The raw answer only where it could not be read. */
+	values[3] = verdict->status == GEPA_STATUS_OK ? NULL : verdict->answer;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (values[i] == NULL)
+			continue;
+		appendStringInfo(&buf, "%s\"%s\":", first ? "" : ",", names[i]);
+		gepa_json_quote(&buf, values[i]);
+		first = false;
+	}
+	if (verdict->status == GEPA_STATUS_OK)
+		appendStringInfo(&buf, ",\"score\":%.17g,\"positive\":%s", verdict->score,
+						 verdict->positive ? "true" : "false");
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+static bool
+put_rollout(StoreScope *scope, int run, const StoreRollout *rollout)
+{
+	const JudgeVerdict *verdict = &rollout->verdict;
+	StoreArgs	args = {0};
+
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, rollout->step);
+	gepa_store_arg_int(&args, rollout->slot);
+	gepa_store_arg_int(&args, rollout->proposal);
+	gepa_store_arg_text(&args, gepa_store_split_name(rollout->split));
+	gepa_store_arg_int(&args, rollout->sample);
+	gepa_store_arg_double(&args, rollout->score);
+	gepa_store_arg_text(&args, rollout->feedback);
+	gepa_store_arg_text(&args, verdict->label);
+	gepa_store_arg_double(&args, verdict->status == GEPA_STATUS_OK ? verdict->score : 0.0);
+	gepa_store_arg_bool(&args, verdict->from_logprobs);
+	gepa_store_arg_text(&args, output_json(verdict));
+	gepa_store_arg_text(&args, gepa_status_name(verdict->status));
+	gepa_store_arg_int(&args, verdict->input_tokens);
+	gepa_store_arg_int(&args, verdict->output_tokens);
+	gepa_store_arg_double(&args, verdict->cost);
+	gepa_store_arg_double(&args, verdict->latency_ms);
+	return gepa_store_run(scope, &insert_rollout, &args) > 0;
+}
+
+void
+gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	int			inserted = 0;
+	int64		input_tokens = 0;
+	int64		output_tokens = 0;
+	double		cost = 0;
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	for (int i = 0; i < n; i++)
+	{
+		if (!put_rollout(&scope, run, &rollouts[i]))
+			continue;
+		inserted++;
+		input_tokens += rollouts[i].verdict.input_tokens;
+		output_tokens += rollouts[i].verdict.output_tokens;
+		cost += rollouts[i].verdict.cost;
+	}
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, inserted);
+	gepa_store_arg_bigint(&args, input_tokens);
+	gepa_store_arg_bigint(&args, output_tokens);
+	gepa_store_arg_double(&args, cost);
+	gepa_store_run(&scope, &add_rollouts, &args);
+	gepa_store_leave(&scope);
+}
+
+static StoreSplit
+parse_split(const char *name)
+{
+	for (int i = 0; i < STORE_NSPLITS; i++)
+		if (strcmp(name, gepa_store_split_name(i)) == 0)
+			return (StoreSplit) i;
+	return STORE_SPLIT_NONE;
+}
+
+static void
+read_rollout(StoreScope *scope, const JudgeSpec *spec, uint64 row, StoreRollout *rollout)
+{
+	JudgeVerdict *verdict = &rollout->verdict;
+
+	rollout->slot = gepa_store_int(row, 1, 0);
+	rollout->proposal = gepa_store_int(row, 2, 0);
+	rollout->split = parse_split(gepa_store_text(scope, row, 3));
+	rollout->sample = gepa_store_int(row, 4, 0);
+	rollout->score = gepa_store_double(row, 5);
+	rollout->feedback = gepa_store_text(scope, row, 6);
+	verdict->label = gepa_store_text(scope, row, 7);
+	verdict->score = gepa_store_double(row, 8);
+	verdict->from_logprobs = gepa_store_bool(row, 9);
+	verdict->reasoning = gepa_store_text(scope, row, 10);
+	verdict->detail = gepa_store_text(scope, row, 11);
+	if (!gepa_status_parse(gepa_store_text(scope, row, 12), &verdict->status))
+		verdict->status = GEPA_STATUS_HTTP_ERROR;
+	verdict->input_tokens = gepa_store_int(row, 13, 0);
+	verdict->output_tokens = gepa_store_int(row, 14, 0);
+	verdict->cost = gepa_store_double(row, 15);
+	verdict->latency_ms = gepa_store_double(row, 16);
+	verdict->answer = gepa_store_text(scope, row, 17);
+	if (verdict->status == GEPA_STATUS_OK)
+		verdict->positive = gepa_judge_positive(spec, verdict->label, verdict->score,
+												verdict->from_logprobs);
+}
+
+StoreRollout *
+gepa_store_get_rollouts(int run, const JudgeSpec *spec, int step, int *n)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreRollout *rollouts;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, step);
+	*n = (int) gepa_store_run(&scope, &select_rollouts, &args);
+	rollouts = MemoryContextAllocZero(scope.caller, sizeof(StoreRollout) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		rollouts[i].step = step;
+		read_rollout(&scope, spec, i, &rollouts[i]);
+	}
+	gepa_store_leave(&scope);
+	return rollouts;
+}
+
+/*
+ * Steps
+ */
+
+void
+gepa_store_insert_step(int run, const StoreStep *step)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreArgs	figures = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, step->seq);
+	gepa_store_arg_int(&args, step->step);
+	gepa_store_arg_text(&args, step->reflect ? "reflect" : "evaluate");
+	gepa_store_arg_text(&args, step->new_text);
+	gepa_store_arg_text(&args, step->prompt);
+	gepa_store_arg_text(&args, step->answer);
+	gepa_store_arg_text(&args, step->detail);
+	gepa_store_arg_int(&args, step->input_tokens);
+	gepa_store_arg_int(&args, step->output_tokens);
+	gepa_store_arg_double(&args, step->cost);
+	gepa_store_run(&scope, &insert_step, &args);
+	if (step->reflect)
+	{
+		gepa_store_arg_int(&figures, run);
+		gepa_store_arg_int(&figures, step->input_tokens);
+		gepa_store_arg_int(&figures, step->output_tokens);
+		gepa_store_arg_double(&figures, step->cost);
+		gepa_store_run(&scope, &add_reflection, &figures);
+	}
+	gepa_store_leave(&scope);
+}
+
+StoreStep *
+gepa_store_get_steps(int run, int *n)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreStep  *steps;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, run);
+	*n = (int) gepa_store_run(&scope, &select_steps, &args);
+	steps = MemoryContextAllocZero(scope.caller, sizeof(StoreStep) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		steps[i].seq = gepa_store_int(i, 1, 0);
+		steps[i].step = gepa_store_int(i, 2, 0);
+		steps[i].reflect = gepa_store_bool(i, 3);
+		steps[i].new_text = gepa_store_text(&scope, i, 4);
+	}
+	gepa_store_leave(&scope);
+	return steps;
+}
+
+/*
+ * Proposals, frontier, figures
+ */
+
+void
+gepa_store_put_proposal(int run, const StoreProposal *proposal)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, proposal->proposal);
+	gepa_store_arg_int(&args, proposal->iteration);
+	gepa_store_arg_ints(&args, proposal->nparents, proposal->parents);
+	gepa_store_arg_text(&args, proposal->component);
+	gepa_store_arg_text(&args, proposal->components);
+	gepa_store_arg_int_or_null(&args, proposal->reflect_step, -1);
+	gepa_store_arg_int_or_null(&args, proposal->candidate, -1);
+	gepa_store_arg_int_or_null(&args, proposal->decided, -1);
+	gepa_store_arg_text(&args, proposal->reason);
+	gepa_store_arg_double(&args, proposal->parent_sum);
+	gepa_store_arg_double(&args, proposal->child_sum);
+	gepa_store_arg_double(&args, proposal->candidate >= 0 ? proposal->score : NAN);
+	gepa_store_arg_int_or_null(&args, proposal->candidate >= 0 ?
+							   proposal->rollouts_at_discovery : -1, -1);
+	gepa_store_run(&scope, &put_proposal, &args);
+	gepa_store_leave(&scope);
+}
+
+StoreProposal *
+gepa_store_get_candidate(int run, int candidate)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreProposal *proposal;
+	int		   *parents;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, candidate);
+	if (gepa_store_run(&scope, &select_candidate, &args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("run %d has no candidate %d", run, candidate),
+				 errhint("See gepa.candidates.")));
+	proposal = MemoryContextAllocZero(scope.caller, sizeof(StoreProposal));
+	proposal->proposal = gepa_store_int(0, 1, 0);
+	proposal->iteration = gepa_store_int(0, 2, 0);
+	parents = gepa_store_ints(&scope, 0, 3, &proposal->nparents);
+	for (int i = 0; i < Min(proposal->nparents, 2); i++)
+		proposal->parents[i] = parents[i];
+	proposal->component = gepa_store_text(&scope, 0, 4);
+	proposal->components = gepa_store_text(&scope, 0, 5);
+	proposal->score = gepa_store_double(0, 6);
+	proposal->candidate = candidate;
+	proposal->decided = 1;
+	gepa_store_leave(&scope);
+	return proposal;
+}
+
+void
+gepa_store_put_frontier(int run, const StoreFront *fronts, int n)
+{
+	StoreScope	scope;
+	StoreArgs	trim = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	for (int i = 0; i < n; i++)
+	{
+		StoreArgs	args = {0};
+
+		gepa_store_arg_int(&args, run);
+		gepa_store_arg_int(&args, i);
+		gepa_store_arg_text(&args, fronts[i].key);
+		gepa_store_arg_double(&args, fronts[i].score);
+		gepa_store_arg_ints(&args, fronts[i].ncandidates, fronts[i].candidates);
+		gepa_store_run(&scope, &put_front, &args);
+	}
+	gepa_store_arg_int(&trim, run);
+	gepa_store_arg_int(&trim, n);
+	gepa_store_run(&scope, &trim_fronts, &trim);
+	gepa_store_leave(&scope);
+}
+
+void
+gepa_store_put_progress(int run, int iteration, int rollouts, int best_candidate,
+						double best_score)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, iteration);
+	gepa_store_arg_int(&args, rollouts);
+	gepa_store_arg_int_or_null(&args, best_candidate, -1);
+	gepa_store_arg_double(&args, best_score);
+	gepa_store_run(&scope, &put_progress, &args);
+	gepa_store_leave(&scope);
+}
+
+JudgeOutcome *
+gepa_store_candidate_outcomes(int run, const JudgeSpec *spec, int candidate, int *n)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	JudgeOutcome *outcomes;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, candidate);
+	*n = (int) gepa_store_run(&scope, &select_outcomes, &args);
+	outcomes = MemoryContextAllocZero(scope.caller, sizeof(JudgeOutcome) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		int			expected = gepa_judge_label_index(spec, gepa_store_text(&scope, i, 2));
+		char	   *label = gepa_store_text(&scope, i, 3);
+
+		outcomes[i].decided = gepa_store_bool(i, 1);
+		outcomes[i].expected = expected >= 0 && spec->positive[expected];
+		outcomes[i].score = gepa_store_double(i, 4);
+		outcomes[i].scored = gepa_store_bool(i, 5);
+		if (outcomes[i].decided)
+			outcomes[i].positive = gepa_judge_positive(spec, label, outcomes[i].score,
+													   outcomes[i].scored);
+	}
+	gepa_store_leave(&scope);
+	return outcomes;
+}

@@ -1,0 +1,341 @@
+/*-------------------------------------------------------------------------
+ *
+ * judges.c
+ *	  Judges and their immutable versions as rows.
+ *
+ * A version is read under the snapshot of the running query, so that every
+ * call site of one query sees the same current version.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "store/store_internal.h"
+
+#define VERSION_COLUMNS \
+	"j.judge, j.name, j.owner::oid, v.version, v.version = j.current_version, " \
+	"v.lm, coalesce(v.run, 0), coalesce(v.candidate, 0), v.components::text, " \
+	"v.labels, v.positive, v.options::text, v.lm_identity, v.digest, " \
+	"v.verdict_digest, f.key"
+
+static StoreStatement version_by_name = {
+	.sql = "SELECT " VERSION_COLUMNS
+	" FROM gepa.judge j JOIN gepa.judge_version v ON v.judge = j.judge"
+	" AND v.version = CASE $2 WHEN 0 THEN j.current_version ELSE $2 END,"
+	" gepa.fence f WHERE j.name = $1"
+};
+
+static StoreStatement version_by_id = {
+	.sql = "SELECT " VERSION_COLUMNS
+	" FROM gepa.judge j JOIN gepa.judge_version v ON v.judge = j.judge"
+	" AND v.version = CASE $2 WHEN 0 THEN j.current_version ELSE $2 END,"
+	" gepa.fence f WHERE j.judge = $1"
+};
+
+static StoreStatement insert_judge = {
+	.sql = "INSERT INTO gepa.judge (name, owner, current_version)"
+	" VALUES ($1, $2::regrole, 1) ON CONFLICT (name) DO NOTHING RETURNING judge"
+};
+
+static StoreStatement insert_version = {
+	.sql = "INSERT INTO gepa.judge_version (judge, version, lm, lm_identity, components,"
+	" labels, positive, options, digest, verdict_digest, run, candidate)"
+	" SELECT $1, coalesce(max(v.version), 0) + 1, $2, $3, $4::jsonb, $5, $6,"
+	" $7::jsonb, $8, $9, $10, $11"
+	" FROM gepa.judge_version v WHERE v.judge = $1 RETURNING version"
+};
+
+static StoreStatement find_version = {
+	.sql = "SELECT version FROM gepa.judge_version"
+	" WHERE judge = $1 AND digest = $2 AND lm = $3 ORDER BY version LIMIT 1"
+};
+
+static StoreStatement lock_judge = {
+	.sql = "SELECT 1 FROM gepa.judge WHERE judge = $1 FOR UPDATE"
+};
+
+static StoreStatement set_current = {
+	.sql = "UPDATE gepa.judge SET current_version = $2 WHERE judge = $1"
+};
+
+static StoreStatement delete_judge = {
+	.sql = "WITH v AS (DELETE FROM gepa.verdict WHERE judge = $1),"
+	" e AS (DELETE FROM gepa.verdict_error WHERE judge = $1)"
+	" DELETE FROM gepa.judge WHERE judge = $1"
+};
+
+static StoreStatement insert_fence = {
+	.sql = "INSERT INTO gepa.fence (key) VALUES ($1) ON CONFLICT DO NOTHING"
+};
+
+/*
+ * Reading
+ */
+
+static const GepaJson *
+parse_stored(const char *text, const char *what)
+{
+	const char *error;
+	const GepaJson *json = gepa_json_parse(text, strlen(text), &error);
+
+	if (json == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored %s of a judge version cannot be read: %s", what, error),
+				 errhint("Restore the gepa tables from a backup.")));
+	return json;
+}
+
+static void
+read_components(JudgeSpec *spec, const char *text)
+{
+	const GepaJson *array = parse_stored(text, "components");
+
+	spec->ncomponents = array->nitems;
+	spec->components = palloc0(sizeof(JudgeComponent) * Max(array->nitems, 1));
+	for (int i = 0; i < array->nitems; i++)
+	{
+		const GepaJson *item = gepa_json_item(array, i);
+		const char *kind = gepa_json_get_string(item, "kind");
+
+		spec->components[i].name = pstrdup(gepa_json_get_string(item, "name"));
+		spec->components[i].text = pstrdup(gepa_json_get_string(item, "text"));
+		spec->components[i].kind = strcmp(kind, "examples") == 0 ?
+			JUDGE_COMPONENT_EXAMPLES : JUDGE_COMPONENT_INSTRUCTION;
+	}
+}
+
+static void
+read_labels(StoreScope *scope, JudgeSpec *spec)
+{
+	int			npositive;
+	char	  **positive = gepa_store_texts(scope, 0, 11, &npositive);
+
+	spec->labels = gepa_store_texts(scope, 0, 10, &spec->nlabels);
+	spec->positive = MemoryContextAllocZero(scope->caller,
+											sizeof(bool) * Max(spec->nlabels, 1));
+	for (int i = 0; i < spec->nlabels; i++)
+		for (int k = 0; k < npositive; k++)
+			if (strcmp(spec->labels[i], positive[k]) == 0)
+				spec->positive[i] = true;
+}
+
+static StoreVersion *
+read_version(StoreScope *scope)
+{
+	MemoryContext old = MemoryContextSwitchTo(scope->caller);
+	StoreVersion *version = palloc0(sizeof(StoreVersion));
+	JudgeSpec  *spec = palloc0(sizeof(JudgeSpec));
+	char	   *components = gepa_store_text(scope, 0, 9);
+	char	   *options = gepa_store_text(scope, 0, 12);
+
+	version->spec = spec;
+	version->judge = gepa_store_int(0, 1, 0);
+	version->owner = gepa_store_oid(0, 3);
+	version->version = gepa_store_int(0, 4, 0);
+	version->current = gepa_store_bool(0, 5);
+	version->lm = gepa_store_text(scope, 0, 6);
+	version->run = gepa_store_int(0, 7, 0);
+	version->candidate = gepa_store_int(0, 8, 0);
+	gepa_store_digest(0, 14, version->digest, JUDGE_DIGEST_LENGTH);
+	gepa_store_digest(0, 15, version->verdict_digest, JUDGE_DIGEST_LENGTH);
+
+	spec->name = gepa_store_text(scope, 0, 2);
+	spec->version = version->version;
+	spec->lm_identity = gepa_store_text(scope, 0, 13);
+	read_labels(scope, spec);
+	read_components(spec, components);
+	gepa_judge_apply_options(spec, parse_stored(options, "options"));
+	gepa_store_digest(0, 16, spec->fence_key, JUDGE_FENCE_KEY_LENGTH);
+	MemoryContextSwitchTo(old);
+	return version;
+}
+
+StoreVersion *
+gepa_store_get_version(const char *judge, int version)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreVersion *result;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_text(&args, judge);
+	gepa_store_arg_int(&args, version);
+	if (gepa_store_run(&scope, &version_by_name, &args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 version == 0 ?
+				 errmsg("judge \"%s\" does not exist", judge) :
+				 errmsg("judge \"%s\" has no version %d", judge, version),
+				 errhint("See gepa.judges and gepa.judge_versions, or create it with gepa.create_judge().")));
+	result = read_version(&scope);
+	gepa_store_leave(&scope);
+	return result;
+}
+
+StoreVersion *
+gepa_store_get_version_by_id(int judge, int version)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreVersion *result;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, judge);
+	gepa_store_arg_int(&args, version);
+	if (gepa_store_run(&scope, &version_by_id, &args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("version %d of judge %d does not exist", version, judge),
+				 errhint("The judge may have been dropped; see gepa.judge_versions.")));
+	result = read_version(&scope);
+	gepa_store_leave(&scope);
+	return result;
+}
+
+/*
+ * Writing
+ */
+
+static char *
+components_json(const JudgeSpec *spec)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '[');
+	for (int i = 0; i < spec->ncomponents; i++)
+	{
+		const JudgeComponent *c = &spec->components[i];
+
+		appendStringInfoString(&buf, i > 0 ? ",{\"name\":" : "{\"name\":");
+		gepa_json_quote(&buf, c->name);
+		appendStringInfo(&buf, ",\"kind\":\"%s\",\"text\":",
+						 c->kind == JUDGE_COMPONENT_EXAMPLES ? "examples" : "instruction");
+		gepa_json_quote(&buf, c->text);
+		appendStringInfoChar(&buf, '}');
+	}
+	appendStringInfoChar(&buf, ']');
+	return buf.data;
+}
+
+static int
+put_version(StoreScope *scope, int judge, const JudgeSpec *spec, const char *lm,
+			int run, int candidate)
+{
+	StoreArgs	args = {0};
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+	char	  **positive = palloc(sizeof(char *) * Max(spec->nlabels, 1));
+	int			npositive = 0;
+
+	for (int i = 0; i < spec->nlabels; i++)
+		if (spec->positive[i])
+			positive[npositive++] = spec->labels[i];
+
+	gepa_store_arg_int(&args, judge);
+	gepa_store_arg_text(&args, lm);
+	gepa_store_arg_text(&args, spec->lm_identity);
+	gepa_store_arg_text(&args, components_json(spec));
+	gepa_store_arg_texts(&args, spec->nlabels, spec->labels);
+	gepa_store_arg_texts(&args, npositive, positive);
+	gepa_store_arg_text(&args, gepa_judge_options_json(spec));
+	gepa_judge_digest(spec, true, digest);
+	gepa_store_arg_bytes(&args, digest, JUDGE_DIGEST_LENGTH);
+	gepa_judge_digest(spec, false, digest);
+	gepa_store_arg_bytes(&args, digest, JUDGE_DIGEST_LENGTH);
+	gepa_store_arg_int_or_null(&args, run, 0);
+	gepa_store_arg_int_or_null(&args, run > 0 ? candidate : -1, -1);
+	gepa_store_run(scope, &insert_version, &args);
+	return gepa_store_int(0, 1, 0);
+}
+
+static void
+make_fence(StoreScope *scope)
+{
+	StoreArgs	args = {0};
+	uint8		key[JUDGE_FENCE_KEY_LENGTH];
+
+	if (!pg_strong_random(key, sizeof(key)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random key"),
+				 errhint("Check the server's source of randomness, then try again.")));
+	gepa_store_arg_bytes(&args, key, sizeof(key));
+	gepa_store_run(scope, &insert_fence, &args);
+}
+
+int
+gepa_store_create_judge(const JudgeSpec *spec, const char *lm, Oid owner)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	int			judge;
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	make_fence(&scope);
+	gepa_store_arg_text(&args, spec->name);
+	gepa_store_arg_oid(&args, owner);
+	if (gepa_store_run(&scope, &insert_judge, &args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("judge \"%s\" already exists", spec->name),
+				 errhint("Use gepa.alter_judge() to make a new version, or gepa.drop_judge() first.")));
+	judge = gepa_store_int(0, 1, 0);
+	(void) put_version(&scope, judge, spec, lm, 0, 0);
+	gepa_store_leave(&scope);
+	return judge;
+}
+
+static int
+find_equal_version(StoreScope *scope, int judge, const JudgeSpec *spec, const char *lm)
+{
+	StoreArgs	args = {0};
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+
+	gepa_judge_digest(spec, true, digest);
+	gepa_store_arg_int(&args, judge);
+	gepa_store_arg_bytes(&args, digest, JUDGE_DIGEST_LENGTH);
+	gepa_store_arg_text(&args, lm);
+	if (gepa_store_run(scope, &find_version, &args) == 0)
+		return 0;
+	return gepa_store_int(0, 1, 0);
+}
+
+int
+gepa_store_add_version(int judge, const JudgeSpec *spec, const char *lm,
+					   int run, int candidate)
+{
+	StoreScope	scope;
+	StoreArgs	lock_args = {0};
+	StoreArgs	args = {0};
+	int			version;
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+
+	/* Two that deploy at a time get two numbers. */
+	gepa_store_arg_int(&lock_args, judge);
+	gepa_store_run(&scope, &lock_judge, &lock_args);
+	version = find_equal_version(&scope, judge, spec, lm);
+	if (version == 0)
+		version = put_version(&scope, judge, spec, lm, run, candidate);
+	gepa_store_arg_int(&args, judge);
+	gepa_store_arg_int(&args, version);
+	gepa_store_run(&scope, &set_current, &args);
+	gepa_store_leave(&scope);
+	return version;
+}
+
+void
+gepa_store_drop_judge(int judge)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, judge);
+	gepa_store_run(&scope, &delete_judge, &args);
+	gepa_store_leave(&scope);
+}

@@ -1,0 +1,302 @@
+/*-------------------------------------------------------------------------
+ *
+ * runs.c
+ *	  Runs and the samples copied into them.
+ *
+ * The state machine of a run is in docs/workers.md; every move goes through
+ * gepa_store_move_run(), which changes nothing unless the run is in one of
+ * the states it may be moved from.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+
+#include "store/store_internal.h"
+
+static const char *const status_names[] = {
+	"queued", "running", "stopping", "stopped", "finished", "failed"
+};
+
+static StoreStatement insert_run = {
+	.sql = "INSERT INTO gepa.run (judge, seed_version, dataset, owner, lm, lm_identity,"
+	" reflection_lm, budget, seed, options, notes)"
+	" VALUES ($1, $2, $3, $4::regrole, $5, $6, $7, $8, $9, $10::jsonb, $11::jsonb)"
+	" RETURNING run"
+};
+
+static StoreStatement insert_sample = {
+	.sql = "INSERT INTO gepa.sample (run, split, sample, key, group_key, label, feedback,"
+	" inputs, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9)"
+};
+
+static StoreStatement select_run = {
+	.sql = "SELECT r.judge, j.name, r.seed_version, r.dataset, r.owner::oid, r.lm,"
+	" r.lm_identity, r.reflection_lm, r.budget, r.seed, r.options::text, r.status,"
+	" r.reason, r.iteration, r.rollouts, r.best_candidate,"
+	" coalesce(r.best_score, 'NaN'),"
+	" r.xmin::text"
+	" FROM gepa.run r JOIN gepa.judge j ON j.judge = r.judge WHERE r.run = $1"
+};
+
+static StoreStatement update_status = {
+	.sql = "UPDATE gepa.run SET status = $2, reason = $3,"
+	" started_at = CASE WHEN $2 = 'running'"
+	" THEN coalesce(started_at, pg_catalog.clock_timestamp()) ELSE started_at END,"
+	" finished_at = CASE WHEN $2 IN ('stopped', 'finished', 'failed')"
+	" THEN pg_catalog.clock_timestamp() END"
+	" WHERE run = $1 AND status = ANY ($4)"
+};
+
+static StoreStatement select_live = {
+	.sql = "SELECT run, owner::oid FROM gepa.run"
+	" WHERE status IN ('queued', 'running', 'stopping') ORDER BY run"
+};
+
+static StoreStatement select_latest = {
+	.sql = "SELECT r.run FROM gepa.run r JOIN gepa.judge j ON j.judge = r.judge"
+	" LEFT JOIN gepa.judge_version v ON v.judge = j.judge"
+	" AND v.version = j.current_version"
+	" WHERE r.judge = $1 AND ($2 IS NULL OR r.dataset = $2)"
+	" AND r.best_candidate IS NOT NULL"
+	" AND r.status IN ('stopped', 'finished', 'failed')"
+	" ORDER BY (r.run IS NOT DISTINCT FROM v.run) DESC, r.run DESC LIMIT 1"
+};
+
+static StoreStatement select_samples = {
+	.sql = "SELECT sample, key, group_key, label, feedback, inputs::text, digest"
+	" FROM gepa.sample WHERE run = $1 AND split = $2 ORDER BY sample"
+};
+
+const char *
+gepa_store_run_status_name(StoreRunStatus status)
+{
+	Assert((int) status >= 0 && status < lengthof(status_names));
+	return status_names[status];
+}
+
+static StoreRunStatus
+parse_status(const char *name)
+{
+	for (int i = 0; i < lengthof(status_names); i++)
+		if (strcmp(name, status_names[i]) == 0)
+			return (StoreRunStatus) i;
+	elog(ERROR, "unknown run status \"%s\"", name);
+	return STORE_RUN_FAILED;
+}
+
+/*
+ * Creating
+ */
+
+static void
+put_sample(StoreScope *scope, int run, const StoreSample *sample, char *const *names)
+{
+	StoreArgs	args = {0};
+	StringInfoData inputs;
+
+	initStringInfo(&inputs);
+	for (int i = 0; i < sample->document.nfields; i++)
+	{
+		appendStringInfoChar(&inputs, i > 0 ? ',' : '{');
+		gepa_json_quote(&inputs, names[i]);
+		appendStringInfoChar(&inputs, ':');
+		gepa_json_quote(&inputs, sample->document.fields[i]);
+	}
+	appendStringInfoChar(&inputs, '}');
+
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_text(&args, gepa_store_split_name(sample->split));
+	gepa_store_arg_int(&args, sample->sample);
+	gepa_store_arg_text(&args, sample->key);
+	gepa_store_arg_text(&args, sample->group_key);
+	gepa_store_arg_text(&args, sample->label);
+	gepa_store_arg_text(&args, sample->feedback);
+	gepa_store_arg_text(&args, inputs.data);
+	gepa_store_arg_bytes(&args, sample->digest, JUDGE_DIGEST_LENGTH);
+	gepa_store_run(scope, &insert_sample, &args);
+	pfree(inputs.data);
+}
+
+int
+gepa_store_create_run(const StoreRun *run, const char *notes,
+					  const StoreSample *samples, int nsamples)
+{
+	StoreVersion *seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	int			id;
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, run->judge);
+	gepa_store_arg_int(&args, run->seed_version);
+	gepa_store_arg_text(&args, run->dataset);
+	gepa_store_arg_oid(&args, run->owner);
+	gepa_store_arg_text(&args, run->lm);
+	gepa_store_arg_text(&args, run->lm_identity);
+	gepa_store_arg_text(&args, run->reflection_lm);
+	gepa_store_arg_int(&args, run->budget);
+	gepa_store_arg_bigint(&args, run->seed);
+	gepa_store_arg_text(&args, run->options);
+	gepa_store_arg_text(&args, notes);
+	gepa_store_run(&scope, &insert_run, &args);
+	id = gepa_store_int(0, 1, 0);
+	for (int i = 0; i < nsamples; i++)
+		put_sample(&scope, id, &samples[i], seed->spec->inputs);
+	gepa_store_leave(&scope);
+	return id;
+}
+
+/*
+ * Reading and moving
+ */
+
+StoreRun *
+gepa_store_get_run(int run)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreRun   *result = NULL;
+
+	gepa_store_enter(&scope, STORE_VIEW_LATEST);
+	gepa_store_arg_int(&args, run);
+	if (gepa_store_run(&scope, &select_run, &args) > 0)
+	{
+		result = MemoryContextAllocZero(scope.caller, sizeof(StoreRun));
+		result->run = run;
+		result->judge = gepa_store_int(0, 1, 0);
+		result->judge_name = gepa_store_text(&scope, 0, 2);
+		result->seed_version = gepa_store_int(0, 3, 0);
+		result->dataset = gepa_store_text(&scope, 0, 4);
+		result->owner = gepa_store_oid(0, 5);
+		result->lm = gepa_store_text(&scope, 0, 6);
+		result->lm_identity = gepa_store_text(&scope, 0, 7);
+		result->reflection_lm = gepa_store_text(&scope, 0, 8);
+		result->budget = gepa_store_int(0, 9, 0);
+		result->seed = gepa_store_bigint(0, 10);
+		result->options = gepa_store_text(&scope, 0, 11);
+		result->status = parse_status(gepa_store_text(&scope, 0, 12));
+		result->reason = gepa_store_text(&scope, 0, 13);
+		result->iteration = gepa_store_int(0, 14, 0);
+		result->rollouts = gepa_store_int(0, 15, 0);
+		result->best_candidate = gepa_store_int(0, 16, -1);
+		result->best_score = gepa_store_double(0, 17);
+		result->mine = TransactionIdIsCurrentTransactionId((TransactionId)
+														   strtoul(gepa_store_text(&scope, 0, 18), NULL, 10));
+	}
+	gepa_store_leave(&scope);
+	return result;
+}
+
+bool
+gepa_store_move_run(int run, int from_mask, StoreRunStatus to, const char *reason)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	char	   *from[lengthof(status_names)];
+	int			nfrom = 0;
+	bool		moved;
+
+	for (int i = 0; i < lengthof(status_names); i++)
+		if (from_mask & (1 << i))
+			from[nfrom++] = unconstify(char *, status_names[i]);
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_text(&args, gepa_store_run_status_name(to));
+	gepa_store_arg_text(&args, reason);
+	gepa_store_arg_texts(&args, nfrom, from);
+	moved = gepa_store_run(&scope, &update_status, &args) > 0;
+	gepa_store_leave(&scope);
+	return moved;
+}
+
+int
+gepa_store_live_runs(int **runs, Oid **owners)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	int			n;
+
+	gepa_store_enter(&scope, STORE_VIEW_LATEST);
+	n = (int) gepa_store_run(&scope, &select_live, &args);
+	*runs = MemoryContextAlloc(scope.caller, sizeof(int) * Max(n, 1));
+	*owners = MemoryContextAlloc(scope.caller, sizeof(Oid) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		(*runs)[i] = gepa_store_int(i, 1, 0);
+		(*owners)[i] = gepa_store_oid(i, 2);
+	}
+	gepa_store_leave(&scope);
+	return n;
+}
+
+int
+gepa_store_latest_run(int judge, const char *dataset)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	int			run = 0;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, judge);
+	gepa_store_arg_text(&args, dataset);
+	if (gepa_store_run(&scope, &select_latest, &args) > 0)
+		run = gepa_store_int(0, 1, 0);
+	gepa_store_leave(&scope);
+	return run;
+}
+
+/*
+ * Samples
+ */
+
+static void
+read_inputs(const JudgeSpec *spec, const char *text, JudgeDocument *document)
+{
+	GepaJson   *inputs = gepa_json_parse(text, strlen(text), NULL);
+	const char **fields = palloc(sizeof(char *) * spec->ninputs);
+
+	for (int i = 0; i < spec->ninputs; i++)
+	{
+		fields[i] = inputs ? gepa_json_get_string(inputs, spec->inputs[i]) : NULL;
+		if (fields[i] == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("a sample of the run lacks input field \"%s\"", spec->inputs[i]),
+					 errhint("Start a new run.")));
+	}
+	document->nfields = spec->ninputs;
+	document->fields = fields;
+}
+
+StoreSample *
+gepa_store_get_samples(int run, const JudgeSpec *spec, StoreSplit split, int *nsamples)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreSample *samples;
+	MemoryContext old;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_text(&args, gepa_store_split_name(split));
+	*nsamples = (int) gepa_store_run(&scope, &select_samples, &args);
+	old = MemoryContextSwitchTo(scope.caller);
+	samples = palloc0(sizeof(StoreSample) * Max(*nsamples, 1));
+	for (int i = 0; i < *nsamples; i++)
+	{
+		samples[i].split = split;
+		samples[i].sample = gepa_store_int(i, 1, 0);
+		samples[i].key = gepa_store_text(&scope, i, 2);
+		samples[i].group_key = gepa_store_text(&scope, i, 3);
+		samples[i].label = gepa_store_text(&scope, i, 4);
+		samples[i].feedback = gepa_store_text(&scope, i, 5);
+		read_inputs(spec, gepa_store_text(&scope, i, 6), &samples[i].document);
+		gepa_store_digest(i, 7, samples[i].digest, JUDGE_DIGEST_LENGTH);
+	}
+	MemoryContextSwitchTo(old);
+	gepa_store_leave(&scope);
+	return samples;
+}

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_internal.h
+ *	  How the files of src/store talk to SPI, and to each other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_STORE_STORE_INTERNAL_H
+#define GEPA_STORE_STORE_INTERNAL_H
+
+#include "executor/spi.h"
+
+#include "store/store.h"
+
+/*
+ * A scope is one visit to the tables: SPI connected, acting as somebody,
+ * search_path pinned.  An ERROR inside needs no cleanup here: the end of the
+ * (sub)transaction restores user, settings and SPI.
+ */
+typedef struct StoreScope
+{
+	MemoryContext caller;		/* results are made here */
+	Oid			save_userid;
+	int			save_sec_context;
+	int			guc_nestlevel;
+	bool		pushed_snapshot;
+	bool		read_only;		/* see one snapshot, write nothing */
+} StoreScope;
+
+typedef enum StoreView
+{
+	STORE_VIEW_QUERY,			/* read what the running query sees */
+	STORE_VIEW_LATEST,			/* read what is committed now */
+	STORE_VIEW_WRITE			/* write */
+} StoreView;
+
+/* A fixed statement, planned once per session. */
+typedef struct StoreStatement
+{
+	const char *sql;
+	SPIPlanPtr	plan;
+} StoreStatement;
+
+#define STORE_MAX_ARGS 24
+
+typedef struct StoreArgs
+{
+	int			n;
+	Oid			types[STORE_MAX_ARGS];
+	Datum		values[STORE_MAX_ARGS];
+	char		nulls[STORE_MAX_ARGS + 1];
+} StoreArgs;
+
+/* catalog.c: scopes */
+extern void gepa_store_enter(StoreScope *scope, StoreView view);
+extern void gepa_store_enter_as(StoreScope *scope, StoreView view, Oid userid,
+								const char *search_path);
+extern void gepa_store_leave(StoreScope *scope);
+
+/* catalog.c: arguments, in order; NULL texts are SQL NULLs */
+extern void gepa_store_arg_bool(StoreArgs *args, bool value);
+extern void gepa_store_arg_int(StoreArgs *args, int value);
+extern void gepa_store_arg_int_or_null(StoreArgs *args, int value, int null_value);
+extern void gepa_store_arg_bigint(StoreArgs *args, int64 value);
+extern void gepa_store_arg_oid(StoreArgs *args, Oid value);
+extern void gepa_store_arg_double(StoreArgs *args, double value);
+extern void gepa_store_arg_text(StoreArgs *args, const char *value);
+extern void gepa_store_arg_bytes(StoreArgs *args, const uint8 *value, int length);
+extern void gepa_store_arg_texts(StoreArgs *args, int n, char *const *values);
+extern void gepa_store_arg_ints(StoreArgs *args, int n, const int *values);
+
+/* Run a statement; returns the number of rows processed or fetched. */
+extern uint64 gepa_store_run(StoreScope *scope, StoreStatement *statement, StoreArgs *args);
+
+/* catalog.c: values of the last result, copied to the caller's context */
+extern bool gepa_store_is_null(uint64 row, int column);
+extern bool gepa_store_bool(uint64 row, int column);
+extern int	gepa_store_int(uint64 row, int column, int if_null);
+extern int64 gepa_store_bigint(uint64 row, int column);
+extern Oid	gepa_store_oid(uint64 row, int column);
+extern double gepa_store_double(uint64 row, int column);
+extern char *gepa_store_text(StoreScope *scope, uint64 row, int column);
+extern void gepa_store_digest(uint64 row, int column, uint8 *digest, int length);
+extern char **gepa_store_texts(StoreScope *scope, uint64 row, int column, int *n);
+extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
+
+/* ring.c: used by verdicts.c */
+extern bool gepa_store_ring_put(const StoreVerdict *verdict);
+extern bool gepa_store_ring_find(const uint8 *verdict_digest, const uint8 *digest,
+								 JudgeVerdict *verdict);
+
+/* pack.c: a verdict as flat bytes */
+extern void gepa_store_pack(StringInfo buf, const StoreVerdict *verdict);
+extern void gepa_store_unpack(const char *data, int length, StoreVerdict *verdict);
+
+#endif							/* GEPA_STORE_STORE_INTERNAL_H */
