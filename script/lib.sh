@@ -1,0 +1,137 @@
+# Shell helpers of script/demo and script/test; bash, to be sourced.
+#
+# Everything works as root (servers then run as the user postgres, because
+# PostgreSQL refuses root) and as an ordinary user with sudo (servers then run
+# as that user).  Nothing here asks questions.
+
+PG_MAJOR=${PG_MAJOR:-15}		# of the packages that are installed if none is there
+phase_started=
+
+say()
+{
+	printf '%s\n' "$*"
+}
+
+die()
+{
+	printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+	exit 1
+}
+
+# Announce a phase, and how long the one before took.
+phase()
+{
+	phase_end
+	phase_started=$SECONDS
+	printf '\n== %s\n' "$*"
+}
+
+phase_end()
+{
+	[ -z "$phase_started" ] || printf '   (%d s)\n' $((SECONDS - phase_started))
+	phase_started=
+}
+
+as_root()
+{
+	if [ "$(id -u)" -eq 0 ]
+	then
+		"$@"
+	else
+		command -v sudo >/dev/null || die "\"$*\" needs root: run this as root, or install sudo"
+		sudo "$@"
+	fi
+}
+
+# The user that servers run as.
+server_user()
+{
+	if [ "$(id -u)" -eq 0 ]
+	then
+		echo postgres
+	else
+		id -un
+	fi
+}
+
+# Run a command as that user, in a folder that it may enter.
+as_server_user()
+{
+	if [ "$(id -u)" -eq 0 ]
+	then
+		runuser -u postgres -- "$@"
+	else
+		"$@"
+	fi
+}
+
+# Install those Debian packages that are missing.
+install_packages()
+{
+	local package missing=
+
+	command -v dpkg-query >/dev/null || {
+		say "not a Debian system: assuming that these are here: $*"
+		return 0
+	}
+	for package in "$@"
+	do
+		dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' ||
+			missing="$missing $package"
+	done
+	[ "$missing" ] || return 0
+	say "installing with apt-get:$missing"
+	# the date of the machine may be far from that of the archive
+	as_root apt-get -qq -o Acquire::Check-Valid-Until=false update
+	# shellcheck disable=SC2086
+	as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -qq -y \
+		-o Dpkg::Use-Pty=0 install --no-install-recommends $missing >/dev/null
+}
+
+# Set PG_CONFIG: the caller's, or that of the installed PG_MAJOR.
+find_pg_config()
+{
+	[ "${PG_CONFIG:-}" ] || PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
+	[ -x "$PG_CONFIG" ] || PG_CONFIG=$(command -v pg_config) ||
+		die "pg_config was not found; set PG_CONFIG"
+	export PG_CONFIG
+	PG_BIN=$("$PG_CONFIG" --bindir)
+}
+
+# A port that nobody listens on.
+free_port()
+{
+	python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
+
+# Make and start a throw-away cluster: cluster_start FOLDER PORT [LINE OF CONFIGURATION ...]
+# It listens on the socket FOLDER/socket only; PGHOST, PGPORT, PGUSER are set.
+cluster_start()
+{
+	local folder=$1 port=$2
+
+	shift 2
+	as_server_user mkdir -p "$folder/socket"
+	if ! as_server_user test -e "$folder/data/PG_VERSION"
+	then
+		as_server_user "$PG_BIN/initdb" -D "$folder/data" -U postgres -A trust \
+			--no-sync -E UTF8 --locale=C.UTF-8 >/dev/null
+	fi
+	printf '%s\n' "listen_addresses = ''" "port = $port" \
+		"unix_socket_directories = '$folder/socket'" "fsync = off" "$@" |
+		as_server_user tee "$folder/data/gepa.conf" >/dev/null
+	as_server_user grep -q '^include.*gepa.conf' "$folder/data/postgresql.conf" ||
+		echo "include 'gepa.conf'" | as_server_user tee -a "$folder/data/postgresql.conf" >/dev/null
+	as_server_user "$PG_BIN/pg_ctl" -s -w -D "$folder/data" -l "$folder/log" start ||
+		die "the server did not start; see $folder/log"
+	export PGHOST=$folder/socket PGPORT=$port PGUSER=postgres
+}
+
+cluster_stop()
+{
+	! as_server_user test -e "$1/data/postmaster.pid" ||
+		as_server_user "$PG_BIN/pg_ctl" -s -w -m fast -D "$1/data" stop
+}
