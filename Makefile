@@ -20,9 +20,13 @@ OBJS_BASE   = src/base/json.o src/base/settings.o src/base/status.o
 OBJS_ENGINE = src/engine/engine.o
 OBJS_LM     = src/lm/batch.o
 OBJS_JUDGE  = src/judge/run.o
-OBJS_STORE  = src/store/catalog.o
+OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/journal.o \
+	src/store/judges.o src/store/pack.o src/store/ring.o src/store/runs.o \
+	src/store/verdicts.o
 OBJS_WORKER = src/worker/launcher.o
-OBJS_API    = src/api/predicate.o
+OBJS_API    = src/api/apply.o src/api/args.o src/api/candidates.o \
+	src/api/dataset.o src/api/judge.o src/api/lm.o src/api/predicate.o \
+	src/api/report.o src/api/run.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_WORKER) $(OBJS_API)
 

@@ -19,6 +19,8 @@
 
 #include "base/status.h"
 
+struct List;
+
 typedef enum LmApi
 {
 	LM_API_OPENAI,				/* chat completions over HTTP */
@@ -139,7 +141,7 @@ typedef struct LmBatch LmBatch;
 /* options.c */
 
 /* Validator of the wrapper: checks options of servers and user mappings. */
-extern void gepa_lm_validate(List *options, Oid catalog);
+extern void gepa_lm_validate(struct List *options, Oid catalog);
 
 /* server.c */
 

@@ -1,0 +1,265 @@
+/*-------------------------------------------------------------------------
+ *
+ * predicate.c
+ *	  gepa_judge(), gepa_score(), gepa_verdict().
+ *
+ * The current version of a judge is resolved once per query and call site:
+ * the resolved judge hangs on fn_extra, which lives as long as the execution.
+ * PL/pgSQL keeps the state of simple expressions longer, so a judge is
+ * resolved again when the snapshot is another one.  Within a query all call
+ * sites see one snapshot and therefore one version.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/snapmgr.h"
+
+#include "api/api_internal.h"
+#include "base/settings.h"
+
+typedef struct OpenJudge
+{
+	struct OpenJudge *next;
+	char	   *name;
+	Oid			userid;
+	CommandId	curcid;			/* of the snapshot it was resolved under */
+	TransactionId xmax;
+	ApiJudge   *judge;
+} OpenJudge;
+
+static bool
+still_current(const OpenJudge *open)
+{
+	Snapshot	snapshot = GetActiveSnapshot();
+
+	return open->curcid == snapshot->curcid && open->xmax == snapshot->xmax &&
+		open->userid == GetUserId();
+}
+
+static ApiJudge *
+find_judge(FunctionCallInfo fcinfo, const char *name)
+{
+	OpenJudge  *open = fcinfo->flinfo->fn_extra;
+	MemoryContext old;
+
+	while (open != NULL && strcmp(open->name, name) != 0)
+		open = open->next;
+	if (open != NULL && open->judge != NULL && still_current(open))
+		return open->judge;
+
+	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	if (open == NULL)
+	{
+		open = palloc0(sizeof(OpenJudge));
+		open->name = pstrdup(name);
+		open->next = fcinfo->flinfo->fn_extra;
+		fcinfo->flinfo->fn_extra = open;
+	}
+	if (open->judge != NULL)
+	{
+		ApiJudge   *stale = open->judge;
+
+		open->judge = NULL;
+		gepa_api_close_judge(stale);
+	}
+	open->userid = GetUserId();
+	open->curcid = GetActiveSnapshot()->curcid;
+	open->xmax = GetActiveSnapshot()->xmax;
+	open->judge = gepa_api_open_judge(gepa_store_get_version(name, 0));
+	MemoryContextSwitchTo(old);
+	return open->judge;
+}
+
+/*
+ * Documents
+ */
+
+static void
+refuse_document(const JudgeSpec *spec, const char *detail)
+{
+	StringInfoData fields;
+
+	initStringInfo(&fields);
+	for (int i = 0; i < spec->ninputs; i++)
+		appendStringInfo(&fields, "%s\"%s\": ...", i > 0 ? ", " : "", spec->inputs[i]);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("document does not fit judge \"%s\"", spec->name),
+			 errdetail("%s", detail),
+			 errhint("Pass a jsonb object {%s}.", fields.data)));
+}
+
+static void
+document_from_text(const JudgeSpec *spec, char *content, JudgeDocument *document)
+{
+	const char **fields = palloc(sizeof(char *));
+
+	if (spec->ninputs != 1)
+		refuse_document(spec, psprintf("It is one text, and the judge takes %d fields.",
+									   spec->ninputs));
+	fields[0] = content;
+	document->nfields = 1;
+	document->fields = fields;
+}
+
+/* Returns false when a field is null. */
+static bool
+document_from_jsonb(const JudgeSpec *spec, Jsonb *content, JudgeDocument *document)
+{
+	const char **fields = palloc(sizeof(char *) * spec->ninputs);
+
+	if (!JB_ROOT_IS_OBJECT(content))
+		refuse_document(spec, "It is not a JSON object.");
+	for (int i = 0; i < spec->ninputs; i++)
+	{
+		JsonbValue	buffer;
+		JsonbValue *value;
+
+		value = getKeyJsonValueFromContainer(&content->root, spec->inputs[i],
+											 strlen(spec->inputs[i]), &buffer);
+		if (value == NULL)
+			refuse_document(spec, psprintf("Field \"%s\" is missing.", spec->inputs[i]));
+		if (value->type == jbvNull)
+			return false;
+		if (value->type == jbvString)
+			fields[i] = pnstrdup(value->val.string.val, value->val.string.len);
+		else
+		{
+			Jsonb	   *json = JsonbValueToJsonb(value);
+
+			fields[i] = JsonbToCString(NULL, &json->root, VARSIZE(json));
+		}
+	}
+	document->nfields = spec->ninputs;
+	document->fields = fields;
+	return true;
+}
+
+/*
+ * One document; false means NULL in, NULL out.
+ */
+static bool
+judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApiJudge **judge, ApiVerdict *result)
+{
+	JudgeDocument document;
+
+	*judge = find_judge(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	if (!is_jsonb)
+		document_from_text((*judge)->spec, text_to_cstring(PG_GETARG_TEXT_PP(1)),
+						   &document);
+	else if (!document_from_jsonb((*judge)->spec, PG_GETARG_JSONB_P(1), &document))
+		return false;
+
+	gepa_api_apply(*judge, &document, 1, result);
+	if (result->verdict.status != GEPA_STATUS_OK &&
+		gepa_on_error == GEPA_ON_ERROR_ERROR)
+		gepa_judge_report((*judge)->spec, (*judge)->lm, &result->verdict);
+	return true;
+}
+
+static Datum
+judge_datum(FunctionCallInfo fcinfo, bool is_jsonb)
+{
+	ApiJudge   *judge;
+	ApiVerdict	result;
+
+	if (!judge_one(fcinfo, is_jsonb, &judge, &result) ||
+		result.verdict.status != GEPA_STATUS_OK)
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(result.verdict.positive);
+}
+
+static Datum
+score_datum(FunctionCallInfo fcinfo, bool is_jsonb)
+{
+	ApiJudge   *judge;
+	ApiVerdict	result;
+
+	if (!judge_one(fcinfo, is_jsonb, &judge, &result) ||
+		result.verdict.status != GEPA_STATUS_OK)
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(result.verdict.score);
+}
+
+static Datum
+verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
+{
+	ApiJudge   *judge;
+	ApiVerdict	result;
+	JudgeVerdict *v = &result.verdict;
+	TupleDesc	tupdesc;
+	Datum		values[13];
+	bool		nulls[13] = {0};
+	bool		ok;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (!judge_one(fcinfo, is_jsonb, &judge, &result))
+		PG_RETURN_NULL();
+
+	ok = v->status == GEPA_STATUS_OK;
+	nulls[0] = nulls[1] = nulls[2] = !ok;
+	nulls[3] = v->reasoning == NULL;
+	values[0] = ok ? CStringGetTextDatum(v->label) : (Datum) 0;
+	values[1] = BoolGetDatum(v->positive);
+	values[2] = Float8GetDatum(v->score);
+	values[3] = v->reasoning ? CStringGetTextDatum(v->reasoning) : (Datum) 0;
+	values[4] = CStringGetTextDatum(gepa_status_name(v->status));
+	values[5] = BoolGetDatum(result.cached);
+	values[6] = Int32GetDatum(v->input_tokens);
+	values[7] = Int32GetDatum(v->output_tokens);
+	values[8] = DirectFunctionCall1(float8_numeric, Float8GetDatum(v->cost));
+	values[9] = Float8GetDatum(v->latency_ms);
+	values[10] = Int32GetDatum(v->chars_seen);
+	values[11] = Int32GetDatum(v->chars_total);
+	values[12] = Int32GetDatum(judge->version->version);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
+													  values, nulls)));
+}
+
+PG_FUNCTION_INFO_V1(gepa_judge_text);
+Datum
+gepa_judge_text(PG_FUNCTION_ARGS)
+{
+	return judge_datum(fcinfo, false);
+}
+
+PG_FUNCTION_INFO_V1(gepa_judge_jsonb);
+Datum
+gepa_judge_jsonb(PG_FUNCTION_ARGS)
+{
+	return judge_datum(fcinfo, true);
+}
+
+PG_FUNCTION_INFO_V1(gepa_score_text);
+Datum
+gepa_score_text(PG_FUNCTION_ARGS)
+{
+	return score_datum(fcinfo, false);
+}
+
+PG_FUNCTION_INFO_V1(gepa_score_jsonb);
+Datum
+gepa_score_jsonb(PG_FUNCTION_ARGS)
+{
+	return score_datum(fcinfo, true);
+}
+
+PG_FUNCTION_INFO_V1(gepa_verdict_text);
+Datum
+gepa_verdict_text(PG_FUNCTION_ARGS)
+{
+	return verdict_datum(fcinfo, false);
+}
+
+PG_FUNCTION_INFO_V1(gepa_verdict_jsonb);
+Datum
+gepa_verdict_jsonb(PG_FUNCTION_ARGS)
+{
+	return verdict_datum(fcinfo, true);
+}

@@ -1,0 +1,152 @@
+/*-------------------------------------------------------------------------
+ *
+ * report.c
+ *	  gepa.report(): the tuned judge beside its seed, on held-out samples.
+ *
+ * The rows are the test split that the judge's run copied when it started;
+ * no rollout ever saw them.  Verdicts go through the store, so each row is
+ * judged once per version, however often the report is asked for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "api/api_internal.h"
+
+/* Fixed, so that a report repeated gives the same intervals. */
+#define REPORT_SEED 20250725
+
+static StoreRun *
+find_run(const StoreVersion *current, const char *dataset)
+{
+	int			id = gepa_store_latest_run(current->judge, dataset);
+
+	if (id == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 dataset ?
+				 errmsg("judge \"%s\" has no ended run on dataset \"%s\"",
+						current->spec->name, dataset) :
+				 errmsg("judge \"%s\" has no ended run", current->spec->name),
+				 errhint("Tune it first with gepa.optimize() or gepa.start().")));
+	return gepa_api_get_run(id);
+}
+
+/*
+ * What is measured as tuned: the current version if this run made it, else
+ * the run's winner as deploy would store it.
+ */
+static StoreVersion *
+tuned_version(const StoreRun *run, const StoreVersion *seed, StoreVersion *current)
+{
+	StoreVersion *tuned;
+
+	if (current->run == run->run)
+		return current;
+	ereport(NOTICE,
+			(errmsg("no candidate of run %d is deployed; the report is on its best candidate %d",
+					run->run, run->best_candidate)));
+	tuned = palloc(sizeof(StoreVersion));
+	*tuned = *seed;
+	tuned->lm = run->lm;
+	tuned->spec = gepa_api_candidate_spec(run, seed, run->best_candidate);
+	gepa_judge_digest(tuned->spec, true, tuned->digest);
+	gepa_judge_digest(tuned->spec, false, tuned->verdict_digest);
+	return tuned;
+}
+
+/* Judge the test rows with one version. */
+static JudgeOutcome *
+judge_rows(StoreVersion *version, const StoreSample *samples, int n)
+{
+	ApiJudge   *judge = gepa_api_open_judge(version);
+	JudgeDocument *documents = palloc(sizeof(JudgeDocument) * n);
+	ApiVerdict *verdicts = palloc0(sizeof(ApiVerdict) * n);
+	JudgeOutcome *outcomes = palloc0(sizeof(JudgeOutcome) * n);
+
+	for (int i = 0; i < n; i++)
+		documents[i] = samples[i].document;
+	gepa_api_apply(judge, documents, n, verdicts);
+	for (int i = 0; i < n; i++)
+	{
+		const JudgeVerdict *verdict = &verdicts[i].verdict;
+		int			expected = gepa_judge_label_index(judge->spec, samples[i].label);
+
+		outcomes[i].expected = expected >= 0 && judge->spec->positive[expected];
+		outcomes[i].decided = verdict->status == GEPA_STATUS_OK;
+		outcomes[i].positive = outcomes[i].decided && verdict->positive;
+		outcomes[i].scored = outcomes[i].decided && verdict->from_logprobs;
+		outcomes[i].score = outcomes[i].decided ? verdict->score : 0;
+	}
+	gepa_api_close_judge(judge);
+	return outcomes;
+}
+
+static void
+put_measure(Datum *values, bool *nulls, const JudgeMeasure *measure)
+{
+	values[0] = Float8GetDatum(measure->value);
+	values[1] = Float8GetDatum(measure->low);
+	values[2] = Float8GetDatum(measure->high);
+	nulls[0] = !measure->defined;
+	nulls[1] = nulls[2] = !measure->defined || !measure->has_interval;
+}
+
+static void
+put_rows(ReturnSetInfo *rsinfo, const JudgeOutcome *baseline, const JudgeOutcome *tuned, int n)
+{
+	JudgeMeasure *a;
+	JudgeMeasure *b;
+	int			nmeasures;
+	double		p = gepa_judge_mcnemar(baseline, tuned, n);
+
+	a = gepa_judge_measure(baseline, n, REPORT_SEED, &nmeasures);
+	b = gepa_judge_measure(tuned, n, REPORT_SEED, &nmeasures);
+	for (int i = 0; i < nmeasures; i++)
+	{
+		Datum		values[9];
+		bool		nulls[9] = {0};
+
+		values[0] = CStringGetTextDatum(a[i].metric);
+		values[1] = Int32GetDatum(n);
+		put_measure(&values[2], &nulls[2], &a[i]);
+		put_measure(&values[5], &nulls[5], &b[i]);
+		values[8] = Float8GetDatum(p);
+		nulls[8] = strcmp(a[i].metric, "accuracy") != 0;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
+
+PG_FUNCTION_INFO_V1(gepa_report);
+Datum
+gepa_report(PG_FUNCTION_ARGS)
+{
+	StoreVersion *current = gepa_store_get_version(gepa_api_text_arg(fcinfo, 0, "judge"), 0);
+	char	   *dataset = gepa_api_text_arg_or_null(fcinfo, 1);
+	StoreVersion *seed;
+	StoreRun   *run;
+	StoreSample *samples;
+	int			n;
+
+	gepa_store_check_owner("judge", current->spec->name, current->owner, GetUserId());
+	InitMaterializedSRF(fcinfo, 0);
+	run = find_run(current, dataset);
+	seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
+	samples = gepa_store_get_samples(run->run, seed->spec, STORE_SPLIT_TEST, &n);
+	if (n == 0)
+	{
+		ereport(NOTICE,
+				(errmsg("run %d held no test samples out, so there is nothing to report", run->run),
+				 errhint("Give gepa.start() a test share, for example options => '{\"split\": {\"train\": 0.4, \"val\": 0.3, \"test\": 0.3}}'.")));
+		return (Datum) 0;
+	}
+	put_rows((ReturnSetInfo *) fcinfo->resultinfo,
+			 judge_rows(seed, samples, n),
+			 judge_rows(tuned_version(run, seed, current), samples, n), n);
+	return (Datum) 0;
+}

@@ -1,0 +1,254 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *	  Starting, watching, stopping, resuming and deploying runs.
+ *
+ * gepa.start() writes the run in the caller's transaction and the launcher
+ * learns of it at commit.  gepa.optimize() cannot do that, because it waits
+ * inside its own transaction: it has the run started by a worker, in a
+ * transaction that commits, and then watches the row.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "api/api_internal.h"
+#include "worker/worker.h"
+
+/* How often a waiting backend looks at the row without being woken. */
+#define WAIT_POLL_MS 1000
+
+/* Least time between two notices of progress. */
+#define PROGRESS_INTERVAL_MS 2000
+
+static bool
+has_ended(StoreRunStatus status)
+{
+	return status == STORE_RUN_STOPPED || status == STORE_RUN_FINISHED ||
+		status == STORE_RUN_FAILED;
+}
+
+/*
+ * Starting
+ */
+
+static WorkerStartRequest
+start_request(FunctionCallInfo fcinfo)
+{
+	WorkerStartRequest request = {0};
+
+	request.judge = gepa_api_text_arg(fcinfo, 0, "judge");
+	request.dataset = gepa_api_text_arg(fcinfo, 1, "dataset");
+	request.reflection_lm = gepa_api_name_arg_or_null(fcinfo, 2);
+	request.budget = gepa_api_int_arg(fcinfo, 3, "budget");
+	request.seed = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT64(4);
+	request.options = PG_ARGISNULL(5) ? "{}" : gepa_api_object_arg(fcinfo, 5, "options");
+	return request;
+}
+
+PG_FUNCTION_INFO_V1(gepa_start);
+Datum
+gepa_start(PG_FUNCTION_ARGS)
+{
+	WorkerStartRequest request = start_request(fcinfo);
+
+	gepa_worker_require("gepa.start");
+	PG_RETURN_INT32(gepa_worker_start_run(&request));
+}
+
+/*
+ * Watching
+ */
+
+static void
+stop_on_cancel(int code, Datum arg)
+{
+	gepa_worker_stop_run(DatumGetInt32(arg), false);
+}
+
+static void
+show_progress(const StoreRun *run, TimestampTz *last_shown, int *last_rollouts)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (run->rollouts == *last_rollouts ||
+		!TimestampDifferenceExceeds(*last_shown, now, PROGRESS_INTERVAL_MS))
+		return;
+	*last_shown = now;
+	*last_rollouts = run->rollouts;
+	if (run->best_candidate < 0)
+		ereport(NOTICE,
+				(errmsg("run %d: %d of %d rollouts, validating the seed",
+						run->run, run->rollouts, run->budget)));
+	else
+		ereport(NOTICE,
+				(errmsg("run %d: %d of %d rollouts, iteration %d, best candidate %d with %.4f",
+						run->run, run->rollouts, run->budget, run->iteration,
+						run->best_candidate, run->best_score)));
+}
+
+static StoreRun *
+watch(int run_id)
+{
+	TimestampTz last_shown = GetCurrentTimestamp();
+	int			last_rollouts = 0;
+	StoreRun   *run;
+
+	while ((run = gepa_store_get_run(run_id)) != NULL && !has_ended(run->status))
+	{
+		show_progress(run, &last_shown, &last_rollouts);
+		gepa_worker_wait_change(run_id, WAIT_POLL_MS);
+	}
+	if (run == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("run %d was dropped while waiting for it", run_id),
+				 errhint("Its judge was dropped with its runs.")));
+	return run;
+}
+
+static void
+report_end(const StoreRun *run)
+{
+	if (run->status == STORE_RUN_FAILED)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("run %d failed: %s", run->run, run->reason ? run->reason : "no reason"),
+				 errdetail("%d rollouts are recorded.", run->rollouts),
+				 errhint("Mend the cause, then SELECT gepa.resume(%d) goes on from there.", run->run)));
+	ereport(NOTICE,
+			(errmsg("run %d %s: %d rollouts, best candidate %d with %.4f on validation",
+					run->run, gepa_store_run_status_name(run->status), run->rollouts,
+					run->best_candidate, run->best_score)));
+}
+
+PG_FUNCTION_INFO_V1(gepa_optimize);
+Datum
+gepa_optimize(PG_FUNCTION_ARGS)
+{
+	WorkerStartRequest request = start_request(fcinfo);
+	StoreRun   *run = NULL;
+	int			id;
+
+	gepa_worker_require("gepa.optimize");
+	id = gepa_worker_start_now(&request);
+	PG_ENSURE_ERROR_CLEANUP(stop_on_cancel, Int32GetDatum(id));
+	{
+		ereport(NOTICE, (errmsg("run %d started", id)));
+		run = watch(id);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(stop_on_cancel, Int32GetDatum(id));
+	report_end(run);
+	PG_RETURN_INT32(id);
+}
+
+/* Milliseconds from now until a timeout that began at start; -1 = none. */
+static int64
+time_left(TimestampTz start, int64 timeout_ms)
+{
+	int64		passed = (GetCurrentTimestamp() - start) / 1000;
+
+	return timeout_ms < 0 ? -1 : Max(timeout_ms - passed, 0);
+}
+
+static int64
+interval_ms(const Interval *interval)
+{
+	int64		days = interval->day + (int64) interval->month * DAYS_PER_MONTH;
+
+	return days * SECS_PER_DAY * 1000 + interval->time / 1000;
+}
+
+PG_FUNCTION_INFO_V1(gepa_wait);
+Datum
+gepa_wait(PG_FUNCTION_ARGS)
+{
+	int			id = gepa_api_int_arg(fcinfo, 0, "run");
+	int64		timeout_ms = PG_ARGISNULL(1) ? -1 : Max(0, interval_ms(PG_GETARG_INTERVAL_P(1)));
+	TimestampTz start = GetCurrentTimestamp();
+	StoreRun   *run = gepa_api_get_run(id);
+	int64		left;
+
+	if (run->mine && !has_ended(run->status))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run %d cannot be waited for in the transaction that changed it", id),
+				 errhint("Commit first, or use gepa.optimize().")));
+	while (!has_ended(run->status) && (left = time_left(start, timeout_ms)) != 0)
+	{
+		gepa_worker_wait_change(id, left < 0 ? WAIT_POLL_MS : (int) Min(left, WAIT_POLL_MS));
+		run = gepa_api_get_run(id);
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(gepa_store_run_status_name(run->status)));
+}
+
+/*
+ * Stopping and resuming
+ */
+
+PG_FUNCTION_INFO_V1(gepa_stop);
+Datum
+gepa_stop(PG_FUNCTION_ARGS)
+{
+	int			id = PG_GETARG_INT32(0);
+	StoreRun   *run = gepa_api_get_run(id);
+
+	if (gepa_store_move_run(id, 1 << STORE_RUN_QUEUED, STORE_RUN_STOPPED,
+							"stopped before it began") ||
+		gepa_store_move_run(id, 1 << STORE_RUN_RUNNING, STORE_RUN_STOPPING,
+							"asked to stop"))
+		gepa_worker_stop_run(id, true);
+	else
+		ereport(NOTICE,
+				(errmsg("run %d has already ended or is stopping", run->run)));
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(gepa_resume);
+Datum
+gepa_resume(PG_FUNCTION_ARGS)
+{
+	int			id = PG_GETARG_INT32(0);
+	StoreRun   *run = gepa_api_get_run(id);
+
+	gepa_worker_require("gepa.resume");
+	if (!gepa_store_move_run(id, (1 << STORE_RUN_STOPPED) | (1 << STORE_RUN_FAILED),
+							 STORE_RUN_QUEUED, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run %d is %s and cannot be resumed", id,
+						gepa_store_run_status_name(run->status)),
+				 errhint("Only a stopped or failed run can; start a new one with gepa.start().")));
+	gepa_worker_start_at_commit(id, run->owner);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Deploying
+ */
+
+PG_FUNCTION_INFO_V1(gepa_deploy);
+Datum
+gepa_deploy(PG_FUNCTION_ARGS)
+{
+	StoreRun   *run = gepa_api_get_run(gepa_api_int_arg(fcinfo, 0, "run"));
+	int			candidate = PG_ARGISNULL(1) ? run->best_candidate : PG_GETARG_INT32(1);
+	StoreVersion *seed;
+	JudgeSpec  *spec;
+
+	if (candidate < 0 && PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run %d has no candidate to deploy yet", run->run),
+				 errhint("Wait until its seed has been validated; see gepa.progress.")));
+	seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
+	gepa_store_check_owner("judge", seed->spec->name, seed->owner, GetUserId());
+	spec = gepa_api_candidate_spec(run, seed, candidate);
+	gepa_judge_check_spec(spec);
+	PG_RETURN_INT32(gepa_store_add_version(run->judge, spec, run->lm, run->run, candidate));
+}
