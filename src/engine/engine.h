@@ -70,6 +70,14 @@ typedef enum EngineAcceptance
 	ENGINE_ACCEPT_OR_EQUAL
 } EngineAcceptance;
 
+/* Which of an iteration's accepted proposals enter the pool. */
+typedef enum EngineKeep
+{
+	ENGINE_KEEP_ALL,
+	ENGINE_KEEP_BEST,			/* by gain on the minibatch */
+	ENGINE_KEEP_TOP_K
+} EngineKeep;
+
 /*
  * Set the defaults with gepa_engine_config_init(), then what differs.  The
  * strings and arrays are copied by gepa_engine_create().
@@ -104,12 +112,38 @@ typedef struct EngineConfig
 	int64		budget;			/* metric calls; <= 0 means none */
 	int64		max_proposals;	/* iterations; <= 0 means none */
 	double		stop_at_score;	/* mean on validation; NaN means none */
+	int			max_candidates; /* in the pool; <= 0 means none */
+	int			no_improvement; /* checks without a new best; <= 0 means none */
+	bool		stop_on_all;	/* [false] stop when all conditions given hold,
+								 * not when any does; hard_budget still binds */
+
+	/* Several proposals per iteration: parents x mutations of each. */
+	int			parents;		/* 1 */
+	int			mutations;		/* 1 */
+	EngineKeep	keep;			/* all */
+	int			keep_k;			/* 1; of ENGINE_KEEP_TOP_K */
+
+	/* Merge: crossover of two candidates with a common ancestor. */
+	bool		merge;			/* false */
+	int			max_merges;		/* 5; accepted ones, then no more are scheduled */
+	int			merge_overlap;	/* 5; validation samples both must share */
+
+	/* Validate on these samples only; NULL = all. */
+	int			nvalidate;
+	const int  *validate;
+
+	/* Known scores of a text are not asked for again by validation. */
+	bool		cache;			/* false */
+	bool		shared_sets;	/* false; the two sets are one: validation
+								 * knows the scores of minibatches as well */
 
 	/* Deviations from the reference; init sets the values in brackets. */
 	bool		hard_budget;	/* [true] start nothing that may not fit */
 	bool		expand_placeholders;	/* [false] expand them inside candidates */
 	bool		skip_known_texts;	/* [true] a proposal equal to a known candidate
 									 * is rejected, not evaluated */
+	bool		zero_mean_merge;	/* [true] ancestors that all score zero are
+									 * drawn alike; else the run ends there */
 } EngineConfig;
 
 typedef struct Engine Engine;
@@ -161,7 +195,8 @@ typedef enum EngineEventKind
 	ENGINE_EVENT_SKIPPED,		/* iteration ended without a proposal */
 	ENGINE_EVENT_PROPOSED,		/* a child was made */
 	ENGINE_EVENT_REJECTED,		/* it did not enter the pool */
-	ENGINE_EVENT_ACCEPTED		/* it did: candidate is its number */
+	ENGINE_EVENT_ACCEPTED,		/* it did: candidate is its number */
+	ENGINE_EVENT_NO_MERGE		/* a merge was due, but no pair was found */
 } EngineEventKind;
 
 typedef struct EngineEvent
@@ -176,14 +211,21 @@ typedef struct EngineEvent
 	int			reflect_step;	/* step that answered; -1 = none (examples,
 								 * merge) */
 	const char *const *texts;	/* PROPOSED and later */
-	double		parent_sum;		/* minibatch sums that were compared */
+	double		parent_sum;		/* minibatch sums that were compared; the
+								 * child's is NaN when it was not run */
 	double		child_sum;
 	const char *reason;			/* SKIPPED, REJECTED, ACCEPTED: why */
+	int			nsamples;		/* ITERATION: the minibatch, or of a merge the */
+	const int  *samples;		/* validation samples it is tried on */
+	int			ancestor;		/* of a merge, a candidate; else -1 */
 } EngineEvent;
 
 /* engine.c */
 
 extern void gepa_engine_config_init(EngineConfig *config);
+
+/* Set the deviations to what the reference does (all of them off). */
+extern void gepa_engine_config_reference(EngineConfig *config);
 
 /*
  * NULL and *error (a message with its way out) when the configuration cannot
@@ -201,8 +243,10 @@ extern EngineStep gepa_engine_next(Engine *engine);
 /*
  * Tell the scores of an EVALUATE step, in the order of its samples.
  * objectives: NULL, or nsamples x nobjectives values, row by row, with the
- * names in objective_names.  Returns false when the step is not outstanding
- * or n does not fit (the engine is unchanged).
+ * names in objective_names; a value that is NaN is not known.  Returns false
+ * when the step is not outstanding, n does not fit, a score is not finite, or
+ * the frontier needs objectives and a validation brings none (the engine is
+ * unchanged).
  */
 extern bool gepa_engine_observe_scores(Engine *engine, int step, int n, const double *scores,
 									   int nobjectives, const char *const *objective_names,
@@ -230,6 +274,10 @@ extern double gepa_engine_candidate_score(const Engine *engine, int candidate);
 extern int64 gepa_engine_candidate_discovery(const Engine *engine, int candidate);
 extern int	gepa_engine_best(const Engine *engine);
 
+/* Score of a candidate on a validation sample; NaN = not validated on it. */
+extern double gepa_engine_candidate_sample_score(const Engine *engine, int candidate,
+												 int sample);
+
 /* Frontier keys in insertion order: for instance fronts the validation ids. */
 typedef struct EngineFront
 {
@@ -242,6 +290,18 @@ typedef struct EngineFront
 
 extern int	gepa_engine_nfronts(const Engine *engine);
 extern EngineFront gepa_engine_front(Engine *engine, int index);
+
+/* identity.c */
+
+/*
+ * Identity of a candidate across runs: SHA-256 over the JSON text of its name
+ * and text pairs, sorted by name.  False when there is no SHA-256 to be had.
+ * In the backend it needs a resource owner, that is, a transaction.
+ */
+#define ENGINE_IDENTITY_LENGTH 32
+extern bool gepa_engine_identity(int ncomponents, const char *const *names,
+								 const char *const *texts,
+								 uint8 identity[ENGINE_IDENTITY_LENGTH]);
 
 /* reflect.c: texts of reflection; usable without an engine */
 

@@ -1,0 +1,87 @@
+/*-------------------------------------------------------------------------
+ *
+ * stop.c
+ *	  Conditions that end a run; looked at between iterations only.
+ *
+ * hard_budget is not among those that stop_on_all combines: it is a promise
+ * about money and holds by itself.
+ *
+ * Conditions over tokens, money and time belong to whoever knows these: it
+ * calls gepa_engine_stop().
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include <math.h>
+
+#include "engine/engine_internal.h"
+
+void
+gepa_engine_stops_init(EngineStops *stops)
+{
+	stops->best = -INFINITY;
+	stops->checks = 0;
+}
+
+/* The first check sets the baseline. */
+static bool
+no_improvement(EngineStops *stops, int limit, double best)
+{
+	if (best > stops->best)
+	{
+		stops->best = best;
+		stops->checks = 0;
+	}
+	else
+		stops->checks++;
+	return stops->checks >= limit;
+}
+
+const char *
+gepa_engine_check_stop(EngineStops *stops, const EngineConfig *config,
+					   const EngineProgress *progress, int64 worst_case)
+{
+	struct
+	{
+		bool		given;
+		bool		holds;
+		const char *reason;
+	}			conditions[] = {
+		{config->budget > 0, progress->rollouts >= config->budget, "budget"},
+		{config->max_proposals > 0, progress->iterations >= config->max_proposals, "max_proposals"},
+		{config->max_candidates > 0, progress->ncandidates >= config->max_candidates, "max_candidates"},
+		{!isnan(config->stop_at_score), progress->best >= config->stop_at_score, "stop_at_score"},
+		{config->no_improvement > 0, false, "no_improvement"},
+	};
+	const char *reason = NULL;
+	int			given = 0;
+	int			holding = 0;
+	int			i;
+
+	/* has a memory, so it must see every check */
+	if (config->no_improvement > 0)
+		conditions[lengthof(conditions) - 1].holds =
+			no_improvement(stops, config->no_improvement, progress->best);
+
+	if (config->hard_budget && config->budget > 0 &&
+		progress->rollouts + worst_case > config->budget)
+		return "budget";
+
+	for (i = 0; i < lengthof(conditions); i++)
+	{
+		if (!conditions[i].given)
+			continue;
+		given++;
+		if (!conditions[i].holds)
+			continue;
+		holding++;
+		if (reason == NULL)
+			reason = conditions[i].reason;
+	}
+	return config->stop_on_all && holding < given ? NULL : reason;
+}
