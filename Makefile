@@ -50,7 +50,7 @@ SHLIB_LINK  = $(CURL_LIBS)
 # Headers are tracked by the compiler: FILE.o leaves FILE.d.
 PG_CFLAGS   = -MMD -MP
 
-REGRESS      = lm
+REGRESS      = setup lm judge predicate dataset explain privileges nopreload
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=gepa
 PROVE_TESTS  = test/t/*.pl
 EXTRA_CLEAN  = $(OBJS:.o=.d) test/unit/build

@@ -1,0 +1,101 @@
+--
+-- Language models: servers of the wrapper gepa_lm, their options, and the
+-- provider "canned", which answers without a network.
+--
+\pset format unaligned
+\pset tuples_only on
+
+-- The wrapper: a validator, no handler, so nobody makes tables of it.
+CREATE SERVER regress_plain FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned', model 'canned');
+CREATE FOREIGN TABLE regress_table (a int) SERVER regress_plain;
+SELECT refused('SELECT * FROM regress_table');
+DROP FOREIGN TABLE regress_table;
+SELECT refused($$ALTER FOREIGN DATA WRAPPER gepa_lm OPTIONS (ADD model 'x')$$);
+
+-- All options at once.
+CREATE SERVER regress_full FOREIGN DATA WRAPPER gepa_lm OPTIONS (
+	base_url 'https://lm.example.com:8443/v1', model 'some/model', api 'openai',
+	max_concurrency '64', connect_timeout '5s', request_timeout '90s',
+	structured_output 'json_object', logprobs 'true', extra_body '{"top_k": 20}',
+	temperature '0.2', top_p '0.95', max_tokens '256', seed '7',
+	reasoning_effort 'low', input_price '0.10', output_price '0.40',
+	api_key_file '/etc/gepa/key', api_key_env 'GEPA_KEY', allow_private_address 'false');
+CREATE USER MAPPING FOR CURRENT_USER SERVER regress_full OPTIONS (api_key 'secret-key-1');
+SELECT lm, usable, api, base_url, model FROM gepa.lms WHERE lm LIKE 'regress_%' ORDER BY lm;
+
+-- Required options.
+SELECT refused($$CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm$$);
+SELECT refused($$CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm OPTIONS (model 'x')$$);
+SELECT refused($$CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm OPTIONS (base_url 'http://h/v1')$$);
+SELECT refused($$ALTER SERVER regress_full OPTIONS (DROP base_url)$$);
+
+-- Every option refuses what it cannot mean.
+SELECT refused(format('CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm
+	OPTIONS (base_url %L, model %L, %s)', 'http://h/v1', 'm', option))
+FROM (VALUES
+	(1, $$nonsense '1'$$),
+	(2, $$api 'telepathy'$$),
+	(3, $$max_concurrency '0'$$),
+	(4, $$max_concurrency 'many'$$),
+	(5, $$max_concurrency '1.5'$$),
+	(6, $$connect_timeout '-1'$$),
+	(7, $$connect_timeout 'soon'$$),
+	(8, $$request_timeout '0'$$),
+	(9, $$request_timeout '10 parsecs'$$),
+	(10, $$structured_output 'xml'$$),
+	(11, $$logprobs 'perhaps'$$),
+	(12, $$extra_body '{'$$),
+	(13, $$extra_body '[1]'$$),
+	(14, $$extra_body '{"messages": []}'$$),
+	(15, $$extra_body '{"model": "other"}'$$),
+	(16, $$extra_body '{"stream": true}'$$),
+	(17, $$temperature 'warm'$$),
+	(18, $$temperature '-0.1'$$),
+	(19, $$temperature 'NaN'$$),
+	(20, $$top_p '1.1'$$),
+	(21, $$top_p ''$$),
+	(22, $$max_tokens '0'$$),
+	(23, $$max_tokens '99999999999'$$),
+	(24, $$seed 'x'$$),
+	(25, $$reasoning_effort ''$$),
+	(26, $$input_price '-1'$$),
+	(27, $$input_price 'free'$$),
+	(28, $$output_price 'Infinity'$$),
+	(29, $$allow_private_address 'maybe'$$),
+	(30, $$api_key 'secret-key-2'$$),
+	(31, $$api_key_file 'relative/path'$$),
+	(32, $$api_key_env ''$$)) AS o(n, option)
+ORDER BY n;
+
+-- Base addresses.
+SELECT refused(format('CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm
+	OPTIONS (base_url %L, model %L)', url, 'm'))
+FROM (VALUES (1, ''), (2, 'nonsense'), (3, 'ftp://h/v1'), (4, 'file:///etc/passwd'),
+	(5, 'http://'), (6, 'http://user:secret-key-3@h/v1'), (7, 'http://h/v1?key=secret-key-4'),
+	(8, 'http://h/v1#fragment'), (9, E'http://h/v1\nHost: other'), (10, 'http://h:99999/v1')) AS u(n, url)
+ORDER BY n;
+
+-- User mappings have a key and nothing else.
+SELECT refused($$CREATE USER MAPPING FOR CURRENT_USER SERVER regress_plain OPTIONS (password 'secret-key-5')$$);
+SELECT refused($$CREATE USER MAPPING FOR CURRENT_USER SERVER regress_plain OPTIONS (api_key '')$$);
+SELECT refused(format('CREATE USER MAPPING FOR CURRENT_USER SERVER regress_plain OPTIONS (api_key %L)',
+	E'secret\nkey'));
+
+-- A changed option is checked as well, and a good one is kept.
+SELECT refused($$ALTER SERVER regress_full OPTIONS (SET temperature 'hot')$$);
+ALTER SERVER regress_full OPTIONS (SET temperature '1', DROP seed);
+SELECT options ->> 'temperature', options ? 'seed' FROM gepa.lms WHERE lm = 'regress_full';
+
+-- No key is shown.
+SELECT count(*) FROM gepa.lms WHERE lms::text LIKE '%secret-key%';
+
+-- Trying an LM out; what takes how long is not for a test.
+SELECT item, ok FROM gepa.check_lm('regress_plain') ORDER BY item COLLATE "C";
+SELECT refused($$SELECT gepa.check_lm('regress_missing')$$);
+CREATE FOREIGN DATA WRAPPER regress_wrapper;
+CREATE SERVER regress_other FOREIGN DATA WRAPPER regress_wrapper;
+SELECT refused($$SELECT gepa.check_lm('regress_other')$$);
+SELECT gepa.check_lm(NULL) IS NULL;
+
+DROP SERVER regress_plain, regress_full, regress_other CASCADE;
+DROP FOREIGN DATA WRAPPER regress_wrapper;

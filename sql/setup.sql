@@ -1,0 +1,21 @@
+--
+-- What the tests share.
+--
+
+-- How a statement is refused, with everything that the user would see.
+CREATE FUNCTION refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	code text;
+	message text;
+	detail text;
+	hint text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'ACCEPTED: ' || statement;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n', code || ' ' || message, '  DETAIL: ' || nullif(detail, ''),
+		'  HINT: ' || nullif(hint, ''));
+END
+$$;

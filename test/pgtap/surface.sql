@@ -1,0 +1,235 @@
+/*
+ * The contract: names, arguments, defaults, results and columns that others
+ * rely on, and who may do what.  Functions may get further arguments with
+ * defaults, and views further columns, at the end of what stands here; what
+ * stands here is not renamed, retyped or removed.
+ *
+ * Run in a database that has the extensions pgtap and gepa.
+ */
+BEGIN;
+SELECT no_plan();
+LOAD 'gepa';
+SET client_min_messages = warning;
+
+-- Everything that belongs to the extension.
+CREATE TEMP VIEW member AS
+SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS what
+FROM pg_depend d
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+WHERE e.extname = 'gepa' AND d.deptype = 'e';
+
+CREATE TEMP VIEW member_function AS
+SELECT p.*, p.oid AS function, pg_get_function_arguments(p.oid) AS arguments
+FROM pg_proc p
+	JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
+
+CREATE TEMP VIEW member_relation AS
+SELECT c.*, c.oid AS relation
+FROM pg_class c
+	JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid;
+
+------------------------------------------------------------------ functions
+
+-- The predicates: text and jsonb alike.
+CREATE TEMP TABLE contract_function
+	(schema name, name name, arguments text, result text, volatile "char", parallel "char", strict bool);
+INSERT INTO contract_function
+SELECT 'public', 'gepa_' || f.name, format('judge text, doc %s%s', t.type, f.outputs), f.result, 'v', 'r', true
+FROM (VALUES ('text'), ('jsonb')) AS t(type),
+	(VALUES ('judge', '', 'boolean'),
+		('score', '', 'double precision'),
+		('verdict', ', OUT label text, OUT positive boolean, OUT score double precision,'
+			' OUT reasoning text, OUT status text, OUT cached boolean, OUT input_tokens integer,'
+			' OUT output_tokens integer, OUT cost numeric, OUT latency_ms double precision,'
+			' OUT chars_seen integer, OUT chars_total integer, OUT version integer', 'record')
+	) AS f(name, outputs, result);
+INSERT INTO contract_function VALUES
+	('gepa', 'lm_validator', 'options text[], catalog oid', 'void', 'v', 'u', true),
+	('gepa', 'check_lm', 'lm name', 'TABLE(item text, ok boolean, detail text)', 'v', 'r', true),
+	('gepa', 'create_judge', 'name text, lm name, prompt text, labels text[] DEFAULT ''{true,false}''::text[],'
+		' positive text[] DEFAULT ''{true}''::text[], options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
+	('gepa', 'alter_judge', 'name text, prompt text DEFAULT NULL::text, lm name DEFAULT NULL::name,'
+		' options jsonb DEFAULT NULL::jsonb', 'integer', 'v', 'u', false),
+	('gepa', 'drop_judge', 'name text', 'void', 'v', 'u', true),
+	('gepa', 'create_dataset', 'name text, source text, key text, inputs text[], label text,'
+		' feedback text DEFAULT NULL::text, split text DEFAULT NULL::text, group_by text DEFAULT NULL::text,'
+		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
+	('gepa', 'drop_dataset', 'name text', 'void', 'v', 'u', true),
+	('gepa', 'start', 'judge text, dataset text, reflection_lm name, budget integer, seed bigint DEFAULT 0,'
+		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
+	('gepa', 'optimize', 'judge text, dataset text, reflection_lm name, budget integer, seed bigint DEFAULT 0,'
+		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
+	('gepa', 'wait', 'run integer, timeout interval DEFAULT NULL::interval', 'text', 'v', 'u', false),
+	('gepa', 'stop', 'run integer', 'void', 'v', 'u', true),
+	('gepa', 'resume', 'run integer', 'void', 'v', 'u', true),
+	('gepa', 'deploy', 'run integer, candidate integer DEFAULT NULL::integer', 'integer', 'v', 'u', false),
+	('gepa', 'report', 'judge text, dataset text DEFAULT NULL::text, OUT metric text, OUT n integer,'
+		' OUT baseline double precision, OUT baseline_low double precision, OUT baseline_high double precision,'
+		' OUT tuned double precision, OUT tuned_low double precision, OUT tuned_high double precision,'
+		' OUT p_value double precision', 'SETOF record', 'v', 'u', false);
+
+SELECT is(
+	(SELECT format('%s, volatility %s, parallel %s, strict %s', pg_get_function_result(f.function),
+		f.provolatile, f.proparallel, f.proisstrict)
+		FROM member_function f
+		WHERE f.pronamespace = c.schema::text::regnamespace AND f.proname = c.name AND f.arguments = c.arguments),
+	format('%s, volatility %s, parallel %s, strict %s',
+		CASE c.result WHEN 'record' THEN 'record' ELSE c.result END, c.volatile, c.parallel, c.strict),
+	format('function %s.%s(%s)', c.schema, c.name, left(c.arguments, 40)))
+FROM contract_function c
+ORDER BY c.schema, c.name, c.arguments;
+
+SELECT is_empty(
+	$$SELECT f.function::regprocedure FROM member_function f
+		WHERE NOT EXISTS (SELECT FROM contract_function c WHERE c.name = f.proname AND c.arguments = f.arguments)$$,
+	'every function of the extension stands in the contract');
+
+SELECT is_empty(
+	'SELECT function::regprocedure FROM member_function WHERE prosecdef',
+	'no function is SECURITY DEFINER');
+SELECT is_empty(
+	$$SELECT f.function::regprocedure FROM member_function f JOIN pg_language l ON l.oid = f.prolang
+		WHERE l.lanname IN ('sql', 'plpgsql')
+			AND NOT coalesce(f.proconfig::text LIKE '%search_path=%', false)$$,
+	'functions in SQL and PL/pgSQL pin their search_path');
+SELECT cmp_ok(
+	(SELECT min(procost) FROM member_function WHERE proname IN ('gepa_judge', 'gepa_score', 'gepa_verdict')),
+	'>=', 1000::real, 'the planner evaluates cheap conditions before a judge');
+
+---------------------------------------------------------------------- views
+
+CREATE TEMP TABLE contract_view (name name, columns text);
+INSERT INTO contract_view VALUES
+	('lms', 'lm text, owner text, usable boolean, api text, base_url text, model text, options jsonb'),
+	('judges', 'judge text, lm text, current_version integer, owner text, labels text[], positive text[],'
+		' threshold double precision, versions integer, created_at timestamp with time zone'),
+	('judge_versions', 'judge text, version integer, current boolean, lm text, lm_identity jsonb, components jsonb,'
+		' labels text[], positive text[], options jsonb, threshold double precision, digest text, run integer,'
+		' candidate integer, created_at timestamp with time zone'),
+	('datasets', 'dataset text, source text, key text, inputs text[], label text, feedback text, split text,'
+		' group_by text, options jsonb, owner text, created_at timestamp with time zone'),
+	('runs', 'run integer, judge text, dataset text, owner text, status text, reason text, budget integer,'
+		' rollouts integer, reflections integer, best_candidate integer, best_score double precision,'
+		' input_tokens bigint, output_tokens bigint, cost numeric, created_at timestamp with time zone,'
+		' started_at timestamp with time zone, finished_at timestamp with time zone'),
+	('progress', 'run integer, judge text, dataset text, owner text, status text, phase text, rollouts integer,'
+		' budget integer, best_score double precision, input_tokens bigint, output_tokens bigint, cost numeric,'
+		' elapsed interval, eta interval'),
+	('samples', 'run integer, sample text, split text, label text, feedback text, group_key text, inputs jsonb,'
+		' digest text'),
+	('candidates', 'run integer, candidate integer, parents integer[], components jsonb, score double precision,'
+		' rollouts_at_discovery integer, created_at timestamp with time zone'),
+	('frontier', 'run integer, key text, score double precision, candidates integer[]'),
+	('proposals', 'run integer, iteration integer, parents integer[], component text, text text, candidate integer,'
+		' accepted boolean, reason text, reflection_prompt text, answer text, created_at timestamp with time zone'),
+	('reflections', 'run integer, step integer, reflection_prompt text, answer text, text text, detail text,'
+		' input_tokens integer, output_tokens integer, cost numeric'),
+	('rollouts', 'run integer, candidate integer, sample text, split text, score double precision, feedback text,'
+		' label text, output jsonb, status text, input_tokens integer, output_tokens integer, cost numeric,'
+		' latency_ms double precision'),
+	('verdicts', 'judge text, version integer, digest text, label text, positive boolean, score double precision,'
+		' status text, reasoning text, input_tokens integer, output_tokens integer, cost numeric,'
+		' created_at timestamp with time zone'),
+	('verdict_errors', 'judge text, version integer, digest text, status text, detail text, attempts integer,'
+		' last_at timestamp with time zone');
+
+SELECT is(
+	(SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY array_position(
+			ARRAY(SELECT split_part(x, ' ', 1) FROM unnest(string_to_array(v.columns, ', ')) x), a.attname::text))
+		FROM pg_attribute a
+		WHERE a.attrelid = to_regclass('gepa.' || v.name) AND a.attnum > 0
+			AND a.attname::text = ANY (ARRAY(
+				SELECT split_part(x, ' ', 1) FROM unnest(string_to_array(v.columns, ', ')) x))),
+	v.columns,
+	format('view gepa.%s', v.name))
+FROM contract_view v
+ORDER BY v.name;
+
+SELECT is_empty(
+	$$SELECT relation::regclass FROM member_relation WHERE relkind = 'v'
+		AND (relnamespace <> 'gepa'::regnamespace OR relname NOT IN (SELECT name FROM contract_view))$$,
+	'every view of the extension stands in the contract');
+SELECT is_empty(
+	$$SELECT relation::regclass FROM member_relation WHERE relkind = 'v'
+		AND NOT coalesce(reloptions::text LIKE '%security_barrier%', false)$$,
+	'views are security barriers');
+
+-------------------------------------------------------------------- comments
+
+SELECT is_empty(
+	$$SELECT what FROM member
+		WHERE classid IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_namespace'::regclass,
+				'pg_foreign_data_wrapper'::regclass)
+			AND obj_description(objid, classid::regclass::name) IS NULL
+			AND NOT EXISTS (SELECT FROM pg_class WHERE oid = objid AND relkind IN ('S', 'i'))$$,
+	'every object has a comment');
+
+------------------------------------------------------------------ privileges
+
+CREATE ROLE gepa_test_nobody;
+
+SELECT is_empty(
+	$$SELECT relation::regclass, privilege
+		FROM member_relation, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES']) privilege
+		WHERE relkind IN ('r', 'p') AND has_table_privilege('gepa_test_nobody', relation, privilege)$$,
+	'PUBLIC has no right on a table');
+SELECT is_empty(
+	$$SELECT relation::regclass FROM member_relation
+		WHERE relkind = 'S' AND has_sequence_privilege('gepa_test_nobody', relation, 'USAGE, SELECT, UPDATE')$$,
+	'PUBLIC has no right on a sequence');
+SELECT is_empty(
+	$$SELECT relation::regclass FROM member_relation
+		WHERE relkind = 'v' AND NOT has_table_privilege('gepa_test_nobody', relation, 'SELECT')$$,
+	'PUBLIC may read the views, which show each role its own');
+SELECT is_empty(
+	$$SELECT relation::regclass, privilege
+		FROM member_relation, unnest(ARRAY['INSERT', 'UPDATE', 'DELETE']) privilege
+		WHERE relkind = 'v' AND has_table_privilege('gepa_test_nobody', relation, privilege)$$,
+	'PUBLIC may not write through the views');
+SELECT ok(NOT has_schema_privilege('gepa_test_nobody', 'gepa', 'CREATE'),
+	'PUBLIC may not create in schema gepa');
+SELECT ok(NOT has_foreign_data_wrapper_privilege('gepa_test_nobody', 'gepa_lm', 'USAGE'),
+	'PUBLIC may not make LMs');
+
+-- What spends money asks for USAGE on the LM, which nobody has by default.
+CREATE SERVER gepa_test_lm FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned', model 'canned');
+SELECT gepa.create_judge('gepa_test_judge', 'gepa_test_lm', 'Is it good?');
+SELECT ok(NOT has_server_privilege('gepa_test_nobody', 'gepa_test_lm', 'USAGE'),
+	'PUBLIC may not use an LM');
+SET ROLE gepa_test_nobody;
+SELECT throws_ok(statement, '42501', NULL, statement || ' asks for USAGE')
+FROM (VALUES
+	($$SELECT gepa_judge('gepa_test_judge', 'text')$$),
+	($$SELECT gepa_score('gepa_test_judge', 'text')$$),
+	($$SELECT gepa_verdict('gepa_test_judge', 'text')$$),
+	($$SELECT gepa_judge('gepa_test_judge', '{"document": "text"}'::jsonb)$$),
+	($$SELECT gepa.check_lm('gepa_test_lm')$$),
+	($$SELECT gepa.create_judge('another', 'gepa_test_lm', 'Is it good?')$$)) AS s(statement);
+SELECT is_empty('SELECT * FROM gepa.' || name, 'gepa.' || name || ' shows a stranger nothing')
+FROM (VALUES ('judges'), ('judge_versions'), ('datasets'), ('runs'), ('verdicts')) AS v(name);
+RESET ROLE;
+
+------------------------------------------------------------------------ dump
+
+SELECT is_empty(
+	$$SELECT relation::regclass FROM member_relation
+		WHERE relkind IN ('r', 'p', 'S') AND relation <> ALL (
+			(SELECT extconfig FROM pg_extension WHERE extname = 'gepa')::oid[])$$,
+	'pg_dump keeps every table and sequence');
+
+------------------------------------------------------------------ parameters
+
+SELECT results_eq(
+	$$SELECT name, vartype, context, boot_val FROM pg_settings
+		WHERE name IN ('gepa.allow_lm_mismatch', 'gepa.max_run_workers', 'gepa.on_error') ORDER BY name$$,
+	$$VALUES ('gepa.allow_lm_mismatch', 'bool', 'user', 'off'),
+		('gepa.max_run_workers', 'integer', 'sighup', '4'),
+		('gepa.on_error', 'enum', 'user', 'null')$$,
+	'parameters with their kinds and defaults');
+SELECT is_empty(
+	$$SELECT name FROM pg_settings WHERE name LIKE 'gepa.%' AND coalesce(short_desc, '') = ''$$,
+	'every parameter has a description');
+SELECT throws_ok('SET gepa.nonsense = 1', '42602', NULL, 'the prefix of the parameters is reserved');
+
+SELECT finish();
+ROLLBACK;
