@@ -20,6 +20,35 @@
 #define GEPA_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/*
+ * JSON (json.c only includes these after common/jsonapi.h).
+ * 16: actions return a result.  17: the lexer can live on the stack.
+ */
+#ifdef JSONAPI_H
+
+#if PG_VERSION_NUM >= 160000
+#define GEPA_JSON_ACTION JsonParseErrorType
+#define GEPA_JSON_ACTION_DONE return JSON_SUCCESS
+#else
+#define GEPA_JSON_ACTION void
+#define GEPA_JSON_ACTION_DONE return
+#endif
+
+static inline JsonParseErrorType
+gepa_parse_json_tokens(const char *text, int len, JsonSemAction *actions)
+{
+#if PG_VERSION_NUM >= 170000
+	return pg_parse_json(makeJsonLexContextCstringLen(NULL, text, len, PG_UTF8, true),
+						 actions);
+#else
+	return pg_parse_json(makeJsonLexContextCstringLen(unconstify(char *, text), len,
+													  PG_UTF8, true),
+						 actions);
+#endif
+}
+
+#endif							/* JSONAPI_H */
+
 #ifndef FRONTEND
 
 #include "catalog/objectaddress.h"
@@ -50,6 +79,13 @@ gepa_parse_qualified_name(const char *name)
 	return stringToQualifiedNameList(name);
 #endif
 }
+
+/* 17: a worker may connect as a role that cannot log in. */
+#if PG_VERSION_NUM >= 170000
+#define GEPA_BYPASS_LOGIN_CHECK BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define GEPA_BYPASS_LOGIN_CHECK 0
+#endif
 
 #endif							/* FRONTEND */
 

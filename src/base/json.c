@@ -1,0 +1,295 @@
+/*-------------------------------------------------------------------------
+ *
+ * json.c
+ *	  A small tree from PostgreSQL's JSON parser, and JSON text from strings.
+ *
+ * The parser of common/jsonapi.c reports errors by code, but guards its
+ * recursion with check_stack_depth(), which raises.  Depth is therefore
+ * counted before it runs.  Frontend safe.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include <limits.h>
+
+#include "common/jsonapi.h"
+#include "mb/pg_wchar.h"
+
+#include "base/compat.h"
+#include "base/json.h"
+
+typedef struct Builder
+{
+	GepaJson   *root;
+	GepaJson   *stack[GEPA_JSON_MAX_DEPTH + 1];
+	int			depth;
+	char	   *key;			/* of the field that comes next */
+} Builder;
+
+/*
+ * Reading
+ */
+
+static void
+grow(GepaJson *container)
+{
+	int			n = container->nitems;
+
+	/* Powers of two: room is there unless n is one. */
+	if (n > 0 && (n & (n - 1)) != 0)
+		return;
+	if (n == 0)
+		container->items = palloc(sizeof(GepaJson *));
+	else
+		container->items = repalloc(container->items, sizeof(GepaJson *) * n * 2);
+	if (container->kind != GEPA_JSON_OBJECT)
+		return;
+	if (n == 0)
+		container->keys = palloc(sizeof(char *));
+	else
+		container->keys = repalloc(container->keys, sizeof(char *) * n * 2);
+}
+
+static GepaJson *
+add_value(Builder *builder, GepaJsonKind kind)
+{
+	GepaJson   *value = palloc0(sizeof(GepaJson));
+	GepaJson   *container;
+
+	value->kind = kind;
+	if (builder->depth == 0)
+	{
+		builder->root = value;
+		return value;
+	}
+	container = builder->stack[builder->depth - 1];
+	grow(container);
+	if (container->kind == GEPA_JSON_OBJECT)
+		container->keys[container->nitems] = builder->key;
+	container->items[container->nitems++] = value;
+	return value;
+}
+
+static GEPA_JSON_ACTION
+on_object_start(void *state)
+{
+	Builder    *builder = state;
+	GepaJson   *value = add_value(builder, GEPA_JSON_OBJECT);
+
+	builder->stack[builder->depth++] = value;
+	GEPA_JSON_ACTION_DONE;
+}
+
+static GEPA_JSON_ACTION
+on_array_start(void *state)
+{
+	Builder    *builder = state;
+	GepaJson   *value = add_value(builder, GEPA_JSON_ARRAY);
+
+	builder->stack[builder->depth++] = value;
+	GEPA_JSON_ACTION_DONE;
+}
+
+static GEPA_JSON_ACTION
+on_end(void *state)
+{
+	((Builder *) state)->depth--;
+	GEPA_JSON_ACTION_DONE;
+}
+
+static GEPA_JSON_ACTION
+on_field(void *state, char *name, bool isnull)
+{
+	((Builder *) state)->key = pstrdup(name);
+	GEPA_JSON_ACTION_DONE;
+}
+
+static GEPA_JSON_ACTION
+on_scalar(void *state, char *token, JsonTokenType type)
+{
+	GepaJsonKind kind = GEPA_JSON_NULL;
+	GepaJson   *value;
+
+	if (type == JSON_TOKEN_STRING)
+		kind = GEPA_JSON_STRING;
+	else if (type == JSON_TOKEN_NUMBER)
+		kind = GEPA_JSON_NUMBER;
+	else if (type == JSON_TOKEN_TRUE || type == JSON_TOKEN_FALSE)
+		kind = GEPA_JSON_BOOL;
+	value = add_value(state, kind);
+	value->boolean = (type == JSON_TOKEN_TRUE);
+	if (kind == GEPA_JSON_STRING || kind == GEPA_JSON_NUMBER)
+		value->text = pstrdup(token);
+	GEPA_JSON_ACTION_DONE;
+}
+
+/* Brackets outside strings never nest deeper than the parser may go. */
+static bool
+too_deep(const char *text, size_t len)
+{
+	int			depth = 0;
+	bool		in_string = false;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		char		c = text[i];
+
+		if (in_string && c == '\\')
+			i++;
+		else if (c == '"')
+			in_string = !in_string;
+		else if (in_string)
+			continue;
+		else if ((c == '{' || c == '[') && ++depth > GEPA_JSON_MAX_DEPTH)
+			return true;
+		else if (c == '}' || c == ']')
+			depth--;
+	}
+	return false;
+}
+
+GepaJson *
+gepa_json_parse(const char *text, size_t len, const char **error)
+{
+	const char *ignored;
+	Builder		builder = {0};
+	JsonSemAction actions = {0};
+
+	if (error == NULL)
+		error = &ignored;
+	*error = NULL;
+	if (len > INT_MAX / 2)
+		*error = "too long";
+	else if (memchr(text, '\0', len) != NULL)
+		*error = "contains a NUL byte";
+	else if (pg_encoding_verifymbstr(PG_UTF8, text, (int) len) != (int) len)
+		*error = "not valid UTF-8";
+	else if (too_deep(text, len))
+		*error = "nested too deeply";
+	if (*error != NULL)
+		return NULL;
+
+	actions.semstate = &builder;
+	actions.object_start = on_object_start;
+	actions.object_end = on_end;
+	actions.array_start = on_array_start;
+	actions.array_end = on_end;
+	actions.object_field_start = on_field;
+	actions.scalar = on_scalar;
+	if (gepa_parse_json_tokens(text, (int) len, &actions) != JSON_SUCCESS)
+	{
+		*error = "not valid JSON";
+		return NULL;
+	}
+	return builder.root;
+}
+
+GepaJson *
+gepa_json_get(const GepaJson *object, const char *key)
+{
+	if (object == NULL || object->kind != GEPA_JSON_OBJECT)
+		return NULL;
+	for (int i = object->nitems - 1; i >= 0; i--)
+		if (strcmp(object->keys[i], key) == 0)
+			return object->items[i];
+	return NULL;
+}
+
+GepaJson *
+gepa_json_item(const GepaJson *array, int index)
+{
+	if (array == NULL || array->kind != GEPA_JSON_ARRAY ||
+		index < 0 || index >= array->nitems)
+		return NULL;
+	return array->items[index];
+}
+
+const char *
+gepa_json_get_string(const GepaJson *object, const char *key)
+{
+	GepaJson   *value = gepa_json_get(object, key);
+
+	return value && value->kind == GEPA_JSON_STRING ? value->text : NULL;
+}
+
+bool
+gepa_json_get_number(const GepaJson *object, const char *key, double *value)
+{
+	GepaJson   *found = gepa_json_get(object, key);
+
+	if (found == NULL || found->kind != GEPA_JSON_NUMBER)
+		return false;
+	*value = strtod(found->text, NULL);
+	return true;
+}
+
+/*
+ * Writing
+ */
+
+void
+gepa_json_quote(StringInfo buf, const char *text)
+{
+	appendStringInfoChar(buf, '"');
+	for (; *text != '\0'; text++)
+	{
+		unsigned char c = (unsigned char) *text;
+
+		if (c == '"' || c == '\\')
+			appendStringInfoChar(buf, '\\');
+		if (c == '\n')
+			appendStringInfoString(buf, "\\n");
+		else if (c == '\t')
+			appendStringInfoString(buf, "\\t");
+		else if (c == '\r')
+			appendStringInfoString(buf, "\\r");
+		else if (c < 0x20)
+			appendStringInfo(buf, "\\u%04x", c);
+		else
+			appendStringInfoChar(buf, (char) c);
+	}
+	appendStringInfoChar(buf, '"');
+}
+
+void
+gepa_json_write(StringInfo buf, const GepaJson *value)
+{
+	bool		object = value->kind == GEPA_JSON_OBJECT;
+
+	switch (value->kind)
+	{
+		case GEPA_JSON_NULL:
+			appendStringInfoString(buf, "null");
+			return;
+		case GEPA_JSON_BOOL:
+			appendStringInfoString(buf, value->boolean ? "true" : "false");
+			return;
+		case GEPA_JSON_NUMBER:
+			appendStringInfoString(buf, value->text);
+			return;
+		case GEPA_JSON_STRING:
+			gepa_json_quote(buf, value->text);
+			return;
+		case GEPA_JSON_ARRAY:
+		case GEPA_JSON_OBJECT:
+			break;
+	}
+	appendStringInfoChar(buf, object ? '{' : '[');
+	for (int i = 0; i < value->nitems; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(buf, ',');
+		if (object)
+		{
+			gepa_json_quote(buf, value->keys[i]);
+			appendStringInfoChar(buf, ':');
+		}
+		gepa_json_write(buf, value->items[i]);
+	}
+	appendStringInfoChar(buf, object ? '}' : ']');
+}

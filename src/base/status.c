@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * status.c
+ *	  Names of the statuses.  Frontend safe.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include "base/status.h"
+
+static const char *const names[] = {
+	[GEPA_STATUS_OK] = "ok",
+	[GEPA_STATUS_UNPARSEABLE] = "unparseable",
+	[GEPA_STATUS_REFUSED] = "refused",
+	[GEPA_STATUS_TRUNCATED] = "truncated",
+	[GEPA_STATUS_TOO_LONG] = "too_long",
+	[GEPA_STATUS_TIMEOUT] = "timeout",
+	[GEPA_STATUS_HTTP_ERROR] = "http_error",
+	[GEPA_STATUS_BUDGET] = "budget",
+	[GEPA_STATUS_CANCELLED] = "cancelled"
+};
+
+const char *
+gepa_status_name(GepaStatus status)
+{
+	Assert((int) status >= 0 && status < lengthof(names));
+	return names[status];
+}
+
+bool
+gepa_status_parse(const char *name, GepaStatus *status)
+{
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+		{
+			*status = (GepaStatus) i;
+			return true;
+		}
+	}
+	return false;
+}
