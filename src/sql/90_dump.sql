@@ -1,8 +1,17 @@
 -- What users made is dumped; keys live in user mappings and are not ours.
-SELECT pg_catalog.pg_extension_config_dump(t, '')
-FROM pg_catalog.unnest(ARRAY[
-	'gepa.fence', 'gepa.judge', 'gepa.judge_version', 'gepa.verdict',
-	'gepa.verdict_error', 'gepa.dataset', 'gepa.run', 'gepa.sample',
-	'gepa.step', 'gepa.proposal', 'gepa.rollout', 'gepa.front',
-	'gepa.judge_judge_seq', 'gepa.dataset_dataset_seq', 'gepa.run_run_seq'
-]::regclass[]) AS t;
+-- One statement each: the function updates one row of pg_extension.
+SELECT pg_catalog.pg_extension_config_dump('gepa.fence', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.judge', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.judge_version', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.verdict', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.verdict_error', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.dataset', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.run', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.sample', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.step', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.proposal', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.rollout', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.front', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.judge_judge_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.dataset_dataset_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.run_run_seq', '');
