@@ -175,7 +175,8 @@ SELECT is_empty(
 	'PUBLIC has no right on a table');
 SELECT is_empty(
 	$$SELECT relation::regclass FROM member_relation
-		WHERE relkind = 'S' AND has_sequence_privilege('gepa_test_nobody', relation, 'USAGE, SELECT, UPDATE')$$,
+		WHERE CASE WHEN relkind = 'S'
+			THEN has_sequence_privilege('gepa_test_nobody', relation, 'USAGE, SELECT, UPDATE') END$$,
 	'PUBLIC has no right on a sequence');
 SELECT is_empty(
 	$$SELECT relation::regclass FROM member_relation
