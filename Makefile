@@ -27,7 +27,11 @@ OBJS_JUDGE  = src/judge/run.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/journal.o \
 	src/store/judges.o src/store/pack.o src/store/ring.o src/store/runs.o \
 	src/store/verdicts.o
-OBJS_WORKER = src/worker/launcher.o
+OBJS_WORKER = src/worker/evaluate.o src/worker/launcher.o src/worker/options.o \
+	src/worker/process.o src/worker/record.o src/worker/reflect.o \
+	src/worker/requests.o src/worker/run.o src/worker/runstate.o \
+	src/worker/split.o src/worker/start.o src/worker/starter.o \
+	src/worker/writer.o
 OBJS_API    = src/api/apply.o src/api/args.o src/api/candidates.o \
 	src/api/dataset.o src/api/judge.o src/api/lm.o src/api/predicate.o \
 	src/api/report.o src/api/run.o
@@ -50,10 +54,12 @@ SHLIB_LINK  = $(CURL_LIBS)
 # Headers are tracked by the compiler: FILE.o leaves FILE.d.
 PG_CFLAGS   = -MMD -MP
 
-REGRESS      = setup lm judge predicate dataset explain privileges nopreload
-REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=gepa
-PROVE_TESTS  = test/t/*.pl
-EXTRA_CLEAN  = $(OBJS:.o=.d) test/unit/build
+REGRESS        = setup lm judge predicate dataset explain privileges nopreload
+REGRESS_OPTS   = --inputdir=$(srcdir) --load-extension=gepa
+ISOLATION      = alter_alter create_create drop_use
+ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=gepa
+PROVE_TESTS    = test/t/*.pl
+EXTRA_CLEAN    = $(OBJS:.o=.d) test/unit/build
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
