@@ -98,4 +98,13 @@ tap_done(void)
 	return tap_failures > 0 || tap_count == 0;
 }
 
+/*
+ * For programs whose results belong to a memory context in the backend and to
+ * nobody here: put TAP_IGNORE_LEAKS() at file level.
+ */
+#define TAP_IGNORE_LEAKS() \
+	extern const char *__asan_default_options(void); \
+	const char *__asan_default_options(void) { return "detect_leaks=0"; } \
+	extern int	tap_no_leaks
+
 #endif							/* GEPA_TEST_TAP_H */
