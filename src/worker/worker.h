@@ -72,6 +72,9 @@ extern int	gepa_worker_start_now(const WorkerStartRequest *request);
  */
 extern int	gepa_worker_start_run(const WorkerStartRequest *request);
 
-/* runplan.c: options of a run, in one place */
+/*
+ * Entry points of the workers are looked up by name in the library; they are
+ * declared in worker_internal.h and called by nobody else.
+ */
 
 #endif							/* GEPA_WORKER_WORKER_H */

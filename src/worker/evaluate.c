@@ -1,0 +1,340 @@
+/*-------------------------------------------------------------------------
+ *
+ * evaluate.c
+ *	  Carrying out an EVALUATE step: a candidate on some samples.
+ *
+ * The step's samples are slots 0 .. n-1.  Slots whose rollout was recorded
+ * before a restart are not run again.  A sample that occurs twice in a step
+ * is asked once; the second slot gets the answer at no cost.  All others go
+ * to the LM together, which keeps as many in flight as it allows.
+ *
+ * Rollouts are committed as they come in, a few at a time (FLUSH_MS,
+ * FLUSH_ROLLOUTS), so that a kill loses little of what was paid.  No
+ * transaction is open while waiting.
+ *
+ * A verdict that the document or the candidate is to blame for (not parsed,
+ * refused, cut off, too long) is a rollout with score 0: another prompt may do
+ * better.  A call that got no answer says nothing about the prompt: it is
+ * tried again, WORKER_ROUNDS times in all, then the run fails and can be
+ * resumed.  Where no call can succeed the run fails at once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "base/settings.h"
+#include "worker/worker_internal.h"
+
+#define FLUSH_MS 50
+#define FLUSH_ROLLOUTS 32
+
+/* Before the second round, and twice as long before the third. */
+#define FIRST_PAUSE_MS 1000
+
+typedef struct Evaluation
+{
+	WorkerRun  *run;
+	const EngineStep *step;
+	JudgeSpec  *spec;
+	LmServer   *lm;
+	StoreRollout *rollouts;		/* by slot */
+	bool	   *done;			/* by slot: has its rollout */
+	int			nunsaved;
+	int		   *unsaved;		/* slots that are not committed yet */
+	TimestampTz unsaved_since;
+	bool		failed;			/* some call of this round got no answer */
+	JudgeVerdict failure;		/* ... the last of these */
+} Evaluation;
+
+LmServer *
+gepa_worker_task_lm(const WorkerRun *run)
+{
+	LmServer   *lm = gepa_lm_resolve(run->row->lm, GetUserId());
+	char	   *identity = gepa_lm_identity(lm);
+
+	if (strcmp(identity, run->row->lm_identity) != 0 && !gepa_allow_lm_mismatch)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("settings of LM \"%s\" are no longer those that the run was started with",
+						lm->name),
+				 errdetail("The run has %s, the LM now %s.", run->row->lm_identity, identity),
+				 errhint("Set the LM back and resume the run, start a new run, or set gepa.allow_lm_mismatch for the run's owner.")));
+	return lm;
+}
+
+bool
+gepa_worker_pause(int ms)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	long		left;
+
+	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
+	{
+		if (gepa_worker_stop_requested())
+			return false;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(left, WORKER_SLICE_MS), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return !gepa_worker_stop_requested();
+}
+
+/*
+ * Saving
+ */
+
+static void
+save_rollouts(Evaluation *eval)
+{
+	StoreRollout *batch;
+
+	if (eval->nunsaved == 0)
+		return;
+	batch = palloc(sizeof(StoreRollout) * eval->nunsaved);
+	for (int i = 0; i < eval->nunsaved; i++)
+		batch[i] = eval->rollouts[eval->unsaved[i]];
+	gepa_worker_begin(eval->run->step_context);
+	gepa_store_insert_rollouts(eval->run->row->run, batch, eval->nunsaved);
+	gepa_worker_commit(eval->run->step_context);
+	eval->nunsaved = 0;
+	pfree(batch);
+	gepa_worker_announce_change(eval->run->row->run);
+}
+
+static void
+add_rollout(Evaluation *eval, int slot, const JudgeVerdict *verdict)
+{
+	const WorkerRun *run = eval->run;
+	const EngineStep *step = eval->step;
+	StoreSplit	split = step->split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
+	const StoreSample *sample = &run->samples[split][step->samples[slot]];
+	StoreRollout *rollout = &eval->rollouts[slot];
+
+	rollout->step = step->step;
+	rollout->slot = slot;
+	rollout->proposal = step->proposal;
+	rollout->split = split;
+	rollout->sample = step->samples[slot];
+	rollout->score = gepa_judge_grade(eval->spec, (JudgeMetric) run->options.metric,
+									  sample->label, verdict);
+	rollout->feedback = gepa_judge_feedback(eval->spec, sample->label, sample->feedback,
+											verdict);
+	rollout->verdict = *verdict;
+	eval->done[slot] = true;
+	if (eval->nunsaved == 0)
+		eval->unsaved_since = GetCurrentTimestamp();
+	eval->unsaved[eval->nunsaved++] = slot;
+	if (eval->nunsaved >= FLUSH_ROLLOUTS)
+		save_rollouts(eval);
+}
+
+/*
+ * Starting
+ */
+
+static void
+take_recorded(Evaluation *eval)
+{
+	int			n;
+	StoreRollout *recorded = gepa_store_get_rollouts(eval->run->row->run, eval->spec,
+													 eval->step->step, &n);
+
+	for (int i = 0; i < n; i++)
+	{
+		int			slot = recorded[i].slot;
+
+		if (slot < 0 || slot >= eval->step->nsamples)
+			continue;
+		eval->rollouts[slot] = recorded[i];
+		eval->done[slot] = true;
+	}
+}
+
+static void
+prepare(Evaluation *eval, WorkerRun *run, const EngineStep *step)
+{
+	int			n = Max(step->nsamples, 1);
+
+	memset(eval, 0, sizeof(Evaluation));
+	eval->run = run;
+	eval->step = step;
+	eval->rollouts = palloc0(sizeof(StoreRollout) * n);
+	eval->done = palloc0(sizeof(bool) * n);
+	eval->unsaved = palloc(sizeof(int) * n);
+	gepa_worker_begin(run->step_context);
+	eval->spec = gepa_worker_candidate(run, step->texts);
+	eval->lm = gepa_worker_task_lm(run);
+	take_recorded(eval);
+	gepa_worker_commit(run->step_context);
+}
+
+/* The slot before this one that has the same sample, -1 if none. */
+static int
+find_twin(const EngineStep *step, int slot)
+{
+	for (int i = 0; i < slot; i++)
+		if (step->samples[i] == step->samples[slot])
+			return i;
+	return -1;
+}
+
+static int
+submit_missing(Evaluation *eval, JudgeRun *judge)
+{
+	const EngineStep *step = eval->step;
+	StoreSplit	split = step->split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
+	int			submitted = 0;
+
+	for (int slot = 0; slot < step->nsamples; slot++)
+	{
+		if (eval->done[slot] || find_twin(step, slot) >= 0)
+			continue;
+		gepa_judge_submit(judge, &eval->run->samples[split][step->samples[slot]].document,
+						  (void *) (intptr_t) slot);
+		submitted++;
+	}
+	return submitted;
+}
+
+/*
+ * Collecting
+ */
+
+static bool
+got_no_answer(GepaStatus status)
+{
+	switch (status)
+	{
+		case GEPA_STATUS_TIMEOUT:
+		case GEPA_STATUS_HTTP_ERROR:
+		case GEPA_STATUS_BUDGET:
+		case GEPA_STATUS_CANCELLED:
+			return true;
+		case GEPA_STATUS_OK:
+		case GEPA_STATUS_UNPARSEABLE:
+		case GEPA_STATUS_REFUSED:
+		case GEPA_STATUS_TRUNCATED:
+		case GEPA_STATUS_TOO_LONG:
+			break;
+	}
+	return false;
+}
+
+static void
+take_verdict(Evaluation *eval, int slot, const JudgeVerdict *verdict)
+{
+	if (verdict->fatal)
+	{
+		save_rollouts(eval);
+		gepa_judge_report(eval->spec, eval->lm, verdict);
+	}
+	if (!got_no_answer(verdict->status))
+		add_rollout(eval, slot, verdict);
+	else
+	{
+		eval->failed = true;
+		eval->failure = *verdict;
+	}
+}
+
+/* How long to wait for the next verdict. */
+static int
+next_wait_ms(const Evaluation *eval)
+{
+	TimestampTz due;
+
+	if (eval->nunsaved == 0)
+		return WORKER_SLICE_MS;
+	due = TimestampTzPlusMilliseconds(eval->unsaved_since, FLUSH_MS);
+	return (int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
+}
+
+/* Collect all that is pending; false when asked to stop. */
+static bool
+collect(Evaluation *eval, JudgeRun *judge)
+{
+	JudgeVerdict verdict;
+	void	   *tag;
+	int			wait_ms;
+
+	while (gepa_judge_pending(judge) > 0)
+	{
+		wait_ms = next_wait_ms(eval);
+		if (gepa_judge_collect(judge, wait_ms, &tag, &verdict))
+			take_verdict(eval, (int) (intptr_t) tag, &verdict);
+		if (next_wait_ms(eval) == 0)
+			save_rollouts(eval);
+		if (gepa_worker_stop_requested())
+		{
+			/* What has come in by now was paid for. */
+			while (gepa_judge_collect(judge, 0, &tag, &verdict))
+				take_verdict(eval, (int) (intptr_t) tag, &verdict);
+			save_rollouts(eval);
+			return false;
+		}
+	}
+	save_rollouts(eval);
+	return true;
+}
+
+/* One round of calls; false when asked to stop. */
+static bool
+run_round(Evaluation *eval)
+{
+	JudgeRun   *judge = gepa_judge_open(eval->spec, eval->lm);
+	bool		finished = true;
+
+	eval->failed = false;
+	if (submit_missing(eval, judge) > 0)
+		finished = collect(eval, judge);
+	gepa_judge_close(judge);
+	return finished;
+}
+
+/* Slots whose sample was asked for another slot. */
+static void
+copy_twins(Evaluation *eval)
+{
+	for (int slot = 0; slot < eval->step->nsamples; slot++)
+	{
+		JudgeVerdict verdict;
+
+		if (eval->done[slot])
+			continue;
+		verdict = eval->rollouts[find_twin(eval->step, slot)].verdict;
+		verdict.input_tokens = verdict.output_tokens = verdict.attempts = 0;
+		verdict.cost = verdict.latency_ms = 0;
+		add_rollout(eval, slot, &verdict);
+	}
+	save_rollouts(eval);
+}
+
+bool
+gepa_worker_evaluate(WorkerRun *run, const EngineStep *step, double *scores)
+{
+	Evaluation	eval;
+
+	prepare(&eval, run, step);
+	for (int round = 1;; round++)
+	{
+		if (!run_round(&eval))
+			return false;
+		if (!eval.failed)
+			break;
+		if (round == WORKER_ROUNDS)
+			gepa_judge_report(eval.spec, eval.lm, &eval.failure);
+		if (!gepa_worker_pause(FIRST_PAUSE_MS << (round - 1)))
+			return false;
+	}
+	copy_twins(&eval);
+	for (int slot = 0; slot < step->nsamples; slot++)
+		scores[slot] = eval.rollouts[slot].score;
+	gepa_lm_free(eval.lm);
+	return true;
+}

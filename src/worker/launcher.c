@@ -1,0 +1,452 @@
+/*-------------------------------------------------------------------------
+ *
+ * launcher.c
+ *	  The one worker that starts the others.
+ *
+ * The launcher has no database.  It reads pg_database and pg_authid, and
+ * otherwise only shared memory:
+ *
+ *	 - at its start it sends a scout into every database, one after the other;
+ *	   a scout enters the runs that were interrupted and exits;
+ *	 - it starts a run worker for every slot that is due (requests.c), up to
+ *	   gepa.max_run_workers;
+ *	 - it starts a verdict writer for every database whose entries wait in the
+ *	   ring without one.
+ *
+ * It never waits for any of them, so that a scout stuck behind a lock holds
+ * up nothing.  That no worker can be registered (max_worker_processes) is a
+ * normal outcome: said once, tried again later.  The launcher is registered
+ * when the library is preloaded and restarted after RESTART_SECONDS; its own
+ * death loses nothing, the slots are in shared memory.
+ *
+ * Two memory contexts: "gepa launcher" lives as long as the process, "gepa
+ * launcher cycle" is reset before each turn of the loop.
+ *
+ * Known hole: a database that was a template, or refused connections, when it
+ * was scouted is looked at again only after the next start.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "base/settings.h"
+#include "worker/worker_internal.h"
+
+#define RESTART_SECONDS 5
+#define LONGEST_SLEEP_MS 60000
+#define REGISTER_RETRY_MS 5000
+#define MAX_WRITERS 16
+
+/* A writer that ends sooner than this did not end because it was idle. */
+#define WRITER_GOOD_LIFE_MS 30000
+
+/* A worker that was started; kept until it has exited. */
+typedef struct Started
+{
+	BackgroundWorkerHandle *handle;
+	WorkerRunArgs args;			/* run workers */
+	Oid			database;		/* writers */
+	TimestampTz since;
+	int			failures;
+	TimestampTz due;			/* writers: not again before */
+} Started;
+
+static struct
+{
+	MemoryContext context;
+	MemoryContext cycle;
+	List	   *to_scout;		/* OIDs of databases */
+	BackgroundWorkerHandle *scout;
+	List	   *runs;			/* of Started */
+	List	   *writers;		/* of Started */
+	bool		told_full;		/* said that no worker can be registered */
+	int			wait_ms;		/* how long this turn may sleep */
+} launcher;
+
+/*
+ * At load
+ */
+
+void
+gepa_worker_init(void)
+{
+	BackgroundWorker worker;
+
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+		return;
+	gepa_worker_requests_init();
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = RESTART_SECONDS;
+	strlcpy(worker.bgw_library_name, "gepa", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "gepa_worker_launcher_main",
+			sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, "gepa launcher", sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, "gepa launcher", sizeof(worker.bgw_type));
+	RegisterBackgroundWorker(&worker);
+}
+
+bool
+gepa_worker_available(void)
+{
+	return gepa_worker_requests_available();
+}
+
+void
+gepa_worker_require(const char *function)
+{
+	if (!gepa_worker_available())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s() needs a background worker, and gepa was not preloaded", function),
+				 errhint("Add gepa to shared_preload_libraries and restart the server.")));
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("%s() cannot be used on a standby", function),
+				 errhint("Call it on the primary.")));
+}
+
+/*
+ * Starting workers
+ */
+
+static void
+wait_at_most(int ms)
+{
+	launcher.wait_ms = Min(launcher.wait_ms, ms);
+}
+
+/* Register; when there is no room, say so once and come back later. */
+static BackgroundWorkerHandle *
+start_worker(const char *function, const char *name, const char *type,
+			 const void *extra, Size length)
+{
+	MemoryContext old = MemoryContextSwitchTo(launcher.context);
+	BackgroundWorkerHandle *handle = NULL;
+	bool		registered = gepa_worker_register(function, name, type, extra, length,
+												  &handle);
+
+	MemoryContextSwitchTo(old);
+	if (!registered)
+	{
+		wait_at_most(REGISTER_RETRY_MS);
+		if (!launcher.told_full)
+			ereport(LOG,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg("no background worker slot for \"%s\", will retry", name),
+					 errhint("You might need to increase max_worker_processes.")));
+		launcher.told_full = true;
+		return NULL;
+	}
+	launcher.told_full = false;
+	return handle;
+}
+
+static bool
+has_exited(BackgroundWorkerHandle *handle)
+{
+	pid_t		pid;
+
+	return GetBackgroundWorkerPid(handle, &pid) == BGWH_STOPPED;
+}
+
+/*
+ * Scouts
+ */
+
+static bool
+is_connectable(Form_pg_database database)
+{
+	/* A limit below -1 marks a database whose DROP was interrupted. */
+	return database->datallowconn && database->datconnlimit >= -1;
+}
+
+static void
+list_databases(void)
+{
+	Relation	rel;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+	MemoryContext old;
+
+	gepa_worker_begin(launcher.cycle);
+	(void) GetTransactionSnapshot();
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	old = MemoryContextSwitchTo(launcher.context);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+
+		if (is_connectable(database) && !database->datistemplate)
+			launcher.to_scout = list_append_unique_oid(launcher.to_scout, database->oid);
+	}
+	MemoryContextSwitchTo(old);
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	gepa_worker_commit(launcher.cycle);
+}
+
+static void
+launch_scout(void)
+{
+	Oid			database;
+
+	if (launcher.scout != NULL)
+	{
+		if (!has_exited(launcher.scout))
+			return;
+		pfree(launcher.scout);
+		launcher.scout = NULL;
+	}
+	if (gepa_worker_take_overflow())
+		list_databases();
+	if (launcher.to_scout == NIL)
+		return;
+	database = linitial_oid(launcher.to_scout);
+	launcher.scout = start_worker("gepa_worker_scout_main", "gepa scout", "gepa scout",
+								  &database, sizeof(database));
+	if (launcher.scout != NULL)
+		launcher.to_scout = list_delete_first(launcher.to_scout);
+}
+
+/*
+ * Run workers
+ */
+
+static void
+reap_runs(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, launcher.runs)
+	{
+		Started    *started = lfirst(cell);
+
+		if (!has_exited(started->handle))
+			continue;
+		/* Nothing happens if it had taken its slot over. */
+		gepa_worker_unclaim(&started->args, 0);
+		launcher.runs = foreach_delete_current(launcher.runs, cell);
+		pfree(started->handle);
+		pfree(started);
+	}
+}
+
+/* Is the database there, and may a worker connect to it? */
+static bool
+look_up_database(Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
+	bool		connectable = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		connectable = is_connectable((Form_pg_database) GETSTRUCT(tuple));
+		ReleaseSysCache(tuple);
+	}
+	return connectable;
+}
+
+/* Fill in what the catalogs say; false when the slot is of no use. */
+static bool
+look_up_run(WorkerRunArgs *args)
+{
+	bool		owner_exists;
+	bool		connectable;
+
+	gepa_worker_begin(launcher.cycle);
+	connectable = look_up_database(args->database);
+	args->can_login = gepa_worker_can_login(args->owner, &owner_exists);
+	args->orphan = !owner_exists;
+	gepa_worker_commit(launcher.cycle);
+	return connectable;
+}
+
+static bool
+launch_run(WorkerRunArgs *args)
+{
+	MemoryContext old;
+	Started    *started;
+	BackgroundWorkerHandle *handle;
+
+	if (!look_up_run(args))
+	{
+		gepa_worker_forget(args);
+		return true;
+	}
+	handle = start_worker("gepa_worker_run_main", psprintf("gepa run %d", args->run),
+						  "gepa run worker", args, sizeof(WorkerRunArgs));
+	if (handle == NULL)
+	{
+		gepa_worker_unclaim(args, REGISTER_RETRY_MS);
+		return false;
+	}
+	old = MemoryContextSwitchTo(launcher.context);
+	started = palloc0(sizeof(Started));
+	started->handle = handle;
+	started->args = *args;
+	launcher.runs = lappend(launcher.runs, started);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+launch_runs(void)
+{
+	WorkerRunArgs args;
+
+	reap_runs();
+	while (gepa_worker_claim(gepa_max_run_workers, &args, &launcher.wait_ms))
+		if (!launch_run(&args))
+			break;
+}
+
+/*
+ * Verdict writers
+ */
+
+static Started *
+find_writer(Oid database)
+{
+	MemoryContext old;
+	Started    *writer;
+	ListCell   *cell;
+
+	foreach(cell, launcher.writers)
+		if (((Started *) lfirst(cell))->database == database)
+			return lfirst(cell);
+	old = MemoryContextSwitchTo(launcher.context);
+	writer = palloc0(sizeof(Started));
+	writer->database = database;
+	launcher.writers = lappend(launcher.writers, writer);
+	MemoryContextSwitchTo(old);
+	return writer;
+}
+
+/* Note a writer's end; one that died young is not started again at once. */
+static void
+reap_writer(Started *writer, TimestampTz now)
+{
+	int			delay = 0;
+
+	if (writer->handle == NULL || !has_exited(writer->handle))
+		return;
+	pfree(writer->handle);
+	writer->handle = NULL;
+	if (TimestampDifferenceExceeds(writer->since, now, WRITER_GOOD_LIFE_MS))
+		writer->failures = 0;
+	else
+		delay = Min(1000 << Min(writer->failures++, 6), LONGEST_SLEEP_MS);
+	writer->due = TimestampTzPlusMilliseconds(now, delay);
+}
+
+static void
+launch_writers(void)
+{
+	Oid			databases[MAX_WRITERS];
+	int			n = gepa_store_ring_databases(databases, MAX_WRITERS);
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *cell;
+
+	foreach(cell, launcher.writers)
+		reap_writer(lfirst(cell), now);
+	for (int i = 0; i < n; i++)
+	{
+		Started    *writer = find_writer(databases[i]);
+
+		if (writer->handle != NULL)
+			continue;
+		if (writer->due > now)
+		{
+			wait_at_most((int) TimestampDifferenceMilliseconds(now, writer->due));
+			continue;
+		}
+		writer->since = now;
+		writer->handle = start_worker("gepa_worker_writer_main", "gepa verdict writer",
+									  "gepa verdict writer", &databases[i], sizeof(Oid));
+	}
+}
+
+/*
+ * Main
+ */
+
+static void
+take_turn(void)
+{
+	MemoryContextReset(launcher.cycle);
+	launcher.wait_ms = LONGEST_SLEEP_MS;
+	gepa_worker_reload();
+	launch_scout();
+	launch_runs();
+	launch_writers();
+	MemoryContextSwitchTo(launcher.cycle);
+}
+
+void
+gepa_worker_launcher_main(Datum arg)
+{
+	gepa_worker_setup_signals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	launcher.context = AllocSetContextCreate(TopMemoryContext, "gepa launcher",
+											 ALLOCSET_DEFAULT_SIZES);
+	launcher.cycle = AllocSetContextCreate(TopMemoryContext, "gepa launcher cycle",
+										   ALLOCSET_DEFAULT_SIZES);
+	gepa_worker_set_launcher(MyLatch);
+	gepa_store_ring_set_launcher(MyLatch);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	MemoryContextSwitchTo(launcher.cycle);
+	list_databases();
+	for (;;)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		take_turn();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 launcher.wait_ms, PG_WAIT_EXTENSION);
+	}
+}
+
+/*
+ * A scout enters the live runs of one database.  It has no part in what
+ * follows: a run that ended in between makes a worker that ends at once.
+ */
+void
+gepa_worker_scout_main(Datum arg)
+{
+	Oid			database;
+	int		   *runs;
+	Oid		   *owners;
+	int			n = 0;
+
+	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(database));
+	gepa_worker_setup_signals();
+	gepa_worker_connect(database, InvalidOid, true);
+	pgstat_report_activity(STATE_RUNNING, "looking for interrupted runs");
+	gepa_worker_begin(TopMemoryContext);
+	if (OidIsValid(gepa_store_extension_owner()))
+		n = gepa_store_live_runs(&runs, &owners);
+	gepa_worker_commit(TopMemoryContext);
+	for (int i = 0; i < n; i++)
+		(void) gepa_worker_add_request(database, runs[i], owners[i]);
+}

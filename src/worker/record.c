@@ -1,0 +1,140 @@
+/*-------------------------------------------------------------------------
+ *
+ * record.c
+ *	  The outcome of a step: journal, engine and tables move together.
+ *
+ * One transaction per observation: the journal entry is written, the engine
+ * is told, and what it decided becomes rows.  If the worker dies before the
+ * commit, the next one finds neither entry nor rows and comes to the same
+ * decisions; if it dies after, it finds both.  The rollouts themselves are
+ * committed before, as they come in.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "worker/worker_internal.h"
+
+static char *
+components_json(const JudgeSpec *spec)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < spec->ncomponents; i++)
+	{
+		appendStringInfoChar(&buf, i > 0 ? ',' : '{');
+		gepa_json_quote(&buf, spec->components[i].name);
+		appendStringInfoChar(&buf, ':');
+		gepa_json_quote(&buf, spec->components[i].text);
+	}
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+static void
+put_proposal(WorkerRun *run, const EngineEvent *event)
+{
+	StoreProposal proposal;
+
+	memset(&proposal, 0, sizeof(proposal));
+	proposal.proposal = event->proposal;
+	proposal.iteration = event->iteration;
+	proposal.nparents = event->nparents;
+	memcpy(proposal.parents, event->parents, sizeof(proposal.parents));
+	if (event->component >= 0)
+		proposal.component = run->seed->components[run->tuned[event->component]].name;
+	proposal.components = components_json(gepa_worker_candidate(run, event->texts));
+	proposal.reflect_step = event->reflect_step;
+	proposal.candidate = -1;
+	proposal.decided = event->kind == ENGINE_EVENT_PROPOSED ? -1 :
+		event->kind == ENGINE_EVENT_ACCEPTED;
+	proposal.reason = unconstify(char *, event->reason);
+	proposal.parent_sum = event->nparents > 0 ? event->parent_sum : NAN;
+	proposal.child_sum = event->nparents > 0 ? event->child_sum : NAN;
+	if (event->kind == ENGINE_EVENT_ACCEPTED)
+	{
+		proposal.candidate = event->candidate;
+		proposal.score = gepa_engine_candidate_score(run->engine, event->candidate);
+		proposal.rollouts_at_discovery =
+			(int) gepa_engine_candidate_discovery(run->engine, event->candidate);
+	}
+	gepa_store_put_proposal(run->row->run, &proposal);
+}
+
+/* Write down what the engine decided; true if the pool has grown. */
+static bool
+put_events(WorkerRun *run)
+{
+	EngineEvent event;
+	bool		grown = false;
+
+	while (gepa_engine_next_event(run->engine, &event))
+	{
+		if (event.kind != ENGINE_EVENT_PROPOSED && event.kind != ENGINE_EVENT_REJECTED &&
+			event.kind != ENGINE_EVENT_ACCEPTED)
+			continue;
+		if (event.proposal >= 0)
+			put_proposal(run, &event);
+		grown = grown || event.kind == ENGINE_EVENT_ACCEPTED;
+	}
+	return grown;
+}
+
+/* For people: the key of a front is that of the sample in the dataset. */
+static void
+put_frontier(WorkerRun *run)
+{
+	int			n = gepa_engine_nfronts(run->engine);
+	StoreFront *fronts = palloc(sizeof(StoreFront) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		EngineFront front = gepa_engine_front(run->engine, i);
+
+		fronts[i].key = front.sample >= 0 && front.sample < run->nsamples[STORE_SPLIT_VAL] ?
+			run->samples[STORE_SPLIT_VAL][front.sample].key : pstrdup(front.key);
+		fronts[i].score = front.score;
+		fronts[i].ncandidates = front.ncandidates;
+		fronts[i].candidates = unconstify(int *, front.candidates);
+	}
+	gepa_store_put_frontier(run->row->run, fronts, n);
+}
+
+static void
+put_progress(WorkerRun *run)
+{
+	int			best = gepa_engine_best(run->engine);
+
+	gepa_store_put_progress(run->row->run, gepa_engine_iteration(run->engine),
+							(int) gepa_engine_rollouts(run->engine), best,
+							best >= 0 ? gepa_engine_candidate_score(run->engine, best) : NAN);
+}
+
+void
+gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
+				   const double *scores)
+{
+	bool		taken;
+
+	gepa_worker_begin(run->step_context);
+	entry->seq = run->seq;
+	entry->step = step->step;
+	entry->reflect = (step->kind == ENGINE_STEP_REFLECT);
+	gepa_store_insert_step(run->row->run, entry);
+	if (entry->reflect)
+		taken = gepa_engine_observe_text(run->engine, step->step, entry->new_text);
+	else
+		taken = gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
+										   0, NULL, NULL);
+	if (!taken)
+		elog(ERROR, "engine refuses the outcome of step %d", step->step);
+	if (put_events(run))
+		put_frontier(run);
+	put_progress(run);
+	gepa_worker_commit(run->step_context);
+	run->seq++;
+	gepa_worker_announce_change(run->row->run);
+}

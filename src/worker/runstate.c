@@ -1,0 +1,234 @@
+/*-------------------------------------------------------------------------
+ *
+ * runstate.c
+ *	  Loading a run: row, options, program, samples, and an engine that is
+ *	  told the journal again.
+ *
+ * An engine that was told the same observations in the same order is in the
+ * same state.  So a run that was killed goes on from its last journal entry;
+ * the step after it is handed out again, with those of its rollouts that had
+ * been recorded.  Events that the engine emits on the way were written in the
+ * transactions of their journal entries, and are passed over.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "worker/worker_internal.h"
+
+#define EXAMPLES_COMPONENT "examples"
+
+static int
+find_kind(const JudgeSpec *spec, JudgeComponentKind kind)
+{
+	for (int i = 0; i < spec->ncomponents; i++)
+		if (spec->components[i].kind == kind)
+			return i;
+	return -1;
+}
+
+JudgeSpec *
+gepa_worker_program(const JudgeSpec *version, const WorkerRunOptions *options,
+					bool can_reflect, char *lm_identity)
+{
+	JudgeSpec  *spec = palloc(sizeof(JudgeSpec));
+	bool		has_examples = find_kind(version, JUDGE_COMPONENT_EXAMPLES) >= 0;
+	bool		adds = !has_examples && options->max_examples > 0 &&
+		(!can_reflect || options->examples);
+
+	*spec = *version;
+	spec->lm_identity = lm_identity;
+	spec->components = palloc0(sizeof(JudgeComponent) * (version->ncomponents + 1));
+	memcpy(spec->components, version->components,
+		   sizeof(JudgeComponent) * version->ncomponents);
+	if (adds)
+	{
+		JudgeComponent *component = &spec->components[spec->ncomponents++];
+
+		component->name = EXAMPLES_COMPONENT;
+		component->kind = JUDGE_COMPONENT_EXAMPLES;
+		component->text = "[]";
+	}
+	if (!can_reflect && options->max_examples == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("nothing can be tuned without a reflection LM and without examples"),
+				 errhint("Give a reflection LM, or set run option \"max_examples\" to at least 1.")));
+	return spec;
+}
+
+/* Examples that are not to be tuned stay as the seed has them. */
+static void
+find_tuned(WorkerRun *run)
+{
+	run->tuned = palloc(sizeof(int) * run->seed->ncomponents);
+	for (int i = 0; i < run->seed->ncomponents; i++)
+		if (run->seed->components[i].kind == JUDGE_COMPONENT_INSTRUCTION ||
+			run->options.max_examples > 0)
+			run->tuned[run->ntuned++] = i;
+}
+
+static void
+fill_components(const WorkerRun *run, EngineComponent *components)
+{
+	for (int i = 0; i < run->ntuned; i++)
+	{
+		const JudgeComponent *component = &run->seed->components[run->tuned[i]];
+
+		components[i].name = component->name;
+		components[i].kind = ENGINE_COMPONENT_TEXT;
+		components[i].seed_text = component->text;
+		if (component->kind == JUDGE_COMPONENT_EXAMPLES)
+		{
+			components[i].kind = ENGINE_COMPONENT_EXAMPLES;
+			components[i].seed_text = run->seed_examples;
+		}
+	}
+}
+
+static void
+fill_config(const WorkerRun *run, EngineConfig *config)
+{
+	const WorkerRunOptions *options = &run->options;
+
+	gepa_engine_config_init(config);
+	config->seed = run->row->seed;
+	config->ntrain = run->nsamples[STORE_SPLIT_TRAIN];
+	config->nval = run->nsamples[STORE_SPLIT_VAL];
+	config->nclasses = run->seed->nlabels;
+	config->nexamples = run->nexamples;
+	config->example_class = run->example_class;
+	config->max_examples = options->max_examples;
+	config->can_reflect = run->row->reflection_lm != NULL;
+	config->minibatch_size = options->minibatch_size;
+	config->skip_perfect = options->skip_perfect;
+	config->perfect_score = options->perfect_score;
+	config->selection = (EngineSelection) options->candidate_selection;
+	config->epsilon = options->epsilon;
+	config->top_k = options->top_k;
+	config->frontier = (EngineFrontier) options->frontier_type;
+	config->component_choice = (EngineComponentChoice) options->component_choice;
+	config->acceptance = (EngineAcceptance) options->acceptance;
+	config->budget = run->row->budget;
+	config->max_proposals = options->max_proposals;
+	config->stop_at_score = options->stop_at_score;
+	config->max_candidates = options->max_candidates;
+	config->no_improvement = options->no_improvement;
+	config->parents = options->parallel_proposals;
+	config->merge = options->merge;
+	config->max_merges = options->max_merges;
+	config->hard_budget = options->hard_budget;
+	config->expand_placeholders = options->expand_placeholders;
+	config->skip_known_texts = options->skip_known_texts;
+	config->zero_mean_merge = options->zero_mean_merge;
+}
+
+static Engine *
+create_engine(const WorkerRun *run)
+{
+	EngineComponent *components = palloc0(sizeof(EngineComponent) * Max(run->ntuned, 1));
+	EngineConfig config;
+	const char *error = NULL;
+	Engine	   *engine;
+
+	fill_components(run, components);
+	fill_config(run, &config);
+	config.ncomponents = run->ntuned;
+	config.components = components;
+	engine = gepa_engine_create(&config, &error);
+	if (engine == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("run %d cannot be carried out", run->row->run),
+				 errdetail("The engine says: %s.", error),
+				 errhint("Start a new run with other options.")));
+	return engine;
+}
+
+/*
+ * Replay
+ */
+
+static void
+refuse_journal(const WorkerRun *run, int seq)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("journal of run %d does not fit its engine at entry %d", run->row->run, seq),
+			 errdetail("The rows of the run were changed, or were written by another version of gepa."),
+			 errhint("Start a new run; the candidates of this one can still be deployed.")));
+}
+
+static bool
+replay_scores(WorkerRun *run, const EngineStep *step)
+{
+	int			n;
+	StoreRollout *rollouts = gepa_store_get_rollouts(run->row->run, run->seed, step->step, &n);
+	double	   *scores = palloc(sizeof(double) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		scores[i] = rollouts[i].score;
+	return gepa_engine_observe_scores(run->engine, step->step, n, scores, 0, NULL, NULL);
+}
+
+static void
+replay_entry(WorkerRun *run, const StoreStep *entry)
+{
+	EngineStep	step = gepa_engine_next(run->engine);
+	EngineEvent event;
+	EngineStepKind kind = entry->reflect ? ENGINE_STEP_REFLECT : ENGINE_STEP_EVALUATE;
+	bool		fits = step.kind == kind && step.step == entry->step;
+
+	if (fits && entry->reflect)
+		fits = gepa_engine_observe_text(run->engine, step.step, entry->new_text);
+	else if (fits)
+		fits = replay_scores(run, &step);
+	if (!fits)
+		refuse_journal(run, entry->seq);
+	while (gepa_engine_next_event(run->engine, &event))
+		 /* written with its entry */ ;
+}
+
+static void
+replay_journal(WorkerRun *run)
+{
+	int			n;
+	StoreStep  *entries = gepa_store_get_steps(run->row->run, &n);
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "gepa replay",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+
+	for (int i = 0; i < n; i++)
+	{
+		replay_entry(run, &entries[i]);
+		run->seq = entries[i].seq + 1;
+		MemoryContextReset(scratch);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+}
+
+WorkerRun *
+gepa_worker_load_run(StoreRun *row)
+{
+	WorkerRun  *run = palloc0(sizeof(WorkerRun));
+	StoreVersion *version = gepa_store_get_version_by_id(row->judge, row->seed_version);
+
+	run->context = CurrentMemoryContext;
+	run->step_context = AllocSetContextCreate(run->context, "gepa run step",
+											  ALLOCSET_DEFAULT_SIZES);
+	run->row = row;
+	gepa_worker_parse_options(row->options, &run->options);
+	run->seed = gepa_worker_program(version->spec, &run->options,
+									row->reflection_lm != NULL, row->lm_identity);
+	for (int s = STORE_SPLIT_TRAIN; s <= STORE_SPLIT_VAL; s++)
+		run->samples[s] = gepa_store_get_samples(row->run, run->seed, (StoreSplit) s,
+												 &run->nsamples[s]);
+	find_tuned(run);
+	gepa_worker_number_examples(run);
+	run->engine = create_engine(run);
+	replay_journal(run);
+	return run;
+}

@@ -1,0 +1,402 @@
+/*-------------------------------------------------------------------------
+ *
+ * start.c
+ *	  The start of a run: everything that can be known to be wrong is said
+ *	  here, before a call is paid.
+ *
+ * All in the current transaction and with the rights of the current user:
+ * checks of judge, dataset and LMs, the samples as they are now, their split,
+ * and the row with what was found worth saying ("notes").  The launcher
+ * learns of it at commit.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+
+#include "base/settings.h"
+#include "worker/worker_internal.h"
+
+#define FEWEST_SAMPLES 10
+#define MOST_NAMED 5			/* offending labels named in a message */
+
+/* A start in progress. */
+typedef struct Start
+{
+	const WorkerStartRequest *request;
+	WorkerRunOptions options;
+	StoreVersion *version;
+	StoreDataset *dataset;
+	JudgeSpec  *program;
+	const char *lm;
+	char	   *lm_identity;
+	int			nsamples;
+	StoreSample *samples;
+	WorkerSplitReport report;
+	int			(*counts)[STORE_NSPLITS];	/* per label */
+	int			sizes[STORE_NSPLITS];
+	List	   *notes;			/* of char * */
+} Start;
+
+/*
+ * What is named in the request
+ */
+
+static void
+check_identity(const Start *start, const LmServer *lm)
+{
+	const StoreVersion *version = start->version;
+
+	if (strcmp(start->lm, version->lm) != 0 || gepa_allow_lm_mismatch ||
+		strcmp(start->lm_identity, version->spec->lm_identity) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("settings of LM \"%s\" differ from those that version %d of judge \"%s\" was made for",
+					lm->name, version->version, version->spec->name),
+			 errdetail("The version has %s, the LM now %s.",
+					   version->spec->lm_identity, start->lm_identity),
+			 errhint("Make a version with the present settings with gepa.alter_judge('%s'), or set gepa.allow_lm_mismatch.",
+					 version->spec->name)));
+}
+
+static void
+check_lms(Start *start)
+{
+	const char *reflection_lm = start->request->reflection_lm;
+	LmServer   *lm;
+
+	start->lm = start->options.task_lm ? start->options.task_lm : start->version->lm;
+	lm = gepa_lm_resolve(start->lm, GetUserId());
+	start->lm_identity = gepa_lm_identity(lm);
+	check_identity(start, lm);
+	gepa_lm_free(lm);
+	if (reflection_lm != NULL)
+		gepa_lm_free(gepa_lm_resolve(reflection_lm, GetUserId()));
+}
+
+static void
+check_names(Start *start)
+{
+	const WorkerStartRequest *request = start->request;
+	Oid			userid = GetUserId();
+
+	start->version = gepa_store_get_version(request->judge, 0);
+	gepa_store_check_owner("judge", request->judge, start->version->owner, userid);
+	start->dataset = gepa_store_get_dataset(request->dataset);
+	gepa_store_check_owner("dataset", request->dataset, start->dataset->owner, userid);
+	gepa_worker_parse_options(request->options, &start->options);
+	check_lms(start);
+	start->program = gepa_worker_program(start->version->spec, &start->options,
+										 request->reflection_lm != NULL, start->lm_identity);
+}
+
+/*
+ * Labels
+ */
+
+static bool
+is_new_label(const Start *start, int sample)
+{
+	for (int i = 0; i < sample; i++)
+		if (strcmp(start->samples[i].label, start->samples[sample].label) == 0)
+			return false;
+	return true;
+}
+
+static void
+check_known_labels(const Start *start)
+{
+	const JudgeSpec *spec = start->program;
+	StringInfoData unknown;
+	StringInfoData known;
+	int			named = 0;
+
+	initStringInfo(&unknown);
+	for (int i = 0; i < start->nsamples && named < MOST_NAMED; i++)
+	{
+		if (gepa_judge_label_index(spec, start->samples[i].label) >= 0 ||
+			!is_new_label(start, i))
+			continue;
+		appendStringInfo(&unknown, "%s\"%s\"", named++ > 0 ? ", " : "",
+						 start->samples[i].label);
+	}
+	if (named == 0)
+		return;
+	initStringInfo(&known);
+	for (int i = 0; i < spec->nlabels; i++)
+		appendStringInfo(&known, "%s\"%s\"", i > 0 ? ", " : "", spec->labels[i]);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("dataset \"%s\" has labels that judge \"%s\" does not have: %s",
+					start->dataset->name, spec->name, unknown.data),
+			 errdetail("Labels of the judge: %s.", known.data),
+			 errhint("Translate the labels with a query or a view as source, or create a judge with these labels.")));
+}
+
+static void
+check_both_sides(const Start *start)
+{
+	const JudgeSpec *spec = start->program;
+	bool		seen[2] = {false, false};
+
+	for (int i = 0; i < start->nsamples; i++)
+		seen[spec->positive[gepa_judge_label_index(spec, start->samples[i].label)]] = true;
+	if (seen[true] && seen[false])
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("dataset \"%s\" has no %s sample", start->dataset->name,
+					seen[true] ? "negative" : "positive"),
+			 errdetail("A judge can be tuned only against samples of both sides."),
+			 errhint("Add samples of the missing side.")));
+}
+
+/*
+ * Samples and splits
+ */
+
+static bool
+is_seed_example(const Start *start, const StoreSample *sample)
+{
+	const JudgeSpec *spec = start->program;
+	JudgeExample *examples;
+	int			n;
+
+	for (int i = 0; i < spec->ncomponents; i++)
+	{
+		if (spec->components[i].kind != JUDGE_COMPONENT_EXAMPLES)
+			continue;
+		examples = gepa_judge_examples_parse(spec, spec->components[i].text, &n);
+		for (int k = 0; k < n; k++)
+			if (memcmp(examples[k].digest, sample->digest, JUDGE_DIGEST_LENGTH) == 0)
+				return true;
+	}
+	return false;
+}
+
+static void
+split_samples(Start *start)
+{
+	WorkerSplitItem *items = palloc0(sizeof(WorkerSplitItem) * start->nsamples);
+
+	for (int i = 0; i < start->nsamples; i++)
+	{
+		items[i].key = start->samples[i].key;
+		items[i].group = start->samples[i].group_key;
+		items[i].label = start->samples[i].label;
+		items[i].digest = start->samples[i].digest;
+		items[i].given = start->samples[i].split;
+		items[i].pinned = is_seed_example(start, &start->samples[i]);
+	}
+	if (!gepa_worker_split(items, start->nsamples, start->options.split,
+						   start->options.split_seed, &start->report))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute SHA-256"),
+				 errhint("Check the OpenSSL configuration of the server.")));
+	for (int i = 0; i < start->nsamples; i++)
+	{
+		start->samples[i].split = (StoreSplit) items[i].split;
+		start->samples[i].sample = items[i].number;
+	}
+	pfree(items);
+}
+
+static void
+count_samples(Start *start)
+{
+	start->counts = palloc0(sizeof(*start->counts) * start->program->nlabels);
+	for (int i = 0; i < start->nsamples; i++)
+	{
+		const StoreSample *sample = &start->samples[i];
+
+		start->counts[gepa_judge_label_index(start->program, sample->label)][sample->split]++;
+		start->sizes[sample->split]++;
+	}
+}
+
+static void
+refuse_missing(const Start *start, int label, StoreSplit split)
+{
+	const int  *counts = start->counts[label];
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("label \"%s\" has no sample in split \"%s\" of dataset \"%s\"",
+					start->program->labels[label], gepa_store_split_name(split),
+					start->dataset->name),
+			 errdetail("It has %d in train, %d in val and %d in test.",
+					   counts[STORE_SPLIT_TRAIN], counts[STORE_SPLIT_VAL],
+					   counts[STORE_SPLIT_TEST]),
+			 start->dataset->split ?
+			 errhint("Change the split column \"%s\", or add samples.", start->dataset->split) :
+			 errhint("Add samples of this label, in more groups if they are grouped, or change the shares with option \"split\".")));
+}
+
+/* Every label that occurs must be in every split that there is. */
+static void
+check_splits(const Start *start)
+{
+	for (int label = 0; label < start->program->nlabels; label++)
+	{
+		const int  *counts = start->counts[label];
+
+		if (counts[0] + counts[1] + counts[2] == 0)
+			continue;
+		for (int s = 0; s < STORE_NSPLITS; s++)
+			if (counts[s] == 0 && (s != STORE_SPLIT_TEST || start->sizes[s] > 0))
+				refuse_missing(start, label, (StoreSplit) s);
+	}
+}
+
+static void
+read_samples(Start *start)
+{
+	start->samples = gepa_store_read_samples(start->dataset, start->program,
+											 &start->nsamples);
+	if (start->nsamples < FEWEST_SAMPLES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dataset \"%s\" has %d samples, but a run needs at least %d",
+						start->dataset->name, start->nsamples, FEWEST_SAMPLES),
+				 errhint("Add labelled samples; 100 and more give results worth having.")));
+	check_known_labels(start);
+	check_both_sides(start);
+	split_samples(start);
+	count_samples(start);
+	check_splits(start);
+}
+
+/* The smallest budget with which one proposal can be tried. */
+static void
+check_budget(const Start *start)
+{
+	int			nval = start->sizes[STORE_SPLIT_VAL];
+	int			minibatch = start->options.minibatch_size;
+	int			needed = start->options.hard_budget ? 2 * (nval + minibatch) : nval + 1;
+
+	if (start->request->budget >= needed)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a budget of %d rollouts is too small", start->request->budget),
+			 errdetail("Validating the seed takes %d; one proposal takes twice the minibatch of %d and is validated on %d.",
+					   nval, minibatch, nval),
+			 errhint("Give a budget of at least %d, or a smaller validation split.", needed)));
+}
+
+/*
+ * Notes
+ */
+
+static void add_note(Start *start, const char *fmt,...) pg_attribute_printf(2, 3);
+
+static void
+add_note(Start *start, const char *fmt,...)
+{
+	StringInfoData buf;
+	va_list		args;
+	int			more;
+
+	initStringInfo(&buf);
+	for (;;)
+	{
+		va_start(args, fmt);
+		more = appendStringInfoVA(&buf, fmt, args);
+		va_end(args);
+		if (more == 0)
+			break;
+		enlargeStringInfo(&buf, more);
+	}
+	start->notes = lappend(start->notes, buf.data);
+}
+
+static void
+note_sizes(Start *start)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int s = 0; s < STORE_NSPLITS; s++)
+	{
+		if (start->sizes[s] == 0)
+			continue;
+		appendStringInfo(&buf, "%s%s %d (", s > 0 ? ", " : "",
+						 gepa_store_split_name((StoreSplit) s), start->sizes[s]);
+		for (int label = 0, n = 0; label < start->program->nlabels; label++)
+			if (start->counts[label][s] > 0)
+				appendStringInfo(&buf, "%s%s %d", n++ > 0 ? ", " : "",
+								 start->program->labels[label], start->counts[label][s]);
+		appendStringInfoChar(&buf, ')');
+	}
+	add_note(start, "samples: %s", buf.data);
+}
+
+static char *
+make_notes(Start *start)
+{
+	const WorkerSplitReport *report = &start->report;
+	StringInfoData json;
+	ListCell   *cell;
+
+	note_sizes(start);
+	if (report->copies > 0 || report->moved > 0)
+		add_note(start, "%d samples repeat the document of another; copies are kept in one split, and %d samples were moved for that",
+				 report->copies, report->moved);
+	if (report->conflicting > 0)
+		add_note(start, "%d documents have copies with different labels",
+				 report->conflicting);
+	if (start->sizes[STORE_SPLIT_TEST] == 0)
+		add_note(start, "there are no test samples: gepa.report() will have nothing held out to measure on");
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	foreach(cell, start->notes)
+	{
+		ereport(NOTICE, (errmsg("%s", (char *) lfirst(cell))));
+		if (json.len > 1)
+			appendStringInfoChar(&json, ',');
+		gepa_json_quote(&json, lfirst(cell));
+	}
+	appendStringInfoChar(&json, ']');
+	return json.data;
+}
+
+static int
+create_run(Start *start)
+{
+	const WorkerStartRequest *request = start->request;
+	StoreRun	row;
+
+	memset(&row, 0, sizeof(row));
+	row.judge = start->version->judge;
+	row.seed_version = start->version->version;
+	row.dataset = start->dataset->name;
+	row.owner = GetUserId();
+	row.lm = unconstify(char *, start->lm);
+	row.lm_identity = start->lm_identity;
+	row.reflection_lm = unconstify(char *, request->reflection_lm);
+	row.budget = request->budget;
+	row.seed = request->seed;
+	row.options = gepa_worker_options_json(&start->options);
+	return gepa_store_create_run(&row, make_notes(start), start->samples, start->nsamples);
+}
+
+int
+gepa_worker_start_run(const WorkerStartRequest *request)
+{
+	Start		start;
+	int			run;
+
+	memset(&start, 0, sizeof(start));
+	start.request = request;
+	check_names(&start);
+	read_samples(&start);
+	check_budget(&start);
+	run = create_run(&start);
+	gepa_worker_start_at_commit(run, GetUserId());
+	return run;
+}

@@ -1,0 +1,282 @@
+/*-------------------------------------------------------------------------
+ *
+ * starter.c
+ *	  Starting a run in a transaction of its own, for gepa.optimize().
+ *
+ * gepa.optimize() waits inside its caller's transaction for a run that must
+ * be committed before a worker can see it.  So a short-lived worker does what
+ * gepa.start() does, connected as the role that calls, and commits.  Request
+ * and result travel in a dynamic shared memory segment; notices and errors
+ * travel as protocol messages through a queue in it, as those of a parallel
+ * worker do, and are raised again here with all their fields.
+ *
+ * The segment belongs to the caller's resource owner.  When the caller is
+ * cancelled it ends the worker; should the run be committed already, it is
+ * asked to stop, because nobody knows of it.
+ *
+ * Known hole: a cancel in the very moment of the worker's commit leaves a run
+ * that goes on; gepa.runs shows it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "libpq/pqformat.h"
+#include "libpq/pqmq.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/shm_mq.h"
+#include "storage/shm_toc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "base/settings.h"
+#include "worker/worker_internal.h"
+
+#define STARTER_MAGIC 0x67657061
+#define QUEUE_SIZE 16384
+
+enum
+{
+	KEY_CALL = 1,
+	KEY_TEXTS,
+	KEY_QUEUE
+};
+
+/* Written by the caller, except for what is marked. */
+typedef struct StarterCall
+{
+	int			budget;
+	int64		seed;
+	bool		has_reflection_lm;
+	bool		allow_lm_mismatch;
+	volatile int run;			/* by the worker, before it commits */
+	volatile bool committed;	/* by the worker */
+} StarterCall;
+
+typedef struct StarterArgs
+{
+	dsm_handle	segment;
+	Oid			database;
+	Oid			role;
+	bool		can_login;
+} StarterArgs;
+
+/* Caller's side. */
+typedef struct Starter
+{
+	dsm_segment *segment;
+	StarterCall *call;
+	shm_mq_handle *queue;
+	BackgroundWorkerHandle *worker;
+} Starter;
+
+/*
+ * Caller
+ */
+
+/* The texts of a request, one after the other, each with its zero byte. */
+static StringInfo
+pack_texts(const WorkerStartRequest *request)
+{
+	StringInfo	texts = makeStringInfo();
+	const char *parts[4];
+
+	parts[0] = request->judge;
+	parts[1] = request->dataset;
+	parts[2] = request->reflection_lm ? request->reflection_lm : "";
+	parts[3] = request->options;
+	for (int i = 0; i < lengthof(parts); i++)
+		appendBinaryStringInfo(texts, parts[i], strlen(parts[i]) + 1);
+	return texts;
+}
+
+static void
+make_segment(Starter *starter, const WorkerStartRequest *request)
+{
+	StringInfo	texts = pack_texts(request);
+	shm_toc_estimator estimate;
+	shm_toc    *toc;
+	char	   *copy;
+	shm_mq	   *queue;
+	Size		size;
+
+	shm_toc_initialize_estimator(&estimate);
+	shm_toc_estimate_chunk(&estimate, sizeof(StarterCall));
+	shm_toc_estimate_chunk(&estimate, texts->len);
+	shm_toc_estimate_chunk(&estimate, QUEUE_SIZE);
+	shm_toc_estimate_keys(&estimate, 3);
+	size = shm_toc_estimate(&estimate);
+	starter->segment = dsm_create(size, 0);
+	toc = shm_toc_create(STARTER_MAGIC, dsm_segment_address(starter->segment), size);
+
+	starter->call = shm_toc_allocate(toc, sizeof(StarterCall));
+	memset(starter->call, 0, sizeof(StarterCall));
+	starter->call->budget = request->budget;
+	starter->call->seed = request->seed;
+	starter->call->has_reflection_lm = request->reflection_lm != NULL;
+	starter->call->allow_lm_mismatch = gepa_allow_lm_mismatch;
+	shm_toc_insert(toc, KEY_CALL, starter->call);
+
+	copy = shm_toc_allocate(toc, texts->len);
+	memcpy(copy, texts->data, texts->len);
+	shm_toc_insert(toc, KEY_TEXTS, copy);
+
+	queue = shm_mq_create(shm_toc_allocate(toc, QUEUE_SIZE), QUEUE_SIZE);
+	shm_toc_insert(toc, KEY_QUEUE, queue);
+	shm_mq_set_receiver(queue, MyProc);
+	starter->queue = shm_mq_attach(queue, starter->segment, NULL);
+}
+
+static void
+launch(Starter *starter)
+{
+	StarterArgs args;
+
+	memset(&args, 0, sizeof(args));
+	args.segment = dsm_segment_handle(starter->segment);
+	args.database = MyDatabaseId;
+	args.role = GetUserId();
+	args.can_login = gepa_worker_can_login(args.role, NULL);
+	if (!gepa_worker_register("gepa_worker_starter_main", "gepa run starter",
+							  "gepa run starter", &args, sizeof(args), &starter->worker))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not register a background worker"),
+				 errhint("You might need to increase max_worker_processes, or use gepa.start() and gepa.wait().")));
+	shm_mq_set_handle(starter->queue, starter->worker);
+}
+
+/* Raise again what the worker has to say; an ERROR does not return. */
+static void
+pass_on(const char *data, Size length)
+{
+	StringInfoData message;
+	ErrorData	edata;
+	int			type;
+
+	initStringInfo(&message);
+	appendBinaryStringInfo(&message, data, length);
+	type = pq_getmsgbyte(&message);
+	if (type == 'E' || type == 'N')
+	{
+		pq_parse_errornotice(&message, &edata);
+		/* The death of the worker is not ours. */
+		edata.elevel = Min(edata.elevel, ERROR);
+		ThrowErrorData(&edata);
+	}
+	pfree(message.data);
+}
+
+static void
+give_up(int code, Datum arg)
+{
+	Starter    *starter = (Starter *) DatumGetPointer(arg);
+
+	TerminateBackgroundWorker(starter->worker);
+	if (starter->call->run != 0)
+		gepa_worker_stop_run(starter->call->run, false);
+}
+
+static void
+receive(Starter *starter)
+{
+	void	   *data;
+	Size		length;
+
+	while (shm_mq_receive(starter->queue, &length, &data, false) == SHM_MQ_SUCCESS)
+		pass_on(data, length);
+	if (WaitForBackgroundWorkerShutdown(starter->worker) == BGWH_POSTMASTER_DIED)
+		proc_exit(1);
+	if (!starter->call->committed)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the worker that should start the run ended without a result"),
+				 errhint("The server log may say more.")));
+}
+
+int
+gepa_worker_start_now(const WorkerStartRequest *request)
+{
+	Starter		starter;
+	int			run;
+
+	memset(&starter, 0, sizeof(starter));
+	make_segment(&starter, request);
+	launch(&starter);
+	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&starter));
+	{
+		receive(&starter);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&starter));
+	run = starter.call->run;
+	shm_mq_detach(starter.queue);
+	dsm_detach(starter.segment);
+	return run;
+}
+
+/*
+ * Worker
+ */
+
+static void
+start_run(shm_toc *toc)
+{
+	StarterCall *call = shm_toc_lookup(toc, KEY_CALL, false);
+	const char *texts = shm_toc_lookup(toc, KEY_TEXTS, false);
+	WorkerStartRequest request;
+	const char *parts[4];
+
+	for (int i = 0; i < lengthof(parts); i++)
+	{
+		parts[i] = texts;
+		texts += strlen(texts) + 1;
+	}
+	request.judge = parts[0];
+	request.dataset = parts[1];
+	request.reflection_lm = call->has_reflection_lm ? parts[2] : NULL;
+	request.options = parts[3];
+	request.budget = call->budget;
+	request.seed = call->seed;
+
+	gepa_worker_begin(TopMemoryContext);
+	SetConfigOption("gepa.allow_lm_mismatch", call->allow_lm_mismatch ? "on" : "off",
+					PGC_USERSET, PGC_S_SESSION);
+	call->run = gepa_worker_start_run(&request);
+	gepa_worker_commit(TopMemoryContext);
+	call->committed = true;
+}
+
+void
+gepa_worker_starter_main(Datum arg)
+{
+	StarterArgs args;
+	dsm_segment *segment;
+	shm_toc    *toc;
+	shm_mq	   *queue;
+
+	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
+	gepa_worker_setup_signals();
+	CurrentResourceOwner = ResourceOwnerCreate(NULL, "gepa starter");
+	segment = dsm_attach(args.segment);
+	if (segment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not map the dynamic shared memory segment of a start"),
+				 errhint("The session that asked for it has probably been cancelled.")));
+	toc = shm_toc_attach(STARTER_MAGIC, dsm_segment_address(segment));
+	if (toc == NULL)
+		elog(ERROR, "segment of a start has a wrong magic number");
+	queue = shm_toc_lookup(toc, KEY_QUEUE, false);
+	shm_mq_set_sender(queue, MyProc);
+	/* From here on the caller hears of errors, those of connecting included. */
+	pq_redirect_to_shm_mq(segment, shm_mq_attach(queue, segment, NULL));
+	gepa_worker_connect(args.database, args.role, args.can_login);
+	pgstat_report_activity(STATE_RUNNING, "starting a gepa run");
+	start_run(toc);
+}

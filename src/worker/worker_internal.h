@@ -1,0 +1,259 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_internal.h
+ *	  What the files of src/worker share among themselves.
+ *
+ * The first part is frontend safe, for the unit program of split.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_WORKER_WORKER_INTERNAL_H
+#define GEPA_WORKER_WORKER_INTERNAL_H
+
+/* split.c */
+
+#define WORKER_DIGEST_LENGTH 32
+#define WORKER_NSPLITS 3		/* train, val, test, as in StoreSplit */
+
+/* One sample; the caller gives them in order of their keys. */
+typedef struct WorkerSplitItem
+{
+	const char *key;
+	const char *group;			/* NULL = its own */
+	const char *label;
+	const uint8 *digest;		/* of the document */
+	int			given;			/* split that the dataset says, -1 = none */
+	bool		pinned;			/* an example of the seed: to train */
+	int			split;			/* result */
+	int			number;			/* result: within its split */
+} WorkerSplitItem;
+
+typedef struct WorkerSplitReport
+{
+	int			copies;			/* samples whose document came before */
+	int			moved;			/* ... or that is pinned: not where they were given */
+	int			conflicting;	/* documents with more than one label */
+} WorkerSplitReport;
+
+/*
+ * Assign every sample to a split.  Where splits are given they hold, but
+ * copies of one document follow train before val before test.  Else groups
+ * (and copies of a document, which tie groups together) are drawn by a hash
+ * of seed and key, label by label, in the given shares; a share of 0 leaves
+ * its split empty.  False when there is no SHA-256 to be had; in the backend
+ * it needs a resource owner.
+ */
+extern bool gepa_worker_split(WorkerSplitItem *items, int n,
+							  const double shares[WORKER_NSPLITS], int64 seed,
+							  WorkerSplitReport *report);
+
+#ifndef FRONTEND
+
+#include "datatype/timestamp.h"
+#include "postmaster/bgworker.h"
+
+#include "engine/engine.h"
+#include "judge/judge.h"
+#include "store/store.h"
+#include "worker/worker.h"
+
+/* options.c */
+
+/* Options of a run, complete. */
+typedef struct WorkerRunOptions
+{
+	int			acceptance;		/* EngineAcceptance */
+	int			candidate_selection;	/* EngineSelection */
+	int			component_choice;	/* EngineComponentChoice */
+	double		epsilon;
+	bool		examples;		/* tune examples beside the instruction */
+	bool		expand_placeholders;
+	int			frontier_type;	/* EngineFrontier */
+	bool		hard_budget;
+	int			max_candidates; /* 0 = no such condition, as below */
+	int			max_examples;
+	int			max_merges;
+	int			max_prompt_chars;
+	int			max_proposals;
+	bool		merge;
+	int			metric;			/* JudgeMetric */
+	int			minibatch_size;
+	int			mode;			/* WorkerMode */
+	int			no_improvement;
+	int			parallel_proposals;
+	double		perfect_score;
+	double		precision;		/* wanted at deploy; 0 = none */
+	char	   *reflection_template;	/* NULL = the judge's default */
+	bool		skip_known_texts;
+	bool		skip_perfect;
+	double		split[WORKER_NSPLITS];	/* shares */
+	int			split_seed;
+	double		stop_at_score;	/* NaN = none */
+	char	   *task_lm;		/* NULL = the judge's */
+	int			top_k;
+	bool		zero_mean_merge;
+} WorkerRunOptions;
+
+typedef enum WorkerMode
+{
+	WORKER_MODE_DEFAULT,
+	WORKER_MODE_REFERENCE
+} WorkerMode;
+
+/* Raises 22023 on unknown keys and bad values, 0A000 on what is not built. */
+extern void gepa_worker_parse_options(const char *json, WorkerRunOptions *options);
+
+/* The object that gepa_worker_parse_options() would read back. */
+extern char *gepa_worker_options_json(const WorkerRunOptions *options);
+
+/* requests.c: run slots in shared memory */
+
+#define WORKER_NSLOTS 128
+
+/* A slot as the launcher copies it. */
+typedef struct WorkerRunArgs
+{
+	Oid			database;
+	Oid			owner;
+	int			run;
+	int			slot;
+	uint32		claim;
+	bool		can_login;		/* see gepa_worker_connect */
+	bool		orphan;			/* its owner was dropped */
+} WorkerRunArgs;
+
+extern void gepa_worker_requests_init(void);
+extern bool gepa_worker_requests_available(void);
+
+/* Launcher: be the one whom requests wake. */
+extern void gepa_worker_set_launcher(Latch *latch);
+
+/* Put a run of a database in the table; false when it is full. */
+extern bool gepa_worker_add_request(Oid database, int run, Oid owner);
+
+/* True, once, after a request found the table full. */
+extern bool gepa_worker_take_overflow(void);
+
+/*
+ * Launcher: claim a run that is due, if fewer than max are at work; else
+ * false.  *wait_ms is lowered to the time until the next one is due.
+ */
+extern bool gepa_worker_claim(int max, WorkerRunArgs *args, int *wait_ms);
+
+/* Launcher: a claimed run got no worker, or its worker never came up. */
+extern void gepa_worker_unclaim(const WorkerRunArgs *args, int retry_ms);
+
+/* Launcher: forget a run, for instance of a database that was dropped. */
+extern void gepa_worker_forget(const WorkerRunArgs *args);
+
+/* Run worker: take over a claimed slot; false if it is not (any more) ours. */
+extern bool gepa_worker_attach(const WorkerRunArgs *args);
+extern bool gepa_worker_stop_requested(void);
+
+/* Run worker: the run needs no worker any more; else leaving is a death. */
+extern void gepa_worker_mark_done(void);
+
+/* process.c: what all workers do alike */
+
+/* Signal handlers; then connect, as the bootstrap superuser if InvalidOid. */
+extern void gepa_worker_setup_signals(void);
+extern void gepa_worker_connect(Oid database, Oid role, bool can_login);
+
+/* May a role log in?  *exists (may be NULL) says whether there is one. */
+extern bool gepa_worker_can_login(Oid role, bool *exists);
+
+/* Register a dynamic worker; false when there is no room for it. */
+extern bool gepa_worker_register(const char *function, const char *name, const char *type,
+								 const void *extra, Size length,
+								 BackgroundWorkerHandle **handle);
+
+/* Transactions of a worker; the given context is current afterwards. */
+extern void gepa_worker_begin(MemoryContext context);
+extern void gepa_worker_commit(MemoryContext context);
+extern void gepa_worker_abort(MemoryContext context);
+
+/* Reread the configuration file if asked to. */
+extern void gepa_worker_reload(void);
+
+/* runstate.c: a run at work */
+
+typedef struct WorkerRun
+{
+	MemoryContext context;		/* as long as the worker */
+	MemoryContext step_context; /* reset after every step */
+	StoreRun   *row;
+	WorkerRunOptions options;
+	JudgeSpec  *seed;			/* the program that is tuned */
+	int			ntuned;			/* components the engine knows of */
+	int		   *tuned;			/* ... and where they are in the program */
+	int			nsamples[STORE_SPLIT_TEST]; /* train, val */
+	StoreSample *samples[STORE_SPLIT_TEST];
+	int			nexamples;		/* numbers that stand for examples */
+	char	  **examples;		/* JSON text per number, NULL = not yet made */
+	int		   *example_class;	/* label of each */
+	const char *seed_examples;	/* the seed's list of numbers; NULL = none */
+	Engine	   *engine;
+	int			seq;			/* next number in the journal */
+} WorkerRun;
+
+/*
+ * The program that a run tunes: the version's, with an empty component of
+ * examples where the run adds one.  Raises 22023 when nothing can be tuned.
+ */
+extern JudgeSpec *gepa_worker_program(const JudgeSpec *version,
+									  const WorkerRunOptions *options,
+									  bool can_reflect, char *lm_identity);
+
+/*
+ * Load a run and bring its engine to where the journal ends.  Needs a
+ * transaction; lives in the current context.
+ */
+extern WorkerRun *gepa_worker_load_run(StoreRun *row);
+
+/* examples.c */
+
+/* Number the examples: training samples, then what only the seed has. */
+extern void gepa_worker_number_examples(WorkerRun *run);
+
+/* The program with a step's texts; allocated in the current context. */
+extern JudgeSpec *gepa_worker_candidate(WorkerRun *run, const char *const *texts);
+
+/*
+ * evaluate.c, reflect.c: carry out a step, outside any transaction.  False
+ * when asked to stop before it was done; raises what ends the run.
+ */
+extern bool gepa_worker_evaluate(WorkerRun *run, const EngineStep *step, double *scores);
+extern bool gepa_worker_reflect(WorkerRun *run, const EngineStep *step, StoreStep *entry);
+
+/*
+ * The run's task LM as it is now, into the current context; needs a
+ * transaction.  Raises 55000 when its settings are no longer the run's.
+ */
+extern LmServer *gepa_worker_task_lm(const WorkerRun *run);
+
+/* Pause between attempts; false when asked to stop. */
+extern bool gepa_worker_pause(int ms);
+
+/* Rounds of attempts at calls that the LM client itself has given up. */
+#define WORKER_ROUNDS 3
+
+/* How long a wait may last before it looks for a stop request. */
+#define WORKER_SLICE_MS 200
+
+/*
+ * record.c: the outcome of a step goes into journal, engine and tables in one
+ * transaction.
+ */
+extern void gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
+							   const double *scores);
+
+/* Entry points, looked up by name: launcher.c, run.c, starter.c, writer.c */
+extern PGDLLEXPORT void gepa_worker_launcher_main(Datum arg);
+extern PGDLLEXPORT void gepa_worker_scout_main(Datum arg);
+extern PGDLLEXPORT void gepa_worker_run_main(Datum arg);
+extern PGDLLEXPORT void gepa_worker_starter_main(Datum arg);
+extern PGDLLEXPORT void gepa_worker_writer_main(Datum arg);
+
+#endif							/* FRONTEND */
+
+#endif							/* GEPA_WORKER_WORKER_INTERNAL_H */
