@@ -19,9 +19,9 @@ PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 OBJS_BASE   = src/base/json.o src/base/settings.o src/base/status.o
 OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/fronts.o src/engine/identity.o src/engine/iterate.o \
-	src/engine/memory.o src/engine/merge.o src/engine/pool.o src/engine/random.o \
-	src/engine/record.o src/engine/reflect.o src/engine/sampler.o \
-	src/engine/select.o src/engine/stop.o
+	src/engine/memory.o src/engine/merge.o src/engine/order.o src/engine/pool.o \
+	src/engine/random.o src/engine/record.o src/engine/reduce.o src/engine/reflect.o \
+	src/engine/sampler.o src/engine/select.o src/engine/stop.o
 OBJS_LM     = src/lm/batch.o
 OBJS_JUDGE  = src/judge/run.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/journal.o \

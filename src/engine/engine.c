@@ -54,6 +54,7 @@ gepa_engine_config_init(EngineConfig *config)
 	config->merge_overlap = 5;
 	config->hard_budget = true;
 	config->skip_known_texts = true;
+	config->ascending_order = true;
 	config->zero_mean_merge = true;
 }
 
@@ -63,6 +64,7 @@ gepa_engine_config_reference(EngineConfig *config)
 	config->hard_budget = false;
 	config->expand_placeholders = true;
 	config->skip_known_texts = false;
+	config->ascending_order = false;
 	config->zero_mean_merge = false;
 }
 
@@ -220,6 +222,7 @@ gepa_engine_create(const EngineConfig *config, const char **error)
 							 config->minibatch_size);
 	gepa_engine_pool_init(&engine->pool, &engine->arena, config->ncomponents, config->nval);
 	gepa_engine_fronts_init(&engine->fronts, &engine->arena, config->frontier, config->nval);
+	engine->pool.ascending = engine->fronts.ascending = config->ascending_order;
 	gepa_engine_merges_init(&engine->merges, &engine->arena);
 	gepa_engine_stops_init(&engine->stops);
 	gepa_engine_begin(engine);

@@ -142,6 +142,8 @@ typedef struct EngineConfig
 	bool		expand_placeholders;	/* [false] expand them inside candidates */
 	bool		skip_known_texts;	/* [true] a proposal equal to a known candidate
 									 * is rejected, not evaluated */
+	bool		ascending_order;	/* [true] numbers are walked in ascending order;
+									 * else as CPython walks a set of them */
 	bool		zero_mean_merge;	/* [true] ancestors that all score zero are
 									 * drawn alike; else the run ends there */
 } EngineConfig;
@@ -290,6 +292,16 @@ typedef struct EngineFront
 
 extern int	gepa_engine_nfronts(const Engine *engine);
 extern EngineFront gepa_engine_front(Engine *engine, int index);
+
+/* stop.c */
+
+/*
+ * The budget that the reference's companion (dspy) derives from a number of
+ * candidates to try: n = 6, 12 or 18 for its light, medium and heavy.  Its
+ * formula knows neither the minibatch size nor the loop; a rule of thumb.
+ */
+extern int64 gepa_engine_auto_budget(int n, int ncomponents, int nval, int per_trial,
+									 int trials_per_validation);
 
 /* identity.c */
 

@@ -54,6 +54,27 @@ extern void gepa_engine_random_sample(EngineRandom *random, const int *items, in
 /* index drawn by weight; weights NULL = equal; -1 if they sum to <= 0 */
 extern int	gepa_engine_random_weighted(EngineRandom *random, int n, const double *weights);
 
+/* order.c: sets of numbers, walked as CPython walks them */
+
+typedef struct EngineSet
+{
+	int			used;
+	int			mask;			/* size of the table less one */
+	int		   *table;			/* -1 = empty */
+} EngineSet;
+
+extern void gepa_engine_set_init(EngineSet *set);
+extern void gepa_engine_set_free(EngineSet *set);
+extern void gepa_engine_set_add(EngineSet *set, int number);
+extern bool gepa_engine_set_has(const EngineSet *set, int number);
+extern void gepa_engine_set_copy(EngineSet *set, const EngineSet *from);
+extern void gepa_engine_set_intersect(EngineSet *set, const EngineSet *left,
+									  const EngineSet *right);
+extern int	gepa_engine_set_list(const EngineSet *set, int *result);
+
+/* Put distinct numbers into the order of a set filled with them one by one. */
+extern void gepa_engine_set_reorder(int *items, int n);
+
 /* sampler.c: minibatches */
 
 typedef struct EngineSampler
@@ -83,6 +104,7 @@ extern void gepa_engine_sampler_next(EngineSampler *sampler, int ntrain, int64 i
 typedef struct EnginePool
 {
 	EngineArena *arena;
+	bool		ascending;		/* see ascending_order */
 	int			ncomponents;
 	int			nval;
 	int			ncandidates;
@@ -145,6 +167,16 @@ typedef struct EngineFrontRow
 	int		   *members;		/* candidates, ascending */
 } EngineFrontRow;
 
+#define ENGINE_WORD_BITS 64
+#define ENGINE_BIT_WORD(i) ((i) / ENGINE_WORD_BITS)
+#define ENGINE_BIT_MASK(i) (UINT64CONST(1) << ((i) % ENGINE_WORD_BITS))
+
+typedef struct EngineBitset
+{
+	int			nwords;
+	uint64	   *words;
+} EngineBitset;
+
 /* Fronts of one kind, and the same turned round: a bit set per candidate. */
 typedef struct EngineFrontTable
 {
@@ -153,12 +185,13 @@ typedef struct EngineFrontTable
 	EngineFrontRow *rows;		/* in insertion order */
 	int			nbitsets;
 	int			bitsets_allocated;
-	struct EngineBitset *bitsets;	/* per candidate: the rows it is on */
+	EngineBitset *bitsets;	/* per candidate: the rows it is on */
 } EngineFrontTable;
 
 typedef struct EngineFronts
 {
 	EngineArena *arena;
+	bool		ascending;		/* see ascending_order */
 	EngineFrontier type;
 	int			nval;
 	int			nobjectives;
@@ -200,14 +233,20 @@ extern int	gepa_engine_find_objective(EngineFronts *fronts, const char *name);
 extern int	gepa_engine_fronts_count(const EngineFronts *fronts);
 extern const EngineFrontRow *gepa_engine_fronts_row(const EngineFronts *fronts, int index);
 
+/* The tables that make up the frontier, in order; returns how many. */
+extern int	gepa_engine_front_tables(const EngineFronts *fronts,
+									 const EngineFrontTable *tables[2]);
+
+/* reduce.c */
+
 /*
  * The candidates that are left when redundant ones are removed, in the order
  * in which walking the reduced fronts meets them, with the number of fronts
- * each is on.  restrict_to (may be NULL): candidates that count at all.
+ * each is on.  restrict_to (may be NULL): the candidates that count at all.
  * Arrays of ncandidates elements are filled; returns how many.
  */
 extern int	gepa_engine_survivors(const EngineFronts *fronts, int ncandidates,
-								  const double *means, const bool *restrict_to,
+								  const double *means, const EngineSet *restrict_to,
 								  int *survivors, int *frequency);
 
 /* select.c: parents */

@@ -9,13 +9,8 @@
  * objective (its mean over the samples), both, or a pair of them.  Fronts by
  * sample are kept whatever the type.
  *
- * Redundant candidates are removed before a parent is chosen: in order of
- * ascending mean, a candidate goes when every front it is on has another one
- * left.  The reference starts over after each removal; a single pass gives
- * the same result, because a candidate that had to stay can only become more
- * needed.  For it the fronts are also kept turned round, as one bit set per
- * candidate: "does every front of mine have another" is then a comparison of
- * words with the set of fronts that are down to one.
+ * For the removal of redundant candidates (reduce.c) the fronts are also kept
+ * turned round, as one bit set per candidate.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,19 +22,7 @@
 
 #include <math.h>
 
-#include "port/pg_bitutils.h"
-
 #include "engine/engine_internal.h"
-
-#define WORD_BITS 64
-#define BIT_WORD(i) ((i) / WORD_BITS)
-#define BIT_MASK(i) (UINT64CONST(1) << ((i) % WORD_BITS))
-
-typedef struct EngineBitset
-{
-	int			nwords;
-	uint64	   *words;
-} EngineBitset;
 
 void
 gepa_engine_fronts_init(EngineFronts *fronts, EngineArena *arena, EngineFrontier type, int nval)
@@ -48,6 +31,7 @@ gepa_engine_fronts_init(EngineFronts *fronts, EngineArena *arena, EngineFrontier
 
 	memset(fronts, 0, sizeof(EngineFronts));
 	fronts->arena = arena;
+	fronts->ascending = true;
 	fronts->type = type;
 	fronts->nval = nval;
 	fronts->row_of_sample = gepa_engine_alloc(arena, nval * sizeof(int));
@@ -59,14 +43,14 @@ static void
 set_bit(EngineFronts *fronts, EngineFrontTable *table, int candidate, int row)
 {
 	EngineBitset *set;
-	int			needed = BIT_WORD(row) + 1;
+	int			needed = ENGINE_BIT_WORD(row) + 1;
 
 	while (table->nbitsets <= candidate)
 	{
 		table->bitsets = gepa_engine_grow(fronts->arena, table->bitsets, table->nbitsets,
 										  &table->bitsets_allocated, sizeof(EngineBitset));
 		set = &table->bitsets[table->nbitsets++];
-		set->nwords = BIT_WORD(table->nrows) + 1;
+		set->nwords = ENGINE_BIT_WORD(table->nrows) + 1;
 		set->words = gepa_engine_alloc(fronts->arena, set->nwords * sizeof(uint64));
 	}
 	set = &table->bitsets[candidate];
@@ -78,7 +62,7 @@ set_bit(EngineFronts *fronts, EngineFrontTable *table, int candidate, int row)
 		set->words = words;
 		set->nwords = needed * 2;
 	}
-	set->words[BIT_WORD(row)] |= BIT_MASK(row);
+	set->words[ENGINE_BIT_WORD(row)] |= ENGINE_BIT_MASK(row);
 }
 
 static int
@@ -120,7 +104,7 @@ compete(EngineFronts *fronts, EngineFrontTable *table, int row_number, int candi
 	if (row->nmembers > 0 && score > row->score)
 	{
 		for (i = 0; i < row->nmembers; i++)
-			table->bitsets[row->members[i]].words[BIT_WORD(row_number)] &= ~BIT_MASK(row_number);
+			table->bitsets[row->members[i]].words[ENGINE_BIT_WORD(row_number)] &= ~ENGINE_BIT_MASK(row_number);
 		row->nmembers = 0;
 	}
 	row->score = score;
@@ -256,9 +240,8 @@ gepa_engine_fronts_add(EngineFronts *fronts, int candidate, int nsamples, const 
 		add_pairs(fronts, candidate, nsamples, samples, objectives);
 }
 
-/* The tables that make up the frontier, in order; returns how many. */
-static int
-tables_in_use(const EngineFronts *fronts, const EngineFrontTable *tables[2])
+int
+gepa_engine_front_tables(const EngineFronts *fronts, const EngineFrontTable *tables[2])
 {
 	switch (fronts->type)
 	{
@@ -283,7 +266,7 @@ int
 gepa_engine_fronts_count(const EngineFronts *fronts)
 {
 	const EngineFrontTable *tables[2];
-	int			ntables = tables_in_use(fronts, tables);
+	int			ntables = gepa_engine_front_tables(fronts, tables);
 
 	return tables[0]->nrows + (ntables > 1 ? tables[1]->nrows : 0);
 }
@@ -293,205 +276,8 @@ gepa_engine_fronts_row(const EngineFronts *fronts, int index)
 {
 	const EngineFrontTable *tables[2] = {NULL, NULL};
 
-	tables_in_use(fronts, tables);
+	gepa_engine_front_tables(fronts, tables);
 	if (index < tables[0]->nrows)
 		return &tables[0]->rows[index];
 	return &tables[1]->rows[index - tables[0]->nrows];
-}
-
-/* One table while redundant candidates are being removed. */
-typedef struct Reduction
-{
-	const EngineFrontTable *table;
-	int		   *live;			/* per row: candidates left */
-	int			nwords;
-	uint64	   *last;			/* rows with one candidate left */
-} Reduction;
-
-/* A candidate as the pass sees it. */
-typedef struct Contender
-{
-	int			candidate;
-	double		mean;
-	int			first;			/* first front it is on */
-	int			frequency;		/* fronts it is on */
-	bool		removed;
-} Contender;
-
-static const EngineBitset *
-bits_of(const EngineFrontTable *table, int candidate)
-{
-	static const EngineBitset none = {0, NULL};
-
-	return candidate < table->nbitsets ? &table->bitsets[candidate] : &none;
-}
-
-static void
-begin_reduction(Reduction *reduction, const EngineFrontTable *table, const bool *restrict_to)
-{
-	int			row;
-	int			i;
-
-	reduction->table = table;
-	reduction->nwords = BIT_WORD(table->nrows) + 1;
-	reduction->live = palloc0((table->nrows + 1) * sizeof(int));
-	reduction->last = palloc0(reduction->nwords * sizeof(uint64));
-	for (row = 0; row < table->nrows; row++)
-	{
-		const EngineFrontRow *front = &table->rows[row];
-
-		reduction->live[row] = front->nmembers;
-		for (i = 0; restrict_to != NULL && i < front->nmembers; i++)
-			if (!restrict_to[front->members[i]])
-				reduction->live[row]--;
-		if (reduction->live[row] == 1)
-			reduction->last[BIT_WORD(row)] |= BIT_MASK(row);
-	}
-}
-
-/* Is some front of this candidate down to it alone? */
-static bool
-is_needed(const Reduction *reduction, int candidate)
-{
-	const EngineBitset *set = bits_of(reduction->table, candidate);
-	int			nwords = Min(set->nwords, reduction->nwords);
-	int			w;
-
-	for (w = 0; w < nwords; w++)
-		if (set->words[w] & reduction->last[w])
-			return true;
-	return false;
-}
-
-static void
-remove_candidate(Reduction *reduction, int candidate)
-{
-	const EngineBitset *set = bits_of(reduction->table, candidate);
-	int			w;
-
-	for (w = 0; w < set->nwords; w++)
-	{
-		uint64		word = set->words[w];
-
-		while (word != 0)
-		{
-			int			row = w * WORD_BITS + pg_rightmost_one_pos64(word);
-
-			word &= word - 1;
-			if (--reduction->live[row] == 1)
-				reduction->last[w] |= BIT_MASK(row);
-		}
-	}
-}
-
-/* Count a candidate's fronts in a table; offset numbers the table's rows. */
-static void
-count_fronts(const EngineFrontTable *table, int offset, Contender *contender)
-{
-	const EngineBitset *set = bits_of(table, contender->candidate);
-	int			w;
-
-	for (w = 0; w < set->nwords; w++)
-	{
-		if (set->words[w] == 0)
-			continue;
-		if (contender->frequency == 0)
-			contender->first = offset + w * WORD_BITS + pg_rightmost_one_pos64(set->words[w]);
-		contender->frequency += pg_popcount64(set->words[w]);
-	}
-}
-
-/* Members of a front are walked in ascending order. */
-static int
-compare_appearance(const Contender *a, const Contender *b)
-{
-	if (a->first != b->first)
-		return a->first < b->first ? -1 : 1;
-	return a->candidate < b->candidate ? -1 : 1;
-}
-
-static int
-by_mean(const void *a, const void *b)
-{
-	const Contender *left = a;
-	const Contender *right = b;
-
-	if (left->mean != right->mean)
-		return left->mean < right->mean ? -1 : 1;
-	return compare_appearance(left, right);
-}
-
-static int
-by_appearance(const void *a, const void *b)
-{
-	return compare_appearance(a, b);
-}
-
-/* The single pass. */
-static void
-remove_redundant(Contender *contenders, int n, Reduction *reductions, int ntables)
-{
-	int			i;
-	int			t;
-
-	for (i = 0; i < n; i++)
-	{
-		bool		needed = false;
-
-		for (t = 0; t < ntables; t++)
-			needed = needed || is_needed(&reductions[t], contenders[i].candidate);
-		contenders[i].removed = !needed;
-		for (t = 0; t < ntables && !needed; t++)
-			remove_candidate(&reductions[t], contenders[i].candidate);
-	}
-}
-
-int
-gepa_engine_survivors(const EngineFronts *fronts, int ncandidates, const double *means,
-					  const bool *restrict_to, int *survivors, int *frequency)
-{
-	const EngineFrontTable *tables[2];
-	Reduction	reductions[2];
-	int			ntables = tables_in_use(fronts, tables);
-	Contender  *contenders = palloc0((ncandidates + 1) * sizeof(Contender));
-	int			n = 0;
-	int			left = 0;
-	int			i;
-	int			t;
-
-	for (i = 0; i < ncandidates; i++)
-	{
-		Contender  *contender = &contenders[n];
-
-		if (restrict_to != NULL && !restrict_to[i])
-			continue;
-		memset(contender, 0, sizeof(Contender));
-		contender->candidate = i;
-		contender->mean = means[i];
-		for (t = 0; t < ntables; t++)
-			count_fronts(tables[t], t == 0 ? 0 : tables[0]->nrows, contender);
-		if (contender->frequency > 0)
-			n++;
-	}
-	qsort(contenders, n, sizeof(Contender), by_mean);
-
-	for (t = 0; t < ntables; t++)
-		begin_reduction(&reductions[t], tables[t], restrict_to);
-	remove_redundant(contenders, n, reductions, ntables);
-
-	qsort(contenders, n, sizeof(Contender), by_appearance);
-	for (i = 0; i < n; i++)
-	{
-		if (contenders[i].removed)
-			continue;
-		survivors[left] = contenders[i].candidate;
-		frequency[left++] = contenders[i].frequency;
-	}
-	for (t = 0; t < ntables; t++)
-	{
-		pfree(reductions[t].live);
-		pfree(reductions[t].last);
-	}
-	pfree(contenders);
-	return left;
 }

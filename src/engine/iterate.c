@@ -176,7 +176,10 @@ search_merge(Engine *engine, EngineMerge *merge)
 
 	n = gepa_engine_survivors(&engine->fronts, pool->ncandidates, pool->means, NULL,
 							  survivors, survivors + pool->ncandidates);
-	qsort(survivors, n, sizeof(int), compare_ints);
+	if (pool->ascending)
+		qsort(survivors, n, sizeof(int), compare_ints);
+	else
+		gepa_engine_set_reorder(survivors, n);
 	result = gepa_engine_find_merge(&engine->merges, &engine->random, pool, survivors, n,
 									engine->config.merge_overlap,
 									engine->config.zero_mean_merge, merge);

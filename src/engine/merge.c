@@ -109,7 +109,56 @@ mark_ancestors(const EnginePool *pool, int candidate, bool *marks)
 	}
 }
 
-/* Ancestors, ascending, through which i and j may be merged. */
+/* Collect ancestors as the reference does: parents first, each to its roots. */
+static void
+collect_ancestors(const EnginePool *pool, int candidate, EngineSet *found)
+{
+	int			k;
+
+	for (k = 0; k < 2; k++)
+	{
+		int			parent = pool->parents[candidate][k];
+
+		if (parent < 0 || gepa_engine_set_has(found, parent))
+			continue;
+		gepa_engine_set_add(found, parent);
+		collect_ancestors(pool, parent, found);
+	}
+}
+
+/* The common ancestors as the reference lists them. */
+static int
+list_common(const EnginePool *pool, int i, int j, int *result)
+{
+	int			pair[2] = {i, j};
+	EngineSet	sets[2];
+	EngineSet	common;
+	int			n;
+	int			k;
+	int			m;
+
+	for (k = 0; k < 2; k++)
+	{
+		EngineSet	found;
+
+		/* a set becomes a list becomes a set */
+		gepa_engine_set_init(&found);
+		collect_ancestors(pool, pair[k], &found);
+		n = gepa_engine_set_list(&found, result);
+		gepa_engine_set_free(&found);
+		gepa_engine_set_init(&sets[k]);
+		for (m = 0; m < n; m++)
+			gepa_engine_set_add(&sets[k], result[m]);
+	}
+	gepa_engine_set_intersect(&common, &sets[0], &sets[1]);
+	n = gepa_engine_set_list(&common, result);
+	gepa_engine_set_free(&common);
+	gepa_engine_set_free(&sets[0]);
+	gepa_engine_set_free(&sets[1]);
+	return n;
+}
+
+/* Ancestors, in order, through which i and j may be merged. */
 static int
 possible_ancestors(const EngineMerges *merges, const EnginePool *pool, int i, int j,
 				   int *result)
@@ -124,9 +173,11 @@ possible_ancestors(const EngineMerges *merges, const EnginePool *pool, int i, in
 	mark_ancestors(pool, j, of_j);
 	if (!of_i[j] && !of_j[i])
 	{
-		for (c = 0; c < pool->ncandidates; c++)
+		for (c = 0; pool->ascending && c < pool->ncandidates; c++)
 			if (of_i[c] && of_j[c])
 				common[n++] = c;
+		if (!pool->ascending)
+			n = list_common(pool, i, j, common);
 		n = gepa_engine_filter_ancestors(merges, pool, i, j, common, n, result);
 	}
 	pfree(common);

@@ -28,6 +28,7 @@ gepa_engine_pool_init(EnginePool *pool, EngineArena *arena, int ncomponents, int
 {
 	memset(pool, 0, sizeof(EnginePool));
 	pool->arena = arena;
+	pool->ascending = true;
 	pool->ncomponents = ncomponents;
 	pool->nval = nval;
 }

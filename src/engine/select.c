@@ -20,7 +20,7 @@
 /* Draw by frequency; -1 when nobody is on a front. */
 static int
 draw_survivor(EngineRandom *random, const EnginePool *pool, const EngineFronts *fronts,
-			  const bool *restrict_to)
+			  const EngineSet *restrict_to)
 {
 	int			n = pool->ncandidates;
 	int		   *survivors = palloc(2 * n * sizeof(int));
@@ -44,35 +44,35 @@ draw_survivor(EngineRandom *random, const EnginePool *pool, const EngineFronts *
 	return chosen;
 }
 
-/* Mark the k best means, the lower number first among equals. */
-static bool *
-mark_best(const EnginePool *pool, int k)
+/* Collect the k best means, the lower number first among equals. */
+static void
+collect_best(const EnginePool *pool, int k, EngineSet *set)
 {
-	int			n = pool->ncandidates;
-	bool	   *marks = palloc0(n * sizeof(bool));
-	int			i;
-
+	gepa_engine_set_init(set);
 	while (k-- > 0)
 	{
 		int			best = -1;
+		int			i;
 
-		for (i = 0; i < n; i++)
-			if (!marks[i] && (best < 0 || pool->means[i] > pool->means[best]))
+		for (i = 0; i < pool->ncandidates; i++)
+			if (!gepa_engine_set_has(set, i) &&
+				(best < 0 || pool->means[i] > pool->means[best]))
 				best = i;
 		if (best < 0)
 			break;
-		marks[best] = true;
+		gepa_engine_set_add(set, best);
 	}
-	return marks;
 }
 
 static int
 select_top_k(EngineRandom *random, const EnginePool *pool, const EngineFronts *fronts, int k)
 {
-	bool	   *marks = mark_best(pool, k);
-	int			chosen = draw_survivor(random, pool, fronts, marks);
+	EngineSet	best;
+	int			chosen;
 
-	pfree(marks);
+	collect_best(pool, k, &best);
+	chosen = draw_survivor(random, pool, fronts, &best);
+	gepa_engine_set_free(&best);
 	return chosen >= 0 ? chosen : gepa_engine_pool_best(pool, false);
 }
 

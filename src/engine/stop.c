@@ -85,3 +85,15 @@ gepa_engine_check_stop(EngineStops *stops, const EngineConfig *config,
 	}
 	return config->stop_on_all && holding < given ? NULL : reason;
 }
+
+int64
+gepa_engine_auto_budget(int n, int ncomponents, int nval, int per_trial,
+						int trials_per_validation)
+{
+	int64		trials = (int64) Max(4.0 * ncomponents * log2(n), 1.5 * n);
+	int64		validations = (trials + 1) / trials_per_validation + 1;
+
+	if (trials < trials_per_validation)
+		validations++;
+	return nval + 5 * (int64) n + per_trial * trials + validations * nval;
+}

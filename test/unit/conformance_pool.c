@@ -28,6 +28,7 @@ open_world(World *world, int ncomponents, EngineFrontier type, int nval)
 	gepa_engine_arena_init(&world->arena);
 	gepa_engine_pool_init(&world->pool, &world->arena, ncomponents, nval);
 	gepa_engine_fronts_init(&world->fronts, &world->arena, type, nval);
+	world->pool.ascending = world->fronts.ascending = false;
 }
 
 static void
