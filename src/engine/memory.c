@@ -19,10 +19,6 @@
 #include "postgres_fe.h"
 #endif
 
-#ifndef FRONTEND
-#include "utils/memutils.h"
-#endif
-
 #include "engine/engine_internal.h"
 
 #define FIRST_BLOCK_SIZE ((Size) 8 * 1024)
