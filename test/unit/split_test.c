@@ -96,8 +96,9 @@ test_shares(void)
 		same += items[i].split == first[i];
 	tap_is_int(same, 40, "the same again");
 	split(40, default_shares, 1);
-	for (int i = 0, s = same; i < 40; i++)
-		same = s -= items[i].split != first[i];
+	same = 0;
+	for (int i = 0; i < 40; i++)
+		same += items[i].split == first[i];
 	tap_ok(same < 40, "another seed draws another split");
 
 	split(40, no_test, 0);
