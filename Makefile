@@ -22,8 +22,12 @@ OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/memory.o src/engine/merge.o src/engine/order.o src/engine/pool.o \
 	src/engine/random.o src/engine/record.o src/engine/reduce.o src/engine/reflect.o \
 	src/engine/sampler.o src/engine/select.o src/engine/stop.o
-OBJS_LM     = src/lm/batch.o
-OBJS_JUDGE  = src/judge/run.o
+OBJS_LM     = src/lm/address.o src/lm/batch.o src/lm/canned.o src/lm/check.o \
+	src/lm/openai.o src/lm/options.o src/lm/retry.o src/lm/server.o \
+	src/lm/transport.o
+OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
+	src/judge/measure.o src/judge/parse.o src/judge/render.o src/judge/run.o \
+	src/judge/score.o src/judge/spec.o src/judge/window.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/journal.o \
 	src/store/judges.o src/store/pack.o src/store/ring.o src/store/runs.o \
 	src/store/verdicts.o

@@ -113,11 +113,11 @@ extern void gepa_judge_check_spec(const JudgeSpec *spec);
  * so that moving the threshold alone pays for nothing again.
  */
 extern void gepa_judge_digest(const JudgeSpec *spec, bool with_threshold,
-							  uint8 digest[JUDGE_DIGEST_LENGTH]);
+							  uint8 *digest);
 
 /* Digest of a document's fields, whole (before windowing). */
 extern void gepa_judge_content_digest(const JudgeDocument *document,
-									  uint8 digest[JUDGE_DIGEST_LENGTH]);
+									  uint8 *digest);
 
 /* Positive or not, given a stored label and score. */
 extern bool gepa_judge_positive(const JudgeSpec *spec, const char *label,

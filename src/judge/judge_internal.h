@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * judge_internal.h
+ *	  What the files of src/judge share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_JUDGE_JUDGE_INTERNAL_H
+#define GEPA_JUDGE_JUDGE_INTERNAL_H
+
+#include "lib/stringinfo.h"
+
+#include "judge/judge.h"
+
+/* Number of the prompt layout; part of every digest. */
+#define JUDGE_LAYOUT 1
+
+/* render.c */
+
+typedef struct JudgePrompt
+{
+	int			nmessages;
+	LmMessage  *messages;
+	int			chars_seen;
+	int			chars_total;
+} JudgePrompt;
+
+/* The whole conversation for one document, stable part first. */
+extern void gepa_judge_render(const JudgeSpec *spec, const JudgeExample *examples,
+							  int nexamples, const JudgeDocument *document,
+							  JudgePrompt *prompt);
+
+/* examples.c: NULL and *error instead of raising */
+extern JudgeExample *gepa_judge_examples_read(const JudgeSpec *spec, const char *text,
+											  int *nexamples, const char **error);
+
+/* score.c */
+
+/*
+ * Probability of each label (renormalised) from the tokens of an answer whose
+ * label value starts at byte label_start of content.  False when the tokens
+ * do not say.
+ */
+extern bool gepa_judge_score_labels(const JudgeSpec *spec, const LmReply *reply,
+									int label_start, bool quoted, double *probability);
+
+#endif							/* GEPA_JUDGE_JUDGE_INTERNAL_H */

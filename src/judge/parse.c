@@ -1,0 +1,267 @@
+/*-------------------------------------------------------------------------
+ *
+ * parse.c
+ *	  From a reply to a verdict.
+ *
+ * An answer is what was asked for, or it is unparseable: a label is never
+ * searched for inside prose, where a document's text may have put it.
+ * Frontend safe.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include "judge/judge_internal.h"
+
+/* How much of a bad answer an error detail shows, in bytes. */
+#define SHOWN_BYTES 120
+
+typedef struct Answer
+{
+	int			label;			/* -1 = none */
+	int			label_start;	/* of the value, in the content */
+	bool		quoted;
+	const char *reasoning;
+} Answer;
+
+char *
+gepa_judge_schema(const JudgeSpec *spec)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "{\"type\":\"object\",\"properties\":{");
+	if (spec->reasoning)
+		appendStringInfoString(&buf, "\"reasoning\":{\"type\":\"string\"},");
+	appendStringInfoString(&buf, "\"label\":{\"type\":\"string\",\"enum\":[");
+	for (int i = 0; i < spec->nlabels; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&buf, ',');
+		gepa_json_quote(&buf, spec->labels[i]);
+	}
+	appendStringInfo(&buf, "]}},\"required\":[%s\"label\"],\"additionalProperties\":false}",
+					 spec->reasoning ? "\"reasoning\"," : "");
+	return buf.data;
+}
+
+int
+gepa_judge_label_index(const JudgeSpec *spec, const char *label)
+{
+	for (int i = 0; i < spec->nlabels; i++)
+		if (strcmp(spec->labels[i], label) == 0)
+			return i;
+	return -1;
+}
+
+bool
+gepa_judge_positive(const JudgeSpec *spec, const char *label, double score,
+					bool from_logprobs)
+{
+	int			index = gepa_judge_label_index(spec, label);
+
+	if (from_logprobs)
+		return score >= spec->threshold;
+	return index >= 0 && spec->positive[index];
+}
+
+/*
+ * Reading the answer
+ */
+
+/* The content without blanks and without one pair of fences around it. */
+static void
+trim_answer(const char *content, const char **start, const char **end)
+{
+	const char *p = content + strspn(content, " \t\r\n");
+	const char *e = p + strlen(p);
+
+	while (e > p && strchr(" \t\r\n", e[-1]) != NULL)
+		e--;
+	if (e - p >= 6 && strncmp(p, "```", 3) == 0 && strncmp(e - 3, "```", 3) == 0)
+	{
+		const char *line = memchr(p, '\n', e - p);
+
+		if (line != NULL && line < e - 3)
+		{
+			p = line + 1 + strspn(line + 1, " \t\r\n");
+			e -= 3;
+			while (e > p && strchr(" \t\r\n", e[-1]) != NULL)
+				e--;
+		}
+	}
+	*start = p;
+	*end = e;
+}
+
+/*
+ * Byte offset of the value of the last member "label": inside JSON strings
+ * quotes are escaped, so these bytes are the member's name.
+ */
+static int
+find_label_value(const char *content, const char *start, const char *end)
+{
+	const char *name = NULL;
+
+	for (const char *p = start; p + 7 <= end; p++)
+		if (strncmp(p, "\"label\"", 7) == 0)
+			name = p;
+	if (name == NULL)
+		return -1;
+	name += 7;
+	name += strspn(name, " \t\r\n");
+	if (*name != ':')
+		return -1;
+	name++;
+	name += strspn(name, " \t\r\n");
+	return (int) (name - content);
+}
+
+static void
+read_object(const JudgeSpec *spec, const GepaJson *object, const char *content,
+			const char *start, const char *end, Answer *answer)
+{
+	const GepaJson *label = gepa_json_get(object, "label");
+	const char *text = NULL;
+
+	if (label == NULL)
+		return;
+	if (label->kind == GEPA_JSON_STRING || label->kind == GEPA_JSON_NUMBER)
+		text = label->text;
+	else if (label->kind == GEPA_JSON_BOOL)
+		text = label->boolean ? "true" : "false";
+	if (text == NULL)
+		return;
+	answer->label = gepa_judge_label_index(spec, text);
+	answer->reasoning = gepa_json_get_string(object, "reasoning");
+	answer->quoted = label->kind == GEPA_JSON_STRING;
+	answer->label_start = find_label_value(content, start, end);
+	if (answer->quoted && answer->label_start >= 0)
+		answer->label_start++;
+}
+
+/* A label alone, perhaps quoted, perhaps with a full stop. */
+static void
+read_bare(const JudgeSpec *spec, const char *content, const char *start,
+		  const char *end, Answer *answer)
+{
+	if (end > start && end[-1] == '.')
+		end--;
+	if (end - start >= 2 && *start == '"' && end[-1] == '"')
+	{
+		start++;
+		end--;
+	}
+	for (int i = 0; i < spec->nlabels; i++)
+	{
+		if (strlen(spec->labels[i]) != end - start ||
+			pg_strncasecmp(spec->labels[i], start, end - start) != 0)
+			continue;
+		answer->label = i;
+		answer->label_start = (int) (start - content);
+	}
+}
+
+static Answer
+read_answer(const JudgeSpec *spec, const char *content)
+{
+	Answer		answer = {-1, -1, false, NULL};
+	const char *start;
+	const char *end;
+	const GepaJson *json;
+
+	trim_answer(content, &start, &end);
+	json = gepa_json_parse(start, end - start, NULL);
+	if (json != NULL && json->kind == GEPA_JSON_OBJECT)
+		read_object(spec, json, content, start, end, &answer);
+	else
+		read_bare(spec, content, start, end, &answer);
+	return answer;
+}
+
+/*
+ * The verdict
+ */
+
+static void
+set_score(const JudgeSpec *spec, const LmReply *reply, const Answer *answer,
+		  JudgeVerdict *verdict)
+{
+	double	   *probability = palloc0(sizeof(double) * spec->nlabels);
+
+	verdict->from_logprobs = answer->label_start >= 0 &&
+		gepa_judge_score_labels(spec, reply, answer->label_start, answer->quoted,
+								probability);
+	verdict->score = 0;
+	if (verdict->from_logprobs)
+	{
+		for (int i = 0; i < spec->nlabels; i++)
+			if (spec->positive[i])
+				verdict->score += probability[i];
+		verdict->score = Min(verdict->score, 1.0);
+	}
+	else if (spec->positive[answer->label])
+		verdict->score = 1;
+	pfree(probability);
+}
+
+/* Bytes that an error detail can show: printable, short, whole characters. */
+static char *
+shorten(const char *content)
+{
+	char	   *shown = pstrdup(content);
+	int			length = (int) strlen(shown);
+
+	if (length > SHOWN_BYTES)
+	{
+		length = SHOWN_BYTES;
+		while (length > 0 && (shown[length] & 0xC0) == 0x80)
+			length--;
+		shown[length] = '\0';
+	}
+	for (int i = 0; i < length; i++)
+		if ((unsigned char) shown[i] < 0x20 || shown[i] == 0x7F)
+			shown[i] = ' ';
+	return shown;
+}
+
+void
+gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verdict)
+{
+	Answer		answer;
+
+	memset(verdict, 0, sizeof(*verdict));
+	verdict->status = reply->status;
+	verdict->answer = reply->content;
+	verdict->reasoning = reply->reasoning;
+	verdict->detail = reply->detail;
+	verdict->hint = reply->hint;
+	verdict->fatal = reply->fatal;
+	verdict->sqlerrcode = reply->sqlerrcode;
+	verdict->input_tokens = reply->input_tokens;
+	verdict->output_tokens = reply->output_tokens;
+	verdict->attempts = reply->attempts;
+	verdict->cost = reply->cost;
+	verdict->latency_ms = reply->latency_ms;
+	if (verdict->status != GEPA_STATUS_OK)
+		return;
+
+	answer = read_answer(spec, reply->content);
+	if (answer.label < 0)
+	{
+		verdict->status = GEPA_STATUS_UNPARSEABLE;
+		verdict->detail = psprintf("The answer is not the JSON asked for, or its label is none of the judge's: %s",
+								   shorten(reply->content));
+		return;
+	}
+	verdict->label = spec->labels[answer.label];
+	if (answer.reasoning != NULL)
+		verdict->reasoning = pstrdup(answer.reasoning);
+	set_score(spec, reply, &answer, verdict);
+	verdict->positive = gepa_judge_positive(spec, verdict->label, verdict->score,
+											verdict->from_logprobs);
+}
