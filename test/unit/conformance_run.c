@@ -307,6 +307,8 @@ log_of(RunLog *log, int iteration)
 		}
 		one = &log->iterations[log->niterations++];
 		memset(one, 0, sizeof(IterationLog));
+		/* it may end without any, when all is in the cache */
+		one->metric_calls = gepa_engine_rollouts(log->engine);
 		initStringInfo(&one->parents);
 		initStringInfo(&one->minibatches);
 		initStringInfo(&one->parent_scores);
@@ -454,15 +456,24 @@ answer_evaluation(RunLog *log, const EngineStep *step)
 }
 
 static void
+drain_events(RunLog *log)
+{
+	EngineEvent event;
+
+	while (gepa_engine_next_event(log->engine, &event))
+		log_event(log, &event);
+}
+
+static void
 run_engine(RunLog *log)
 {
 	EngineStep	step;
-	EngineEvent event;
 	int			iteration;
 
 	for (;;)
 	{
 		step = gepa_engine_next(log->engine);
+		drain_events(log);
 		if (step.kind == ENGINE_STEP_FINISHED || step.kind == ENGINE_STEP_WAIT)
 			break;
 		if (log->nsteps == log->steps_allocated)
@@ -477,8 +488,7 @@ run_engine(RunLog *log)
 			answer_evaluation(log, &step);
 		else
 			answer_reflection(log, &step);
-		while (gepa_engine_next_event(log->engine, &event))
-			log_event(log, &event);
+		drain_events(log);
 		iteration = gepa_engine_iteration(log->engine);
 		if (iteration > 0)
 			log_of(log, iteration)->metric_calls = gepa_engine_rollouts(log->engine);

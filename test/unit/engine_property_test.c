@@ -1,0 +1,271 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine_property_test.c
+ *	  What holds of any run, on random configurations.
+ *
+ * Every failed check names the seed of its configuration; run the program
+ * with seeds as arguments to repeat them alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include <math.h>
+
+#include "engine_sim.h"
+#include "tap.h"
+
+#define RUNS 400
+#define MAX_SAMPLES 40
+
+typedef struct Setup
+{
+	EngineConfig config;
+	EngineComponent components[4];
+	int			classes[MAX_SAMPLES + 4];
+	int			subset[MAX_SAMPLES];
+	char		names[4][8];
+	SimWorld	world;
+} Setup;
+
+static int
+draw(EngineRandom *random, int n)
+{
+	return gepa_engine_random_bounded(random, n);
+}
+
+/* A component of examples may come with a list, or with none. */
+static void
+draw_components(Setup *setup, EngineRandom *random)
+{
+	EngineConfig *config = &setup->config;
+	int			i;
+
+	config->ncomponents = 1 + draw(random, 4);
+	config->can_reflect = draw(random, 5) > 0;
+	config->nclasses = 1 + draw(random, 3);
+	config->nexamples = config->ntrain + draw(random, 3);
+	config->max_examples = 1 + draw(random, 7);
+	for (i = 0; i < config->nexamples; i++)
+		setup->classes[i] = draw(random, config->nclasses);
+	for (i = 0; i < config->ncomponents; i++)
+	{
+		EngineComponent *component = &setup->components[i];
+		bool		examples = draw(random, 3) == 0 || (i == 0 && !config->can_reflect);
+
+		snprintf(setup->names[i], sizeof(setup->names[i]), "c%d", i);
+		component->name = setup->names[i];
+		component->kind = examples ? ENGINE_COMPONENT_EXAMPLES : ENGINE_COMPONENT_TEXT;
+		component->seed_text = examples ? (draw(random, 2) ? "" : "0") : "seed";
+	}
+	config->components = setup->components;
+	config->example_class = setup->classes;
+}
+
+static void
+draw_strategies(Setup *setup, EngineRandom *random)
+{
+	EngineConfig *config = &setup->config;
+	int			i;
+
+	config->selection = draw(random, 4);
+	config->frontier = draw(random, 4);
+	config->component_choice = draw(random, 2);
+	config->acceptance = draw(random, 2);
+	config->skip_perfect = draw(random, 2) == 0;
+	config->parents = 1 + draw(random, 3);
+	config->mutations = 1 + draw(random, 3);
+	config->keep = draw(random, 3);
+	config->keep_k = 1 + draw(random, 2);
+	config->merge = draw(random, 2) == 0;
+	config->merge_overlap = 1 + draw(random, 5);
+	config->cache = draw(random, 3) == 0;
+	config->shared_sets = config->ntrain == config->nval;
+	config->hard_budget = draw(random, 3) > 0;
+	config->skip_known_texts = draw(random, 2) == 0;
+	config->ascending_order = draw(random, 2) == 0;
+	config->no_improvement = draw(random, 4) == 0 ? 4 : 0;
+	if (draw(random, 4) == 0)
+	{
+		for (i = 0; i < config->nval; i++)
+			setup->subset[i] = i;
+		gepa_engine_random_shuffle(random, setup->subset, config->nval);
+		config->validate = setup->subset;
+		config->nvalidate = 1 + draw(random, config->nval);
+	}
+}
+
+static void
+draw_setup(Setup *setup, int seed)
+{
+	EngineConfig *config = &setup->config;
+	EngineRandom random;
+
+	memset(setup, 0, sizeof(Setup));
+	gepa_engine_random_seed(&random, seed);
+	gepa_engine_config_init(config);
+	config->seed = seed;
+	config->ntrain = 1 + draw(&random, MAX_SAMPLES);
+	config->nval = draw(&random, 3) == 0 ? config->ntrain : 1 + draw(&random, MAX_SAMPLES);
+	config->minibatch_size = 1 + draw(&random, 5);
+	draw_components(setup, &random);
+	draw_strategies(setup, &random);
+	config->budget = config->nval + draw(&random, 700);
+	setup->world.salt = seed;
+	setup->world.binary = draw(&random, 2) == 0;
+	setup->world.vocabulary = draw(&random, 2) == 0 ? 6 : 100000;
+	setup->world.failing = draw(&random, 2) == 0 ? 0 : 7;
+	setup->world.nobjectives = config->frontier == ENGINE_FRONTIER_INSTANCE ? 0 :
+		1 + draw(&random, 3);
+}
+
+static void
+check_lineage(const Sim *sim, int seed)
+{
+	bool		ascending = true;
+	int			i;
+
+	for (i = 0; i < gepa_engine_ncandidates(sim->engine); i++)
+	{
+		int			parents[2];
+		int			n = gepa_engine_candidate_parents(sim->engine, i, parents);
+
+		while (n-- > 0)
+			ascending = ascending && parents[n] < i && parents[n] >= 0;
+	}
+	tap_ok(ascending, "parents come before children (seed %d)", seed);
+}
+
+static void
+check_distinct(const Sim *sim, const EngineConfig *config, int seed)
+{
+	int			n = gepa_engine_ncandidates(sim->engine);
+	bool		distinct = true;
+	int			i;
+	int			k;
+
+	for (i = 0; i < n; i++)
+		for (k = 0; k < i; k++)
+			if (gepa_engine_same_texts(config->ncomponents,
+									   gepa_engine_candidate_texts(sim->engine, i),
+									   gepa_engine_candidate_texts(sim->engine, k)))
+				distinct = false;
+	tap_ok(distinct, "no two candidates have the same texts (seed %d)", seed);
+}
+
+/* A list is short, without doubles, of numbers that exist. */
+static bool
+is_good_list(const EngineConfig *config, const char *text)
+{
+	return gepa_engine_check_examples(config, text) == NULL;
+}
+
+static void
+check_examples(const Sim *sim, const EngineConfig *config, int seed)
+{
+	bool		good = true;
+	int			i;
+	int			k;
+
+	for (i = 0; i < sim->nsteps; i++)
+		for (k = 0; k < config->ncomponents; k++)
+			if (config->components[k].kind == ENGINE_COMPONENT_EXAMPLES &&
+				!is_good_list(config, sim->steps[i].texts[k]))
+				good = false;
+	tap_ok(good, "lists of examples are lists of examples (seed %d)", seed);
+}
+
+static void
+check_run(const Sim *sim, const EngineConfig *config, int seed)
+{
+	bool		text_changed = false;
+	int			i;
+	int			k;
+
+	tap_ok(!sim->waited_idle, "is never told to wait for nothing (seed %d)", seed);
+	tap_ok(gepa_engine_stop_reason(sim->engine) != NULL, "comes to an end (seed %d)", seed);
+	tap_ok(gepa_engine_rollouts(sim->engine) == sim->asked,
+		   "the ledger is what was asked (seed %d)", seed);
+	tap_ok(gepa_engine_ncandidates(sim->engine) == 1 + sim->accepted,
+		   "the pool is the seed and what was accepted (seed %d)", seed);
+	tap_ok(sim->proposed == sim->accepted + sim->rejected,
+		   "every proposal is accepted or rejected (seed %d)", seed);
+	tap_ok(!sim->overspent, "the budget is not overspent (seed %d)", seed);
+	check_lineage(sim, seed);
+	check_examples(sim, config, seed);
+	if (config->skip_known_texts)
+		check_distinct(sim, config, seed);
+	for (i = 0; !config->can_reflect && i < sim->nsteps; i++)
+		for (k = 0; k < config->ncomponents; k++)
+			if (config->components[k].kind == ENGINE_COMPONENT_TEXT &&
+				strcmp(sim->steps[i].texts[k], "seed") != 0)
+				text_changed = true;
+	tap_ok(!text_changed, "without reflection texts stay (seed %d)", seed);
+}
+
+/* A second engine, told the first one's journal up to somewhere, goes on alike. */
+static void
+check_replay(const Sim *first, const Setup *setup, const char *outcome, int cut, int seed)
+{
+	const EngineConfig *config = &setup->config;
+	Sim			second;
+	char	   *description;
+	bool		followed;
+
+	sim_open(&second, &setup->world, config, 0);
+	followed = sim_replay(&second, config->ncomponents, first, cut);
+	tap_ok(followed, "asks again what it asked before (seed %d, %d observations)", seed, cut);
+	sim_run(&second, config->ncomponents, SIM_MAX_STEPS);
+	description = sim_describe(second.engine, config->ncomponents);
+	tap_ok(strcmp(description, outcome) == 0, "goes on as the first one (seed %d)", seed);
+	pfree(description);
+	sim_close(&second);
+}
+
+static void
+test_seed(int seed)
+{
+	Setup		setup;
+	Sim			serial;
+	Sim			mixed;
+	char	   *outcome;
+	char	   *other;
+
+	draw_setup(&setup, seed);
+	sim_open(&serial, &setup.world, &setup.config, 0);
+	if (!tap_ok(serial.engine != NULL, "the configuration is taken (seed %d)", seed))
+		return;
+	sim_run(&serial, setup.config.ncomponents, SIM_MAX_STEPS);
+	check_run(&serial, &setup.config, seed);
+	outcome = sim_describe(serial.engine, setup.config.ncomponents);
+
+	/* the same answers in another order */
+	sim_open(&mixed, &setup.world, &setup.config, 2 * seed + 1);
+	sim_run(&mixed, setup.config.ncomponents, SIM_MAX_STEPS);
+	check_run(&mixed, &setup.config, seed);
+	other = sim_describe(mixed.engine, setup.config.ncomponents);
+	tap_ok(strcmp(outcome, other) == 0, "the order of answers decides nothing (seed %d)", seed);
+
+	check_replay(&mixed, &setup, outcome, mixed.nentries, seed);
+	check_replay(&mixed, &setup, outcome, mixed.nentries / 2, seed);
+	pfree(other);
+	pfree(outcome);
+	sim_close(&mixed);
+	sim_close(&serial);
+}
+
+int
+main(int argc, char **argv)
+{
+	int			i;
+
+	if (argc > 1)
+	{
+		for (i = 1; i < argc; i++)
+			test_seed(atoi(argv[i]));
+		return tap_done();
+	}
+	for (i = 1; i <= RUNS; i++)
+		test_seed(i);
+	return tap_done();
+}

@@ -1,0 +1,273 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine_sim.c
+ *	  A world for the engine; see engine_sim.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+
+#include "engine_sim.h"
+
+uint32
+sim_hash(uint32 seed, const char *text)
+{
+	return hash_combine(seed, hash_bytes((const unsigned char *) text, (int) strlen(text)));
+}
+
+static uint32
+hash_texts(const SimWorld *world, const EngineStep *step, int ncomponents)
+{
+	uint32		hash = world->salt;
+	int			i;
+
+	for (i = 0; i < ncomponents; i++)
+		hash = sim_hash(hash, step->texts[i]);
+	return hash;
+}
+
+static uint32
+hash_rollout(const SimWorld *world, const EngineStep *step, int ncomponents, int sample)
+{
+	uint32		hash = hash_texts(world, step, ncomponents);
+
+	return hash_bytes_uint32(hash_combine(hash, hash_bytes_uint32(step->split * 100003 + sample)));
+}
+
+double
+sim_score(const SimWorld *world, const EngineStep *step, int ncomponents, int sample)
+{
+	uint32		hash = hash_rollout(world, step, ncomponents, sample);
+
+	return world->binary ? (double) (hash % 2) : hash % 1001 / 1000.0;
+}
+
+void
+sim_open(Sim *sim, const SimWorld *world, const EngineConfig *config, uint32 order)
+{
+	memset(sim, 0, sizeof(Sim));
+	sim->world = *world;
+	sim->order = order;
+	sim->budget = config->hard_budget ? config->budget : 0;
+	sim->journal = palloc0(SIM_MAX_STEPS * sizeof(SimEntry));
+	sim->steps = palloc0(SIM_MAX_STEPS * sizeof(EngineStep));
+	sim->observed = palloc0(SIM_MAX_STEPS * sizeof(bool));
+	sim->engine = gepa_engine_create(config, NULL);
+}
+
+void
+sim_close(Sim *sim)
+{
+	int			i;
+
+	for (i = 0; i < sim->nentries; i++)
+		if (sim->journal[i].text != NULL)
+			pfree(sim->journal[i].text);
+	pfree(sim->journal);
+	pfree(sim->steps);
+	pfree(sim->observed);
+	gepa_engine_free(sim->engine);
+}
+
+static void
+count_events(Sim *sim)
+{
+	EngineEvent event;
+
+	while (gepa_engine_next_event(sim->engine, &event))
+	{
+		if (event.iteration == 0)
+			continue;
+		sim->proposed += event.kind == ENGINE_EVENT_PROPOSED;
+		sim->accepted += event.kind == ENGINE_EVENT_ACCEPTED;
+		sim->rejected += event.kind == ENGINE_EVENT_REJECTED;
+		sim->skipped += event.kind == ENGINE_EVENT_SKIPPED;
+	}
+}
+
+static bool
+tell_scores(Sim *sim, const EngineStep *step, int ncomponents)
+{
+	static const char *const names[] = {"precision", "brevity", "tone"};
+	int			nobjectives = sim->world.nobjectives;
+	double	   *scores = palloc(step->nsamples * sizeof(double));
+	double	   *objectives = palloc((step->nsamples * nobjectives + 1) * sizeof(double));
+	bool		taken;
+	int			i;
+	int			k;
+
+	for (i = 0; i < step->nsamples; i++)
+	{
+		uint32		hash = hash_rollout(&sim->world, step, ncomponents, step->samples[i]);
+
+		scores[i] = sim_score(&sim->world, step, ncomponents, step->samples[i]);
+		for (k = 0; k < nobjectives; k++)
+			objectives[i * nobjectives + k] = (hash >> (8 * k)) % 5 / 4.0;
+	}
+	taken = gepa_engine_observe_scores(sim->engine, step->step, step->nsamples, scores,
+									   nobjectives, names, nobjectives > 0 ? objectives : NULL);
+	sim->asked += taken ? step->nsamples : 0;
+	pfree(objectives);
+	pfree(scores);
+	return taken;
+}
+
+/* What the model writes depends on the step's number: the same in a replay. */
+static char *
+write_text(const Sim *sim, const EngineStep *step, int ncomponents)
+{
+	uint32		hash = hash_combine(hash_texts(&sim->world, step, ncomponents),
+									hash_bytes_uint32(step->step));
+
+	if (sim->world.failing > 0 && hash % sim->world.failing == 0)
+		return NULL;
+	return psprintf("text %u", (hash >> 8) % (uint32) sim->world.vocabulary);
+}
+
+static bool
+tell(Sim *sim, int number, int ncomponents, const SimEntry *recorded)
+{
+	const EngineStep *step = &sim->steps[number];
+	SimEntry   *entry = &sim->journal[sim->nentries];
+	bool		taken;
+
+	entry->step = number;
+	entry->reflect = step->kind == ENGINE_STEP_REFLECT;
+	entry->text = NULL;
+	if (recorded != NULL && recorded->reflect != entry->reflect)
+		return false;
+	if (!entry->reflect)
+		taken = tell_scores(sim, step, ncomponents);
+	else
+	{
+		if (recorded == NULL)
+			entry->text = write_text(sim, step, ncomponents);
+		else if (recorded->text != NULL)
+			entry->text = pstrdup(recorded->text);
+		taken = gepa_engine_observe_text(sim->engine, number, entry->text);
+	}
+	sim->nentries++;
+	sim->observed[number] = true;
+	count_events(sim);
+	if (sim->budget > 0 && gepa_engine_rollouts(sim->engine) > sim->budget)
+		sim->overspent = true;
+	return taken;
+}
+
+/* Fetch one step; false when there is none (now). */
+static bool
+fetch(Sim *sim, bool *finished)
+{
+	EngineStep	step = gepa_engine_next(sim->engine);
+
+	count_events(sim);
+	*finished = step.kind == ENGINE_STEP_FINISHED;
+	if (step.kind == ENGINE_STEP_FINISHED || step.kind == ENGINE_STEP_WAIT ||
+		sim->nsteps >= SIM_MAX_STEPS)
+		return false;
+	Assert(step.step == sim->nsteps);
+	sim->steps[sim->nsteps++] = step;
+	return true;
+}
+
+/* A step without answer: the oldest, or by the order's draw; -1 if none. */
+static int
+pick_outstanding(Sim *sim)
+{
+	int			outstanding[1024];
+	int			n = 0;
+	int			i;
+
+	/* nothing older than a few hundred steps is ever outstanding */
+	for (i = Max(0, sim->nsteps - (int) lengthof(outstanding)); i < sim->nsteps; i++)
+		if (!sim->observed[i])
+			outstanding[n++] = i;
+	if (n == 0)
+		return -1;
+	if (sim->order == 0)
+		return outstanding[0];
+	sim->order = hash_bytes_uint32(sim->order) | 1;
+	return outstanding[(sim->order >> 4) % n];
+}
+
+void
+sim_run(Sim *sim, int ncomponents, int limit)
+{
+	bool		finished = false;
+
+	while (sim->nentries < limit && sim->nentries < SIM_MAX_STEPS && !finished)
+	{
+		int			number;
+
+		/* out of order, some steps are fetched late */
+		while ((sim->order == 0 || sim->order % 5 != 0 || pick_outstanding(sim) < 0) &&
+			   fetch(sim, &finished))
+			;
+		number = pick_outstanding(sim);
+		if (number >= 0)
+			tell(sim, number, ncomponents, NULL);
+		else if (!finished)
+		{
+			sim->waited_idle = true;
+			break;
+		}
+	}
+}
+
+bool
+sim_replay(Sim *sim, int ncomponents, const Sim *from, int nentries)
+{
+	int			i;
+
+	for (i = 0; i < nentries; i++)
+	{
+		const SimEntry *entry = &from->journal[i];
+		bool		finished;
+
+		while (sim->nsteps <= entry->step)
+			if (!fetch(sim, &finished))
+				return false;
+		if (!tell(sim, entry->step, ncomponents, entry))
+			return false;
+	}
+	return true;
+}
+
+char *
+sim_describe(Engine *engine, int ncomponents)
+{
+	StringInfoData buf;
+	int			i;
+	int			k;
+
+	initStringInfo(&buf);
+	for (i = 0; i < gepa_engine_ncandidates(engine); i++)
+	{
+		int			parents[2] = {-1, -1};
+
+		gepa_engine_candidate_parents(engine, i, parents);
+		appendStringInfo(&buf, "%d(%d,%d) %.17g @" INT64_FORMAT, i, parents[0], parents[1],
+						 gepa_engine_candidate_score(engine, i),
+						 gepa_engine_candidate_discovery(engine, i));
+		for (k = 0; k < ncomponents; k++)
+			appendStringInfo(&buf, " [%s]", gepa_engine_candidate_texts(engine, i)[k]);
+		appendStringInfoChar(&buf, '\n');
+	}
+	for (i = 0; i < gepa_engine_nfronts(engine); i++)
+	{
+		EngineFront front = gepa_engine_front(engine, i);
+
+		appendStringInfo(&buf, "%s=%.17g:", front.key, front.score);
+		for (k = 0; k < front.ncandidates; k++)
+			appendStringInfo(&buf, " %d", front.candidates[k]);
+		appendStringInfoChar(&buf, '\n');
+	}
+	appendStringInfo(&buf, "iterations %d rollouts " INT64_FORMAT " best %d reason %s\n",
+					 gepa_engine_iteration(engine), gepa_engine_rollouts(engine),
+					 gepa_engine_best(engine),
+					 gepa_engine_stop_reason(engine) ? gepa_engine_stop_reason(engine) : "-");
+	return buf.data;
+}
