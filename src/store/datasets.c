@@ -322,7 +322,9 @@ gepa_store_read_samples(const StoreDataset *dataset, const JudgeSpec *spec,
 						int *nsamples)
 {
 	StoreScope	scope;
-	char	   *sql = compose(dataset, " ORDER BY 1 COLLATE pg_catalog.\"C\"");
+	char	   *order = psprintf(" ORDER BY s.%s::text COLLATE pg_catalog.\"C\"",
+								 quote_identifier(dataset->key));
+	char	   *sql = compose(dataset, order);
 	int		   *column = map_fields(dataset, spec);
 	StoreSample *samples;
 
