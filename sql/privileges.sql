@@ -51,7 +51,7 @@ SELECT refused(s) FROM (VALUES
 	(11, $$SELECT * FROM gepa.verdict$$),
 	(12, $$SELECT * FROM gepa.fence$$),
 	(13, $$INSERT INTO gepa.judge (name, owner, current_version) VALUES ('x', 'regress_gepa_stranger', 1)$$),
-	(14, $$DELETE FROM gepa.runs$$),
+	(14, $$DELETE FROM gepa.run$$),
 	(15, $$SELECT nextval('gepa.judge_judge_seq')$$),
 	(16, $$CREATE TABLE gepa.mine (a int)$$)) AS t(n, s) ORDER BY n;
 SELECT count(*) FROM gepa.judges;

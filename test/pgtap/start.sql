@@ -178,7 +178,7 @@ SELECT is((SELECT inputs FROM gepa.samples WHERE run = :run AND sample = '1'), '
 UPDATE test_samples SET body = 'text number 1' WHERE k = 1;
 SELECT is((SELECT ROW(status, judge, dataset, budget, rollouts, best_candidate, lm, reflection_lm)::text FROM gepa.runs WHERE run = :run),
 	'(queued,test_judge,test_set,500,0,,test_lm,test_lm)', 'the run is queued');
-SELECT is((SELECT options ->> 'minibatch_size' || options ->> 'metric' FROM gepa.runs WHERE run = :run), '3label',
+SELECT is((SELECT (options ->> 'minibatch_size') || (options ->> 'metric') FROM gepa.runs WHERE run = :run), '3label',
 	'the options are stored with their defaults');
 
 SELECT start_on('TABLE test_samples') AS run \gset
