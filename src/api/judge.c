@@ -119,11 +119,16 @@ gepa_alter_judge(PG_FUNCTION_ARGS)
 	char	   *prompt = gepa_api_text_arg_or_null(fcinfo, 1);
 	char	   *lm_name = gepa_api_name_arg_or_null(fcinfo, 2);
 	GepaJson   *options;
-	JudgeSpec  *old = version->spec;
-	JudgeSpec	spec = *old;
+	JudgeSpec  *old;
+	JudgeSpec	spec;
 	LmServer   *lm;
 
-	gepa_store_check_owner("judge", old->name, version->owner, GetUserId());
+	gepa_store_check_owner("judge", version->spec->name, version->owner, GetUserId());
+
+	/* Build on what another session may be committing just now. */
+	version = gepa_store_lock_version(version->spec->name);
+	old = version->spec;
+	spec = *old;
 	options = parse_options(PG_ARGISNULL(3) ? "{}" :
 							gepa_api_object_arg(fcinfo, 3, "options"));
 	spec.ncomponents = 0;

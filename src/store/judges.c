@@ -57,6 +57,10 @@ static StoreStatement lock_judge = {
 	.sql = "SELECT 1 FROM gepa.judge WHERE judge = $1 FOR UPDATE"
 };
 
+static StoreStatement lock_judge_by_name = {
+	.sql = "SELECT 1 FROM gepa.judge WHERE name = $1 FOR UPDATE"
+};
+
 static StoreStatement set_current = {
 	.sql = "UPDATE gepa.judge SET current_version = $2 WHERE judge = $1"
 };
@@ -154,24 +158,46 @@ read_version(StoreScope *scope)
 	return version;
 }
 
-StoreVersion *
-gepa_store_get_version(const char *judge, int version)
+static StoreVersion *
+find_by_name(StoreScope *scope, const char *judge, int version)
 {
-	StoreScope	scope;
 	StoreArgs	args = {0};
-	StoreVersion *result;
 
-	gepa_store_enter(&scope, STORE_VIEW_QUERY);
 	gepa_store_arg_text(&args, judge);
 	gepa_store_arg_int(&args, version);
-	if (gepa_store_run(&scope, &version_by_name, &args) == 0)
+	if (gepa_store_run(scope, &version_by_name, &args) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 version == 0 ?
 				 errmsg("judge \"%s\" does not exist", judge) :
 				 errmsg("judge \"%s\" has no version %d", judge, version),
 				 errhint("See gepa.judges and gepa.judge_versions, or create it with gepa.create_judge().")));
-	result = read_version(&scope);
+	return read_version(scope);
+}
+
+StoreVersion *
+gepa_store_get_version(const char *judge, int version)
+{
+	StoreScope	scope;
+	StoreVersion *result;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	result = find_by_name(&scope, judge, version);
+	gepa_store_leave(&scope);
+	return result;
+}
+
+StoreVersion *
+gepa_store_lock_version(const char *judge)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreVersion *result;
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_text(&args, judge);
+	gepa_store_run(&scope, &lock_judge_by_name, &args);
+	result = find_by_name(&scope, judge, 0);
 	gepa_store_leave(&scope);
 	return result;
 }

@@ -50,6 +50,9 @@ typedef struct StoreVersion
 extern StoreVersion *gepa_store_get_version(const char *judge, int version);
 extern StoreVersion *gepa_store_get_version_by_id(int judge, int version);
 
+/* The current version as committed now; its judge stays locked until commit. */
+extern StoreVersion *gepa_store_lock_version(const char *judge);
+
 /* Makes the judge and its version 1 from spec; returns the judge's id. */
 extern int	gepa_store_create_judge(const JudgeSpec *spec, const char *lm, Oid owner);
 
