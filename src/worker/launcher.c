@@ -54,7 +54,7 @@
 #define MAX_WRITERS 16
 
 /* A writer that ends sooner than this did not end because it was idle. */
-#define WRITER_GOOD_LIFE_MS 30000
+#define WRITER_GOOD_LIFE_MS 1000
 
 /* A worker that was started; kept until it has exited. */
 typedef struct Started
@@ -77,7 +77,7 @@ static struct
 	List	   *writers;		/* of Started */
 	bool		told_full;		/* said that no worker can be registered */
 	int			wait_ms;		/* how long this turn may sleep */
-} launcher;
+}			launcher;
 
 /*
  * At load
@@ -229,6 +229,21 @@ launch_scout(void)
 		launcher.to_scout = list_delete_first(launcher.to_scout);
 }
 
+/* Is the database there, and may a worker connect to it?  In a transaction. */
+static bool
+look_up_database(Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
+	bool		connectable = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		connectable = is_connectable((Form_pg_database) GETSTRUCT(tuple));
+		ReleaseSysCache(tuple);
+	}
+	return connectable;
+}
+
 /*
  * Run workers
  */
@@ -250,21 +265,6 @@ reap_runs(void)
 		pfree(started->handle);
 		pfree(started);
 	}
-}
-
-/* Is the database there, and may a worker connect to it? */
-static bool
-look_up_database(Oid oid)
-{
-	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
-	bool		connectable = false;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		connectable = is_connectable((Form_pg_database) GETSTRUCT(tuple));
-		ReleaseSysCache(tuple);
-	}
-	return connectable;
 }
 
 /* Fill in what the catalogs say; false when the slot is of no use. */
@@ -333,8 +333,11 @@ find_writer(Oid database)
 	ListCell   *cell;
 
 	foreach(cell, launcher.writers)
-		if (((Started *) lfirst(cell))->database == database)
-			return lfirst(cell);
+	{
+		writer = lfirst(cell);
+		if (writer->database == database)
+			return writer;
+	}
 	old = MemoryContextSwitchTo(launcher.context);
 	writer = palloc0(sizeof(Started));
 	writer->database = database;
@@ -360,6 +363,35 @@ reap_writer(Started *writer, TimestampTz now)
 	writer->due = TimestampTzPlusMilliseconds(now, delay);
 }
 
+/* Entries of a database that no writer can connect to have to wait. */
+static bool
+can_be_written(Oid database)
+{
+	bool		connectable;
+
+	gepa_worker_begin(launcher.cycle);
+	connectable = look_up_database(database);
+	gepa_worker_commit(launcher.cycle);
+	return connectable;
+}
+
+static void
+launch_writer(Started *writer, TimestampTz now)
+{
+	if (writer->handle != NULL)
+		return;
+	if (writer->due <= now && !can_be_written(writer->database))
+		writer->due = TimestampTzPlusMilliseconds(now, LONGEST_SLEEP_MS);
+	if (writer->due > now)
+	{
+		wait_at_most((int) TimestampDifferenceMilliseconds(now, writer->due));
+		return;
+	}
+	writer->since = now;
+	writer->handle = start_worker("gepa_worker_writer_main", "gepa verdict writer",
+								  "gepa verdict writer", &writer->database, sizeof(Oid));
+}
+
 static void
 launch_writers(void)
 {
@@ -371,20 +403,7 @@ launch_writers(void)
 	foreach(cell, launcher.writers)
 		reap_writer(lfirst(cell), now);
 	for (int i = 0; i < n; i++)
-	{
-		Started    *writer = find_writer(databases[i]);
-
-		if (writer->handle != NULL)
-			continue;
-		if (writer->due > now)
-		{
-			wait_at_most((int) TimestampDifferenceMilliseconds(now, writer->due));
-			continue;
-		}
-		writer->since = now;
-		writer->handle = start_worker("gepa_worker_writer_main", "gepa verdict writer",
-									  "gepa verdict writer", &databases[i], sizeof(Oid));
-	}
+		launch_writer(find_writer(databases[i]), now);
 }
 
 /*

@@ -71,7 +71,8 @@ typedef struct RunSlot
 	bool		asked_again;	/* while WORKING: look once more after it */
 	uint32		claim;			/* counts claims, to tell them apart */
 	int			failures;		/* deaths in a row */
-	TimestampTz due;			/* WAITING: not before; STARTING, WORKING: since */
+	TimestampTz due;			/* WAITING: not before; STARTING, WORKING:
+								 * since */
 } RunSlot;
 
 typedef struct Requests

@@ -31,7 +31,8 @@ typedef struct WorkerSplitItem
 typedef struct WorkerSplitReport
 {
 	int			copies;			/* samples whose document came before */
-	int			moved;			/* ... or that is pinned: not where they were given */
+	int			moved;			/* ... or that is pinned: not where they were
+								 * given */
 	int			conflicting;	/* documents with more than one label */
 } WorkerSplitReport;
 

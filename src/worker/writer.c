@@ -11,8 +11,8 @@
  *
  * It runs as the bootstrap superuser because it belongs to no role, and does
  * nothing but fixed statements on gepa's own tables.  It exits when it has
- * been idle for IDLE_MS; the launcher starts another when there is something
- * to write.
+ * been idle for IDLE_MS, which is less than DROP DATABASE waits for others to
+ * leave; the launcher starts another when there is something to write.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +29,7 @@
 #include "worker/worker_internal.h"
 
 #define BATCH 128
-#define IDLE_MS 60000
+#define IDLE_MS 2000
 
 /* Verdicts are gathered this long, so that a commit carries several. */
 #define GATHER_MS 5
