@@ -1,3 +1,5 @@
+# shellcheck shell=bash
+#
 # Shell helpers of script/demo and script/test; bash, to be sourced.
 #
 # Everything works as root (servers then run as the user postgres, because
