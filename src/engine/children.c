@@ -85,18 +85,17 @@ change_examples(Engine *engine, EngineTask *task, int component)
 	EngineWrong *wrong = palloc(task->nsamples * sizeof(EngineWrong));
 	int			nwrong = list_wrong(engine, task, wrong);
 	KnownList	known = {engine, task, component, false};
+	EngineExamples request = {task->texts[component], nwrong, wrong, is_known_list, &known};
 	const char *text;
 
 	text = gepa_engine_propose_examples(&engine->arena, &engine->random, &engine->config,
-										task->texts[component], nwrong, wrong,
-										is_known_list, &known);
+										&request);
 	if (text == NULL)
 	{
 		/* rather retry a rejected list on this minibatch than nothing */
 		known.pool_only = true;
 		text = gepa_engine_propose_examples(&engine->arena, &engine->random, &engine->config,
-											task->texts[component], nwrong, wrong,
-											is_known_list, &known);
+											&request);
 	}
 	pfree(wrong);
 	if (text == NULL)

@@ -223,7 +223,8 @@ gepa_engine_create(const EngineConfig *config, const char **error)
 	gepa_engine_pool_init(&engine->pool, &engine->arena, config->ncomponents, config->nval);
 	gepa_engine_fronts_init(&engine->fronts, &engine->arena, config->frontier, config->nval);
 	engine->pool.ascending = engine->fronts.ascending = config->ascending_order;
-	gepa_engine_merges_init(&engine->merges, &engine->arena);
+	gepa_engine_merges_init(&engine->merges, &engine->arena, config->merge_overlap,
+							config->zero_mean_merge);
 	gepa_engine_stops_init(&engine->stops);
 	gepa_engine_begin(engine);
 	return engine;

@@ -280,7 +280,10 @@ extern int	gepa_engine_best(const Engine *engine);
 extern double gepa_engine_candidate_sample_score(const Engine *engine, int candidate,
 												 int sample);
 
-/* Frontier keys in insertion order: for instance fronts the validation ids. */
+/*
+ * Frontier keys in insertion order: for instance fronts the validation ids.
+ * The list of candidates is good until the next observation.
+ */
 typedef struct EngineFront
 {
 	const char *key;			/* "17", "accuracy", "17|accuracy" */
@@ -306,14 +309,13 @@ extern int64 gepa_engine_auto_budget(int n, int ncomponents, int nval, int per_t
 /* identity.c */
 
 /*
- * Identity of a candidate across runs: SHA-256 over the JSON text of its name
- * and text pairs, sorted by name.  False when there is no SHA-256 to be had.
+ * Identity of a candidate across runs: SHA-256 (32 bytes) over the JSON text of
+ * its name and text pairs, sorted by name.  False when there is no SHA-256 to be had.
  * In the backend it needs a resource owner, that is, a transaction.
  */
 #define ENGINE_IDENTITY_LENGTH 32
 extern bool gepa_engine_identity(int ncomponents, const char *const *names,
-								 const char *const *texts,
-								 uint8 identity[ENGINE_IDENTITY_LENGTH]);
+								 const char *const *texts, uint8 *identity);
 
 /* reflect.c: texts of reflection; usable without an engine */
 

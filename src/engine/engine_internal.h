@@ -1,316 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * engine_internal.h
- *	  What the files of src/engine share.  Not a door: only src/engine and its
- *	  unit programs include it.
+ *	  The state of an engine and what its files share.
+ *
+ * Not a door: only src/engine and its unit programs include it and the two
+ * headers below it, which know nothing of an engine.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef GEPA_ENGINE_INTERNAL_H
 #define GEPA_ENGINE_INTERNAL_H
 
-#include "engine/engine.h"
-
-/* memory.c: allocation for as long as the engine lives */
-
-typedef struct EngineArena
-{
-	void	   *context;		/* MemoryContext; not used in frontend */
-	struct EngineBlock *blocks;
-} EngineArena;
-
-extern void gepa_engine_arena_init(EngineArena *arena);
-extern void gepa_engine_arena_free(EngineArena *arena);
-extern void *gepa_engine_alloc(EngineArena *arena, Size size);	/* zeroed */
-extern char *gepa_engine_strdup(EngineArena *arena, const char *text);
-
-/*
- * Make room for one more element: returns the array, copied into a larger one
- * if needed.  The old one stays valid (for those it was handed out to).
- */
-extern void *gepa_engine_grow(EngineArena *arena, void *array, int used,
-							  int *allocated, Size element);
-
-/* random.c: the random stream of the reference (CPython's random.Random) */
-
-#define ENGINE_RANDOM_WORDS 624
-
-typedef struct EngineRandom
-{
-	uint32		state[ENGINE_RANDOM_WORDS];
-	int			next;
-} EngineRandom;
-
-extern void gepa_engine_random_seed(EngineRandom *random, int64 seed);
-extern uint32 gepa_engine_random_word(EngineRandom *random);
-extern double gepa_engine_random_uniform(EngineRandom *random); /* [0, 1) */
-extern int	gepa_engine_random_bounded(EngineRandom *random, int n);
-extern void gepa_engine_random_shuffle(EngineRandom *random, int *items, int n);
-
-/* k of the n items without replacement, in drawn order */
-extern void gepa_engine_random_sample(EngineRandom *random, const int *items, int n,
-									  int k, int *result);
-
-/* index drawn by weight; weights NULL = equal; -1 if they sum to <= 0 */
-extern int	gepa_engine_random_weighted(EngineRandom *random, int n, const double *weights);
-
-/* order.c: sets of numbers, walked as CPython walks them */
-
-typedef struct EngineSet
-{
-	int			used;
-	int			mask;			/* size of the table less one */
-	int		   *table;			/* -1 = empty */
-} EngineSet;
-
-extern void gepa_engine_set_init(EngineSet *set);
-extern void gepa_engine_set_free(EngineSet *set);
-extern void gepa_engine_set_add(EngineSet *set, int number);
-extern bool gepa_engine_set_has(const EngineSet *set, int number);
-extern void gepa_engine_set_copy(EngineSet *set, const EngineSet *from);
-extern void gepa_engine_set_intersect(EngineSet *set, const EngineSet *left,
-									  const EngineSet *right);
-extern int	gepa_engine_set_list(const EngineSet *set, int *result);
-
-/* Put distinct numbers into the order of a set filled with them one by one. */
-extern void gepa_engine_set_reorder(int *items, int n);
-
-/* sampler.c: minibatches */
-
-typedef struct EngineSampler
-{
-	EngineArena *arena;
-	EngineRandom *random;
-	int			size;			/* of a minibatch */
-	int			ntrain;			/* at the last shuffle */
-	int			nshuffled;		/* padded: a multiple of size */
-	int			allocated;
-	int		   *shuffled;
-	int		   *counts;			/* per sample, how often in shuffled */
-	int64		epoch;			/* -1 before the first shuffle */
-	int64		iteration;		/* of the last call */
-	int			calls;			/* earlier calls in that iteration */
-} EngineSampler;
-
-extern void gepa_engine_sampler_init(EngineSampler *sampler, EngineArena *arena,
-									 EngineRandom *random, int size);
-
-/* The next minibatch of (zero-based) iteration i; size numbers into result. */
-extern void gepa_engine_sampler_next(EngineSampler *sampler, int ntrain, int64 i, int *result);
-
-/* pool.c: the candidates, and choices that need nothing else */
-
-/* One array per attribute, all indexed by candidate. */
-typedef struct EnginePool
-{
-	EngineArena *arena;
-	bool		ascending;		/* see ascending_order */
-	int			ncomponents;
-	int			nval;
-	int			ncandidates;
-	int			allocated;
-	const char *const **texts;
-	int			(*parents)[2];	/* -1 = none */
-	double	  **scores;			/* per validation sample; NaN = not scored */
-	int		   *coverage;		/* scored samples */
-	double	   *means;
-	int		   *next_component; /* round robin */
-	int64	   *discovery;
-	int		   *proposals;
-} EnginePool;
-
-extern void gepa_engine_pool_init(EnginePool *pool, EngineArena *arena,
-								  int ncomponents, int nval);
-
-/*
- * Add a candidate that was scored on samples (in this order: the mean is the
- * plain sum in list order over their number); returns its number.
- */
-extern int	gepa_engine_pool_add(EnginePool *pool, const char *const *texts,
-								 const int parents[2], int nsamples,
-								 const int *samples, const double *scores);
-
-/* Highest mean, lower index on ties; by_coverage: larger coverage first. */
-extern int	gepa_engine_pool_best(const EnginePool *pool, bool by_coverage);
-
-/*
- * Round robin: the component whose turn it is among the usable ones (NULL =
- * all); moves the candidate's pointer.
- */
-extern int	gepa_engine_pool_next_component(EnginePool *pool, int candidate,
-											const bool *usable);
-
-/* Candidate with these texts, -1 if none. */
-extern int	gepa_engine_pool_find(const EnginePool *pool, const char *const *texts);
-
-extern double gepa_engine_sum(const double *values, int n);
-extern bool gepa_engine_accepts(EngineAcceptance acceptance, double before, double after);
-
-/*
- * Which of n proposals go on: those accepted, of these all, the best or the
- * top_k by gain (ties in list order).  Returns how many; result in the order
- * in which they are to enter the pool.
- */
-extern int	gepa_engine_keep(EngineKeep keep, int top_k, EngineAcceptance acceptance, int n,
-							 const double *before, const double *after, int *result);
-
-/* fronts.c: who is best on what */
-
-typedef struct EngineFrontRow
-{
-	char	   *key;
-	int			sample;			/* -1 in a table by objective */
-	int			objective;		/* -1 in a table by sample */
-	double		score;
-	int			nmembers;
-	int			allocated;
-	int		   *members;		/* candidates, ascending */
-} EngineFrontRow;
-
-#define ENGINE_WORD_BITS 64
-#define ENGINE_BIT_WORD(i) ((i) / ENGINE_WORD_BITS)
-#define ENGINE_BIT_MASK(i) (UINT64CONST(1) << ((i) % ENGINE_WORD_BITS))
-
-typedef struct EngineBitset
-{
-	int			nwords;
-	uint64	   *words;
-} EngineBitset;
-
-/* Fronts of one kind, and the same turned round: a bit set per candidate. */
-typedef struct EngineFrontTable
-{
-	int			nrows;
-	int			allocated;
-	EngineFrontRow *rows;		/* in insertion order */
-	int			nbitsets;
-	int			bitsets_allocated;
-	EngineBitset *bitsets;	/* per candidate: the rows it is on */
-} EngineFrontTable;
-
-typedef struct EngineFronts
-{
-	EngineArena *arena;
-	bool		ascending;		/* see ascending_order */
-	EngineFrontier type;
-	int			nval;
-	int			nobjectives;
-	int			objectives_allocated;
-	char	  **objectives;		/* names, in order of first sight */
-	EngineFrontTable by_sample; /* always kept */
-	EngineFrontTable by_objective;	/* kept when objectives are told */
-	EngineFrontTable by_pair;	/* cartesian only */
-	int		   *row_of_sample;	/* in by_sample; -1 = none */
-	int			pairs_allocated;
-	int		   *row_of_pair;	/* [objective * nval + sample] in by_pair */
-	int			row_of_objective_allocated;
-	int		   *row_of_objective;
-} EngineFronts;
-
-/* Objective values of some samples, row by row; value NaN = not told. */
-typedef struct EngineObjectives
-{
-	int			nobjectives;
-	const char *const *names;
-	const double *values;		/* row by row */
-} EngineObjectives;
-
-extern void gepa_engine_fronts_init(EngineFronts *fronts, EngineArena *arena,
-									EngineFrontier type, int nval);
-
-/* Enter the next candidate (numbers ascend). */
-extern void gepa_engine_fronts_add(EngineFronts *fronts, int candidate, int nsamples,
-								   const int *samples, const double *scores,
-								   const EngineObjectives *objectives);
-
-/* Mean of an objective over the rows that have it; NaN if none has. */
-extern double gepa_engine_objective_mean(const EngineObjectives *objectives, int objective,
-										 int nsamples);
-
-/* Number of an objective; a new name gets the next one. */
-extern int	gepa_engine_find_objective(EngineFronts *fronts, const char *name);
-
-extern int	gepa_engine_fronts_count(const EngineFronts *fronts);
-extern const EngineFrontRow *gepa_engine_fronts_row(const EngineFronts *fronts, int index);
-
-/* The tables that make up the frontier, in order; returns how many. */
-extern int	gepa_engine_front_tables(const EngineFronts *fronts,
-									 const EngineFrontTable *tables[2]);
-
-/* reduce.c */
-
-/*
- * The candidates that are left when redundant ones are removed, in the order
- * in which walking the reduced fronts meets them, with the number of fronts
- * each is on.  restrict_to (may be NULL): the candidates that count at all.
- * Arrays of ncandidates elements are filled; returns how many.
- */
-extern int	gepa_engine_survivors(const EngineFronts *fronts, int ncandidates,
-								  const double *means, const EngineSet *restrict_to,
-								  int *survivors, int *frequency);
-
-/* select.c: parents */
-
-/* top_k and epsilon as in EngineConfig. */
-extern int	gepa_engine_select_parent(EngineRandom *random, const EnginePool *pool,
-									  const EngineFronts *fronts,
-									  EngineSelection selection, double epsilon, int top_k);
-
-/* merge.c: crossover of two candidates */
-
-typedef struct EngineMerges
-{
-	EngineArena *arena;
-	int			ntriples;
-	int			triples_allocated;
-	int			(*triples)[3];	/* i, j, ancestor that were merged */
-	int			ndescriptions;
-	int			descriptions_allocated;
-	int		  **descriptions;	/* i, j, then per component its source */
-} EngineMerges;
-
-typedef struct EngineMerge
-{
-	int			i;
-	int			j;
-	int			ancestor;
-	const char **texts;			/* per component */
-} EngineMerge;
-
-typedef enum EngineMergeResult
-{
-	ENGINE_MERGE_NONE,
-	ENGINE_MERGE_BUILT,
-	ENGINE_MERGE_ZERO_WEIGHT	/* only without zero_mean_merge */
-} EngineMergeResult;
-
-extern void gepa_engine_merges_init(EngineMerges *merges, EngineArena *arena);
-
-/* Exactly one of two descendants changed some component? */
-extern bool gepa_engine_merge_desirable(int ncomponents, const char *const *ancestor,
-										const char *const *i, const char *const *j);
-
-/* Those of n common ancestors (ascending) that may serve; returns how many. */
-extern int	gepa_engine_filter_ancestors(const EngineMerges *merges, const EnginePool *pool,
-										 int i, int j, const int *common, int n, int *result);
-
-/* Search a pair among the n candidates given and build their child. */
-extern EngineMergeResult gepa_engine_find_merge(EngineMerges *merges, EngineRandom *random,
-												const EnginePool *pool, const int *candidates,
-												int n, int overlap_floor, bool zero_mean_merge,
-												EngineMerge *merge);
-
-/* Remember that the triple was merged. */
-extern void gepa_engine_merge_done(EngineMerges *merges, const EngineMerge *merge);
-
-/*
- * Validation samples on which the child of i and j is tried: up to size of
- * them into result; returns how many.
- */
-extern int	gepa_engine_merge_subsample(EngineRandom *random, const EnginePool *pool,
-										int i, int j, int size, int *result);
-
-extern bool gepa_engine_merge_accepts(double sum_i, double sum_j, double sum_child);
+#include "engine/engine_pool.h"
 
 /* examples.c: the proposer for lists of examples */
 
@@ -321,7 +22,15 @@ typedef struct EngineWrong
 	double		weight;
 } EngineWrong;
 
-typedef bool (*EngineKnownText) (void *arg, const char *text);
+/* What a list is made from. */
+typedef struct EngineExamples
+{
+	const char *text;			/* the parent's list */
+	int			nwrong;
+	const EngineWrong *wrong;
+	bool		(*known) (void *arg, const char *text); /* tried before? */
+	void	   *arg;
+} EngineExamples;
 
 /* NULL when text is a good list, else what is wrong with it. */
 extern const char *gepa_engine_check_examples(const EngineConfig *config, const char *text);
@@ -331,9 +40,8 @@ extern const char *gepa_engine_check_examples(const EngineConfig *config, const 
  * is not known.
  */
 extern const char *gepa_engine_propose_examples(EngineArena *arena, EngineRandom *random,
-												const EngineConfig *config, const char *text,
-												int nwrong, const EngineWrong *wrong,
-												EngineKnownText known, void *arg);
+												const EngineConfig *config,
+												const EngineExamples *request);
 
 /* stop.c: conditions looked at between iterations */
 

@@ -375,8 +375,7 @@ make_move(ExampleList *list, int nwrong, const EngineWrong *wrong)
 
 const char *
 gepa_engine_propose_examples(EngineArena *arena, EngineRandom *random,
-							 const EngineConfig *config, const char *text, int nwrong,
-							 const EngineWrong *wrong, EngineKnownText known, void *arg)
+							 const EngineConfig *config, const EngineExamples *request)
 {
 	const char *result = NULL;
 	int			attempt;
@@ -386,16 +385,16 @@ gepa_engine_propose_examples(EngineArena *arena, EngineRandom *random,
 		ExampleList list;
 		bool		changed = true;
 
-		open_list(&list, config, random, text);
+		open_list(&list, config, random, request->text);
 		if (list.n == 0)
 			draw_initial(&list);
 		else
-			changed = make_move(&list, nwrong, wrong);
+			changed = make_move(&list, request->nwrong, request->wrong);
 		if (changed && list.n > 0)
 		{
 			char	   *written = write_list(&list);
 
-			if (!known(arg, written))
+			if (!request->known(request->arg, written))
 				result = gepa_engine_strdup(arena, written);
 			pfree(written);
 		}

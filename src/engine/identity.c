@@ -139,7 +139,7 @@ canonical_text(int ncomponents, const char *const *names, const char *const *tex
 
 bool
 gepa_engine_identity(int ncomponents, const char *const *names, const char *const *texts,
-					 uint8 identity[ENGINE_IDENTITY_LENGTH])
+					 uint8 *identity)
 {
 	char	   *canonical = canonical_text(ncomponents, names, texts);
 	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);

@@ -181,8 +181,7 @@ search_merge(Engine *engine, EngineMerge *merge)
 	else
 		gepa_engine_set_reorder(survivors, n);
 	result = gepa_engine_find_merge(&engine->merges, &engine->random, pool, survivors, n,
-									engine->config.merge_overlap,
-									engine->config.zero_mean_merge, merge);
+									merge);
 	pfree(survivors);
 	return result;
 }

@@ -32,10 +32,13 @@
 #define MAX_ATTEMPTS 10
 
 void
-gepa_engine_merges_init(EngineMerges *merges, EngineArena *arena)
+gepa_engine_merges_init(EngineMerges *merges, EngineArena *arena, int overlap_floor,
+						bool zero_mean_merge)
 {
 	memset(merges, 0, sizeof(EngineMerges));
 	merges->arena = arena;
+	merges->overlap_floor = overlap_floor;
+	merges->zero_mean_merge = zero_mean_merge;
 }
 
 bool
@@ -209,7 +212,7 @@ draw_ancestor(EngineRandom *random, const EnginePool *pool, const int *ancestors
 /* Draw pairs until one has an ancestor. */
 static EngineMergeResult
 draw_pair(const EngineMerges *merges, EngineRandom *random, const EnginePool *pool,
-		  const int *candidates, int n, bool zero_mean_merge, EngineMerge *merge)
+		  const int *candidates, int n, EngineMerge *merge)
 {
 	EngineMergeResult result = ENGINE_MERGE_NONE;
 	int		   *ancestors = palloc(pool->ncandidates * sizeof(int));
@@ -226,7 +229,8 @@ draw_pair(const EngineMerges *merges, EngineRandom *random, const EnginePool *po
 		found = possible_ancestors(merges, pool, merge->i, merge->j, ancestors);
 		if (found == 0)
 			continue;
-		merge->ancestor = draw_ancestor(random, pool, ancestors, found, zero_mean_merge);
+		merge->ancestor = draw_ancestor(random, pool, ancestors, found,
+										merges->zero_mean_merge);
 		result = merge->ancestor >= 0 ? ENGINE_MERGE_BUILT : ENGINE_MERGE_ZERO_WEIGHT;
 		break;
 	}
@@ -279,7 +283,7 @@ shared_samples(const EnginePool *pool, int i, int j)
 /* Make the child's texts; false when the pair was merged like this before. */
 static bool
 build_child(EngineMerges *merges, EngineRandom *random, const EnginePool *pool,
-			int overlap_floor, EngineMerge *merge)
+			EngineMerge *merge)
 {
 	int			length = 2 + pool->ncomponents;
 	int		   *description = gepa_engine_alloc(merges->arena, length * sizeof(int));
@@ -294,7 +298,7 @@ build_child(EngineMerges *merges, EngineRandom *random, const EnginePool *pool,
 		merge->texts[c] = pool->texts[description[2 + c]][c];
 	}
 	if (described_before(merges, description, length) ||
-		shared_samples(pool, merge->i, merge->j) < overlap_floor)
+		shared_samples(pool, merge->i, merge->j) < merges->overlap_floor)
 		return false;
 	merges->descriptions = gepa_engine_grow(merges->arena, merges->descriptions,
 											merges->ndescriptions,
@@ -305,8 +309,7 @@ build_child(EngineMerges *merges, EngineRandom *random, const EnginePool *pool,
 
 EngineMergeResult
 gepa_engine_find_merge(EngineMerges *merges, EngineRandom *random, const EnginePool *pool,
-					   const int *candidates, int n, int overlap_floor, bool zero_mean_merge,
-					   EngineMerge *merge)
+					   const int *candidates, int n, EngineMerge *merge)
 {
 	int			attempt;
 
@@ -314,13 +317,12 @@ gepa_engine_find_merge(EngineMerges *merges, EngineRandom *random, const EngineP
 		return ENGINE_MERGE_NONE;
 	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
 	{
-		EngineMergeResult result = draw_pair(merges, random, pool, candidates, n,
-											 zero_mean_merge, merge);
+		EngineMergeResult result = draw_pair(merges, random, pool, candidates, n, merge);
 
 		if (result == ENGINE_MERGE_ZERO_WEIGHT)
 			return result;
 		if (result == ENGINE_MERGE_BUILT &&
-			build_child(merges, random, pool, overlap_floor, merge))
+			build_child(merges, random, pool, merge))
 			return ENGINE_MERGE_BUILT;
 	}
 	return ENGINE_MERGE_NONE;

@@ -11,6 +11,8 @@
 
 #include "conformance.h"
 
+#define OVERLAP_FLOOR 5
+
 static const char *const no_texts[1];
 static const int no_parents[2] = {-1, -1};
 
@@ -516,7 +518,7 @@ replay_ancestors(const GepaJson *input, StringInfo got)
 
 		build_family(&world, gepa_json_get(input, "candidates"), NULL, 0);
 		set_means(&world, gepa_json_get(variants->items[v], "means"));
-		gepa_engine_merges_init(&merges, &world.arena);
+		gepa_engine_merges_init(&merges, &world.arena, OVERLAP_FLOOR, false);
 		for (i = 0; i < json_count(before); i++)
 		{
 			const int  *triple = json_ints(before->items[i]);
@@ -533,8 +535,6 @@ replay_ancestors(const GepaJson *input, StringInfo got)
 	}
 	json_close(got, ']');
 }
-
-#define OVERLAP_FLOOR 5
 
 static void
 replay_lineage(const GepaJson *input, StringInfo got)
@@ -554,13 +554,12 @@ replay_lineage(const GepaJson *input, StringInfo got)
 
 		build_family(&world, candidates, gepa_json_get(input, "parents"), OVERLAP_FLOOR);
 		set_means(&world, gepa_json_get(input, "means"));
-		gepa_engine_merges_init(&merges, &world.arena);
+		gepa_engine_merges_init(&merges, &world.arena, OVERLAP_FLOOR, false);
 		gepa_engine_random_seed(&random, (int64) json_double(seeds->items[i]));
 		json_open(got, NULL, '{');
 		json_put_int(got, "seed", (int64) json_double(seeds->items[i]));
 		if (gepa_engine_find_merge(&merges, &random, &world.pool, json_ints(pool),
-								   json_count(pool), OVERLAP_FLOOR, false,
-								   &merge) == ENGINE_MERGE_BUILT)
+								   json_count(pool), &merge) == ENGINE_MERGE_BUILT)
 		{
 			json_open(got, "result", '{');
 			json_put_int(got, "i", merge.i);
@@ -604,11 +603,11 @@ put_attempt(StringInfo got, const GepaJson *input, const char *attempt)
 		world.pool.means[0] = 0.0;
 	if (two)
 		world.pool.ncandidates = 2;
-	gepa_engine_merges_init(&merges, &world.arena);
+	gepa_engine_merges_init(&merges, &world.arena, OVERLAP_FLOOR, false);
 	gepa_engine_random_seed(&random, 0);
 	for (times = again ? 2 : 1; times > 0; times--)
 		result = gepa_engine_find_merge(&merges, &random, &world.pool, both,
-										alone ? 1 : 2, OVERLAP_FLOOR, false, &merge);
+										alone ? 1 : 2, &merge);
 
 	if (result == ENGINE_MERGE_BUILT)
 		put_texts(got, NULL, merge.texts, gepa_json_item(candidates, 0));

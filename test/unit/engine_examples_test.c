@@ -95,6 +95,15 @@ is_same_text(void *arg, const char *text)
 	return strcmp(arg, text) == 0;
 }
 
+static const char *
+propose(EngineArena *arena, EngineRandom *random, const EngineConfig *config, const char *text,
+		int nwrong, const EngineWrong *wrong, bool (*known) (void *, const char *), void *arg)
+{
+	EngineExamples request = {text, nwrong, wrong, known, arg};
+
+	return gepa_engine_propose_examples(arena, random, config, &request);
+}
+
 /* Long chains of moves from an empty list, with random wrong samples. */
 static void
 test_chains(void)
@@ -119,8 +128,8 @@ test_chains(void)
 	{
 		EngineWrong wrong = {gepa_engine_random_bounded(&random, NTRAIN), 1.0};
 		Counts		before = count_list(text);
-		const char *next = gepa_engine_propose_examples(&arena, &random, &config, text, 1,
-														&wrong, is_same_text, (void *) text);
+		EngineExamples request = {text, 1, &wrong, is_same_text, (void *) text};
+		const char *next = gepa_engine_propose_examples(&arena, &random, &config, &request);
 		Counts		after = count_list(next);
 		int			came = 0;
 		int			k;
@@ -163,7 +172,7 @@ test_initial(void)
 	set_config(&config);
 	gepa_engine_arena_init(&arena);
 	gepa_engine_random_seed(&random, 1);
-	text = gepa_engine_propose_examples(&arena, &random, &config, "", 0, NULL, never_known, NULL);
+	text = propose(&arena, &random, &config, "", 0, NULL, never_known, NULL);
 	counts = count_list(text);
 	tap_is_int(counts.n, 6, "an empty list becomes a full one");
 	tap_is_int(spread(&counts), 0, "with as many of each class");
@@ -171,7 +180,7 @@ test_initial(void)
 	/* a class that runs out */
 	for (i = 0; i < NEXAMPLES; i++)
 		classes[i] = i == 3 ? 1 : 0;
-	text = gepa_engine_propose_examples(&arena, &random, &config, "", 0, NULL, never_known, NULL);
+	text = propose(&arena, &random, &config, "", 0, NULL, never_known, NULL);
 	counts = count_list(text);
 	tap_is_int(counts.n, 6, "full even when a class has too few");
 	tap_is_int(counts.by_class[1], 1, "with all there are of it");
@@ -196,9 +205,8 @@ test_weights(void)
 	gepa_engine_random_seed(&random, 9);
 	for (i = 0; i < 2000; i++)
 	{
-		Counts		counts = count_list(gepa_engine_propose_examples(&arena, &random, &config,
-																	 "7,8", 2, wrong,
-																	 never_known, NULL));
+		Counts		counts = count_list(propose(&arena, &random, &config, "7,8", 2, wrong,
+												   never_known, NULL));
 
 		drawn[0] += counts.has[0];
 		drawn[1] += counts.has[1];
@@ -219,14 +227,12 @@ test_nothing_new(void)
 	set_config(&config);
 	gepa_engine_arena_init(&arena);
 	gepa_engine_random_seed(&random, 1);
-	tap_ok(gepa_engine_propose_examples(&arena, &random, &config, "1,2", 0, NULL, always_known,
-										&asked) == NULL, "no list when all are known");
+	tap_ok(propose(&arena, &random, &config, "1,2", 0, NULL, always_known, &asked) == NULL, "no list when all are known");
 	tap_ok(asked > 10 && asked < 100, "after a bounded number of tries (%d)", asked);
 
 	/* one example in all, and it is in: no move leads anywhere */
 	config.nexamples = config.max_examples = 1;
-	tap_ok(gepa_engine_propose_examples(&arena, &random, &config, "0", 0, NULL, never_known,
-										NULL) == NULL, "no list when nothing can move");
+	tap_ok(propose(&arena, &random, &config, "0", 0, NULL, never_known, NULL) == NULL, "no list when nothing can move");
 	gepa_engine_arena_free(&arena);
 }
 
