@@ -1,0 +1,522 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.c
+ *	  Many calls on one LM: admission, retries, collecting.
+ *
+ * A call is QUEUED until the limit of calls in flight admits it; RUNNING while
+ * it is on the wire; DELAYED while it waits to be tried again (it then takes
+ * no place in flight); DONE until it is collected.  Admission happens here and
+ * not in libcurl, whose time-outs would count the time in its own queue.
+ *
+ * After a failure that no further call can escape (wrong key, unknown model,
+ * refused address) what is not yet on the wire is not sent: it is DONE with
+ * the same failure.
+ *
+ * The batch is a memory context.  Its reset callback aborts what is on the
+ * wire, so that ERROR, cancel and normal end leave nothing behind.  Each call
+ * has a context of its own, which passes to the caller with the reply.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "lib/ilist.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "lm/lm_internal.h"
+
+typedef enum CallState
+{
+	CALL_QUEUED,				/* -> RUNNING, DONE */
+	CALL_RUNNING,				/* -> DELAYED, DONE */
+	CALL_DELAYED,				/* -> RUNNING, DONE */
+	CALL_DONE					/* -> collected */
+} CallState;
+
+typedef struct Call
+{
+	dlist_node	node;			/* in the list of its state */
+	LmBatch    *batch;
+	MemoryContext context;		/* of the reply */
+	CallState	state;
+	char	   *body;
+	size_t		length;
+	LmTransfer *transfer;		/* RUNNING only */
+	TimestampTz due;			/* DELAYED only */
+	LmReply    *reply;
+} Call;
+
+struct LmBatch
+{
+	MemoryContext context;
+	MemoryContextCallback on_reset;
+	const LmServer *server;
+	const LmProvider *provider;
+	dlist_head	queued;
+	dlist_head	running;
+	dlist_head	delayed;
+	dlist_head	done;
+	int			nrunning;
+	int			npending;		/* submitted, not yet collected */
+	TimestampTz hold;			/* Retry-After: start nothing before */
+	const LmReply *fatal;		/* why nothing is sent any more */
+};
+
+static void call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg);
+
+/*
+ * Opening and closing
+ */
+
+static const LmProvider *
+find_provider(LmApi api)
+{
+	return api == LM_API_CANNED ? &gepa_lm_canned : &gepa_lm_openai;
+}
+
+static void
+abort_running(void *arg)
+{
+	LmBatch    *batch = arg;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &batch->running)
+	{
+		Call	   *call = dlist_container(Call, node, iter.cur);
+
+		gepa_lm_transfer_free(call->transfer);
+	}
+	dlist_init(&batch->running);
+}
+
+LmBatch *
+gepa_lm_batch_open(const LmServer *server)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gepa lm batch",
+												  ALLOCSET_DEFAULT_SIZES);
+	LmBatch    *batch = MemoryContextAllocZero(context, sizeof(LmBatch));
+
+	batch->context = context;
+	batch->server = server;
+	batch->provider = find_provider(server->api);
+	dlist_init(&batch->queued);
+	dlist_init(&batch->running);
+	dlist_init(&batch->delayed);
+	dlist_init(&batch->done);
+	batch->on_reset.func = abort_running;
+	batch->on_reset.arg = batch;
+	MemoryContextRegisterResetCallback(context, &batch->on_reset);
+	return batch;
+}
+
+void
+gepa_lm_batch_close(LmBatch *batch)
+{
+	MemoryContextDelete(batch->context);
+}
+
+int
+gepa_lm_batch_pending(const LmBatch *batch)
+{
+	return batch->npending;
+}
+
+/*
+ * Ends
+ */
+
+static void
+call_done(Call *call)
+{
+	LmBatch    *batch = call->batch;
+	LmReply    *reply = call->reply;
+
+	reply->cost = (reply->input_tokens * batch->server->input_price +
+				   reply->output_tokens * batch->server->output_price) / 1e6;
+	call->state = CALL_DONE;
+	dlist_push_tail(&batch->done, &call->node);
+	if (call->body != NULL)
+		pfree(call->body);
+	call->body = NULL;
+}
+
+/* Finish a call that is not sent because of an earlier one's failure. */
+static void
+call_give_up(Call *call)
+{
+	const LmReply *why = call->batch->fatal;
+	MemoryContext old = MemoryContextSwitchTo(call->context);
+	LmReply    *reply = call->reply;
+
+	reply->status = why->status;
+	reply->fatal = true;
+	reply->sqlerrcode = why->sqlerrcode;
+	reply->http_status = why->http_status;
+	reply->detail = why->detail ? pstrdup(why->detail) : NULL;
+	reply->hint = why->hint ? pstrdup(why->hint) : NULL;
+	MemoryContextSwitchTo(old);
+	call_done(call);
+}
+
+static void
+give_up_list(dlist_head *list)
+{
+	while (!dlist_is_empty(list))
+		call_give_up(dlist_container(Call, node, dlist_pop_head_node(list)));
+}
+
+/* Keep a copy: the reply itself goes to whoever collects it. */
+static void
+note_fatal(LmBatch *batch, const LmReply *reply)
+{
+	MemoryContext old;
+	LmReply    *copy;
+
+	if (batch->fatal != NULL)
+		return;
+	old = MemoryContextSwitchTo(batch->context);
+	copy = palloc0(sizeof(LmReply));
+	copy->status = reply->status;
+	copy->sqlerrcode = reply->sqlerrcode;
+	copy->http_status = reply->http_status;
+	copy->detail = reply->detail ? pstrdup(reply->detail) : NULL;
+	copy->hint = reply->hint ? pstrdup(reply->hint) : NULL;
+	MemoryContextSwitchTo(old);
+	batch->fatal = copy;
+}
+
+/*
+ * What an outcome means
+ */
+
+static void
+set_failure(LmReply *reply, GepaStatus status, int sqlerrcode, const char *detail,
+			const char *hint)
+{
+	reply->status = status;
+	reply->sqlerrcode = sqlerrcode;
+	reply->detail = pstrdup(detail);
+	reply->hint = hint ? pstrdup(hint) : NULL;
+}
+
+static void
+read_outcome(const LmBatch *batch, const LmOutcome *outcome, LmReply *reply)
+{
+	char	   *error = outcome->error ? gepa_lm_clean_text(outcome->error, 300) : "";
+
+	switch (outcome->failure)
+	{
+		case LM_FAILURE_NONE:
+			batch->provider->parse(outcome->body, outcome->length, reply);
+			break;
+		case LM_FAILURE_HTTP:
+			batch->provider->parse_error(outcome->http_status, outcome->body,
+										 outcome->length, reply);
+			break;
+		case LM_FAILURE_TIMEOUT:
+			set_failure(reply, GEPA_STATUS_TIMEOUT, ERRCODE_CONNECTION_FAILURE,
+						psprintf("No answer came within request_timeout (%.15g s).",
+								 batch->server->request_timeout_ms / 1000.0),
+						"Raise request_timeout of the server, or lower max_concurrency.");
+			break;
+		case LM_FAILURE_CONNECT:
+			set_failure(reply, GEPA_STATUS_HTTP_ERROR,
+						ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+						psprintf("The endpoint cannot be reached: %s.", error),
+						"Check base_url of the server, and that the endpoint is up.");
+			break;
+		case LM_FAILURE_BROKEN:
+			set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_CONNECTION_FAILURE,
+						psprintf("The connection broke: %s.", error), NULL);
+			break;
+		case LM_FAILURE_TOO_BIG:
+			set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+						"The response is larger than gepa accepts.",
+						"Check that base_url names a chat completions endpoint.");
+			break;
+		case LM_FAILURE_REFUSED_ADDRESS:
+			set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_INSUFFICIENT_PRIVILEGE,
+						"The address of base_url is private, and the server does not allow that.",
+						"If this is intended, a superuser can set option allow_private_address of the server to true.");
+			reply->fatal = true;
+			break;
+		case LM_FAILURE_TLS:
+			set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_CONNECTION_FAILURE,
+						psprintf("The endpoint's certificate was not accepted: %s.", error),
+						"Install the issuer's certificate in the system's store.");
+			reply->fatal = true;
+			break;
+	}
+}
+
+static void
+delay(Call *call, const LmOutcome *outcome)
+{
+	LmBatch    *batch = call->batch;
+	TimestampTz now = GetCurrentTimestamp();
+	int			ms = gepa_lm_retry_delay_ms(call->reply->attempts,
+											pg_prng_double(&pg_global_prng_state),
+											outcome->retry_after_ms);
+
+	call->due = TimestampTzPlusMilliseconds(now, ms);
+	call->state = CALL_DELAYED;
+	dlist_push_tail(&batch->delayed, &call->node);
+
+	/* Retry-After is said to the client, not to one request. */
+	if (outcome->retry_after_ms > 0)
+		batch->hold = Max(batch->hold, call->due);
+}
+
+/* Take a failed attempt's words back before the next one. */
+static void
+clear_reply(LmReply *reply)
+{
+	LmReply		fresh = {0};
+
+	fresh.tag = reply->tag;
+	fresh.attempts = reply->attempts;
+	*reply = fresh;
+}
+
+static void
+call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
+{
+	Call	   *call = arg;
+	LmBatch    *batch = call->batch;
+	LmReply    *reply = call->reply;
+	MemoryContext old = MemoryContextSwitchTo(call->context);
+
+	clear_reply(reply);
+	reply->latency_ms = outcome->latency_ms;
+	reply->http_status = outcome->http_status;
+	read_outcome(batch, outcome, reply);
+	MemoryContextSwitchTo(old);
+
+	dlist_delete(&call->node);
+	batch->nrunning--;
+	if (!reply->fatal && batch->fatal == NULL && reply->attempts < LM_MAX_ATTEMPTS &&
+		reply->status != GEPA_STATUS_TOO_LONG &&
+		gepa_lm_may_retry(outcome->failure, outcome->http_status))
+		delay(call, outcome);
+	else
+		call_done(call);
+	if (reply->fatal)
+		note_fatal(batch, reply);
+	call->transfer = NULL;
+	gepa_lm_transfer_free(transfer);
+}
+
+/*
+ * Admission
+ */
+
+/* Returns false when it must stay where it is for want of a descriptor. */
+static bool
+call_start(Call *call)
+{
+	LmBatch    *batch = call->batch;
+	const char *error;
+
+	call->transfer = gepa_lm_transfer_start(batch->server, batch->provider->path,
+											call->body, call->length, call_ended, call,
+											&error);
+	if (call->transfer == NULL)
+	{
+		MemoryContext old;
+
+		if (batch->nrunning > 0)
+			return false;
+		old = MemoryContextSwitchTo(call->context);
+		set_failure(call->reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_INSUFFICIENT_RESOURCES,
+					psprintf("The request could not be started: %s.", error),
+					"Raise max_files_per_process or close other sessions.");
+		MemoryContextSwitchTo(old);
+		dlist_delete(&call->node);
+		call_done(call);
+		return true;
+	}
+	dlist_delete(&call->node);
+	call->state = CALL_RUNNING;
+	call->reply->attempts++;
+	dlist_push_tail(&batch->running, &call->node);
+	batch->nrunning++;
+	return true;
+}
+
+static void
+admit_list(LmBatch *batch, dlist_head *list, TimestampTz now)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, list)
+	{
+		Call	   *call = dlist_container(Call, node, iter.cur);
+
+		if (batch->nrunning >= batch->server->max_concurrency)
+			return;
+		if (call->state == CALL_DELAYED && call->due > now)
+			continue;
+		if (!call_start(call))
+			return;
+	}
+}
+
+/* Those that were tried before go first. */
+static void
+admit(LmBatch *batch)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (batch->fatal != NULL)
+	{
+		give_up_list(&batch->delayed);
+		give_up_list(&batch->queued);
+		return;
+	}
+	if (batch->hold > now)
+		return;
+	admit_list(batch, &batch->delayed, now);
+	admit_list(batch, &batch->queued, now);
+}
+
+/* When admit() may have something to do without a transfer ending; 0 = never. */
+static TimestampTz
+next_due(LmBatch *batch)
+{
+	TimestampTz next = 0;
+	dlist_iter	iter;
+
+	if (batch->nrunning >= batch->server->max_concurrency)
+		return 0;
+	if (!dlist_is_empty(&batch->queued))
+		next = batch->hold;
+	dlist_foreach(iter, &batch->delayed)
+	{
+		const Call *call = dlist_container(Call, node, iter.cur);
+		TimestampTz due = Max(call->due, batch->hold);
+
+		if (next == 0 || due < next)
+			next = due;
+	}
+	return next;
+}
+
+/*
+ * Submitting and collecting
+ */
+
+static void
+build_body(Call *call, const LmRequest *request)
+{
+	LmBatch    *batch = call->batch;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	StringInfoData body;
+
+	initStringInfo(&body);
+	batch->provider->build(batch->server, request, &body);
+	call->body = body.data;
+	call->length = body.len;
+	MemoryContextSwitchTo(old);
+}
+
+void
+gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag)
+{
+	MemoryContext context = AllocSetContextCreate(batch->context, "gepa lm call",
+												  ALLOCSET_SMALL_SIZES);
+	Call	   *call = MemoryContextAllocZero(batch->context, sizeof(Call));
+	MemoryContext old;
+
+	call->batch = batch;
+	call->context = context;
+	call->reply = MemoryContextAllocZero(context, sizeof(LmReply));
+	call->reply->tag = tag;
+	batch->npending++;
+	if (batch->provider->answer != NULL)
+	{
+		old = MemoryContextSwitchTo(context);
+		call->reply->attempts = 1;
+		batch->provider->answer(batch->server, request, call->reply);
+		MemoryContextSwitchTo(old);
+		call_done(call);
+		return;
+	}
+	build_body(call, request);
+	dlist_push_tail(&batch->queued, &call->node);
+}
+
+/* Pass the oldest finished call's reply to the current context. */
+static LmReply *
+take_done(LmBatch *batch)
+{
+	Call	   *call = dlist_container(Call, node, dlist_pop_head_node(&batch->done));
+	LmReply    *reply = call->reply;
+
+	MemoryContextSetParent(call->context, CurrentMemoryContext);
+	batch->npending--;
+	pfree(call);
+	return reply;
+}
+
+/* Milliseconds until a time, 0 if it has come; -1 for never. */
+static int
+ms_until(TimestampTz when)
+{
+	return when == 0 ? -1 :
+		(int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when);
+}
+
+LmReply *
+gepa_lm_batch_collect(LmBatch *batch, int timeout_ms)
+{
+	TimestampTz deadline = timeout_ms < 0 ? 0 :
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	bool		waited = false;
+
+	for (;;)
+	{
+		int			left;
+		int			due;
+
+		CHECK_FOR_INTERRUPTS();
+		admit(batch);
+		if (!dlist_is_empty(&batch->done))
+			return take_done(batch);
+		left = ms_until(deadline);
+		if (batch->npending == 0 || (left == 0 && waited))
+			return NULL;
+		due = ms_until(next_due(batch));
+		if (left >= 0 && (due < 0 || due > left))
+			due = left;
+		gepa_lm_transport_wait(due);
+		waited = true;
+	}
+}
+
+LmReply *
+gepa_lm_call(const LmServer *server, const LmRequest *request)
+{
+	LmBatch    *batch = gepa_lm_batch_open(server);
+	LmReply    *reply;
+
+	gepa_lm_batch_submit(batch, request, NULL);
+	reply = gepa_lm_batch_collect(batch, -1);
+	gepa_lm_batch_close(batch);
+	return reply;
+}
+
+void
+gepa_lm_report(const LmServer *server, const LmReply *reply)
+{
+	ereport(ERROR,
+			(errcode(reply->sqlerrcode ? reply->sqlerrcode : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+			 errmsg("call to LM \"%s\" failed: %s", server->name,
+					gepa_status_name(reply->status)),
+			 reply->detail ? errdetail("%s", reply->detail) : 0,
+			 reply->hint ? errhint("%s", reply->hint) :
+			 errhint("See what SELECT * FROM gepa.check_lm('%s') says.", server->name)));
+}

@@ -1,0 +1,449 @@
+/*-------------------------------------------------------------------------
+ *
+ * openai.c
+ *	  The wire format of OpenAI-compatible chat completions.
+ *
+ * Building a request and reading a response; no network here.  A response is
+ * foreign text: nothing in it can raise an error, and what does not fit
+ * becomes a status with a detail.  Dialects differ in small things (where
+ * thinking stands, whether content is a string or parts, what an error looks
+ * like); what is known of them is read here.  Frontend safe.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#include "utils/errcodes.h"
+#else
+#include "postgres_fe.h"
+#define ERRCODE_EXTERNAL_ROUTINE_EXCEPTION 1
+#define ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION 2
+#define ERRCODE_INSUFFICIENT_PRIVILEGE 3
+#define ERRCODE_UNDEFINED_OBJECT 4
+#define ERRCODE_CONFIGURATION_LIMIT_EXCEEDED 5
+#endif
+
+#include <limits.h>
+#include <math.h>
+
+#include "mb/pg_wchar.h"
+
+#include "lm/lm_internal.h"
+
+/* Alternatives asked for per token; the most that servers commonly allow. */
+#define TOP_LOGPROBS 20
+
+/* How much of a provider's own words goes into an error detail, in bytes. */
+#define SHOWN_BYTES 300
+
+/*
+ * Requests
+ */
+
+static const char *const role_names[] = {"system", "user", "assistant"};
+
+static void
+put_messages(StringInfo body, const LmRequest *request)
+{
+	appendStringInfoString(body, ",\"messages\":[");
+	for (int i = 0; i < request->nmessages; i++)
+	{
+		appendStringInfo(body, "%s{\"role\":\"%s\",\"content\":", i > 0 ? "," : "",
+						 role_names[request->messages[i].role]);
+		gepa_json_quote(body, request->messages[i].content);
+		appendStringInfoChar(body, '}');
+	}
+	appendStringInfoChar(body, ']');
+}
+
+/* A member, unless extra_body has one of that name: that one wins. */
+static void
+put_member(StringInfo body, const GepaJson *extra, const char *name, const char *json)
+{
+	if (json != NULL && gepa_json_get(extra, name) == NULL)
+		appendStringInfo(body, ",\"%s\":%s", name, json);
+}
+
+static char *
+response_format(const LmServer *server, const LmRequest *request)
+{
+	StringInfoData buf;
+
+	if (request->schema == NULL || server->structured_output == LM_STRUCTURED_TEXT)
+		return NULL;
+	if (server->structured_output == LM_STRUCTURED_JSON_OBJECT)
+		return pstrdup("{\"type\":\"json_object\"}");
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "{\"type\":\"json_schema\",\"json_schema\":{\"name\":");
+	gepa_json_quote(&buf, request->schema_name);
+	appendStringInfo(&buf, ",\"strict\":true,\"schema\":%s}}", request->schema);
+	return buf.data;
+}
+
+static char *
+quoted(const char *text)
+{
+	StringInfoData buf;
+
+	if (text == NULL)
+		return NULL;
+	initStringInfo(&buf);
+	gepa_json_quote(&buf, text);
+	return buf.data;
+}
+
+static void
+build(const LmServer *server, const LmRequest *request, StringInfo body)
+{
+	GepaJson   *extra = server->extra_body == NULL ? NULL :
+		gepa_json_parse(server->extra_body, strlen(server->extra_body), NULL);
+
+	appendStringInfoString(body, "{\"model\":");
+	gepa_json_quote(body, server->model);
+	put_messages(body, request);
+	put_member(body, extra, "temperature", server->temperature);
+	put_member(body, extra, "top_p", server->top_p);
+	put_member(body, extra, "seed", server->seed);
+	put_member(body, extra, "reasoning_effort", quoted(server->reasoning_effort));
+	if (server->max_tokens > 0)
+		put_member(body, extra, "max_tokens", psprintf("%d", server->max_tokens));
+	put_member(body, extra, "response_format", response_format(server, request));
+	if (server->logprobs && request->want_logprobs)
+	{
+		put_member(body, extra, "logprobs", "true");
+		put_member(body, extra, "top_logprobs", psprintf("%d", TOP_LOGPROBS));
+	}
+	for (int i = 0; extra != NULL && i < extra->nitems; i++)
+	{
+		appendStringInfoChar(body, ',');
+		gepa_json_quote(body, extra->keys[i]);
+		appendStringInfoChar(body, ':');
+		gepa_json_write(body, extra->items[i]);
+	}
+	appendStringInfoChar(body, '}');
+}
+
+/*
+ * Texts
+ */
+
+char *
+gepa_lm_clean_text(const char *text, int max_bytes)
+{
+	int			length = (int) strlen(text);
+	char	   *clean;
+
+	if (length > max_bytes)
+	{
+		length = max_bytes;
+		while (length > 0 && ((unsigned char) text[length] & 0xC0) == 0x80)
+			length--;
+	}
+	if (pg_encoding_verifymbstr(PG_UTF8, text, length) != length)
+		return pstrdup("(not valid UTF-8)");
+	clean = pnstrdup(text, length);
+	for (int i = 0; i < length; i++)
+		if ((unsigned char) clean[i] < 0x20 || clean[i] == 0x7F)
+			clean[i] = ' ';
+	return clean;
+}
+
+char *
+gepa_lm_split_thinking(const char *answer, char **reasoning)
+{
+	const char *start = answer + strspn(answer, " \t\r\n");
+	const char *end = NULL;
+	bool		opened = strncmp(start, "<think>", 7) == 0;
+
+	*reasoning = NULL;
+	for (const char *p = answer; (p = strstr(p, "</think>")) != NULL; p++)
+		end = p;
+	if (opened)
+		start += 7;
+	if (end != NULL && end >= start)
+	{
+		*reasoning = pnstrdup(start, end - start);
+		return pstrdup(end + 8);
+	}
+	if (!opened)
+		return pstrdup(answer);
+	*reasoning = pstrdup(start);	/* never closed: nothing was answered */
+	return pstrdup("");
+}
+
+/* A message's content: a string, or an array of text parts. */
+static char *
+content_text(const GepaJson *content)
+{
+	StringInfoData buf;
+
+	if (content == NULL || content->kind == GEPA_JSON_NULL)
+		return NULL;
+	if (content->kind == GEPA_JSON_STRING)
+		return content->text;
+	if (content->kind != GEPA_JSON_ARRAY)
+		return NULL;
+	initStringInfo(&buf);
+	for (int i = 0; i < content->nitems; i++)
+	{
+		const char *part = gepa_json_get_string(content->items[i], "text");
+
+		if (part != NULL)
+			appendStringInfoString(&buf, part);
+	}
+	return buf.data;
+}
+
+/*
+ * Log-probabilities
+ */
+
+static void
+read_alternatives(const GepaJson *list, LmToken *token)
+{
+	if (list == NULL || list->kind != GEPA_JSON_ARRAY)
+		return;
+	token->alternatives = palloc0(sizeof(LmAlternative) * Max(list->nitems, 1));
+	for (int i = 0; i < list->nitems; i++)
+	{
+		LmAlternative *alternative = &token->alternatives[token->nalternatives];
+
+		alternative->token = gepa_json_get_string(list->items[i], "token");
+		if (alternative->token != NULL &&
+			gepa_json_get_number(list->items[i], "logprob", &alternative->logprob) &&
+			alternative->logprob <= 1e-6)
+			token->nalternatives++;
+	}
+}
+
+static bool
+read_token(const GepaJson *item, LmToken *token)
+{
+	token->token = gepa_json_get_string(item, "token");
+	if (token->token == NULL ||
+		!gepa_json_get_number(item, "logprob", &token->logprob) ||
+		!(token->logprob <= 1e-6))
+		return false;
+	read_alternatives(gepa_json_get(item, "top_logprobs"), token);
+	return true;
+}
+
+/*
+ * Take the tokens that make up content, which is the end of the whole answer
+ * from byte offset skip on.  Tokens that do not fit (thinking that ends
+ * inside a token, an answer that was changed on its way) are no tokens.
+ */
+static void
+read_tokens(const GepaJson *list, const char *whole, int skip, LmReply *reply)
+{
+	int			at = 0;
+	int			length = (int) strlen(whole);
+
+	if (list == NULL || list->kind != GEPA_JSON_ARRAY || list->nitems == 0)
+		return;
+	reply->tokens = palloc0(sizeof(LmToken) * list->nitems);
+	for (int i = 0; i < list->nitems && at < length; i++)
+	{
+		LmToken    *token = &reply->tokens[reply->ntokens];
+		int			bytes;
+
+		memset(token, 0, sizeof(*token));
+		if (!read_token(list->items[i], token))
+			break;
+		bytes = (int) strlen(token->token);
+		if (bytes > length - at || strncmp(whole + at, token->token, bytes) != 0 ||
+			(at < skip && at + bytes > skip))
+			break;
+		at += bytes;
+		if (at > skip)
+			reply->ntokens++;
+	}
+	if (at != length)
+		reply->ntokens = 0;
+}
+
+/*
+ * Responses
+ */
+
+static void
+set_status(LmReply *reply, GepaStatus status, const char *detail)
+{
+	reply->status = status;
+	reply->detail = pstrdup(detail);
+}
+
+static int
+token_count(const GepaJson *usage, const char *name)
+{
+	double		count;
+
+	if (!gepa_json_get_number(usage, name, &count) || !(count >= 0) || count > INT_MAX)
+		return 0;
+	return (int) count;
+}
+
+static void
+read_message(const GepaJson *choice, LmReply *reply)
+{
+	const GepaJson *message = gepa_json_get(choice, "message");
+	const char *reasoning = gepa_json_get_string(message, "reasoning_content");
+	char	   *whole = content_text(gepa_json_get(message, "content"));
+	char	   *thinking = NULL;
+
+	if (reasoning == NULL)
+		reasoning = gepa_json_get_string(message, "reasoning");
+	if (whole != NULL)
+	{
+		reply->content = gepa_lm_split_thinking(whole, &thinking);
+		read_tokens(gepa_json_get(gepa_json_get(choice, "logprobs"), "content"), whole,
+					(int) (strlen(whole) - strlen(reply->content)), reply);
+	}
+	if (reasoning != NULL && reasoning[0] != '\0')
+		reply->reasoning = pstrdup(reasoning);
+	else if (thinking != NULL && thinking[strspn(thinking, " \t\r\n")] != '\0')
+		reply->reasoning = thinking;
+}
+
+static bool
+is_blank(const char *text)
+{
+	return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
+}
+
+static void
+judge_answer(const GepaJson *choice, LmReply *reply)
+{
+	const GepaJson *message = gepa_json_get(choice, "message");
+	const char *refusal = gepa_json_get_string(message, "refusal");
+	const char *finish = reply->finish_reason ? reply->finish_reason : "";
+
+	reply->status = GEPA_STATUS_OK;
+	if (!is_blank(refusal))
+		set_status(reply, GEPA_STATUS_REFUSED,
+				   psprintf("The model declined: %s", gepa_lm_clean_text(refusal, SHOWN_BYTES)));
+	else if (strcmp(finish, "content_filter") == 0)
+		set_status(reply, GEPA_STATUS_REFUSED, "The provider's content filter stopped the answer.");
+	else if (strcmp(finish, "length") == 0)
+		set_status(reply, GEPA_STATUS_TRUNCATED, "The answer was cut off by the limit on output tokens.");
+	else if (is_blank(reply->content) && gepa_json_get(message, "tool_calls") != NULL)
+		set_status(reply, GEPA_STATUS_UNPARSEABLE, "The model called a tool instead of answering.");
+	else if (is_blank(reply->content))
+		set_status(reply, GEPA_STATUS_UNPARSEABLE, "The answer is empty.");
+	if (reply->status == GEPA_STATUS_TRUNCATED)
+		reply->hint = pstrdup("Raise max_tokens of the server; a model that thinks needs room for it.");
+}
+
+static void
+parse(const char *body, size_t length, LmReply *reply)
+{
+	const char *error;
+	const GepaJson *json = gepa_json_parse(body, length, &error);
+	const GepaJson *choice = gepa_json_item(gepa_json_get(json, "choices"), 0);
+	const GepaJson *usage = gepa_json_get(json, "usage");
+	const char *finish;
+
+	if (json == NULL)
+	{
+		set_status(reply, GEPA_STATUS_HTTP_ERROR,
+				   psprintf("The response is not JSON (%s).", error));
+		return;
+	}
+	reply->input_tokens = token_count(usage, "prompt_tokens");
+	reply->output_tokens = token_count(usage, "completion_tokens");
+	if (choice == NULL || gepa_json_get(choice, "message") == NULL)
+	{
+		set_status(reply, GEPA_STATUS_HTTP_ERROR,
+				   "The response is no chat completion: it has no choices with a message.");
+		return;
+	}
+	finish = gepa_json_get_string(choice, "finish_reason");
+	reply->finish_reason = finish ? gepa_lm_clean_text(finish, 40) : NULL;
+	read_message(choice, reply);
+	judge_answer(choice, reply);
+}
+
+/*
+ * Error responses
+ */
+
+static const char *
+error_message(const GepaJson *json, const char **code)
+{
+	const GepaJson *error = gepa_json_get(json, "error");
+	const char *message;
+
+	*code = NULL;
+	if (error != NULL && error->kind == GEPA_JSON_STRING)
+		return error->text;
+	message = gepa_json_get_string(error ? error : json, "message");
+	*code = gepa_json_get_string(error ? error : json, "code");
+	if (*code == NULL)
+		*code = gepa_json_get_string(error ? error : json, "type");
+	return message ? message : gepa_json_get_string(json, "detail");
+}
+
+static bool
+mentions(const char *text, const char *const *words)
+{
+	for (; text != NULL && *words != NULL; words++)
+		if (strstr(text, *words) != NULL)
+			return true;
+	return false;
+}
+
+static void
+set_fatal(LmReply *reply, int sqlerrcode, const char *hint)
+{
+	reply->fatal = true;
+	reply->sqlerrcode = sqlerrcode;
+	reply->hint = pstrdup(hint);
+}
+
+static void
+parse_error(int http_status, const char *body, size_t length, LmReply *reply)
+{
+	static const char *const long_words[] = {
+		"context_length", "context length", "maximum context", "context size",
+		"too many tokens", "exceed_context_size", NULL
+	};
+	static const char *const quota_words[] = {"insufficient_quota", NULL};
+	const GepaJson *json = gepa_json_parse(body, length, NULL);
+	const char *code = NULL;
+	const char *message = error_message(json, &code);
+
+	reply->status = GEPA_STATUS_HTTP_ERROR;
+	reply->sqlerrcode = ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
+	reply->detail = message == NULL ? psprintf("The endpoint answered HTTP %d.", http_status) :
+		psprintf("The endpoint answered HTTP %d: %s", http_status,
+				 gepa_lm_clean_text(message, SHOWN_BYTES));
+	if (http_status == 413 ||
+		((http_status == 400 || http_status == 422 || http_status == 500) &&
+		 (mentions(code, long_words) || mentions(message, long_words))))
+	{
+		reply->status = GEPA_STATUS_TOO_LONG;
+		reply->hint = pstrdup("Lower max_chars of the judge, or serve the model with a longer context.");
+	}
+	else if (http_status == 401)
+		set_fatal(reply, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+				  "Check the key: api_key of the user mapping, or api_key_file or api_key_env of the server.");
+	else if (http_status == 403)
+		set_fatal(reply, ERRCODE_INSUFFICIENT_PRIVILEGE,
+				  "The endpoint knows the key but forbids this; check its rights to the model.");
+	else if (http_status == 404)
+		set_fatal(reply, ERRCODE_UNDEFINED_OBJECT,
+				  "Check base_url (it usually ends in /v1) and model of the server.");
+	else if (mentions(code, quota_words))
+		set_fatal(reply, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+				  "The account has no quota left; see the provider's billing page.");
+	else if (http_status >= 300 && http_status < 400)
+		set_fatal(reply, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+				  "Redirects are not followed; set base_url to where the endpoint really is.");
+}
+
+const LmProvider gepa_lm_openai = {
+	.path = "/chat/completions",
+	.build = build,
+	.parse = parse,
+	.parse_error = parse_error
+};

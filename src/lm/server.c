@@ -1,0 +1,340 @@
+/*-------------------------------------------------------------------------
+ *
+ * server.c
+ *	  From a foreign server to an LmServer: rights, defaults, key, identity.
+ *
+ * Catalog caches only, no SPI.  Option values were checked when they were
+ * set (options.c), so they are only converted here.
+ *
+ * The key is taken, in this order, from the user's own mapping, the mapping
+ * for PUBLIC, api_key_file, api_key_env.  It is part of no message.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "lm/lm_internal.h"
+
+#define DEFAULT_CONCURRENCY 16
+#define DEFAULT_CONNECT_TIMEOUT_MS 10000
+#define DEFAULT_REQUEST_TIMEOUT_MS 120000
+#define MAX_KEY_BYTES 4096
+
+/*
+ * Keys
+ */
+
+static char *
+mapping_key(Oid userid, Oid serverid)
+{
+	HeapTuple	tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
+										ObjectIdGetDatum(serverid));
+	char	   *key = NULL;
+	Datum		datum;
+	bool		isnull;
+	ListCell   *cell;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions,
+							&isnull);
+	foreach(cell, isnull ? NIL : untransformRelOptions(datum))
+	{
+		DefElem    *def = lfirst(cell);
+
+		if (strcmp(def->defname, "api_key") == 0)
+			key = pstrdup(defGetString(def));
+	}
+	ReleaseSysCache(tuple);
+	return key;
+}
+
+static void
+check_key(const LmServer *server, const char *key, const char *source)
+{
+	bool		good = key[0] != '\0';
+
+	for (const char *p = key; *p != '\0'; p++)
+		good = good && (unsigned char) *p > 0x20 && (unsigned char) *p < 0x7F;
+	if (!good)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("%s of LM \"%s\" holds no usable key", source, server->name),
+				 errhint("It must hold the key alone: printable ASCII characters without blanks.")));
+}
+
+static char *
+file_key(const LmServer *server, const char *path)
+{
+	char		buffer[MAX_KEY_BYTES + 1];
+	FILE	   *file = AllocateFile(path, PG_BINARY_R);
+	size_t		length;
+	char	   *key;
+
+	if (file == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open api_key_file of LM \"%s\": %m", server->name),
+				 errhint("The file must be readable for the operating system user of the server.")));
+	length = fread(buffer, 1, MAX_KEY_BYTES, file);
+	FreeFile(file);
+	buffer[length] = '\0';
+	key = pnstrdup(buffer, strcspn(buffer, " \t\r\n"));
+	explicit_bzero(buffer, sizeof(buffer));
+	check_key(server, key, "api_key_file");
+	return key;
+}
+
+static char *
+env_key(const LmServer *server, const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("environment variable of option api_key_env of LM \"%s\" is not set",
+						server->name),
+				 errhint("Set it in the environment of the server, then restart.")));
+	check_key(server, value, "api_key_env");
+	return pstrdup(value);
+}
+
+/*
+ * Options
+ */
+
+typedef struct KeyOptions
+{
+	const char *file;
+	const char *env;
+} KeyOptions;
+
+static bool
+to_bool(const char *value)
+{
+	bool		result = false;
+
+	(void) parse_bool(value, &result);
+	return result;
+}
+
+static int
+to_ms(const char *seconds)
+{
+	return (int) (strtod(seconds, NULL) * 1000 + 0.5);
+}
+
+static LmStructured
+to_structured(const char *value)
+{
+	if (strcmp(value, "json_object") == 0)
+		return LM_STRUCTURED_JSON_OBJECT;
+	return strcmp(value, "text") == 0 ? LM_STRUCTURED_TEXT : LM_STRUCTURED_JSON_SCHEMA;
+}
+
+static char *
+without_slash(const char *url)
+{
+	size_t		length = strlen(url);
+
+	while (length > 0 && url[length - 1] == '/')
+		length--;
+	return pnstrdup(url, length);
+}
+
+static void
+set_option(LmServer *server, KeyOptions *keys, const char *name, const char *value)
+{
+	if (strcmp(name, "api") == 0)
+		server->api = strcmp(value, "canned") == 0 ? LM_API_CANNED : LM_API_OPENAI;
+	else if (strcmp(name, "base_url") == 0)
+		server->base_url = without_slash(value);
+	else if (strcmp(name, "model") == 0)
+		server->model = pstrdup(value);
+	else if (strcmp(name, "api_key_file") == 0)
+		keys->file = value;
+	else if (strcmp(name, "api_key_env") == 0)
+		keys->env = value;
+	else if (strcmp(name, "max_concurrency") == 0)
+		server->max_concurrency = (int) strtod(value, NULL);
+	else if (strcmp(name, "connect_timeout") == 0)
+		server->connect_timeout_ms = to_ms(value);
+	else if (strcmp(name, "request_timeout") == 0)
+		server->request_timeout_ms = to_ms(value);
+	else if (strcmp(name, "structured_output") == 0)
+		server->structured_output = to_structured(value);
+	else if (strcmp(name, "logprobs") == 0)
+		server->logprobs = to_bool(value);
+	else if (strcmp(name, "extra_body") == 0)
+		server->extra_body = pstrdup(value);
+	else if (strcmp(name, "temperature") == 0)
+		server->temperature = pstrdup(value);
+	else if (strcmp(name, "top_p") == 0)
+		server->top_p = pstrdup(value);
+	else if (strcmp(name, "max_tokens") == 0)
+		server->max_tokens = (int) strtod(value, NULL);
+	else if (strcmp(name, "seed") == 0)
+		server->seed = pstrdup(value);
+	else if (strcmp(name, "reasoning_effort") == 0)
+		server->reasoning_effort = pstrdup(value);
+	else if (strcmp(name, "input_price") == 0)
+		server->input_price = strtod(value, NULL);
+	else if (strcmp(name, "output_price") == 0)
+		server->output_price = strtod(value, NULL);
+	else if (strcmp(name, "allow_private_address") == 0)
+		server->allow_private_address = to_bool(value);
+}
+
+static void
+set_defaults(LmServer *server)
+{
+	server->model = pstrdup("canned");
+	server->max_concurrency = DEFAULT_CONCURRENCY;
+	server->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
+	server->request_timeout_ms = DEFAULT_REQUEST_TIMEOUT_MS;
+	server->max_tokens = -1;
+}
+
+/*
+ * Resolving
+ */
+
+static ForeignServer *
+find_server(const char *name, Oid userid, bool missing_ok)
+{
+	ForeignServer *foreign = GetForeignServerByName(name, true);
+
+	if (foreign == NULL)
+	{
+		if (missing_ok)
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("LM \"%s\" does not exist", name),
+				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER gepa_lm.")));
+	}
+	if (strcmp(GetForeignDataWrapper(foreign->fdwid)->fdwname, "gepa_lm") != 0)
+	{
+		if (missing_ok)
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is not a language model", name),
+				 errhint("Name a server of the foreign-data wrapper gepa_lm; see gepa.lms.")));
+	}
+	if (!gepa_has_server_usage(foreign->serverid, userid))
+	{
+		if (missing_ok)
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for LM \"%s\"", name),
+				 errhint("Its owner can GRANT USAGE ON FOREIGN SERVER, which is the right to spend money on it.")));
+	}
+	return foreign;
+}
+
+bool
+gepa_lm_usable(const char *name, Oid userid)
+{
+	return find_server(name, userid, true) != NULL;
+}
+
+static char *
+find_key(const LmServer *server, const KeyOptions *keys)
+{
+	char	   *key = mapping_key(server->userid, server->serverid);
+
+	if (key == NULL)
+		key = mapping_key(InvalidOid, server->serverid);
+	if (key == NULL && keys->file != NULL)
+		key = file_key(server, keys->file);
+	if (key == NULL && keys->env != NULL)
+		key = env_key(server, keys->env);
+	return key;
+}
+
+LmServer *
+gepa_lm_resolve(const char *name, Oid userid)
+{
+	ForeignServer *foreign = find_server(name, userid, false);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gepa lm",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	LmServer   *server = palloc0(sizeof(LmServer));
+	KeyOptions	keys = {0};
+	ListCell   *cell;
+
+	server->serverid = foreign->serverid;
+	server->userid = userid;
+	server->name = pstrdup(name);
+	set_defaults(server);
+	foreach(cell, foreign->options)
+	{
+		DefElem    *def = lfirst(cell);
+
+		set_option(server, &keys, def->defname, defGetString(def));
+	}
+	if (server->api != LM_API_CANNED)
+		server->api_key = find_key(server, &keys);
+	MemoryContextSwitchTo(old);
+	return server;
+}
+
+void
+gepa_lm_free(LmServer *server)
+{
+	if (server->api_key != NULL)
+		explicit_bzero(server->api_key, strlen(server->api_key));
+	MemoryContextDelete(GetMemoryChunkContext(server));
+}
+
+/*
+ * Identity
+ */
+
+static void
+put_text(StringInfo buf, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	appendStringInfo(buf, ",\"%s\":", name);
+	gepa_json_quote(buf, value);
+}
+
+char *
+gepa_lm_identity(const LmServer *server)
+{
+	static const char *const structured[] = {"json_schema", "json_object", "text"};
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "{\"api\":\"%s\"",
+					 server->api == LM_API_CANNED ? "canned" : "openai");
+	put_text(&buf, "model", server->model);
+	put_text(&buf, "structured_output", structured[server->structured_output]);
+	appendStringInfo(&buf, ",\"logprobs\":%s", server->logprobs ? "true" : "false");
+	put_text(&buf, "temperature", server->temperature);
+	put_text(&buf, "top_p", server->top_p);
+	if (server->max_tokens > 0)
+		appendStringInfo(&buf, ",\"max_tokens\":%d", server->max_tokens);
+	put_text(&buf, "seed", server->seed);
+	put_text(&buf, "reasoning_effort", server->reasoning_effort);
+	put_text(&buf, "extra_body", server->extra_body);
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}

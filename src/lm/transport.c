@@ -1,0 +1,585 @@
+/*-------------------------------------------------------------------------
+ *
+ * transport.c
+ *	  HTTP inside a backend: one curl multi handle per process.
+ *
+ * Waiting.  libcurl opens and closes sockets as it likes, and a WaitEventSet
+ * cannot forget one; so libcurl's sockets live in a private epoll descriptor,
+ * and the process waits on its latch and on that one descriptor.  Query
+ * cancel, statement_timeout and termination arrive through the latch within
+ * milliseconds, whatever libcurl is busy with.
+ *
+ * Errors.  No PostgreSQL error is raised from inside a libcurl callback, and
+ * none of its memory is palloc'd: callbacks store what they got in malloc'd
+ * buffers with a cap and return.  A transfer's end is handled after libcurl
+ * has returned.  Interrupts are served between the calls into libcurl only.
+ *
+ * Threads.  libcurl may resolve names in a thread, which would inherit our
+ * signal mask and could then run PostgreSQL's handlers; all signals are
+ * blocked around every call that may start one.  QUICK_EXIT keeps clean-up
+ * from waiting for a resolver that does not answer.
+ *
+ * Life.  The multi handle is made at first use in the process, never before
+ * a fork, and kept for its connections; descriptors are accounted with fd.c.
+ *
+ * Known hole: when a reused connection dies before the first byte of a
+ * response, libcurl sends the request again by itself, and attempts do not
+ * count that.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "lm/lm_internal.h"
+
+/*
+ * A response is a few kB; with reasoning and log-probabilities perhaps a few
+ * hundred.  More than this is an accident or an attack.
+ */
+#define MAX_RESPONSE_BYTES (16 * 1024 * 1024)
+#define MAX_HEADER_BYTES (256 * 1024)
+
+/* Connections kept open between calls, and for how long (seconds). */
+#define MAX_IDLE_CONNECTIONS 64L
+#define MAX_IDLE_AGE 60L
+
+struct LmTransfer
+{
+	CURL	   *easy;
+	struct curl_slist *headers;
+	bool		running;		/* in the multi handle */
+	bool		has_fd;			/* accounted */
+	bool		allow_private;
+	bool		refused_address;
+	bool		too_big;
+	char	   *response;		/* malloc'd */
+	size_t		length;
+	size_t		room;
+	size_t		header_bytes;
+	int64		retry_after_ms;
+	LmTransferDone done;
+	void	   *arg;
+	char		error[CURL_ERROR_SIZE];
+};
+
+static struct
+{
+	CURLM	   *multi;
+	int			epoll_fd;
+	bool		has_timer;
+	TimestampTz timer;			/* when libcurl wants to be called */
+}			transport;
+
+/*
+ * Callbacks of libcurl: nothing here may raise
+ */
+
+static int
+on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+{
+	struct epoll_event event = {0};
+
+	event.data.fd = fd;
+	if (what == CURL_POLL_REMOVE)
+	{
+		(void) epoll_ctl(transport.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+		return 0;
+	}
+	if (what & CURL_POLL_IN)
+		event.events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		event.events |= EPOLLOUT;
+	if (epoll_ctl(transport.epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0 && errno == ENOENT)
+		(void) epoll_ctl(transport.epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	return 0;
+}
+
+static int
+on_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	transport.has_timer = timeout_ms >= 0;
+	if (transport.has_timer)
+		transport.timer = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	return 0;
+}
+
+static bool
+make_room(LmTransfer *transfer, size_t more)
+{
+	size_t		wanted = transfer->length + more + 1;
+	size_t		room = Max(transfer->room, 4096);
+	char	   *grown;
+
+	if (wanted > MAX_RESPONSE_BYTES)
+	{
+		transfer->too_big = true;
+		return false;
+	}
+	while (room < wanted)
+		room *= 2;
+	if (room == transfer->room)
+		return true;
+	grown = realloc(transfer->response, room);
+	if (grown == NULL)
+		return false;
+	transfer->response = grown;
+	transfer->room = room;
+	return true;
+}
+
+static size_t
+on_body(char *data, size_t size, size_t n, void *arg)
+{
+	LmTransfer *transfer = arg;
+	size_t		bytes = size * n;
+
+	if (!make_room(transfer, bytes))
+		return 0;				/* short: libcurl gives the transfer up */
+	memcpy(transfer->response + transfer->length, data, bytes);
+	transfer->length += bytes;
+	transfer->response[transfer->length] = '\0';
+	return bytes;
+}
+
+static size_t
+on_header(char *data, size_t size, size_t n, void *arg)
+{
+	static const char name[] = "retry-after:";
+	LmTransfer *transfer = arg;
+	size_t		bytes = size * n;
+	char		value[80];
+
+	transfer->header_bytes += bytes;
+	if (transfer->header_bytes > MAX_HEADER_BYTES)
+	{
+		transfer->too_big = true;
+		return 0;
+	}
+	if (bytes > strlen(name) && bytes - strlen(name) < sizeof(value) &&
+		pg_strncasecmp(data, name, strlen(name)) == 0)
+	{
+		size_t		length = bytes - strlen(name);
+
+		memcpy(value, data + strlen(name), length);
+		value[length] = '\0';
+		value[strcspn(value, "\r\n")] = '\0';
+		transfer->retry_after_ms = gepa_lm_parse_retry_after(value, (int64) time(NULL));
+	}
+	return bytes;
+}
+
+/* The address is known and not yet connected to. */
+static curl_socket_t
+on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	LmTransfer *transfer = arg;
+
+	if (!transfer->allow_private && gepa_lm_address_is_private(&address->addr))
+	{
+		transfer->refused_address = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* The same once more for a connection that another server's call opened. */
+static int
+on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
+{
+	LmTransfer *transfer = arg;
+	struct sockaddr_in v4 = {0};
+	struct sockaddr_in6 v6 = {0};
+	const struct sockaddr *address = NULL;
+
+	v4.sin_family = AF_INET;
+	v6.sin6_family = AF_INET6;
+	if (inet_pton(AF_INET, peer_ip, &v4.sin_addr) == 1)
+		address = (const struct sockaddr *) &v4;
+	else if (inet_pton(AF_INET6, peer_ip, &v6.sin6_addr) == 1)
+		address = (const struct sockaddr *) &v6;
+	if (!transfer->allow_private &&
+		(address == NULL || gepa_lm_address_is_private(address)))
+	{
+		transfer->refused_address = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	return CURL_PREREQFUNC_OK;
+}
+
+/*
+ * Calls into libcurl
+ */
+
+static void
+block_signals(sigset_t *saved)
+{
+	sigset_t	all;
+
+	sigfillset(&all);
+	(void) pthread_sigmask(SIG_SETMASK, &all, saved);
+}
+
+static void
+restore_signals(const sigset_t *saved)
+{
+	(void) pthread_sigmask(SIG_SETMASK, saved, NULL);
+}
+
+static void
+open_transport(void)
+{
+	if (transport.multi != NULL)
+		return;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not initialize libcurl"),
+				 errhint("Check the installation of libcurl and its TLS library.")));
+	if (!AcquireExternalFD())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("too many open files to talk to a language model"),
+				 errhint("Raise max_files_per_process.")));
+	transport.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (transport.epoll_fd >= 0)
+		transport.multi = curl_multi_init();
+	if (transport.multi == NULL)
+	{
+		if (transport.epoll_fd >= 0)
+			close(transport.epoll_fd);
+		ReleaseExternalFD();
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not set up the connection to language models: %m"),
+				 errhint("Close other sessions or raise the limit on open files.")));
+	}
+	curl_multi_setopt(transport.multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(transport.multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	curl_multi_setopt(transport.multi, CURLMOPT_MAXCONNECTS, MAX_IDLE_CONNECTIONS);
+#if CURL_AT_LEAST_VERSION(8, 20, 0)
+	curl_multi_setopt(transport.multi, CURLMOPT_QUICK_EXIT, 1L);
+#endif
+}
+
+static bool
+add_header(LmTransfer *transfer, const char *header)
+{
+	struct curl_slist *longer = curl_slist_append(transfer->headers, header);
+
+	if (longer == NULL)
+		return false;
+	transfer->headers = longer;
+	return true;
+}
+
+static bool
+add_headers(LmTransfer *transfer, const LmServer *server)
+{
+	bool		good = add_header(transfer, "Content-Type: application/json") &&
+		add_header(transfer, "Accept: application/json") &&
+		add_header(transfer, "Expect:");
+
+	if (good && server->api_key != NULL)
+	{
+		char	   *header = psprintf("Authorization: Bearer %s", server->api_key);
+
+		good = add_header(transfer, header);
+		explicit_bzero(header, strlen(header));
+		pfree(header);
+	}
+	return good;
+}
+
+/* The one macro that hides a return: every option must take. */
+#define SET(option, value) \
+	do { \
+		if (curl_easy_setopt(easy, (option), (value)) != CURLE_OK) \
+			return false; \
+	} while (0)
+
+static bool
+set_options(LmTransfer *transfer, const LmServer *server, const char *path,
+			const char *body, size_t length)
+{
+	CURL	   *easy = transfer->easy;
+	char	   *url = psprintf("%s%s", server->base_url, path);
+
+	SET(CURLOPT_URL, url);
+	pfree(url);
+	SET(CURLOPT_PRIVATE, transfer);
+	SET(CURLOPT_ERRORBUFFER, transfer->error);
+	SET(CURLOPT_HTTPHEADER, transfer->headers);
+	SET(CURLOPT_USERAGENT, "gepa/" GEPA_VERSION);
+	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) length);
+	SET(CURLOPT_COPYPOSTFIELDS, body);
+	SET(CURLOPT_WRITEFUNCTION, on_body);
+	SET(CURLOPT_WRITEDATA, transfer);
+	SET(CURLOPT_HEADERFUNCTION, on_header);
+	SET(CURLOPT_HEADERDATA, transfer);
+	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	SET(CURLOPT_OPENSOCKETDATA, transfer);
+	SET(CURLOPT_PREREQFUNCTION, on_request);
+	SET(CURLOPT_PREREQDATA, transfer);
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) server->connect_timeout_ms);
+	SET(CURLOPT_TIMEOUT_MS, (long) server->request_timeout_ms);
+	SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_AGE);
+#if CURL_AT_LEAST_VERSION(7, 85, 0)
+	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+	SET(CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+#endif
+#if CURL_AT_LEAST_VERSION(7, 87, 0)
+	SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
+	return true;
+}
+
+LmTransfer *
+gepa_lm_transfer_start(const LmServer *server, const char *path, const char *body,
+					   size_t length, LmTransferDone done, void *arg, const char **error)
+{
+	LmTransfer *transfer;
+	sigset_t	saved;
+	CURLMcode	code;
+
+	*error = NULL;
+	open_transport();
+	transfer = calloc(1, sizeof(LmTransfer));
+	if (transfer == NULL || (transfer->easy = curl_easy_init()) == NULL)
+	{
+		free(transfer);
+		*error = "out of memory";
+		return NULL;
+	}
+	transfer->allow_private = server->allow_private_address;
+	transfer->retry_after_ms = -1;
+	transfer->done = done;
+	transfer->arg = arg;
+	transfer->has_fd = AcquireExternalFD();
+	if (!transfer->has_fd)
+		*error = "too many open files";
+	else if (!add_headers(transfer, server) ||
+			 !set_options(transfer, server, path, body, length))
+		*error = "libcurl refused an option of the request";
+	if (*error == NULL)
+	{
+		block_signals(&saved);
+		code = curl_multi_add_handle(transport.multi, transfer->easy);
+		restore_signals(&saved);
+		transfer->running = code == CURLM_OK;
+		if (!transfer->running)
+			*error = curl_multi_strerror(code);
+	}
+	if (*error != NULL)
+	{
+		gepa_lm_transfer_free(transfer);
+		return NULL;
+	}
+	return transfer;
+}
+
+void
+gepa_lm_transfer_free(LmTransfer *transfer)
+{
+	sigset_t	saved;
+
+	block_signals(&saved);
+	if (transfer->running)
+		(void) curl_multi_remove_handle(transport.multi, transfer->easy);
+	curl_easy_cleanup(transfer->easy);
+	restore_signals(&saved);
+	for (struct curl_slist *h = transfer->headers; h != NULL; h = h->next)
+		explicit_bzero(h->data, strlen(h->data));
+	curl_slist_free_all(transfer->headers);
+	if (transfer->has_fd)
+		ReleaseExternalFD();
+	free(transfer->response);
+	free(transfer);
+}
+
+/*
+ * Ends of transfers
+ */
+
+static LmFailure
+classify(const LmTransfer *transfer, CURLcode code, long http_status)
+{
+	double		sent = 0;
+
+	if (transfer->refused_address)
+		return LM_FAILURE_REFUSED_ADDRESS;
+	if (transfer->too_big)
+		return LM_FAILURE_TOO_BIG;
+	switch (code)
+	{
+		case CURLE_OK:
+			return http_status >= 200 && http_status < 300 ? LM_FAILURE_NONE :
+				LM_FAILURE_HTTP;
+		case CURLE_COULDNT_RESOLVE_HOST:
+		case CURLE_COULDNT_CONNECT:
+		case CURLE_SSL_CONNECT_ERROR:
+			return LM_FAILURE_CONNECT;
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_ISSUER_ERROR:
+			return LM_FAILURE_TLS;
+		case CURLE_OPERATION_TIMEDOUT:
+			(void) curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME, &sent);
+			return sent > 0 ? LM_FAILURE_TIMEOUT : LM_FAILURE_CONNECT;
+		default:
+			return LM_FAILURE_BROKEN;
+	}
+}
+
+static void
+finish(LmTransfer *transfer, CURLcode code)
+{
+	LmOutcome	outcome = {0};
+	long		http_status = 0;
+	double		seconds = 0;
+	sigset_t	saved;
+
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME, &seconds);
+	outcome.failure = classify(transfer, code, http_status);
+	outcome.http_status = (int) http_status;
+	outcome.body = transfer->response ? transfer->response : "";
+	outcome.length = transfer->length;
+	outcome.retry_after_ms = transfer->retry_after_ms;
+	outcome.latency_ms = seconds * 1000;
+	outcome.error = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
+
+	block_signals(&saved);
+	(void) curl_multi_remove_handle(transport.multi, transfer->easy);
+	restore_signals(&saved);
+	transfer->running = false;
+	transfer->done(transfer, &outcome, transfer->arg);
+}
+
+/* Hand out what has ended; returns whether anything had. */
+static bool
+finish_all(void)
+{
+	bool		any = false;
+	CURLMsg    *message;
+	int			left;
+
+	while ((message = curl_multi_info_read(transport.multi, &left)) != NULL)
+	{
+		LmTransfer *transfer = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		(void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
+		finish(transfer, message->data.result);
+		any = true;
+	}
+	return any;
+}
+
+static void
+socket_action(curl_socket_t fd, int mask)
+{
+	sigset_t	saved;
+	int			running;
+
+	block_signals(&saved);
+	(void) curl_multi_socket_action(transport.multi, fd, mask, &running);
+	restore_signals(&saved);
+}
+
+static void
+serve_sockets(void)
+{
+	struct epoll_event events[64];
+	int			n = epoll_wait(transport.epoll_fd, events, lengthof(events), 0);
+
+	for (int i = 0; i < n; i++)
+	{
+		int			mask = 0;
+
+		if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+			mask |= CURL_CSELECT_IN;
+		if (events[i].events & EPOLLOUT)
+			mask |= CURL_CSELECT_OUT;
+		if (events[i].events & (EPOLLERR | EPOLLHUP))
+			mask |= CURL_CSELECT_ERR;
+		socket_action(events[i].data.fd, mask);
+	}
+}
+
+static void
+serve_timer(void)
+{
+	if (!transport.has_timer || GetCurrentTimestamp() < transport.timer)
+		return;
+	transport.has_timer = false;
+	socket_action(CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Milliseconds until the earlier of libcurl's timer and the deadline. */
+static long
+time_to_wait(int timeout_ms, TimestampTz deadline)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		wait = -1;
+
+	if (timeout_ms >= 0)
+		wait = TimestampDifferenceMilliseconds(now, deadline);
+	if (transport.has_timer)
+	{
+		long		timer = TimestampDifferenceMilliseconds(now, transport.timer);
+
+		wait = wait < 0 ? timer : Min(wait, timer);
+	}
+	return wait;
+}
+
+void
+gepa_lm_transport_wait(int timeout_ms)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+
+	if (transport.multi == NULL)
+		open_transport();
+	for (;;)
+	{
+		long		wait;
+		int			events = WL_LATCH_SET | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH;
+		int			rc;
+
+		CHECK_FOR_INTERRUPTS();
+		serve_sockets();
+		serve_timer();
+		if (finish_all())
+			return;
+		if (timeout_ms >= 0 && GetCurrentTimestamp() >= deadline)
+			return;
+		wait = time_to_wait(timeout_ms, deadline);
+		if (wait >= 0)
+			events |= WL_TIMEOUT;
+		rc = WaitLatchOrSocket(MyLatch, events, transport.epoll_fd, wait,
+							   PG_WAIT_EXTENSION);
+		if (rc & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+	}
+}
