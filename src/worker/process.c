@@ -32,6 +32,16 @@
 
 static ResourceOwner process_owner = NULL;
 
+/*
+ * Settings of a role or database that are meant for its queries would make a
+ * worker's few fixed statements fail.
+ */
+static const char *const own_settings[][2] = {
+	{"default_transaction_read_only", "off"},
+	{"default_transaction_isolation", "read committed"},
+	{"lock_timeout", "0"},
+};
+
 void
 gepa_worker_setup_signals(void)
 {
@@ -59,6 +69,8 @@ gepa_worker_connect(Oid database, Oid role, bool can_login)
 		SetSessionAuthorization(role, superuser_arg(role));
 		CommitTransactionCommand();
 	}
+	for (int i = 0; i < lengthof(own_settings); i++)
+		SetConfigOption(own_settings[i][0], own_settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 	process_owner = ResourceOwnerCreate(NULL, "gepa worker");
 	CurrentResourceOwner = process_owner;
 	MemoryContextSwitchTo(TopMemoryContext);
