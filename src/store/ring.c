@@ -18,6 +18,10 @@
  * wait (back-pressure), and only when no writer makes room for
  * RING_PATIENCE_MS do they give up and leave the verdict to the caller.
  *
+ * A transaction that handed verdicts over waits before its commit until they
+ * are written, so that whoever sees it committed finds them in the table.
+ * After a rollback or a cancel nobody waits; the writer writes all the same.
+ *
  * Crash: shared memory is made anew, what waits in the ring is lost.  A
  * writer that exits gives its TAKEN entries back.
  *
@@ -25,6 +29,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
@@ -44,6 +49,9 @@
 #define RING_MAX_WRITERS 64
 #define RING_PATIENCE_MS 10000
 
+/* How long a commit waits for the writer, who may have to be started. */
+#define COMMIT_PATIENCE_MS 3000
+
 typedef enum RingState
 {
 	RING_FREE,					/* -> READY */
@@ -57,6 +65,7 @@ typedef struct RingSlot
 	bool		head;			/* first slot of an entry */
 	int			next;			/* next slot of the entry, -1 = last */
 	Oid			database;
+	int			backend;		/* pid of who handed it over */
 	int			writer;			/* pid, while TAKEN */
 	uint64		number;			/* order of arrival */
 	int			length;			/* of the whole entry, in the head */
@@ -85,6 +94,7 @@ typedef struct Ring
 
 static Ring *ring = NULL;
 static LWLock *ring_lock = NULL;
+static bool unwritten = false;	/* this transaction handed something over */
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
@@ -189,6 +199,7 @@ fill_entry(const StoreVerdict *verdict, const StringInfo bytes)
 		slot->head = (previous < 0);
 		slot->next = -1;
 		slot->database = MyDatabaseId;
+		slot->backend = MyProcPid;
 		slot->writer = 0;
 		if (previous >= 0)
 			ring->slots[previous].next = at;
@@ -278,6 +289,48 @@ try_put(const StoreVerdict *verdict, const StringInfo bytes, int needed)
 	return done;
 }
 
+static bool
+has_own_entries(void)
+{
+	bool		found = false;
+
+	LWLockAcquire(ring_lock, LW_SHARED);
+	for (int i = 0; i < ring->nslots && ring->nfree < ring->nslots && !found; i++)
+		found = ring->slots[i].state != RING_FREE && ring->slots[i].head &&
+			ring->slots[i].backend == MyProcPid;
+	LWLockRelease(ring_lock);
+	return found;
+}
+
+static void
+wait_written(XactEvent event, void *arg)
+{
+	TimestampTz start;
+
+	if (!unwritten)
+		return;
+	unwritten = false;
+	if (event != XACT_EVENT_PRE_COMMIT)
+		return;
+	start = GetCurrentTimestamp();
+	ConditionVariablePrepareToSleep(&ring->space);
+	while (has_own_entries() &&
+		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), COMMIT_PATIENCE_MS))
+		(void) ConditionVariableTimedSleep(&ring->space, 100, PG_WAIT_EXTENSION);
+	ConditionVariableCancelSleep();
+}
+
+static void
+note_unwritten(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(wait_written, NULL);
+	registered = true;
+	unwritten = true;
+}
+
 /*
  * Returns false when there is no ring, or when it stayed full: then the
  * caller keeps the verdict.
@@ -311,6 +364,8 @@ gepa_store_ring_put(const StoreVerdict *verdict)
 					 errhint("Check the server log for the gepa verdict writer, max_worker_processes and gepa.verdict_ring_size.")));
 	}
 	pfree(bytes.data);
+	if (done)
+		note_unwritten();
 	return done;
 }
 
