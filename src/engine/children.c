@@ -54,7 +54,8 @@ is_known_list(void *arg, const char *text)
 	texts[known->component] = text;
 	for (i = 0; i < engine->nproposals && !found; i++)
 		if (engine->proposals[i].candidate >= 0 || !known->pool_only)
-			found = gepa_engine_same_texts(n, engine->proposals[i].texts, (const char *const *) texts);
+			found = gepa_engine_same_texts(n, engine->proposals[i].texts,
+										   (const char *const *) texts);
 	pfree(texts);
 	return found;
 }
@@ -113,8 +114,9 @@ change_component(Engine *engine, EngineTask *task, int component)
 	if (engine->config.components[component].kind == ENGINE_COMPONENT_EXAMPLES)
 		return change_examples(engine, task, component);
 
-	step = gepa_engine_add_step(engine, ENGINE_STEP_REFLECT, ENGINE_ROLE_REFLECT, task - engine->tasks,
-					engine->pool.proposals[task->parents[0]]);
+	step = gepa_engine_add_step(engine, ENGINE_STEP_REFLECT, ENGINE_ROLE_REFLECT,
+								task - engine->tasks,
+								engine->pool.proposals[task->parents[0]]);
 	step->component = component;
 	step->records_step = task->records_step;
 	if (task->reflect_step < 0)
@@ -151,7 +153,8 @@ change_task(Engine *engine, EngineTask *task)
 		}
 	}
 	if (changed == 0)
-		gepa_engine_end_task(engine, task, ENGINE_EVENT_SKIPPED, "no new list of examples was found");
+		gepa_engine_end_task(engine, task, ENGINE_EVENT_SKIPPED,
+							 "no new list of examples was found");
 	else
 		task->state = task->awaited > 0 ? ENGINE_TASK_REFLECT : ENGINE_TASK_READY;
 }
@@ -171,7 +174,7 @@ gepa_engine_change_tasks(Engine *engine)
 		task->before_sum = gepa_engine_sum(task->before, task->nsamples);
 		if (engine->config.skip_perfect && all_perfect(engine, task))
 			gepa_engine_end_task(engine, task, ENGINE_EVENT_SKIPPED,
-					 "all scores of the minibatch are perfect");
+								 "all scores of the minibatch are perfect");
 		else
 			change_task(engine, task);
 	}
@@ -184,13 +187,15 @@ gepa_engine_make_child(Engine *engine, EngineTask *task)
 
 	if (task->given_up)
 	{
-		gepa_engine_end_task(engine, task, ENGINE_EVENT_SKIPPED, "no answer from the reflection LM");
+		gepa_engine_end_task(engine, task, ENGINE_EVENT_SKIPPED,
+							 "no answer from the reflection LM");
 		return;
 	}
 	task->proposal = gepa_engine_add_proposal(engine, texts);
 	gepa_engine_add_event(engine, ENGINE_EVENT_PROPOSED, task, NULL);
 	if (engine->config.skip_known_texts && gepa_engine_pool_find(&engine->pool, texts) >= 0)
-		gepa_engine_end_task(engine, task, ENGINE_EVENT_REJECTED, "equal to a known candidate");
+		gepa_engine_end_task(engine, task, ENGINE_EVENT_REJECTED,
+							 "equal to a known candidate");
 	else
 	{
 		task->state = ENGINE_TASK_CHILD;
@@ -209,8 +214,8 @@ is_kept_twice(const Engine *engine, const EngineTask *task)
 
 	for (i = 0; i < engine->nkept; i++)
 		if (gepa_engine_same_texts(engine->config.ncomponents,
-					   (const char *const *) engine->tasks[engine->kept[i]].texts,
-					   (const char *const *) task->texts))
+								   (const char *const *) engine->tasks[engine->kept[i]].texts,
+								   (const char *const *) task->texts))
 			return true;
 	return false;
 }
@@ -320,7 +325,7 @@ gepa_engine_enter_candidates(Engine *engine)
 	{
 		EngineTask *task = &engine->tasks[engine->kept[i]];
 		int			candidate = gepa_engine_enter_pool(engine, task->proposal, task->parents,
-										   task->results);
+													   task->results);
 
 		engine->pool.discovery[candidate] = spent;
 		spent += task->nasked;
@@ -336,9 +341,8 @@ gepa_engine_enter_candidates(Engine *engine)
 				engine->merges_due++;
 		}
 		gepa_engine_end_task(engine, task, ENGINE_EVENT_ACCEPTED, task->merge ?
-				 "no worse than the better parent" :
-				 task->after_sum > task->before_sum ? "better on the minibatch" :
-				 "no worse on the minibatch");
+							 "no worse than the better parent" :
+							 task->after_sum > task->before_sum ? "better on the minibatch" :
+							 "no worse on the minibatch");
 	}
 }
-

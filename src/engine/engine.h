@@ -114,8 +114,9 @@ typedef struct EngineConfig
 	double		stop_at_score;	/* mean on validation; NaN means none */
 	int			max_candidates; /* in the pool; <= 0 means none */
 	int			no_improvement; /* checks without a new best; <= 0 means none */
-	bool		stop_on_all;	/* [false] stop when all conditions given hold,
-								 * not when any does; hard_budget still binds */
+	bool		stop_on_all;	/* [false] stop when all conditions given
+								 * hold, not when any does; hard_budget still
+								 * binds */
 
 	/* Several proposals per iteration: parents x mutations of each. */
 	int			parents;		/* 1 */
@@ -125,7 +126,8 @@ typedef struct EngineConfig
 
 	/* Merge: crossover of two candidates with a common ancestor. */
 	bool		merge;			/* false */
-	int			max_merges;		/* 5; accepted ones, then no more are scheduled */
+	int			max_merges;		/* 5; accepted ones, then no more are
+								 * scheduled */
 	int			merge_overlap;	/* 5; validation samples both must share */
 
 	/* Validate on these samples only; NULL = all. */
@@ -139,13 +141,16 @@ typedef struct EngineConfig
 
 	/* Deviations from the reference; init sets the values in brackets. */
 	bool		hard_budget;	/* [true] start nothing that may not fit */
-	bool		expand_placeholders;	/* [false] expand them inside candidates */
-	bool		skip_known_texts;	/* [true] a proposal equal to a known candidate
-									 * is rejected, not evaluated */
-	bool		ascending_order;	/* [true] numbers are walked in ascending order;
-									 * else as CPython walks a set of them */
-	bool		zero_mean_merge;	/* [true] ancestors that all score zero are
-									 * drawn alike; else the run ends there */
+	bool		expand_placeholders;	/* [false] expand them inside
+										 * candidates */
+	bool		skip_known_texts;	/* [true] a proposal equal to a known
+									 * candidate is rejected, not evaluated */
+	bool		ascending_order;	/* [true] numbers are walked in ascending
+									 * order; else as CPython walks a set of
+									 * them */
+	bool		zero_mean_merge;	/* [true] ancestors that all score zero
+									 * are drawn alike; else the run ends
+									 * there */
 } EngineConfig;
 
 typedef struct Engine Engine;

@@ -99,7 +99,7 @@ typedef struct EngineFrontTable
 	EngineFrontRow *rows;		/* in insertion order */
 	int			nbitsets;
 	int			bitsets_allocated;
-	EngineBitset *bitsets;	/* per candidate: the rows it is on */
+	EngineBitset *bitsets;		/* per candidate: the rows it is on */
 } EngineFrontTable;
 
 typedef struct EngineFronts

@@ -91,6 +91,12 @@ add_row(EngineFronts *fronts, EngineFrontTable *table, int sample, int objective
 	return table->nrows++;
 }
 
+static void
+clear_bit(EngineBitset *set, int row)
+{
+	set->words[ENGINE_BIT_WORD(row)] &= ~ENGINE_BIT_MASK(row);
+}
+
 /* Let a candidate compete with a score for a row. */
 static void
 compete(EngineFronts *fronts, EngineFrontTable *table, int row_number, int candidate,
@@ -104,7 +110,7 @@ compete(EngineFronts *fronts, EngineFrontTable *table, int row_number, int candi
 	if (row->nmembers > 0 && score > row->score)
 	{
 		for (i = 0; i < row->nmembers; i++)
-			table->bitsets[row->members[i]].words[ENGINE_BIT_WORD(row_number)] &= ~ENGINE_BIT_MASK(row_number);
+			clear_bit(&table->bitsets[row->members[i]], row_number);
 		row->nmembers = 0;
 	}
 	row->score = score;

@@ -47,7 +47,7 @@ gepa_engine_begin(Engine *engine)
 	event->proposal = 0;
 	event->texts = texts;
 	gepa_engine_add_evaluation(engine, ENGINE_ROLE_SEED, -1, 0, ENGINE_SPLIT_VAL,
-				   engine->nvalidate, engine->validate);
+							   engine->nvalidate, engine->validate);
 	engine->running = true;
 }
 
@@ -232,8 +232,9 @@ find_same_run(const Engine *engine, int number)
 		const EngineTask *earlier = &engine->tasks[i];
 
 		if (earlier->same_as < 0 &&
-			gepa_engine_same_texts(engine->config.ncomponents, engine->pool.texts[earlier->parents[0]],
-					   engine->pool.texts[task->parents[0]]) &&
+			gepa_engine_same_texts(engine->config.ncomponents,
+								   engine->pool.texts[earlier->parents[0]],
+								   engine->pool.texts[task->parents[0]]) &&
 			memcmp(earlier->samples, task->samples, task->nsamples * sizeof(int)) == 0)
 			return i;
 	}
@@ -254,6 +255,27 @@ draw_task(Engine *engine, int number, int parent)
 	task->samples = samples;
 	task->before = gepa_engine_alloc(&engine->scratch, size * sizeof(double));
 	gepa_engine_add_event(engine, ENGINE_EVENT_ITERATION, task, NULL);
+}
+
+/* Ask for the parents' runs, each once. */
+static void
+run_parents(Engine *engine)
+{
+	int			i;
+
+	for (i = 0; i < engine->ntasks; i++)
+	{
+		EngineTask *task = &engine->tasks[i];
+		int			proposal = engine->pool.proposals[task->parents[0]];
+
+		task->same_as = find_same_run(engine, i);
+		if (task->same_as >= 0)
+			task->records_step = engine->tasks[task->same_as].records_step;
+		else
+			task->records_step = gepa_engine_add_evaluation(engine, ENGINE_ROLE_PARENT, i,
+															proposal, ENGINE_SPLIT_TRAIN,
+															task->nsamples, task->samples);
+	}
 }
 
 void
@@ -285,19 +307,7 @@ gepa_engine_iterate(Engine *engine)
 			parent = engine->tasks[i - 1].parents[0];
 		draw_task(engine, i, parent);
 	}
-	for (i = 0; i < engine->ntasks; i++)
-	{
-		EngineTask *task = &engine->tasks[i];
-
-		task->same_as = find_same_run(engine, i);
-		if (task->same_as >= 0)
-			task->records_step = engine->tasks[task->same_as].records_step;
-		else
-			task->records_step = gepa_engine_add_evaluation(engine, ENGINE_ROLE_PARENT, i,
-												engine->pool.proposals[task->parents[0]],
-												ENGINE_SPLIT_TRAIN, task->nsamples,
-												task->samples);
-	}
+	run_parents(engine);
 	engine->running = true;
 }
 

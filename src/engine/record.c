@@ -71,7 +71,8 @@ gepa_engine_add_proposal(Engine *engine, const char *const *texts)
 }
 
 EngineStep *
-gepa_engine_add_step(Engine *engine, EngineStepKind kind, EngineStepRole role, int task, int proposal)
+gepa_engine_add_step(Engine *engine, EngineStepKind kind, EngineStepRole role, int task,
+					 int proposal)
 {
 	EngineStepRecord *record;
 	EngineStep *step;
@@ -97,7 +98,7 @@ gepa_engine_add_step(Engine *engine, EngineStepKind kind, EngineStepRole role, i
 
 int
 gepa_engine_add_evaluation(Engine *engine, EngineStepRole role, int task, int proposal,
-			   EngineSplit split, int nsamples, const int *samples)
+						   EngineSplit split, int nsamples, const int *samples)
 {
 	EngineStep *step = gepa_engine_add_step(engine, ENGINE_STEP_EVALUATE, role, task, proposal);
 
@@ -109,7 +110,8 @@ gepa_engine_add_evaluation(Engine *engine, EngineStepRole role, int task, int pr
 }
 
 EngineEvent *
-gepa_engine_add_event(Engine *engine, EngineEventKind kind, const EngineTask *task, const char *reason)
+gepa_engine_add_event(Engine *engine, EngineEventKind kind, const EngineTask *task,
+					  const char *reason)
 {
 	EngineEvent *event;
 	int			i;
@@ -150,7 +152,8 @@ gepa_engine_add_event(Engine *engine, EngineEventKind kind, const EngineTask *ta
 }
 
 void
-gepa_engine_end_task(Engine *engine, EngineTask *task, EngineEventKind kind, const char *reason)
+gepa_engine_end_task(Engine *engine, EngineTask *task, EngineEventKind kind,
+					 const char *reason)
 {
 	task->state = ENGINE_TASK_DONE;
 	gepa_engine_add_event(engine, kind, task, reason);
@@ -237,7 +240,8 @@ gepa_engine_take_results(Engine *engine, const EngineStepRecord *record, const d
 }
 
 int
-gepa_engine_enter_pool(Engine *engine, int proposal, const int parents[2], const EngineResult *results)
+gepa_engine_enter_pool(Engine *engine, int proposal, const int parents[2],
+					   const EngineResult *results)
 {
 	int			n = engine->nvalidate;
 	int			nobjectives = engine->fronts.nobjectives;
@@ -268,4 +272,3 @@ gepa_engine_enter_pool(Engine *engine, int proposal, const int parents[2], const
 	pfree(scores);
 	return candidate;
 }
-

@@ -124,7 +124,8 @@ count_fronts(const EngineFrontTable *table, int offset, Contender *contender)
 		if (set->words[w] == 0)
 			continue;
 		if (contender->frequency == 0)
-			contender->first = offset + w * ENGINE_WORD_BITS + pg_rightmost_one_pos64(set->words[w]);
+			contender->first = offset + w * ENGINE_WORD_BITS +
+				pg_rightmost_one_pos64(set->words[w]);
 		contender->frequency += pg_popcount64(set->words[w]);
 	}
 }

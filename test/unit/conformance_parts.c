@@ -388,6 +388,7 @@ replay_reflection(const GepaJson *input, const GepaJson *expected, StringInfo go
 	for (i = 0; i < json_count(templates); i++)
 	{
 		const GepaJson *template = templates->items[i];
+
 		/* none given: the default is used, which has both */
 		const char *problem = template->kind == GEPA_JSON_NULL ? NULL :
 		gepa_engine_check_template(template->text);

@@ -206,7 +206,7 @@ test_weights(void)
 	for (i = 0; i < 2000; i++)
 	{
 		Counts		counts = count_list(propose(&arena, &random, &config, "7,8", 2, wrong,
-												   never_known, NULL));
+												never_known, NULL));
 
 		drawn[0] += counts.has[0];
 		drawn[1] += counts.has[1];

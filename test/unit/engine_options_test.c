@@ -289,7 +289,11 @@ test_cache(void)
 		gepa_engine_free(engine);
 	}
 	tap_is_int(candidates[0], candidates[1], "the cache changes no decision");
-	/* a minibatch of 3, one chunk in four with a sample twice: 2.75 on average */
+
+	/*
+	 * a minibatch of 3, one chunk in four with a sample twice: 2.75 on
+	 * average
+	 */
 	tap_is_int(spent[0] - spent[1], 12 * 11 / 4, "and pays a minibatch's samples once");
 }
 

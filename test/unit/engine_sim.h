@@ -19,7 +19,8 @@ typedef struct SimWorld
 	uint32		salt;
 	bool		binary;			/* scores 0 and 1, else continuous */
 	int			vocabulary;		/* different texts the model writes */
-	int			failing;		/* one in so many answers does not come; 0 = none */
+	int			failing;		/* one in so many answers does not come; 0 =
+								 * none */
 	int			nobjectives;
 } SimWorld;
 
