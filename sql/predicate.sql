@@ -30,15 +30,15 @@ FROM gepa_verdict('cats', 'an essay on cats');
 -- The second time it is known.
 SELECT label, cached FROM gepa_verdict('cats', 'an essay on cats');
 SELECT label, cached, input_tokens > 0 FROM gepa_verdict('cats', 'an essay on cats');
+SELECT stored(6);
 SELECT version, label, positive, score, status, cost > 0, chars_seen, chars_total FROM gepa.verdicts
 WHERE judge = 'cats' AND chars_total = length('an essay on cats');
 
 -- NULL in, NULL out, and no call.
-SELECT count(*) AS before FROM gepa.verdicts \gset
 SELECT gepa_judge('cats', NULL::text) IS NULL, gepa_score('cats', NULL::text) IS NULL,
 	gepa_verdict('cats', NULL::text) IS NULL, gepa_judge(NULL, 'text') IS NULL,
 	gepa_judge('cats', NULL::jsonb) IS NULL, gepa_judge('cats', '{"document": null}'::jsonb) IS NULL;
-SELECT count(*) - :before FROM gepa.verdicts;
+SELECT stored(6);
 SELECT refused($$SELECT gepa_judge('missing', 'text')$$);
 
 -- A text and a jsonb object with the field "document" are one document.

@@ -62,7 +62,7 @@ SELECT lm, usable FROM gepa.lms WHERE lm = 'regress_lm';
 -- A member of the owner has the owner's rights.
 SET ROLE regress_gepa_member;
 SELECT judge, lm FROM gepa.judges;
-SELECT count(*) FROM gepa.verdicts;
+SELECT stored(2);
 SELECT gepa.alter_judge('cats', options => '{"threshold": 0.6}');
 
 -- USAGE taken away is gone at once, whoever owns the judge.
@@ -109,6 +109,7 @@ RESET ROLE;
 
 SELECT gepa.drop_judge('cats');
 SELECT gepa.drop_dataset('labels');
+SET client_min_messages = warning;
 DROP SERVER regress_lm, regress_mine, regress_files CASCADE;
 DROP SCHEMA regress_curation CASCADE;
 REVOKE USAGE ON FOREIGN DATA WRAPPER gepa_lm FROM regress_gepa_user, regress_gepa_files;

@@ -19,3 +19,18 @@ EXCEPTION WHEN others THEN
 		'  HINT: ' || nullif(hint, ''));
 END
 $$;
+
+-- How many verdicts are stored.  With workers that is a moment later; wait for
+-- as many as are expected, but not for ever.
+CREATE FUNCTION stored(expected bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	n bigint;
+BEGIN
+	FOR i IN 1..100 LOOP
+		SELECT count(*) INTO n FROM gepa.verdicts;
+		EXIT WHEN n >= expected;
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+	RETURN n;
+END
+$$;
