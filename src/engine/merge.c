@@ -384,7 +384,7 @@ gepa_engine_merge_subsample(EngineRandom *random, const EnginePool *pool, int i,
 		{
 			int			sample = common[s];
 			int			belongs = scores_i[sample] > scores_j[sample] ? 0 :
-			scores_j[sample] > scores_i[sample] ? 1 : 2;
+				scores_j[sample] > scores_i[sample] ? 1 : 2;
 
 			if (belongs == bucket)
 				items[n++] = sample;

@@ -84,7 +84,7 @@ twist(EngineRandom *random)
 	for (i = 0; i < N; i++)
 	{
 		uint32		y = (state[i] & UINT32_C(0x80000000)) |
-		(state[(i + 1) % N] & UINT32_C(0x7fffffff));
+			(state[(i + 1) % N] & UINT32_C(0x7fffffff));
 
 		state[i] = state[(i + M) % N] ^ (y >> 1) ^ ((y & 1) ? UINT32_C(0x9908b0df) : 0);
 	}

@@ -59,8 +59,8 @@ typedef struct JudgeSpec
 	bool		reasoning;		/* ask for a reason before the label */
 	JudgeWindow window;
 	int			max_chars;		/* per input field, characters */
-	double		threshold;		/* positive when score >= threshold; only
-								 * with log-probabilities */
+	double		threshold;		/* positive when score >= threshold; only with
+								 * log-probabilities */
 	char	   *lm_identity;	/* gepa_lm_identity() it was made for */
 	uint8		fence_key[JUDGE_FENCE_KEY_LENGTH];
 } JudgeSpec;

@@ -158,6 +158,7 @@ gepa_store_get_run(int run)
 	StoreScope	scope;
 	StoreArgs	args = {0};
 	StoreRun   *result = NULL;
+	TransactionId xmin;
 
 	gepa_store_enter(&scope, STORE_VIEW_LATEST);
 	gepa_store_arg_int(&args, run);
@@ -182,8 +183,8 @@ gepa_store_get_run(int run)
 		result->rollouts = gepa_store_int(0, 15, 0);
 		result->best_candidate = gepa_store_int(0, 16, -1);
 		result->best_score = gepa_store_double(0, 17);
-		result->mine = TransactionIdIsCurrentTransactionId((TransactionId)
-														   strtoul(gepa_store_text(&scope, 0, 18), NULL, 10));
+		xmin = strtoul(gepa_store_text(&scope, 0, 18), NULL, 10);
+		result->mine = TransactionIdIsCurrentTransactionId(xmin);
 	}
 	gepa_store_leave(&scope);
 	return result;

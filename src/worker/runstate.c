@@ -36,7 +36,7 @@ gepa_worker_program(const JudgeSpec *version, const WorkerRunOptions *options,
 	JudgeSpec  *spec = palloc(sizeof(JudgeSpec));
 	bool		has_examples = find_kind(version, JUDGE_COMPONENT_EXAMPLES) >= 0;
 	bool		adds = !has_examples && options->max_examples > 0 &&
-	(!can_reflect || options->examples);
+		(!can_reflect || options->examples);
 
 	*spec = *version;
 	spec->lm_identity = lm_identity;

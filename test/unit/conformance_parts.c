@@ -211,7 +211,7 @@ replay_sampler(const GepaJson *input, const GepaJson *expected, StringInfo got)
 	for (i = 0; i < n; i++)
 	{
 		int			iteration = iterations != NULL ? (int) json_double(iterations->items[i]) :
-		json_int(gepa_json_item(expected, i * calls), "i", i);
+			json_int(gepa_json_item(expected, i * calls), "i", i);
 
 		for (call = 0; call < calls; call++)
 		{
@@ -391,7 +391,7 @@ replay_reflection(const GepaJson *input, const GepaJson *expected, StringInfo go
 
 		/* none given: the default is used, which has both */
 		const char *problem = template->kind == GEPA_JSON_NULL ? NULL :
-		gepa_engine_check_template(template->text);
+			gepa_engine_check_template(template->text);
 
 		json_put_string(got, NULL, problem != NULL ? problem : "ok");
 	}

@@ -154,10 +154,10 @@ static void
 test_refusal(void)
 {
 	static const char text[] =
-	"[{\"id\":\"a\",\"area\":\"no such\",\"input\":{},\"expected\":1},"
-	"{\"id\":\"b\",\"area\":\"merge\",\"input\":{\"x\":1},\"expected\":[]},"
-	"{\"id\":\"c\",\"area\":\"merge\",\"input\":{\"rows\":[[3,2,2.5]],"
-	"\"columns\":[\"sum_i\",\"sum_j\",\"sum_merged\"]},\"expected\":[true]}]";
+		"[{\"id\":\"a\",\"area\":\"no such\",\"input\":{},\"expected\":1},"
+		"{\"id\":\"b\",\"area\":\"merge\",\"input\":{\"x\":1},\"expected\":[]},"
+		"{\"id\":\"c\",\"area\":\"merge\",\"input\":{\"rows\":[[3,2,2.5]],"
+		"\"columns\":[\"sum_i\",\"sum_j\",\"sum_merged\"]},\"expected\":[true]}]";
 	const GepaJson *cases = gepa_json_parse(text, strlen(text), NULL);
 
 	tap_ok(run_case(cases->items[0]) != NULL, "an unknown area fails");

@@ -58,7 +58,7 @@ static inline bool
 tap_report_string(const char *got, const char *expected, const char *name, const char *file, int line)
 {
 	bool		passed = (got == NULL || expected == NULL) ? got == expected :
-	strcmp(got, expected) == 0;
+		strcmp(got, expected) == 0;
 
 	tap_report(passed, file, line, "%s", name);
 	if (!passed)
