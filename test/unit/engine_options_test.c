@@ -167,6 +167,10 @@ test_order(void)
 {
 	static const int given[] = {3, 8, 16, 5};
 	static const int walked[] = {8, 16, 3, 5};
+	static const int added[] = {1, 2, 3, 4, 16};
+	static const int copied[] = {16, 1, 2, 3, 4};
+	EngineSet	set;
+	EngineSet	copy;
 	int			items[lengthof(given)];
 	int			many[100];
 	bool		ascending = true;
@@ -176,6 +180,18 @@ test_order(void)
 	memcpy(items, given, sizeof(given));
 	gepa_engine_set_reorder(items, lengthof(given));
 	tap_ok(memcmp(items, walked, sizeof(walked)) == 0, "a small set is walked as in CPython");
+	/* CPython: s = {1}; add 2, 3, 4, 16; list(set(s)) */
+	gepa_engine_set_init(&set);
+	for (i = 0; i < lengthof(added); i++)
+		gepa_engine_set_add(&set, added[i]);
+	gepa_engine_set_copy(&copy, &set);
+	gepa_engine_set_list(&set, many);
+	tap_ok(memcmp(many, added, sizeof(added)) == 0, "a set that grew has a larger table");
+	gepa_engine_set_list(&copy, many);
+	tap_ok(memcmp(many, copied, sizeof(copied)) == 0, "than its copy");
+	gepa_engine_set_free(&set);
+	gepa_engine_set_free(&copy);
+
 	for (i = 0; i < 100; i++)
 		many[i] = 99 - i;
 	gepa_engine_set_reorder(many, 100);
@@ -349,6 +365,48 @@ test_stops(void)
 	tap_is_int(iterations, 9, "and not before");
 }
 
+/* Gains of an iteration's four tasks differ, since every text is its own. */
+static void
+test_keep(void)
+{
+	static const struct
+	{
+		EngineKeep	keep;
+		int			k;
+		int			most;
+	}			ways[] = {{ENGINE_KEEP_ALL, 1, 4}, {ENGINE_KEEP_BEST, 1, 1}, {ENGINE_KEEP_TOP_K, 2, 2}};
+	int			w;
+
+	for (w = 0; w < lengthof(ways); w++)
+	{
+		EngineConfig config;
+		Engine	   *engine;
+		EngineEvent event;
+		int			accepted = 0;
+		int			dropped = 0;
+
+		set_config(&config, 12, 10, 0);
+		config.max_proposals = 1;
+		config.mutations = 4;
+		config.keep = ways[w].keep;
+		config.keep_k = ways[w].k;
+		engine = gepa_engine_create(&config, NULL);
+		run_with(engine, NULL, improving);
+		while (gepa_engine_next_event(engine, &event))
+		{
+			accepted += event.kind == ENGINE_EVENT_ACCEPTED && event.proposal > 0;
+			dropped += event.kind == ENGINE_EVENT_REJECTED &&
+				strcmp(event.reason, "another proposal of this iteration gained more") == 0;
+		}
+		tap_is_int(accepted, ways[w].most, "keep: so many enter");
+		tap_is_int(dropped, 4 - ways[w].most, "and the others are told why not");
+		/* each is charged after the ones before it */
+		tap_is_int(gepa_engine_candidate_discovery(engine, ways[w].most),
+				   10 + 4 * 2 * 3 + 10 * (ways[w].most - 1), "and when it was discovered");
+		gepa_engine_free(engine);
+	}
+}
+
 static void
 test_asked_to_stop(void)
 {
@@ -375,6 +433,7 @@ test_observations(void)
 	Engine	   *engine;
 	EngineStep	step;
 	double		scores[10] = {0};
+	static const double objectives[10];
 	static const char *const name = "accuracy";
 
 	set_config(&config, 10, 10, 100);
@@ -389,7 +448,7 @@ test_observations(void)
 	tap_ok(!gepa_engine_observe_scores(engine, step.step, 10, scores, 0, NULL, NULL),
 		   "or a validation without the objectives that the frontier needs");
 	scores[3] = NAN;
-	tap_ok(!gepa_engine_observe_scores(engine, step.step, 10, scores, 1, &name, scores),
+	tap_ok(!gepa_engine_observe_scores(engine, step.step, 10, scores, 1, &name, objectives),
 		   "or a score that is no number");
 	scores[3] = 0.0;
 	tap_is_int(gepa_engine_rollouts(engine), 0, "nothing of it counts");
@@ -475,6 +534,7 @@ main(void)
 	test_zero_mean_merge();
 	test_cache();
 	test_stops();
+	test_keep();
 	test_asked_to_stop();
 	test_observations();
 	test_refusals();

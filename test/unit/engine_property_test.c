@@ -245,6 +245,8 @@ test_seed(int seed)
 	check_run(&mixed, &setup.config, seed);
 	other = sim_describe(mixed.engine, setup.config.ncomponents);
 	tap_ok(strcmp(outcome, other) == 0, "the order of answers decides nothing (seed %d)", seed);
+	tap_ok(strcmp(serial.proposals.data, mixed.proposals.data) == 0,
+		   "not even a proposal's number (seed %d)", seed);
 
 	check_replay(&mixed, &setup, outcome, mixed.nentries, seed);
 	check_replay(&mixed, &setup, outcome, mixed.nentries / 2, seed);

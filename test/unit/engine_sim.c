@@ -52,6 +52,7 @@ sim_open(Sim *sim, const SimWorld *world, const EngineConfig *config, uint32 ord
 	sim->world = *world;
 	sim->order = order;
 	sim->budget = config->hard_budget ? config->budget : 0;
+	initStringInfo(&sim->proposals);
 	sim->journal = palloc0(SIM_MAX_STEPS * sizeof(SimEntry));
 	sim->steps = palloc0(SIM_MAX_STEPS * sizeof(EngineStep));
 	sim->observed = palloc0(SIM_MAX_STEPS * sizeof(bool));
@@ -67,21 +68,31 @@ sim_close(Sim *sim)
 		if (sim->journal[i].text != NULL)
 			pfree(sim->journal[i].text);
 	pfree(sim->journal);
+	pfree(sim->proposals.data);
 	pfree(sim->steps);
 	pfree(sim->observed);
 	gepa_engine_free(sim->engine);
 }
 
 static void
-count_events(Sim *sim)
+count_events(Sim *sim, int ncomponents)
 {
 	EngineEvent event;
+	int			i;
 
 	while (gepa_engine_next_event(sim->engine, &event))
 	{
 		if (event.iteration == 0)
 			continue;
-		sim->proposed += event.kind == ENGINE_EVENT_PROPOSED;
+		if (event.kind == ENGINE_EVENT_PROPOSED)
+		{
+			sim->proposed++;
+			appendStringInfo(&sim->proposals, "%d: %d by %d,", event.iteration, event.proposal,
+							 event.reflect_step);
+			for (i = 0; i < ncomponents; i++)
+				appendStringInfo(&sim->proposals, " [%s]", event.texts[i]);
+			appendStringInfoChar(&sim->proposals, '\n');
+		}
 		sim->accepted += event.kind == ENGINE_EVENT_ACCEPTED;
 		sim->rejected += event.kind == ENGINE_EVENT_REJECTED;
 		sim->skipped += event.kind == ENGINE_EVENT_SKIPPED;
@@ -151,7 +162,7 @@ tell(Sim *sim, int number, int ncomponents, const SimEntry *recorded)
 	}
 	sim->nentries++;
 	sim->observed[number] = true;
-	count_events(sim);
+	count_events(sim, ncomponents);
 	if (sim->budget > 0 && gepa_engine_rollouts(sim->engine) > sim->budget)
 		sim->overspent = true;
 	return taken;
@@ -159,11 +170,11 @@ tell(Sim *sim, int number, int ncomponents, const SimEntry *recorded)
 
 /* Fetch one step; false when there is none (now). */
 static bool
-fetch(Sim *sim, bool *finished)
+fetch(Sim *sim, int ncomponents, bool *finished)
 {
 	EngineStep	step = gepa_engine_next(sim->engine);
 
-	count_events(sim);
+	count_events(sim, ncomponents);
 	*finished = step.kind == ENGINE_STEP_FINISHED;
 	if (step.kind == ENGINE_STEP_FINISHED || step.kind == ENGINE_STEP_WAIT ||
 		sim->nsteps >= SIM_MAX_STEPS)
@@ -204,7 +215,7 @@ sim_run(Sim *sim, int ncomponents, int limit)
 
 		/* out of order, some steps are fetched late */
 		while ((sim->order == 0 || sim->order % 5 != 0 || pick_outstanding(sim) < 0) &&
-			   fetch(sim, &finished))
+			   fetch(sim, ncomponents, &finished))
 			;
 		number = pick_outstanding(sim);
 		if (number >= 0)
@@ -228,7 +239,7 @@ sim_replay(Sim *sim, int ncomponents, const Sim *from, int nentries)
 		bool		finished;
 
 		while (sim->nsteps <= entry->step)
-			if (!fetch(sim, &finished))
+			if (!fetch(sim, ncomponents, &finished))
 				return false;
 		if (!tell(sim, entry->step, ncomponents, entry))
 			return false;

@@ -49,6 +49,7 @@ typedef struct Sim
 	int			skipped;
 	bool		waited_idle;	/* told to wait with nothing outstanding */
 	bool		overspent;
+	StringInfoData proposals;	/* numbers, origins and texts */
 	int64		budget;			/* checked if > 0 */
 } Sim;
 
