@@ -24,7 +24,7 @@
 #define WAIT_POLL_MS 1000
 
 /* Least time between two notices of progress. */
-#define PROGRESS_INTERVAL_MS 2000
+#define PROGRESS_INTERVAL_MS 10000
 
 static bool
 has_ended(StoreRunStatus status)
