@@ -5,7 +5,9 @@
  *
  * With a file as argument (script/conformance): one line per case, "ok ID" or
  * "FAILED ID: expected ..., got ...", a last line with the counts, and status
- * 1 when one failed.  Without: the file that is kept beside this one, as TAP.
+ * 1 when one failed.  Without: the files that are kept beside this one, as
+ * TAP: gepa-conformance.json as it was given, and -more with cases of kinds
+ * that it has no or few of.
  *
  * A case of a kind that is not known fails; nothing is skipped.
  *
@@ -166,17 +168,13 @@ test_refusal(void)
 				  "another outcome fails and says where");
 }
 
-int
-main(int argc, char **argv)
+static void
+test_file(const char *path)
 {
-	const GepaJson *cases = read_cases(argc > 1 ? argv[1] : "gepa-conformance.json");
+	const GepaJson *cases = read_cases(path);
 	int			i;
 
-	if (cases == NULL)
-		return 2;
-	if (argc > 1)
-		return report_lines(cases);
-	test_refusal();
+	tap_ok(json_count(cases) > 0, "there are cases in %s", path);
 	for (i = 0; i < json_count(cases); i++)
 	{
 		char	   *problem = run_case(cases->items[i]);
@@ -185,5 +183,19 @@ main(int argc, char **argv)
 		if (problem != NULL)
 			printf("# %s\n", problem);
 	}
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1)
+	{
+		const GepaJson *cases = read_cases(argv[1]);
+
+		return cases != NULL ? report_lines(cases) : 2;
+	}
+	test_refusal();
+	test_file("gepa-conformance.json");
+	test_file("gepa-conformance-more.json");
 	return tap_done();
 }
