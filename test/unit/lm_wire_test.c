@@ -1,0 +1,317 @@
+/*-------------------------------------------------------------------------
+ *
+ * lm_wire_test.c
+ *	  The wire format, retries and addresses, without a network.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "common/pg_prng.h"
+
+#include "lm/lm_internal.h"
+#include "tap.h"
+
+TAP_IGNORE_LEAKS();
+
+static LmReply
+parse(const char *body)
+{
+	LmReply		reply = {0};
+
+	gepa_lm_openai.parse(body, strlen(body), &reply);
+	return reply;
+}
+
+static void
+check_status(const char *body, const char *status, const char *name)
+{
+	LmReply		reply = parse(body);
+
+	tap_is_string(gepa_status_name(reply.status), status, name);
+	tap_ok(reply.status == GEPA_STATUS_OK || reply.detail != NULL, "%s: says why", name);
+}
+
+static void
+check_answers(void)
+{
+	LmReply		reply;
+
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\"{\\\"label\\\":\\\"a\\\"}\"},"
+				  "\"finish_reason\":\"stop\"},{\"message\":{\"content\":\"second\"}}],"
+				  "\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":3}}");
+	tap_is_string(reply.content, "{\"label\":\"a\"}", "first choice");
+	tap_ok(reply.status == GEPA_STATUS_OK && reply.input_tokens == 12 &&
+		   reply.output_tokens == 3, "status and usage");
+
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\"x\",\"reasoning_content\":\"why\"}}]}");
+	tap_is_string(reply.reasoning, "why", "reasoning_content is kept apart");
+	tap_ok(reply.status == GEPA_STATUS_OK && reply.input_tokens == 0, "no usage, no finish_reason");
+
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\"<think>hm</think>yes\"}}]}");
+	tap_is_string(reply.content, "yes", "thinking is removed");
+	tap_is_string(reply.reasoning, "hm", "and kept");
+
+	reply = parse("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
+				  "{\"type\":\"text\",\"text\":\"b\"}]}}]}");
+	tap_is_string(reply.content, "ab", "content as parts");
+
+	check_status("{\"choices\":[{\"message\":{\"content\":\"<think>on and on\"}}]}",
+				 "unparseable", "thinking that never ends");
+	check_status("{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"length\"}]}",
+				 "truncated", "length");
+	check_status("{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"content_filter\"}]}",
+				 "refused", "content filter");
+	check_status("{\"choices\":[{\"message\":{\"content\":null,\"refusal\":\"I cannot\"}}]}",
+				 "refused", "refusal");
+	check_status("{\"choices\":[{\"message\":{\"content\":\"\"}}]}", "unparseable", "empty content");
+	check_status("{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[]}}]}",
+				 "unparseable", "tool call");
+	check_status("{\"choices\":[]}", "http_error", "no choices");
+	check_status("{}", "http_error", "no completion");
+	check_status("<html>", "http_error", "no JSON");
+	check_status("{\"choices\":[{\"message\":{\"content\":\"\\u0000\"}}]}", "http_error",
+				 "NUL escape");
+	check_status("[1,2", "http_error", "cut off");
+}
+
+static void
+check_tokens(void)
+{
+	LmReply		reply;
+
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\"ab\"},\"logprobs\":{\"content\":["
+				  "{\"token\":\"a\",\"logprob\":-0.1,\"top_logprobs\":[{\"token\":\"a\",\"logprob\":-0.1},"
+				  "{\"token\":\"b\",\"logprob\":\"x\"},{\"token\":\"c\",\"logprob\":-2}]},"
+				  "{\"token\":\"b\",\"logprob\":0,\"top_logprobs\":[]},"
+				  "{\"token\":\"<end>\",\"logprob\":0}]}}]}");
+	tap_is_int(reply.ntokens, 2, "tokens cover the content, no more");
+	tap_ok(reply.ntokens == 2 && reply.tokens[0].nalternatives == 2, "bad alternatives are left out");
+
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\"<think>x</think>yes\"},\"logprobs\":"
+				  "{\"content\":[{\"token\":\"<think>\",\"logprob\":0},{\"token\":\"x\",\"logprob\":0},"
+				  "{\"token\":\"</think>\",\"logprob\":0},{\"token\":\"y\",\"logprob\":0},"
+				  "{\"token\":\"es\",\"logprob\":0}]}}]}");
+	tap_is_int(reply.ntokens, 2, "tokens of thinking are left out");
+	tap_ok(reply.ntokens == 2 && strcmp(reply.tokens[0].token, "y") == 0, "the first is the answer's");
+
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\"ab\"},\"logprobs\":{\"content\":["
+				  "{\"token\":\"a\",\"logprob\":0},{\"token\":\"x\",\"logprob\":0}]}}]}");
+	tap_is_int(reply.ntokens, 0, "tokens that do not fit are none");
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\"a\"},\"logprobs\":{\"content\":["
+				  "{\"token\":\"a\",\"logprob\":7}]}}]}");
+	tap_is_int(reply.ntokens, 0, "a positive log-probability is none");
+}
+
+static LmReply
+parse_error(int status, const char *body)
+{
+	LmReply		reply = {0};
+
+	gepa_lm_openai.parse_error(status, body, strlen(body), &reply);
+	return reply;
+}
+
+static void
+check_errors(void)
+{
+	LmReply		reply = parse_error(401, "{\"error\":{\"message\":\"bad key\\n\\u001b[31m\"}}");
+
+	tap_ok(reply.fatal && reply.hint != NULL, "401 is fatal and says what to do");
+	tap_is_string(reply.detail, "The endpoint answered HTTP 401: bad key  [31m",
+				  "control characters are taken out");
+	tap_ok(parse_error(403, "").fatal && parse_error(404, "no").fatal, "403 and 404 are fatal");
+	tap_ok(!parse_error(429, "{\"error\":\"slow down\"}").fatal, "429 is not");
+	tap_ok(parse_error(429, "{\"error\":{\"code\":\"insufficient_quota\"}}").fatal,
+		   "429 for want of quota is");
+	reply = parse_error(400, "{\"error\":{\"message\":\"x\",\"code\":\"context_length_exceeded\"}}");
+	tap_is_string(gepa_status_name(reply.status), "too_long", "context length");
+	reply = parse_error(302, "");
+	tap_ok(reply.fatal && strstr(reply.hint, "Redirect") != NULL, "redirects are not followed");
+	tap_is_int(strlen(gepa_lm_clean_text("\xc3\xa9\xc3\xa9\xc3\xa9", 3)), 2, "cut between characters");
+}
+
+static void
+check_build(void)
+{
+	LmServer	server = {0};
+	LmMessage	messages[] = {{LM_ROLE_SYSTEM, "s"}, {LM_ROLE_USER, "a \"q\"\n"}};
+	LmRequest	request = {0};
+	StringInfoData body;
+
+	server.model = "m";
+	server.max_tokens = 5;
+	server.temperature = "0.5";
+	server.logprobs = true;
+	server.extra_body = "{\"top_k\":1,\"max_tokens\":9}";
+	request.nmessages = 2;
+	request.messages = messages;
+	request.schema_name = "v";
+	request.schema = "{\"type\":\"object\"}";
+	request.want_logprobs = true;
+	initStringInfo(&body);
+	gepa_lm_openai.build(&server, &request, &body);
+	tap_is_string(body.data,
+				  "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"s\"},"
+				  "{\"role\":\"user\",\"content\":\"a \\\"q\\\"\\n\"}],\"temperature\":0.5,"
+				  "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"v\","
+				  "\"strict\":true,\"schema\":{\"type\":\"object\"}}},\"logprobs\":true,"
+				  "\"top_logprobs\":20,\"top_k\":1,\"max_tokens\":9}", "the whole body");
+	server.structured_output = LM_STRUCTURED_TEXT;
+	server.logprobs = false;
+	resetStringInfo(&body);
+	gepa_lm_openai.build(&server, &request, &body);
+	tap_ok(strstr(body.data, "response_format") == NULL && strstr(body.data, "logprobs") == NULL,
+		   "what is off is not sent");
+}
+
+static void
+check_retry(void)
+{
+	static const int again[] = {408, 409, 425, 429, 500, 502, 503, 504, 529};
+	static const int never[] = {400, 401, 403, 404, 413, 422, 302};
+	int64		now = 784111777;	/* Sun, 06 Nov 1994 08:49:37 GMT */
+
+	for (int i = 0; i < lengthof(again); i++)
+		tap_ok(gepa_lm_may_retry(LM_FAILURE_HTTP, again[i]), "%d is tried again", again[i]);
+	for (int i = 0; i < lengthof(never); i++)
+		tap_ok(!gepa_lm_may_retry(LM_FAILURE_HTTP, never[i]), "%d is not", never[i]);
+	tap_ok(gepa_lm_may_retry(LM_FAILURE_CONNECT, 0) && gepa_lm_may_retry(LM_FAILURE_TIMEOUT, 0) &&
+		   gepa_lm_may_retry(LM_FAILURE_BROKEN, 200), "failures of the network are");
+	tap_ok(!gepa_lm_may_retry(LM_FAILURE_REFUSED_ADDRESS, 0) &&
+		   !gepa_lm_may_retry(LM_FAILURE_TLS, 0) && !gepa_lm_may_retry(LM_FAILURE_TOO_BIG, 0),
+		   "what stays wrong is not");
+
+	tap_is_int(gepa_lm_retry_delay_ms(1, 0.999, -1), 499, "first delay");
+	tap_is_int(gepa_lm_retry_delay_ms(3, 0.5, -1), 1000, "third delay");
+	tap_is_int(gepa_lm_retry_delay_ms(30, 0.5, -1), 15000, "delays are capped");
+	tap_is_int(gepa_lm_retry_delay_ms(1, 0.0, 2000), 2000, "Retry-After is the least");
+	tap_is_int(gepa_lm_retry_delay_ms(1, 0.0, 86400000), 60000, "and has a cap");
+
+	tap_is_int(gepa_lm_parse_retry_after(" 3", now), 3000, "seconds");
+	tap_is_int(gepa_lm_parse_retry_after("Sun, 06 Nov 1994 08:49:47 GMT", now), 10000, "date");
+	tap_is_int(gepa_lm_parse_retry_after("Sun, 06 Nov 1994 08:40:00 GMT", now), 0, "date gone by");
+	tap_is_int(gepa_lm_parse_retry_after("soon", now), -1, "neither");
+	tap_is_int(gepa_lm_parse_retry_after("3x", now), -1, "almost seconds");
+	tap_ok(gepa_lm_parse_retry_after("99999999999999999999", now) > 0, "absurd seconds");
+}
+
+static bool
+is_private(const char *text)
+{
+	struct sockaddr_in v4 = {0};
+	struct sockaddr_in6 v6 = {0};
+
+	v4.sin_family = AF_INET;
+	v6.sin6_family = AF_INET6;
+	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+		return gepa_lm_address_is_private((struct sockaddr *) &v4);
+	if (inet_pton(AF_INET6, text, &v6.sin6_addr) != 1)
+		tap_ok(false, "%s is an address", text);
+	return gepa_lm_address_is_private((struct sockaddr *) &v6);
+}
+
+static void
+check_addresses(void)
+{
+	static const char *const private[] = {
+		"127.0.0.1", "127.255.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1",
+		"169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::",
+		"fe80::1", "fc00::1", "fdff::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+		"64:ff9b::a00:1", "2002:a00:1::", "::127.0.0.1"
+	};
+	static const char *const public[] = {
+		"8.8.8.8", "172.15.0.1", "172.32.0.1", "100.63.0.1", "100.128.0.1", "192.167.1.1",
+		"169.253.1.1", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"
+	};
+
+	for (int i = 0; i < lengthof(private); i++)
+		tap_ok(is_private(private[i]), "%s is private", private[i]);
+	for (int i = 0; i < lengthof(public); i++)
+		tap_ok(!is_private(public[i]), "%s is public", public[i]);
+}
+
+static char *
+canned(const char *instruction, const char *document, int nchoices, const char *const *choices)
+{
+	char	   *system = psprintf("%s\n\nAnswer with a JSON object: \"zzz\"", instruction);
+	char	   *user = psprintf("<<<abcd\n%s\nabcd>>>\nAnswer:", document);
+	LmMessage	messages[] = {{LM_ROLE_SYSTEM, system}, {LM_ROLE_USER, user}};
+	LmServer	server = {0};
+	LmRequest	request = {2, messages, "v", "{}", nchoices, choices, false};
+	LmReply		reply = {0};
+
+	gepa_lm_canned.answer(&server, &request, &reply);
+	return reply.content;
+}
+
+static void
+check_canned(void)
+{
+	static const char *const two[] = {"true", "false"};
+	static const char *const three[] = {"low", "mid", "high"};
+	LmMessage	message = {LM_ROLE_USER, "x\n```\nold text\n```\ny"};
+	LmServer	server = {0};
+	LmRequest	request = {0};
+	LmReply		reply = {0};
+
+	tap_is_string(canned("About \"sql\"?", "I like SQL", 2, two), "{\"label\":\"true\"}", "word found");
+	tap_is_string(canned("About \"sql\"?", "zzz", 2, two), "{\"label\":\"false\"}", "word not found");
+	tap_is_string(canned("How good?", "of mid quality", 3, three), "{\"label\":\"mid\"}", "own word");
+	tap_is_string(canned("", "same", 2, two), canned("", "same", 2, two), "by hash, repeatable");
+	request.nmessages = 1;
+	request.messages = &message;
+	gepa_lm_canned.answer(&server, &request, &reply);
+	tap_is_string(reply.content, "```\nold text\nThis line is canned.\n```", "text");
+}
+
+/* No bytes from outside crash the parser. */
+static void
+check_random(uint64 seed)
+{
+	static const char *const pieces[] = {
+		"{", "}", "[", "]", "\"choices\":", "\"message\":", "\"content\":", "\"logprobs\":",
+		"\"token\":", "\"logprob\":", "\"top_logprobs\":", "\"x\"", "\"<think>\"", "\"</think>\"",
+		"-1", "null", ",", "\"usage\":", "\"prompt_tokens\":", "1e999", "\"error\":", "\xff", "true"
+	};
+	pg_prng_state state;
+
+	printf("# seed " UINT64_FORMAT "\n", seed);
+	pg_prng_seed(&state, seed);
+	for (int i = 0; i < 20000; i++)
+	{
+		StringInfoData body;
+		LmReply		reply = {0};
+		int			n = (int) pg_prng_uint64_range(&state, 0, 30);
+
+		initStringInfo(&body);
+		if (i % 2)
+			appendStringInfoString(&body, "{\"choices\":[{\"message\":{\"content\":\"x\"},\"logprobs\":{\"content\":");
+		while (n-- > 0)
+			appendStringInfoString(&body, pieces[pg_prng_uint64_range(&state, 0, lengthof(pieces) - 1)]);
+		if (i % 2)
+			appendStringInfoString(&body, "}}]}");
+		gepa_lm_openai.parse(body.data, body.len, &reply);
+		gepa_lm_openai.parse_error(400 + i % 200, body.data, body.len, &reply);
+		pfree(body.data);
+	}
+	tap_ok(true, "random bodies are survived");
+}
+
+int
+main(void)
+{
+	check_answers();
+	check_tokens();
+	check_errors();
+	check_build();
+	check_retry();
+	check_addresses();
+	check_canned();
+	check_random(5);
+	return tap_done();
+}
