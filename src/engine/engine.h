@@ -195,7 +195,12 @@ typedef struct EngineStep
 	int			records_step;	/* the EVALUATE step to read */
 } EngineStep;
 
-/* What the engine decided; drained in order with gepa_engine_next_event. */
+/*
+ * What the engine decided; drained in order with gepa_engine_next_event.  The
+ * seed is PROPOSED and ACCEPTED in iteration 0.  A child with a known text
+ * gets a number too: it is PROPOSED and REJECTED without being run.  With
+ * several tasks in an iteration there is an ITERATION event for each.
+ */
 typedef enum EngineEventKind
 {
 	ENGINE_EVENT_ITERATION,		/* started: parents, samples drawn */
