@@ -1,0 +1,349 @@
+"""A mock of an OpenAI-compatible LM server, for tests; see README.md.
+
+One process, one event loop, no thread.  It prints its port, closes stdout,
+and ends when stdin is closed, so it dies with the test that started it.
+What is answered is a function of the request (models.py, wire.py), except for
+attempts, which are counted by model and messages, and for the gate.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections import deque
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+import models
+import wire
+
+MAX_KEPT = 20000            # requests that the journal shows in full
+MAX_BODY = 64 * 1024 * 1024
+
+
+class Gate:
+    """Holds requests to models with +gate until they may pass."""
+
+    def __init__(self):
+        self.is_open = False
+        self.passes = 0
+        self.waiting = deque()
+
+    def set(self, command):
+        """{"open": bool} or {"pass": how many more}."""
+        self.is_open = bool(command.get("open", self.is_open))
+        self.passes += int(command.get("pass", 0))
+        if command.get("open") is False:
+            self.passes = 0
+        while self.waiting and (self.is_open or self.passes > 0):
+            future = self.waiting.popleft()
+            if not future.done():
+                self.passes -= 0 if self.is_open else 1
+                future.set_result(None)
+
+    async def wait(self):
+        """Return when this request may pass."""
+        if self.is_open:
+            return
+        if self.passes > 0:
+            self.passes -= 1
+            return
+        future = asyncio.get_running_loop().create_future()
+        self.waiting.append(future)
+        await future
+
+    def count(self):
+        """Requests that wait now."""
+        return sum(not future.done() for future in self.waiting)
+
+
+class Counts:
+    """What the journal says of all requests, or of those to one model."""
+
+    def __init__(self):
+        self.requests = self.completed = self.aborted = self.answered = 0
+        self.in_flight = self.peak = 0
+        self.status = {}
+        self.documents = set()
+        self.prompts = set()
+
+    def begin(self, document, prompt):
+        """A request has come."""
+        self.requests += 1
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        self.documents.add(document)
+        self.prompts.add(prompt)
+
+    def end(self, status):
+        """It was answered; None: the client went away."""
+        self.in_flight -= 1
+        if status is None:
+            self.aborted += 1
+            return
+        self.completed += 1
+        self.answered += status == 200
+        self.status[str(status)] = self.status.get(str(status), 0) + 1
+
+    def show(self):
+        """As JSON has it."""
+        return {"requests": self.requests, "completed": self.completed, "aborted": self.aborted,
+                "answered": self.answered, "in_flight": self.in_flight, "peak": self.peak,
+                "status": self.status, "documents": len(self.documents), "prompts": len(self.prompts)}
+
+
+@dataclass
+class Call:
+    """One chat request on its way."""
+    request: dict
+    headers: dict
+    model: str
+    document: str
+    attempt: int
+    record: dict
+    counts: list
+
+
+class Mock:
+    """What all connections share."""
+
+    def __init__(self):
+        self.gate = Gate()
+        self.reset()
+
+    def reset(self):
+        """Forget all requests; those under way are counted no more."""
+        self.total = Counts()
+        self.by_model = {}
+        self.attempts = {}
+        self.kept = deque(maxlen=MAX_KEPT)
+        self.connections = 0
+
+    def begin(self, request, headers):
+        """Enter a chat request into the journal."""
+        model = str(request.get("model"))
+        messages = request.get("messages") or []
+        prompt = hash(json.dumps(messages))
+        document = models.unfence(models.message_text(messages[-1]) if messages else "")[0]
+        self.attempts[(model, prompt)] = self.attempts.get((model, prompt), 0) + 1
+        record = {"model": model, "messages": messages, "headers": headers, "time_in": time.time(),
+                  "request": {k: v for k, v in request.items() if k not in ("model", "messages")}}
+        self.kept.append(record)
+        counts = [self.total, self.by_model.setdefault(model, Counts())]
+        for count in counts:
+            count.begin(document, prompt)
+        return Call(request, headers, model, document, self.attempts[(model, prompt)], record, counts)
+
+    def end(self, call, status):
+        """The request was answered (0: the connection dropped) or given up."""
+        for count in call.counts:
+            count.end(status)
+        call.record.update(time_out=time.time(), status=status)
+
+    def journal(self, full):
+        """The answer to GET /_journal."""
+        shown = {**self.total.show(), "waiting": self.gate.count(), "connections": self.connections,
+                 "by_model": {model: counts.show() for model, counts in self.by_model.items()}}
+        if full:
+            shown["list"] = list(self.kept)
+        return shown
+
+    def answer(self, call):
+        """(response, seconds to wait, name) for a chat request."""
+        try:
+            name = wire.parse_name(call.model)
+            model = models.find_model(name.base)
+        except wire.UnknownModel:
+            model = None
+        if model is None:
+            return wire.error(404, message=f"The model {call.model!r} does not exist."), None
+        fault = wire.early_fault(name, call.attempt, call.headers)
+        if fault is not None:
+            return fault, name
+        said = model(call.request, name.options)
+        return wire.build_response(call.request, said, name, call.attempt, call.document), name
+
+
+class Connection(asyncio.Protocol):
+    """One client: parses requests, one at a time, and answers them."""
+
+    def __init__(self, mock):
+        self.mock = mock
+        self.buffer = b""
+        self.transport = None
+        self.task = None
+        self.call = None
+        self.keep_alive = True
+        self.continued = False
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.mock.connections += 1
+
+    def connection_lost(self, exc):
+        if self.task is not None:
+            self.task.cancel()
+        self.finish(None)
+
+    def data_received(self, data):
+        self.buffer += data
+        self.advance()
+
+    def finish(self, status):
+        """The call in flight, if any, has ended."""
+        if self.call is not None:
+            self.mock.end(self.call, status)
+        self.call = self.task = None
+
+    def advance(self):
+        """Take the next whole request out of the buffer."""
+        while self.task is None and not self.transport.is_closing():
+            head, blank, rest = self.buffer.partition(b"\r\n\r\n")
+            if not blank:
+                return
+            first, *lines = head.decode("latin-1").split("\r\n")
+            pairs = (line.partition(":") for line in lines)
+            headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+            body, used = self.take_body(headers, rest)
+            if body is None:
+                return
+            self.buffer = rest[used:]
+            self.continued = False
+            method, target, version = (first.split(" ") + ["", ""])[:3]
+            self.keep_alive = headers.get("connection", "").lower() != "close" and version != "HTTP/1.0"
+            self.handle(method, target, headers, body)
+
+    def take_body(self, headers, rest):
+        """(body, bytes of it in the buffer), or (None, 0) when not all is here."""
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            return take_chunks(rest)
+        length = int(headers.get("content-length") or 0)
+        if length > MAX_BODY:
+            self.transport.close()
+            return None, 0
+        if len(rest) >= length:
+            return rest[:length], length
+        if headers.get("expect", "").lower() == "100-continue" and not self.continued:
+            self.continued = True
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return None, 0
+
+    def handle(self, method, target, headers, body):
+        """Route a request."""
+        path = urlsplit(target).path
+        if method == "POST" and path == "/v1/chat/completions":
+            self.chat(headers, body)
+        elif method == "GET" and path == "/v1/models":
+            self.reply_json({"object": "list", "data": [{"id": m, "object": "model"} for m in models.MODELS]})
+        elif method == "GET" and path == "/_journal":
+            self.reply_json(self.mock.journal("full" in parse_qs(urlsplit(target).query)))
+        elif method == "POST" and path == "/_reset":
+            self.mock.reset()
+            self.reply_json({})
+        elif method == "POST" and path == "/_gate":
+            self.mock.gate.set(json.loads(body or b"{}"))
+            self.reply_json({"waiting": self.mock.gate.count()})
+        else:
+            self.reply(wire.error(404, message=f"Nothing is at {path}."))
+
+    def reply_json(self, value):
+        """Answer a request of the test's."""
+        self.reply(wire.Response(200, json.dumps(value).encode()))
+
+    def reply(self, response):
+        """Send a response; returns the status that the journal shows."""
+        keep = self.keep_alive and not response.close
+        data = wire.to_bytes(response, keep)
+        if response.cut is not None:
+            data = data[:response.cut] if response.cut else b""
+            keep = False
+        self.transport.write(data)
+        if not keep:
+            self.transport.close()
+        return 0 if response.cut is not None else response.status
+
+    def chat(self, headers, body):
+        """Answer at once where nothing is to be waited for."""
+        try:
+            request = json.loads(body)
+        except ValueError:
+            request = None
+        if not isinstance(request, dict):
+            self.reply(wire.error(400, message="The body is not a JSON object."))
+            return
+        self.call = self.mock.begin(request, headers)
+        response, name = self.mock.answer(self.call)
+        if name is None or not waits(name, self.call.attempt):
+            self.finish(self.reply(response))
+            return
+        self.task = asyncio.get_running_loop().create_task(self.chat_later(response, name))
+
+    async def chat_later(self, response, name):
+        """The same, after a delay, the gate, or never."""
+        attempt = self.call.attempt
+        if "gate" in name.options:
+            await self.mock.gate.wait()
+        if wire.holds(name, "slow", attempt):
+            await asyncio.sleep(float(name.options["slow"]) / 1000)
+        if wire.holds(name, "hang", attempt):
+            await asyncio.get_running_loop().create_future()
+        status = await self.drip(response, name) if "drip" in name.options else self.reply(response)
+        self.finish(status)
+        self.advance()
+
+    async def drip(self, response, name):
+        """Send byte by byte, each after so many milliseconds."""
+        for byte in wire.to_bytes(response, False):
+            self.transport.write(bytes([byte]))
+            await asyncio.sleep(float(name.options["drip"]) / 1000)
+        self.transport.close()
+        return response.status
+
+
+def waits(name, attempt):
+    """Whether a request has to wait for anything."""
+    return "gate" in name.options or "drip" in name.options or \
+        wire.holds(name, "slow", attempt) or wire.holds(name, "hang", attempt)
+
+
+def take_chunks(data):
+    """(body, bytes used) of a chunked body, or (None, 0)."""
+    body, at = b"", 0
+    while True:
+        end = data.find(b"\r\n", at)
+        if end < 0:
+            return None, 0
+        size = int(data[at:end].split(b";")[0], 16)
+        if len(data) < end + 2 + size + 2:
+            return None, 0
+        body += data[end + 2:end + 2 + size]
+        at = end + 2 + size + 2
+        if size == 0:
+            return body, at
+
+
+async def main():
+    """Serve until the parent is gone."""
+    loop = asyncio.get_running_loop()
+    mock = Mock()
+    stop = loop.create_future()
+    server = await loop.create_server(lambda: Connection(mock), "127.0.0.1", 0, backlog=1024)
+
+    def end():
+        if not stop.done():
+            stop.set_result(None)
+
+    def read_stdin():
+        if not os.read(0, 4096):
+            end()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    loop.add_reader(0, read_stdin)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # sys.stdout.close() leaves it open
+    await stop
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
