@@ -297,19 +297,23 @@ check_answers(void)
 static LmToken tokens[MAX_TOKENS];
 static LmAlternative alternatives[MAX_TOKENS][8];
 
-/* Lists of token texts ended by NULL; probabilities of alternatives. */
+/* Token i, and n alternatives as pairs of text and probability. */
 static void
-set_token(int i, const char *token, int n, const char *const *others, const double *p)
+set_token(int i, const char *token, int n,...)
 {
+	va_list		pairs;
+
 	memset(&tokens[i], 0, sizeof(LmToken));
 	tokens[i].token = token;
 	tokens[i].nalternatives = n;
 	tokens[i].alternatives = alternatives[i];
+	va_start(pairs, n);
 	for (int k = 0; k < n; k++)
 	{
-		alternatives[i][k].token = others[k];
-		alternatives[i][k].logprob = log(p[k]);
+		alternatives[i][k].token = va_arg(pairs, const char *);
+		alternatives[i][k].logprob = log(va_arg(pairs, double));
 	}
+	va_end(pairs);
 }
 
 static JudgeVerdict
@@ -336,10 +340,9 @@ check_scores(void)
 	JudgeVerdict verdict;
 	char	   *shared[] = {"good", "great", "bad"};
 
-	set_token(0, "{\"label\":\"", 0, NULL, NULL);
-	set_token(1, "false", 4, (const char *const[]) {"false", "true", "maybe", "\n"},
-			  (const double[]) {0.3, 0.1, 0.4, 0.2});
-	set_token(2, "\"}", 0, NULL, NULL);
+	set_token(0, "{\"label\":\"", 0);
+	set_token(1, "false", 4, "false", 0.3, "true", 0.1, "maybe", 0.4, "\n", 0.2);
+	set_token(2, "\"}", 0);
 	verdict = scored(&spec, 3);
 	tap_ok(verdict.from_logprobs, "from log-probabilities");
 	tap_is_double(verdict.score, 0.25, 1e-12, "renormalised over the labels");
@@ -349,32 +352,30 @@ check_scores(void)
 		   "the threshold decides, the label stays what was said");
 	spec.threshold = 0.5;
 
-	set_token(0, "{\"label\":", 0, NULL, NULL);
-	set_token(1, " \"t", 3, (const char *const[]) {" \"t", " \"f", " \"x"},
-			  (const double[]) {0.6, 0.2, 0.2});
-	set_token(2, "rue", 1, (const char *const[]) {"rue"}, (const double[]) {0.9});
-	set_token(3, "\"}", 0, NULL, NULL);
+	set_token(0, "{\"label\":", 0);
+	set_token(1, " \"t", 3, " \"t", 0.6, " \"f", 0.2, " \"x", 0.2);
+	set_token(2, "rue", 1, "rue", 0.9);
+	set_token(3, "\"}", 0);
 	tap_is_double(scored(&spec, 4).score, 0.75, 1e-12, "a token that brings the quote along");
 
-	set_token(0, "{\"label\":\"", 0, NULL, NULL);
-	set_token(1, "tr", 3, (const char *const[]) {"tr", "true", "fal"},
-			  (const double[]) {0.4, 0.2, 0.4});
-	set_token(2, "ue\"}", 0, NULL, NULL);
+	set_token(0, "{\"label\":\"", 0);
+	set_token(1, "tr", 3, "tr", 0.4, "true", 0.2, "fal", 0.4);
+	set_token(2, "ue\"}", 0);
 	tap_is_double(scored(&spec, 3).score, 0.6, 1e-12, "beginnings of a label count for it");
 
-	set_token(1, "true", 1, (const char *const[]) {"true"}, (const double[]) {0.9});
-	set_token(2, "\"}", 0, NULL, NULL);
+	set_token(1, "true", 1, "true", 0.9);
+	set_token(2, "\"}", 0);
 	tap_is_double(scored(&spec, 3).score, 1.0, 1e-12, "a label that no alternative names gets nothing");
 
 	spec.labels = shared;
 	spec.nlabels = 3;
-	set_token(1, "g", 2, (const char *const[]) {"g", "b"}, (const double[]) {0.8, 0.2});
-	set_token(2, "reat", 2, (const char *const[]) {"reat", "ood"}, (const double[]) {0.75, 0.25});
-	set_token(3, "\"}", 0, NULL, NULL);
+	set_token(1, "g", 2, "g", 0.8, "b", 0.2);
+	set_token(2, "reat", 2, "reat", 0.75, "ood", 0.25);
+	set_token(3, "\"}", 0);
 	tap_is_double(scored(&spec, 4).score, 0.2, 1e-12, "labels that share a beginning");
 
 	spec = make_spec();
-	set_token(0, "true", 2, (const char *const[]) {"true", "false"}, (const double[]) {0.8, 0.2});
+	set_token(0, "true", 2, "true", 0.8, "false", 0.2);
 	tap_is_double(scored(&spec, 1).score, 0.8, 1e-12, "a bare label");
 }
 

@@ -106,16 +106,21 @@ check_empty(void)
 	tap_ok(!find(m, k, "accuracy")->defined, "nothing is undefined");
 }
 
+/* n outcomes as pairs of a score and whether positive is expected. */
 static void
-set_scores(const double *scores, const bool *expected, int n)
+set_scores(int n,...)
 {
+	va_list		pairs;
+
+	va_start(pairs, n);
 	for (int i = 0; i < n; i++)
 	{
 		memset(&outcomes[i], 0, sizeof(JudgeOutcome));
 		outcomes[i].decided = outcomes[i].scored = true;
-		outcomes[i].score = scores[i];
-		outcomes[i].expected = expected[i];
+		outcomes[i].score = va_arg(pairs, double);
+		outcomes[i].expected = va_arg(pairs, int);
 	}
+	va_end(pairs);
 }
 
 static void
@@ -124,11 +129,10 @@ check_auroc(void)
 	int			k;
 	JudgeMeasure *m;
 
-	set_scores((const double[]) {.1, .4, .35, .8, .4, .4, .9},
-			   (const bool[]) {false, false, true, true, true, false, false}, 7);
+	set_scores(7, .1, false, .4, false, .35, true, .8, true, .4, true, .4, false, .9, false);
 	m = gepa_judge_measure(outcomes, 7, 1, &k);
 	check_value(m, k, "auroc", 0.5);
-	set_scores((const double[]) {.1, .2, .8, .9}, (const bool[]) {false, false, true, true}, 4);
+	set_scores(4, .1, false, .2, false, .8, true, .9, true);
 	m = gepa_judge_measure(outcomes, 4, 1, &k);
 	check_value(m, k, "auroc", 1);
 }
@@ -154,15 +158,14 @@ check_threshold(void)
 {
 	double		threshold = -1;
 
-	set_scores((const double[]) {.1, .2, .3, .35, .4, .6},
-			   (const bool[]) {false, false, true, false, true, true}, 6);
+	set_scores(6, .1, false, .2, false, .3, true, .35, false, .4, true, .6, true);
 	tap_ok(gepa_judge_choose_threshold(outcomes, 6, 0, &threshold), "chosen");
 	tap_is_double(threshold, 0.25, 1e-12, "best balanced accuracy, lowest of equals");
 	tap_ok(gepa_judge_choose_threshold(outcomes, 6, 0.9, &threshold), "chosen for precision");
 	tap_is_double(threshold, 0.375, 1e-12, "the lowest cut that is precise enough");
-	set_scores((const double[]) {.9, .1}, (const bool[]) {false, true}, 2);
+	set_scores(2, .9, false, .1, true);
 	tap_ok(gepa_judge_choose_threshold(outcomes, 2, 0.99, &threshold), "falls back");
-	set_scores((const double[]) {.9, .1}, (const bool[]) {true, true}, 2);
+	set_scores(2, .9, true, .1, true);
 	tap_ok(!gepa_judge_choose_threshold(outcomes, 2, 0, &threshold), "one class: none");
 	outcomes[0].scored = outcomes[1].scored = false;
 	tap_ok(!gepa_judge_choose_threshold(outcomes, 2, 0, &threshold), "no scores: none");
