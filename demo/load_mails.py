@@ -101,7 +101,7 @@ def main(package):
             for member in archive
             if re.fullmatch(r"package/data/[^/]+/[^/]+\.json", member.name)
         }
-    writer = csv.writer(sys.stdout)
+    writer = csv.writer(sys.stdout, quoting=csv.QUOTE_ALL)  # an empty text is no NULL
     for number, name in enumerate(sorted(records), 1):
         writer.writerow([number] + row_of(records[name]))
 
