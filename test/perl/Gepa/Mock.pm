@@ -1,0 +1,105 @@
+# The mock LM server (test/mock) as an object of a TAP test.
+#
+#   my $mock = Gepa::Mock->new;
+#   $mock->url                      base_url for CREATE SERVER
+#   $mock->journal                  what arrived: see test/mock/README.md
+#   $mock->requests                 the same as a list of single requests
+#   $mock->reset, $mock->gate(open => 1), $mock->gate(pass => 3)
+#   $mock->wait_for(sub { $_->{waiting} == 3 }, 'three at the gate')
+#   $mock->stop, $mock->kill        it also ends with the test
+package Gepa::Mock;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use HTTP::Tiny;
+use IO::Handle;
+use IPC::Open2;
+use JSON::PP ();
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $server = abs_path(dirname(__FILE__) . '/../../mock/server.py');
+
+sub new
+{
+	my $class = shift;
+	my ($out, $in);
+	my $pid = open2($out, $in, 'python3', $server);
+	my $port = <$out>;
+
+	die "the mock server did not start" unless defined $port && $port =~ /^(\d+)$/;
+	return bless { pid => $pid, in => $in, out => $out, port => 0 + $port }, $class;
+}
+
+sub port { return $_[0]->{port}; }
+
+sub url
+{
+	my $self = shift;
+	return "http://127.0.0.1:$self->{port}/v1";
+}
+
+sub _call
+{
+	my ($self, $method, $path, $body) = @_;
+	my %content = defined $body ? (content => JSON::PP::encode_json($body)) : ();
+	my $response =
+	  HTTP::Tiny->new->request($method, "http://127.0.0.1:$self->{port}$path", \%content);
+
+	die "$method $path: $response->{status} $response->{content}" unless $response->{success};
+	return JSON::PP::decode_json($response->{content});
+}
+
+sub journal { return $_[0]->_call('GET', '/_journal'); }
+
+sub requests { return @{ $_[0]->_call('GET', '/_journal?full=1')->{list} }; }
+
+sub reset { $_[0]->_call('POST', '/_reset', {}); return; }
+
+# gate(open => 1), gate(open => 0), gate(pass => 3)
+sub gate
+{
+	my ($self, $what, $value) = @_;
+
+	$value = $value ? JSON::PP::true : JSON::PP::false if $what eq 'open';
+	$self->_call('POST', '/_gate', { $what => $value });
+	return;
+}
+
+# Poll the journal, as $_, until the condition holds.
+sub wait_for
+{
+	my ($self, $condition, $what) = @_;
+
+	for (1 .. 1200)
+	{
+		local $_ = $self->journal;
+		return 1 if $condition->();
+		usleep(50_000);
+	}
+	diag("waited in vain for $what: " . JSON::PP::encode_json($self->journal));
+	return 0;
+}
+
+sub _end
+{
+	my ($self, $signal) = @_;
+
+	return unless $self->{pid};
+	local $?;
+	CORE::kill($signal, $self->{pid});
+	waitpid($self->{pid}, 0);
+	$self->{pid} = 0;
+	return;
+}
+
+sub stop { $_[0]->_end('TERM'); return; }
+
+sub kill { $_[0]->_end('KILL'); return; }
+
+sub DESTROY { $_[0]->_end('TERM'); return; }
+
+1;

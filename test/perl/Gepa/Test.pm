@@ -1,0 +1,124 @@
+# What the TAP tests share: servers with gepa, LMs on the mock, labelled worlds.
+#
+#   my $node = gepa_node('main');                 a running server, preloaded, gepa created
+#   my $node = gepa_node('main', preload => 0, conf => "...", encoding => 'LATIN1');
+#   create_lm($node, 'judge', $mock, 'judge-rules', max_concurrency => 8);
+#   load_world($node, 'labels', rows => 200, seed => 1);
+#   is(value($node, $sql), 'x');                  one value; dies on an ERROR
+#   my ($out, $err) = outcome($node, $sql);       SQLSTATE and all: never dies
+#   my $session = background($node, $sql);        a psql that runs meanwhile
+#   $session->{pid}; finish($session)             backend's pid; ($stdout, $stderr)
+#   wait_sql($node, $sql, 'what')                 until the query says t
+package Gepa::Test;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+our @EXPORT = qw(gepa_node create_lm load_world value outcome background finish wait_sql);
+
+my $world = abs_path(dirname(__FILE__) . '/../../mock/world.py');
+
+sub gepa_node
+{
+	my ($name, %options) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	my @init = $options{encoding} ? ('-E', $options{encoding}, '--locale=C') : ('-E', 'UTF8', '--locale=C.UTF-8');
+
+	$node->init(extra => \@init);
+	$node->append_conf('postgresql.conf', "max_worker_processes = 16\nlog_min_messages = info\n");
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'gepa'\n")
+	  if $options{preload} // 1;
+	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION gepa');
+	return $node;
+}
+
+# A foreign server for a model of the mock; undef as value leaves an option out.
+sub create_lm
+{
+	my ($node, $name, $mock, $model, %options) = @_;
+
+	%options = (
+		base_url => $mock->url,
+		model => $model,
+		allow_private_address => 'true',
+		%options);
+	my $list = join ', ', map { "$_ '" . $options{$_} =~ s/'/''/gr . "'" }
+	  grep { defined $options{$_} } sort keys %options;
+	$node->safe_psql('postgres',
+		"CREATE SERVER \"$name\" FOREIGN DATA WRAPPER gepa_lm OPTIONS ($list)");
+	return;
+}
+
+# A table of world.py's documents: id, body, keep, note, site, part.
+sub load_world
+{
+	my ($node, $table, %options) = @_;
+	my @arguments = map { ("--$_", $options{$_}) } sort keys %options;
+	my ($script, $errors) = ('', '');
+
+	IPC::Run::run([ 'python3', $world, '--sql', $table, @arguments ], '>', \$script, '2>', \$errors)
+	  or die "world.py: $errors";
+	$node->safe_psql('postgres', $script);
+	return;
+}
+
+sub value
+{
+	my ($node, $sql, %options) = @_;
+	return $node->safe_psql($options{db} // 'postgres', $sql, %options);
+}
+
+# (standard output, error messages with SQLSTATE)
+sub outcome
+{
+	my ($node, $sql, %options) = @_;
+	my ($out, $err);
+
+	$node->psql($options{db} // 'postgres', "\\set VERBOSITY verbose\n$sql",
+		stdout => \$out, stderr => \$err, on_error_stop => 0, %options);
+	return ($out, $err);
+}
+
+sub background
+{
+	my ($node, $sql, %options) = @_;
+	my %session = (in => "SELECT 'pid=' || pg_backend_pid();\n$sql\n", out => '', err => '');
+	my @psql = (
+		'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-h', $node->host, '-p', $node->port,
+		'-U', $options{user} // getpwuid($>), '-d', $options{db} // 'postgres');
+
+	$session{run} = IPC::Run::start(\@psql, '<', \$session{in}, '>', \$session{out},
+		'2>', \$session{err}, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	$session{run}->pump until $session{out} =~ s/^pid=(\d+)\n//;
+	$session{pid} = $1;
+	return \%session;
+}
+
+sub finish
+{
+	my ($session) = @_;
+
+	# psql's own status is part of what it says
+	eval { $session->{run}->finish; 1 } or diag($@);
+	return ($session->{out}, $session->{err});
+}
+
+sub wait_sql
+{
+	my ($node, $sql, $what, %options) = @_;
+
+	return $node->poll_query_until($options{db} // 'postgres', $sql) || diag("waited in vain for $what");
+}
+
+1;
