@@ -64,7 +64,9 @@ FROM (VALUES
 	(29, $$allow_private_address 'maybe'$$),
 	(30, $$api_key 'secret-key-2'$$),
 	(31, $$api_key_file ''$$),
-	(32, $$api_key_env ''$$)) AS o(n, option)
+	(32, $$api_key_env ''$$),
+	(33, $$temperature '.5'$$),
+	(34, $$proxy 'socks5://h'$$)) AS o(n, option)
 ORDER BY n;
 
 -- Base addresses.

@@ -93,7 +93,7 @@ SET ROLE regress_gepa_user;
 SELECT refused(format('CREATE SERVER regress_mine FOREIGN DATA WRAPPER gepa_lm
 	OPTIONS (base_url %L, model %L, %s)', 'http://h/v1', 'm', option))
 FROM (VALUES (1, $$api_key_file '/etc/passwd'$$), (2, $$api_key_env 'HOME'$$),
-	(3, $$allow_private_address 'true'$$)) AS o(n, option) ORDER BY n;
+	(3, $$allow_private_address 'true'$$), (4, $$proxy 'http://h:3128'$$)) AS o(n, option) ORDER BY n;
 CREATE SERVER regress_mine FOREIGN DATA WRAPPER gepa_lm OPTIONS (base_url 'http://h/v1', model 'm');
 SELECT refused($$ALTER SERVER regress_mine OPTIONS (ADD api_key_file '/etc/passwd')$$);
 SET ROLE regress_gepa_files;

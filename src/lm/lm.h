@@ -63,6 +63,8 @@ typedef struct LmServer
 	double		input_price;	/* per million tokens; 0 = free */
 	double		output_price;
 	bool		allow_private_address;
+	char	   *proxy;			/* URL; NULL = none, whatever the environment
+								 * says */
 } LmServer;
 
 typedef enum LmRole

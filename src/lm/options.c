@@ -7,7 +7,8 @@
  * checked; the validator and the reader (server.c) both rest on it.
  *
  * api_key_file and api_key_env make the server read what the user may not,
- * and allow_private_address lets it talk to its own network: these may be set
+ * allow_private_address lets it talk to its own network, and a proxy connects
+ * to addresses that are not checked here: these may be set
  * only by who may read server files anyway.  As a validator sees the complete
  * list, nobody else can alter a server that has them; so a key in a file
  * cannot be redirected to another base_url.
@@ -111,14 +112,14 @@ check_key(const char *name, const char *value)
 				 errhint("A key is a word of printable ASCII characters without blanks.")));
 }
 
+/* As JSON has them, because some are sent as they are. */
 static double
 check_number(const char *name, const char *value, double low, double high, bool whole)
 {
-	char	   *end;
-	double		number = strtod(value, &end);
-	bool		plain = value[strspn(value, "0123456789+-.eE")] == '\0';
+	GepaJson   *json = gepa_json_parse(value, strlen(value), NULL);
+	double		number = strtod(value, NULL);
 
-	if (!plain || end == value || *end != '\0' || !(number >= low && number <= high) ||
+	if (json == NULL || json->kind != GEPA_JSON_NUMBER || !(number >= low && number <= high) ||
 		(whole && number != floor(number)))
 		refuse(name, value, psprintf("Give a %s from %.15g to %.15g.",
 									 whole ? "whole number" : "number", low, high));
@@ -243,6 +244,7 @@ static const Option options[] = {
 	{"max_tokens", ForeignServerRelationId, false, check_tokens},
 	{"model", ForeignServerRelationId, false, check_not_empty},
 	{"output_price", ForeignServerRelationId, false, check_price},
+	{"proxy", ForeignServerRelationId, true, check_url},
 	{"reasoning_effort", ForeignServerRelationId, false, check_word},
 	{"request_timeout", ForeignServerRelationId, false, check_seconds},
 	{"seed", ForeignServerRelationId, false, check_seed},

@@ -197,6 +197,8 @@ set_option(LmServer *server, KeyOptions *keys, const char *name, const char *val
 		server->output_price = strtod(value, NULL);
 	else if (strcmp(name, "allow_private_address") == 0)
 		server->allow_private_address = to_bool(value);
+	else if (strcmp(name, "proxy") == 0)
+		server->proxy = pstrdup(value);
 }
 
 static void

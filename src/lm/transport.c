@@ -335,7 +335,8 @@ set_options(LmTransfer *transfer, const LmServer *server, const char *path,
 	SET(CURLOPT_PREREQDATA, transfer);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_PROXY, server->proxy ? server->proxy : "");
+	SET(CURLOPT_NOPROXY, "");
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) server->connect_timeout_ms);
