@@ -111,12 +111,7 @@ gepa_api_candidate_spec(const StoreRun *run, const StoreVersion *seed, int candi
 	spec->lm_identity = run->lm_identity;
 	read_components(spec, seed->spec, proposal->components);
 
-	/* The seed as it is stays as it is. */
-	if (candidate != 0)
-	{
-		outcomes = gepa_store_candidate_outcomes(run->run, spec, candidate, &n);
-		(void) gepa_judge_choose_threshold(outcomes, n, wanted_precision(run),
-										   &spec->threshold);
-	}
+	outcomes = gepa_store_candidate_outcomes(run->run, spec, candidate, &n);
+	(void) gepa_judge_choose_threshold(outcomes, n, wanted_precision(run), &spec->threshold);
 	return spec;
 }
