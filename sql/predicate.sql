@@ -71,6 +71,7 @@ SELECT gepa.alter_judge('scored', options => '{"threshold": 0.99}');
 SELECT gepa_judge('scored', 'on cats'), (gepa_verdict('scored', 'on cats')).cached;
 SELECT gepa.alter_judge('scored', options => '{"threshold": 0.05}');
 SELECT gepa_judge('scored', 'on dogs'), (gepa_verdict('scored', 'on dogs')).cached;
+SELECT version, label, positive FROM gepa.verdicts WHERE judge = 'scored' ORDER BY label;
 
 -- Reasoning before the label.
 SELECT gepa.create_judge('reasoned', 'regress_lm', 'Is the text about "cats"?', options => '{"reasoning": true}') > 0;

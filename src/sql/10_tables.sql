@@ -45,7 +45,8 @@ CREATE TABLE gepa.judge_version
 COMMENT ON TABLE gepa.judge_version IS 'immutable versions of judges';
 CREATE INDEX judge_version_verdict_digest_idx ON gepa.judge_version (verdict_digest);
 
--- Verdicts outlive their judge: they were paid for.  version is the one that paid.
+-- Found by digest, so that equal versions share them; judge and version say who
+-- paid.
 CREATE TABLE gepa.verdict
 (
 	verdict_digest bytea NOT NULL,

@@ -78,9 +78,15 @@ FROM gepa.dataset d
 WHERE pg_catalog.pg_has_role(d.owner, 'USAGE');
 COMMENT ON VIEW gepa.datasets IS 'named sources of labelled samples';
 
+/*
+ * A verdict is shown to the owner of the judge that paid, under that judge's
+ * newest version of its digest.  There is none where a candidate was measured
+ * but not deployed, or the LM differed (gepa.allow_lm_mismatch); the version
+ * that paid then lends labels and threshold.
+ */
 CREATE VIEW gepa.verdicts WITH (security_barrier) AS
 SELECT j.name AS judge,
-	v.version,
+	n.version,
 	pg_catalog.encode(v.digest, 'hex') AS digest,
 	v.label,
 	CASE WHEN v.from_logprobs THEN v.score >= (w.options ->> 'threshold')::float8
@@ -97,14 +103,19 @@ SELECT j.name AS judge,
 	v.created_at
 FROM gepa.verdict v
 	JOIN gepa.judge j ON j.judge = v.judge
-	JOIN gepa.judge_version w ON w.judge = v.judge AND w.version = v.version
+	LEFT JOIN (
+		SELECT judge, verdict_digest, max(version) AS version
+		FROM gepa.judge_version GROUP BY judge, verdict_digest) n
+		ON n.judge = v.judge AND n.verdict_digest = v.verdict_digest
+	JOIN gepa.judge_version w ON w.judge = v.judge
+		AND w.version = coalesce(n.version, v.version)
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE');
 COMMENT ON VIEW gepa.verdicts IS
-	'stored verdicts; digest is that of the document, version the one that paid';
+	'stored verdicts; digest is that of the document, version NULL for a candidate that is not deployed';
 
 CREATE VIEW gepa.verdict_errors WITH (security_barrier) AS
 SELECT j.name AS judge,
-	e.version,
+	n.version,
 	pg_catalog.encode(e.digest, 'hex') AS digest,
 	e.status,
 	e.detail,
@@ -112,6 +123,10 @@ SELECT j.name AS judge,
 	e.last_at
 FROM gepa.verdict_error e
 	JOIN gepa.judge j ON j.judge = e.judge
+	LEFT JOIN (
+		SELECT judge, verdict_digest, max(version) AS version
+		FROM gepa.judge_version GROUP BY judge, verdict_digest) n
+		ON n.judge = e.judge AND n.verdict_digest = e.verdict_digest
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE');
 COMMENT ON VIEW gepa.verdict_errors IS 'documents without a verdict, and why';
 
