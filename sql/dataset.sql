@@ -18,6 +18,10 @@ SELECT gepa.create_dataset('d_with', 'WITH l AS (SELECT * FROM regress_curation.
 	'id', '{body}', 'keep', group_by => 'site') > 0;
 SET search_path = regress_curation, public;
 SELECT gepa.create_dataset('d_path', 'labels', 'id', '{body}', 'keep') > 0;
+-- What begins as a query does may be a name, and the other way round.
+CREATE VIEW regress_curation.selected AS TABLE regress_curation.labels;
+SELECT gepa.create_dataset('d_name', 'selected', 'id', '{body}', 'keep') > 0;
+SELECT gepa.create_dataset('d_comment', E'-- the good ones\nTABLE kept', 'id', '{body}', 'keep') > 0;
 RESET search_path;
 SELECT dataset, source, key, inputs, label, feedback, split, group_by, options FROM gepa.datasets
 WHERE dataset LIKE 'd_%' ORDER BY dataset;
@@ -58,6 +62,6 @@ SELECT count(*) FROM regress_curation.labels;
 SELECT refused($$SELECT gepa.drop_dataset('missing')$$);
 SELECT gepa.drop_dataset(dataset) FROM gepa.datasets WHERE dataset LIKE 'd_%';
 SELECT count(*) FROM gepa.datasets WHERE dataset LIKE 'd_%';
-DROP VIEW regress_curation.kept;
+DROP VIEW regress_curation.kept, regress_curation.selected;
 DROP TABLE regress_curation.labels;
 DROP SCHEMA regress_curation;

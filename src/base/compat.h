@@ -55,7 +55,6 @@ gepa_parse_json_tokens(const char *text, int len, JsonSemAction *actions)
 #include "catalog/pg_foreign_server.h"
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
-#include "utils/regproc.h"
 
 /* 16: one function for all kinds of objects. */
 static inline bool
@@ -66,17 +65,6 @@ gepa_has_server_usage(Oid serverid, Oid userid)
 						   ACL_USAGE) == ACLCHECK_OK;
 #else
 	return pg_foreign_server_aclcheck(serverid, userid, ACL_USAGE) == ACLCHECK_OK;
-#endif
-}
-
-/* 16: soft errors need a place; NULL asks for hard ones. */
-static inline List *
-gepa_parse_qualified_name(const char *name)
-{
-#if PG_VERSION_NUM >= 160000
-	return stringToQualifiedNameList(name, NULL);
-#else
-	return stringToQualifiedNameList(name);
 #endif
 }
 

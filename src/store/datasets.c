@@ -19,8 +19,8 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/varlena.h"
 
-#include "base/compat.h"
 #include "store/store_internal.h"
 
 static StoreStatement insert_dataset = {
@@ -94,34 +94,41 @@ compose(const StoreDataset *dataset, const char *tail)
  * Creating
  */
 
+/* The parts of a source that reads as a name, else NIL. */
+static List *
+name_parts(const char *source)
+{
+	List	   *parts = NIL;
+	List	   *names = NIL;
+	ListCell   *cell;
+
+	if (!SplitIdentifierString(pstrdup(source), '.', &parts) || list_length(parts) > 3)
+		return NIL;
+	foreach(cell, parts)
+		names = lappend(names, makeString(lfirst(cell)));
+	return names;
+}
+
 /*
- * A source that reads as the name of an existing relation is one; anything
- * else must be a query.
+ * A source that reads as a name is the name of a relation; no query does.
  */
 static void
 classify_source(StoreDataset *dataset)
 {
-	List	   *names = NIL;
-	Oid			relid = InvalidOid;
-	const char *at = dataset->source;
+	List	   *names = name_parts(dataset->source);
+	Oid			relid;
 
-	while (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')
-		at++;
-	dataset->is_query = pg_strncasecmp(at, "select", 6) == 0 ||
-		pg_strncasecmp(at, "with", 4) == 0 || pg_strncasecmp(at, "values", 6) == 0 ||
-		pg_strncasecmp(at, "table", 5) == 0 || *at == '(';
-	if (!dataset->is_query)
-	{
-		names = gepa_parse_qualified_name(dataset->source);
-		relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
-		if (!OidIsValid(relid))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("relation \"%s\" does not exist", dataset->source),
-					 errhint("The source of a dataset is a table, a view, or a query that begins with SELECT, WITH, VALUES or TABLE.")));
-		dataset->source = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-													 get_rel_name(relid));
-	}
+	dataset->is_query = (names == NIL);
+	if (dataset->is_query)
+		return;
+	relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist", dataset->source),
+				 errhint("The source of a dataset is the name of a table or view, or a query.")));
+	dataset->source = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												 get_rel_name(relid));
 }
 
 static void

@@ -168,6 +168,8 @@ pass_on(const char *data, Size length)
 		pq_parse_errornotice(&message, &edata);
 		/* The death of the worker is not ours. */
 		edata.elevel = Min(edata.elevel, ERROR);
+		if (edata.sqlerrcode == ERRCODE_UNDEFINED_OBJECT && IsTransactionBlock())
+			edata.hint = pstrdup("The run is started in a transaction of its own, which does not see what this one has not committed; commit first.");
 		ThrowErrorData(&edata);
 	}
 	pfree(message.data);
