@@ -16,7 +16,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\([^']*\)'/\1/p" $(srcdir)/
 PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 
 # One line per folder, in the order of the layers; every object by name.
-OBJS_BASE   = src/base/json.o src/base/settings.o src/base/status.o
+OBJS_BASE   = src/base/diff.o src/base/json.o src/base/settings.o src/base/status.o
 OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/fronts.o src/engine/identity.o src/engine/iterate.o \
 	src/engine/memory.o src/engine/merge.o src/engine/order.o src/engine/pool.o \
@@ -45,7 +45,7 @@ OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 # The install script is these pieces in this order.
 SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \
 	20_lm.sql 30_judge.sql 40_dataset.sql 50_run.sql 60_views.sql \
-	80_privileges.sql 90_dump.sql)
+	70_watch.sql 80_privileges.sql 90_dump.sql)
 
 DATA_built = gepa--$(EXTVERSION).sql
 DOCS       = README.md
