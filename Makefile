@@ -33,7 +33,7 @@ OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/journal.o \
 	src/store/verdicts.o
 OBJS_WORKER = src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \
 	src/worker/options.o src/worker/process.o src/worker/record.o src/worker/reflect.o \
-	src/worker/requests.o src/worker/run.o src/worker/runstate.o \
+	src/worker/replay.o src/worker/requests.o src/worker/run.o src/worker/runstate.o \
 	src/worker/split.o src/worker/start.o src/worker/starter.o \
 	src/worker/writer.o
 OBJS_API    = src/api/apply.o src/api/args.o src/api/candidates.o \

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * run.c
- *	  Starting, watching, stopping, resuming and deploying runs.
+ *	  Starting, watching, stopping, resuming, replaying and deploying runs.
  *
  * gepa.start() writes the run in the caller's transaction and the launcher
  * learns of it at commit.  gepa.optimize() cannot do that, because it waits
@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
@@ -226,6 +227,29 @@ gepa_resume(PG_FUNCTION_ARGS)
 				 errhint("Only a stopped or failed run can; start a new one with gepa.start().")));
 	gepa_worker_start_at_commit(id, run->owner);
 	PG_RETURN_VOID();
+}
+
+/*
+ * Replaying
+ */
+
+PG_FUNCTION_INFO_V1(gepa_replay);
+Datum
+gepa_replay(PG_FUNCTION_ARGS)
+{
+	WorkerReplay replay = gepa_worker_replay(gepa_api_get_run(PG_GETARG_INT32(0)));
+	TupleDesc	tupdesc;
+	Datum		values[3];
+	bool		nulls[3] = {0};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = Int32GetDatum(replay.steps);
+	values[1] = Int32GetDatum(replay.candidates);
+	values[2] = replay.difference ? CStringGetTextDatum(replay.difference) : (Datum) 0;
+	nulls[2] = replay.difference == NULL;
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
+													  values, nulls)));
 }
 
 /*

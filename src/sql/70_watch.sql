@@ -49,3 +49,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION gepa.lineage(int) IS
 	'the candidates of a run as a tree, with their scores; the best is starred';
+
+CREATE FUNCTION gepa.replay(
+	run int,
+	OUT steps int,
+	OUT candidates int,
+	OUT difference text)
+RETURNS record
+AS 'MODULE_PATHNAME', 'gepa_replay'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION gepa.replay(int) IS
+	'runs the engine over what was recorded of a run, without any LM; the first difference, NULL when there is none';

@@ -68,9 +68,17 @@ static StoreStatement put_proposal = {
 	" score = excluded.score, rollouts_at_discovery = excluded.rollouts_at_discovery"
 };
 
+#define PROPOSAL_COLUMNS \
+	"proposal, iteration, parents, component, components::text, coalesce(score, 'NaN')," \
+	" candidate, accepted::int, reason, coalesce(parent_sum, 'NaN')," \
+	" coalesce(child_sum, 'NaN'), rollouts_at_discovery"
+
 static StoreStatement select_candidate = {
-	.sql = "SELECT proposal, iteration, parents, component, components::text,"
-	" coalesce(score, 'NaN') FROM gepa.proposal WHERE run = $1 AND candidate = $2"
+	.sql = "SELECT " PROPOSAL_COLUMNS " FROM gepa.proposal WHERE run = $1 AND candidate = $2"
+};
+
+static StoreStatement select_proposals = {
+	.sql = "SELECT " PROPOSAL_COLUMNS " FROM gepa.proposal WHERE run = $1 ORDER BY proposal"
 };
 
 static StoreStatement put_front = {
@@ -84,6 +92,10 @@ static StoreStatement put_front = {
 
 static StoreStatement trim_fronts = {
 	.sql = "DELETE FROM gepa.front WHERE run = $1 AND ordinal >= $2"
+};
+
+static StoreStatement select_fronts = {
+	.sql = "SELECT key, score, candidates FROM gepa.front WHERE run = $1 ORDER BY ordinal"
 };
 
 static StoreStatement put_progress = {
@@ -338,13 +350,34 @@ gepa_store_put_proposal(int run, const StoreProposal *proposal)
 	gepa_store_leave(&scope);
 }
 
+static void
+read_proposal(StoreScope *scope, uint64 row, StoreProposal *proposal)
+{
+	int		   *parents;
+
+	proposal->proposal = gepa_store_int(row, 1, 0);
+	proposal->iteration = gepa_store_int(row, 2, 0);
+	parents = gepa_store_ints(scope, row, 3, &proposal->nparents);
+	proposal->nparents = Min(proposal->nparents, lengthof(proposal->parents));
+	for (int i = 0; i < proposal->nparents; i++)
+		proposal->parents[i] = parents[i];
+	proposal->component = gepa_store_text(scope, row, 4);
+	proposal->components = gepa_store_text(scope, row, 5);
+	proposal->score = gepa_store_double(row, 6);
+	proposal->candidate = gepa_store_int(row, 7, -1);
+	proposal->decided = gepa_store_int(row, 8, -1);
+	proposal->reason = gepa_store_text(scope, row, 9);
+	proposal->parent_sum = gepa_store_double(row, 10);
+	proposal->child_sum = gepa_store_double(row, 11);
+	proposal->rollouts_at_discovery = gepa_store_int(row, 12, 0);
+}
+
 StoreProposal *
 gepa_store_get_candidate(int run, int candidate)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
 	StoreProposal *proposal;
-	int		   *parents;
 
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
 	gepa_store_arg_int(&args, run);
@@ -355,18 +388,47 @@ gepa_store_get_candidate(int run, int candidate)
 				 errmsg("run %d has no candidate %d", run, candidate),
 				 errhint("See gepa.candidates.")));
 	proposal = MemoryContextAllocZero(scope.caller, sizeof(StoreProposal));
-	proposal->proposal = gepa_store_int(0, 1, 0);
-	proposal->iteration = gepa_store_int(0, 2, 0);
-	parents = gepa_store_ints(&scope, 0, 3, &proposal->nparents);
-	for (int i = 0; i < Min(proposal->nparents, 2); i++)
-		proposal->parents[i] = parents[i];
-	proposal->component = gepa_store_text(&scope, 0, 4);
-	proposal->components = gepa_store_text(&scope, 0, 5);
-	proposal->score = gepa_store_double(0, 6);
-	proposal->candidate = candidate;
-	proposal->decided = 1;
+	read_proposal(&scope, 0, proposal);
 	gepa_store_leave(&scope);
 	return proposal;
+}
+
+StoreProposal *
+gepa_store_get_proposals(int run, int *n)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreProposal *proposals;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, run);
+	*n = (int) gepa_store_run(&scope, &select_proposals, &args);
+	proposals = MemoryContextAllocZero(scope.caller, sizeof(StoreProposal) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		read_proposal(&scope, i, &proposals[i]);
+	gepa_store_leave(&scope);
+	return proposals;
+}
+
+StoreFront *
+gepa_store_get_frontier(int run, int *n)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreFront *fronts;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, run);
+	*n = (int) gepa_store_run(&scope, &select_fronts, &args);
+	fronts = MemoryContextAllocZero(scope.caller, sizeof(StoreFront) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		fronts[i].key = gepa_store_text(&scope, i, 1);
+		fronts[i].score = gepa_store_double(i, 2);
+		fronts[i].candidates = gepa_store_ints(&scope, i, 3, &fronts[i].ncandidates);
+	}
+	gepa_store_leave(&scope);
+	return fronts;
 }
 
 void

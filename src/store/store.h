@@ -293,6 +293,7 @@ extern StoreStep *gepa_store_get_steps(int run, int *n);	/* by seq */
 /* Insert or replace by number. */
 extern void gepa_store_put_proposal(int run, const StoreProposal *proposal);
 extern StoreProposal *gepa_store_get_candidate(int run, int candidate);
+extern StoreProposal *gepa_store_get_proposals(int run, int *n);	/* by number */
 
 typedef struct StoreFront
 {
@@ -304,6 +305,7 @@ typedef struct StoreFront
 
 /* Replace the frontier of a run; writes only the rows that differ. */
 extern void gepa_store_put_frontier(int run, const StoreFront *fronts, int n);
+extern StoreFront *gepa_store_get_frontier(int run, int *n);
 
 /* Progress figures of a run, taken from the journal and the engine. */
 extern void gepa_store_put_progress(int run, int iteration, int rollouts,

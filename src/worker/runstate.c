@@ -173,22 +173,17 @@ replay_scores(WorkerRun *run, const EngineStep *step)
 	return gepa_engine_observe_scores(run->engine, step->step, n, scores, 0, NULL, NULL);
 }
 
-static void
-replay_entry(WorkerRun *run, const StoreStep *entry)
+bool
+gepa_worker_tell(WorkerRun *run, const StoreStep *entry)
 {
 	EngineStep	step = gepa_engine_next(run->engine);
-	EngineEvent event;
 	EngineStepKind kind = entry->reflect ? ENGINE_STEP_REFLECT : ENGINE_STEP_EVALUATE;
-	bool		fits = step.kind == kind && step.step == entry->step;
 
-	if (fits && entry->reflect)
-		fits = gepa_engine_observe_text(run->engine, step.step, entry->new_text);
-	else if (fits)
-		fits = replay_scores(run, &step);
-	if (!fits)
-		refuse_journal(run, entry->seq);
-	while (gepa_engine_next_event(run->engine, &event))
-		 /* written with its entry */ ;
+	if (step.kind != kind || step.step != entry->step)
+		return false;
+	if (entry->reflect)
+		return gepa_engine_observe_text(run->engine, step.step, entry->new_text);
+	return replay_scores(run, &step);
 }
 
 static void
@@ -202,7 +197,12 @@ replay_journal(WorkerRun *run)
 
 	for (int i = 0; i < n; i++)
 	{
-		replay_entry(run, &entries[i]);
+		EngineEvent event;
+
+		if (!gepa_worker_tell(run, &entries[i]))
+			refuse_journal(run, entries[i].seq);
+		while (gepa_engine_next_event(run->engine, &event))
+			 /* written with its entry */ ;
 		run->seq = entries[i].seq + 1;
 		MemoryContextReset(scratch);
 	}
@@ -211,7 +211,7 @@ replay_journal(WorkerRun *run)
 }
 
 WorkerRun *
-gepa_worker_load_run(StoreRun *row)
+gepa_worker_prepare_run(StoreRun *row)
 {
 	WorkerRun  *run = palloc0(sizeof(WorkerRun));
 	StoreVersion *version = gepa_store_get_version_by_id(row->judge, row->seed_version);
@@ -229,6 +229,14 @@ gepa_worker_load_run(StoreRun *row)
 	find_tuned(run);
 	gepa_worker_number_examples(run);
 	run->engine = create_engine(run);
+	return run;
+}
+
+WorkerRun *
+gepa_worker_load_run(StoreRun *row)
+{
+	WorkerRun  *run = gepa_worker_prepare_run(row);
+
 	replay_journal(run);
 	return run;
 }

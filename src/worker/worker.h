@@ -72,6 +72,21 @@ extern int	gepa_worker_start_now(const WorkerStartRequest *request);
  */
 extern int	gepa_worker_start_run(const WorkerStartRequest *request);
 
+/* replay.c */
+
+typedef struct WorkerReplay
+{
+	int			steps;			/* journal entries told */
+	int			candidates;		/* in the pool at the end */
+	char	   *difference;		/* the first, in words; NULL = none */
+} WorkerReplay;
+
+/*
+ * Tell a fresh engine what was recorded of a run and compare its decisions
+ * with those recorded.  No LM is asked, nothing is written.
+ */
+extern WorkerReplay gepa_worker_replay(StoreRun *row);
+
 /*
  * Entry points of the workers are looked up by name in the library; they are
  * declared in worker_internal.h and called by nobody else.

@@ -206,9 +206,15 @@ extern JudgeSpec *gepa_worker_program(const JudgeSpec *version,
 									  bool can_reflect, char *lm_identity);
 
 /*
- * Load a run and bring its engine to where the journal ends.  Needs a
- * transaction; lives in the current context.
+ * A run with an engine that was told nothing yet.  Needs a transaction; lives
+ * in the current context.
  */
+extern WorkerRun *gepa_worker_prepare_run(StoreRun *row);
+
+/* Tell the engine a journal entry; false when it had asked something else. */
+extern bool gepa_worker_tell(WorkerRun *run, const StoreStep *entry);
+
+/* The same, with the engine brought to where the journal ends. */
 extern WorkerRun *gepa_worker_load_run(StoreRun *row);
 
 /* examples.c */
