@@ -255,6 +255,7 @@ reason_to_stop(Engine *engine)
 	progress.iterations = engine->iteration;
 	progress.ncandidates = engine->pool.ncandidates;
 	progress.best = engine->pool.means[gepa_engine_pool_best(&engine->pool, false)];
+	progress.caller = engine->caller_reason;
 	return gepa_engine_check_stop(&engine->stops, &engine->config, &progress,
 								  gepa_engine_worst_case(engine));
 }
@@ -378,6 +379,15 @@ gepa_engine_stop(Engine *engine, const char *reason)
 {
 	if (engine->stop_request == NULL)
 		engine->stop_request = gepa_engine_strdup(&engine->arena, reason);
+}
+
+void
+gepa_engine_caller_stops(Engine *engine, const char *reason)
+{
+	if (reason == NULL)
+		engine->caller_reason = NULL;
+	else if (engine->caller_reason == NULL || strcmp(engine->caller_reason, reason) != 0)
+		engine->caller_reason = gepa_engine_strdup(&engine->arena, reason);
 }
 
 bool

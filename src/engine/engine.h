@@ -114,6 +114,8 @@ typedef struct EngineConfig
 	double		stop_at_score;	/* mean on validation; NaN means none */
 	int			max_candidates; /* in the pool; <= 0 means none */
 	int			no_improvement; /* checks without a new best; <= 0 means none */
+	bool		caller_stops;	/* false; the caller has conditions of its
+								 * own: tokens, money, time */
 	bool		stop_on_all;	/* [false] stop when all conditions given
 								 * hold, not when any does; hard_budget still
 								 * binds */
@@ -270,8 +272,13 @@ extern bool gepa_engine_observe_scores(Engine *engine, int step, int n, const do
  */
 extern bool gepa_engine_observe_text(Engine *engine, int step, const char *text);
 
-/* Ask it to finish at the next occasion. */
+/*
+ * Ask it to finish at the next occasion, that is, between iterations: at once,
+ * or (with caller_stops) as one of the conditions.  The latter may be taken
+ * back with NULL.
+ */
 extern void gepa_engine_stop(Engine *engine, const char *reason);
+extern void gepa_engine_caller_stops(Engine *engine, const char *reason);
 
 extern bool gepa_engine_next_event(Engine *engine, EngineEvent *event);
 

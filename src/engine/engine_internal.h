@@ -51,6 +51,7 @@ typedef struct EngineProgress
 	int64		iterations;		/* begun so far */
 	int			ncandidates;
 	double		best;
+	const char *caller;			/* why the caller would stop; NULL = not */
 } EngineProgress;
 
 typedef struct EngineStops
@@ -182,6 +183,7 @@ struct Engine
 	bool		found_new;		/* the last iteration's reflection had success */
 
 	const char *stop_request;
+	const char *caller_reason;
 	const char *stop_reason;	/* set = finished */
 };
 

@@ -56,6 +56,7 @@ gepa_engine_check_stop(EngineStops *stops, const EngineConfig *config,
 		{config->max_proposals > 0, progress->iterations >= config->max_proposals, "max_proposals"},
 		{config->max_candidates > 0, progress->ncandidates >= config->max_candidates, "max_candidates"},
 		{!isnan(config->stop_at_score), progress->best >= config->stop_at_score, "stop_at_score"},
+		{config->caller_stops, progress->caller != NULL, progress->caller},
 		{config->no_improvement > 0, false, "no_improvement"},
 	};
 	const char *reason = NULL;

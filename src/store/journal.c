@@ -101,6 +101,8 @@ static StoreStatement select_fronts = {
 static StoreStatement put_progress = {
 	.sql = "UPDATE gepa.run SET iteration = $2, rollouts = greatest(rollouts, $3),"
 	" best_candidate = $4, best_score = nullif($5, 'NaN') WHERE run = $1"
+	" RETURNING (input_tokens + output_tokens)::float8, cost::float8,"
+	" extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(started_at, created_at))::float8"
 };
 
 static StoreStatement select_outcomes = {
@@ -455,12 +457,13 @@ gepa_store_put_frontier(int run, const StoreFront *fronts, int n)
 	gepa_store_leave(&scope);
 }
 
-void
+StoreSpent
 gepa_store_put_progress(int run, int iteration, int rollouts, int best_candidate,
 						double best_score)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
+	StoreSpent	spent = {0};
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	gepa_store_arg_int(&args, run);
@@ -468,8 +471,14 @@ gepa_store_put_progress(int run, int iteration, int rollouts, int best_candidate
 	gepa_store_arg_int(&args, rollouts);
 	gepa_store_arg_int_or_null(&args, best_candidate, -1);
 	gepa_store_arg_double(&args, best_score);
-	gepa_store_run(&scope, &put_progress, &args);
+	if (gepa_store_run(&scope, &put_progress, &args) > 0)
+	{
+		spent.tokens = gepa_store_double(0, 1);
+		spent.cost = gepa_store_double(0, 2);
+		spent.seconds = gepa_store_double(0, 3);
+	}
 	gepa_store_leave(&scope);
+	return spent;
 }
 
 JudgeOutcome *

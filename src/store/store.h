@@ -307,9 +307,17 @@ typedef struct StoreFront
 extern void gepa_store_put_frontier(int run, const StoreFront *fronts, int n);
 extern StoreFront *gepa_store_get_frontier(int run, int *n);
 
+/* What a run has taken so far. */
+typedef struct StoreSpent
+{
+	double		tokens;
+	double		cost;
+	double		seconds;		/* since it began, pauses included */
+} StoreSpent;
+
 /* Progress figures of a run, taken from the journal and the engine. */
-extern void gepa_store_put_progress(int run, int iteration, int rollouts,
-									int best_candidate, double best_score);
+extern StoreSpent gepa_store_put_progress(int run, int iteration, int rollouts,
+										  int best_candidate, double best_score);
 
 /* Validation outcomes of a candidate, for the threshold. */
 extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,

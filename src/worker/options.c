@@ -29,6 +29,7 @@ typedef enum OptionKind
 	OPTION_INT,
 	OPTION_NUMBER,				/* NaN = not set */
 	OPTION_TEXT,				/* NULL = not set */
+	OPTION_KEYS,				/* WorkerKeys; n = 0 is not set */
 	OPTION_WORD					/* int: place in the list of words */
 } OptionKind;
 
@@ -40,7 +41,6 @@ typedef struct OptionDef
 	double		min;
 	double		max;
 	const char *const *words;	/* ends with NULL */
-	int			nbuilt;			/* words that are supported; 0 = all */
 } OptionDef;
 
 static const char *const acceptance_words[] = {"strict", "improvement_or_equal", NULL};
@@ -52,41 +52,54 @@ static const char *const frontier_words[] = {
 	"instance", "objective", "hybrid", "cartesian", NULL
 };
 static const char *const metric_words[] = {"label", "score", NULL};
+static const char *const keep_words[] = {"all", "best", "top_k", NULL};
 static const char *const mode_words[] = {"default", "reference", NULL};
 
 #define FIELD(name) offsetof(WorkerRunOptions, name)
 
 /* In alphabetical order. */
 static const OptionDef defs[] = {
-	{"acceptance", OPTION_WORD, FIELD(acceptance), 0, 0, acceptance_words, 0},
-	{"candidate_selection", OPTION_WORD, FIELD(candidate_selection), 0, 0, selection_words, 0},
-	{"component_choice", OPTION_WORD, FIELD(component_choice), 0, 0, choice_words, 0},
-	{"epsilon", OPTION_NUMBER, FIELD(epsilon), 0, 1, NULL, 0},
-	{"examples", OPTION_BOOL, FIELD(examples), 0, 0, NULL, 0},
-	{"expand_placeholders", OPTION_BOOL, FIELD(expand_placeholders), 0, 0, NULL, 0},
-	/* The metrics have one objective, so there is nothing else to tell apart. */
-	{"frontier_type", OPTION_WORD, FIELD(frontier_type), 0, 0, frontier_words, 1},
-	{"hard_budget", OPTION_BOOL, FIELD(hard_budget), 0, 0, NULL, 0},
-	{"max_candidates", OPTION_INT, FIELD(max_candidates), 0, INT_MAX, NULL, 0},
-	{"max_examples", OPTION_INT, FIELD(max_examples), 0, 100, NULL, 0},
-	{"max_merges", OPTION_INT, FIELD(max_merges), 0, INT_MAX, NULL, 0},
-	{"max_prompt_chars", OPTION_INT, FIELD(max_prompt_chars), 1, INT_MAX, NULL, 0},
-	{"max_proposals", OPTION_INT, FIELD(max_proposals), 0, INT_MAX, NULL, 0},
-	{"merge", OPTION_BOOL, FIELD(merge), 0, 0, NULL, 0},
-	{"metric", OPTION_WORD, FIELD(metric), 0, 0, metric_words, 0},
-	{"minibatch_size", OPTION_INT, FIELD(minibatch_size), 1, 1000, NULL, 0},
-	{"mode", OPTION_WORD, FIELD(mode), 0, 0, mode_words, 0},
-	{"no_improvement", OPTION_INT, FIELD(no_improvement), 0, INT_MAX, NULL, 0},
-	{"parallel_proposals", OPTION_INT, FIELD(parallel_proposals), 1, 1000, NULL, 0},
-	{"perfect_score", OPTION_NUMBER, FIELD(perfect_score), 0, 1, NULL, 0},
-	{"precision", OPTION_NUMBER, FIELD(precision), 0, 1, NULL, 0},
-	{"reflection_template", OPTION_TEXT, FIELD(reflection_template), 0, 0, NULL, 0},
-	{"skip_known_texts", OPTION_BOOL, FIELD(skip_known_texts), 0, 0, NULL, 0},
-	{"skip_perfect", OPTION_BOOL, FIELD(skip_perfect), 0, 0, NULL, 0},
-	{"stop_at_score", OPTION_NUMBER, FIELD(stop_at_score), 0, 1, NULL, 0},
-	{"task_lm", OPTION_TEXT, FIELD(task_lm), 0, 0, NULL, 0},
-	{"top_k", OPTION_INT, FIELD(top_k), 1, INT_MAX, NULL, 0},
-	{"zero_mean_merge", OPTION_BOOL, FIELD(zero_mean_merge), 0, 0, NULL, 0},
+	{"acceptance", OPTION_WORD, FIELD(acceptance), 0, 0, acceptance_words},
+	{"ascending_order", OPTION_BOOL, FIELD(ascending_order), 0, 0, NULL},
+	{"cache", OPTION_BOOL, FIELD(cache), 0, 0, NULL},
+	{"candidate_selection", OPTION_WORD, FIELD(candidate_selection), 0, 0, selection_words},
+	{"component_choice", OPTION_WORD, FIELD(component_choice), 0, 0, choice_words},
+	{"epsilon", OPTION_NUMBER, FIELD(epsilon), 0, 1, NULL},
+	{"examples", OPTION_BOOL, FIELD(examples), 0, 0, NULL},
+	{"expand_placeholders", OPTION_BOOL, FIELD(expand_placeholders), 0, 0, NULL},
+	{"frontier_type", OPTION_WORD, FIELD(frontier_type), 0, 0, frontier_words},
+	{"hard_budget", OPTION_BOOL, FIELD(hard_budget), 0, 0, NULL},
+	{"max_candidates", OPTION_INT, FIELD(max_candidates), 0, INT_MAX, NULL},
+	{"max_cost", OPTION_NUMBER, FIELD(max_cost), 0, INFINITY, NULL},
+	{"max_examples", OPTION_INT, FIELD(max_examples), 0, 100, NULL},
+	{"max_merges", OPTION_INT, FIELD(max_merges), 0, INT_MAX, NULL},
+	{"max_prompt_chars", OPTION_INT, FIELD(max_prompt_chars), 1, INT_MAX, NULL},
+	{"max_proposals", OPTION_INT, FIELD(max_proposals), 0, INT_MAX, NULL},
+	{"max_seconds", OPTION_NUMBER, FIELD(max_seconds), 0, INFINITY, NULL},
+	{"max_tokens", OPTION_NUMBER, FIELD(max_tokens), 0, INFINITY, NULL},
+	{"merge", OPTION_BOOL, FIELD(merge), 0, 0, NULL},
+	{"merge_overlap", OPTION_INT, FIELD(merge_overlap), 1, INT_MAX, NULL},
+	{"metric", OPTION_WORD, FIELD(metric), 0, 0, metric_words},
+	{"minibatch_size", OPTION_INT, FIELD(minibatch_size), 1, 1000, NULL},
+	{"mode", OPTION_WORD, FIELD(mode), 0, 0, mode_words},
+	{"no_improvement", OPTION_INT, FIELD(no_improvement), 0, INT_MAX, NULL},
+	{"parallel_proposals", OPTION_INT, FIELD(parallel_proposals), 1, 100, NULL},
+	{"perfect_score", OPTION_NUMBER, FIELD(perfect_score), 0, 1, NULL},
+	{"precision", OPTION_NUMBER, FIELD(precision), 0, 1, NULL},
+	{"proposal_selection", OPTION_WORD, FIELD(proposal_selection), 0, 0, keep_words},
+	{"proposal_top_k", OPTION_INT, FIELD(proposal_top_k), 1, INT_MAX, NULL},
+	{"proposals_per_parent", OPTION_INT, FIELD(proposals_per_parent), 1, 10, NULL},
+	{"reflection_template", OPTION_TEXT, FIELD(reflection_template), 0, 0, NULL},
+	{"reuse_rollouts", OPTION_BOOL, FIELD(reuse_rollouts), 0, 0, NULL},
+	{"shared_sets", OPTION_BOOL, FIELD(shared_sets), 0, 0, NULL},
+	{"skip_known_texts", OPTION_BOOL, FIELD(skip_known_texts), 0, 0, NULL},
+	{"skip_perfect", OPTION_BOOL, FIELD(skip_perfect), 0, 0, NULL},
+	{"stop_at_score", OPTION_NUMBER, FIELD(stop_at_score), 0, 1, NULL},
+	{"stop_on_all", OPTION_BOOL, FIELD(stop_on_all), 0, 0, NULL},
+	{"task_lm", OPTION_TEXT, FIELD(task_lm), 0, 0, NULL},
+	{"top_k", OPTION_INT, FIELD(top_k), 1, INT_MAX, NULL},
+	{"validate", OPTION_KEYS, FIELD(validate), 0, 0, NULL},
+	{"zero_mean_merge", OPTION_BOOL, FIELD(zero_mean_merge), 0, 0, NULL},
 };
 
 /* "split" is an object: {"train": 0.4, "val": 0.3, "test": 0.3, "seed": 0} */
@@ -136,15 +149,6 @@ refuse_word(const OptionDef *def)
 	refuse(def->name, psprintf("one of %s", valid.data));
 }
 
-static void
-refuse_unbuilt(const char *name, const char *value, const char *supported)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("run option \"%s\" does not support %s", name, value),
-			 errhint("Leave it out, or set it to %s.", supported)));
-}
-
 /*
  * Reading
  */
@@ -176,10 +180,29 @@ read_word(const OptionDef *def, const GepaJson *value)
 			break;
 	if (def->words[word] == NULL)
 		refuse_word(def);
-	if (def->nbuilt > 0 && word >= def->nbuilt)
-		refuse_unbuilt(def->name, psprintf("\"%s\"", value->text),
-					   psprintf("\"%s\"", def->words[0]));
 	return word;
+}
+
+static void
+read_keys(const OptionDef *def, const GepaJson *value, WorkerKeys *keys)
+{
+	const char *must = "an array of distinct keys of samples";
+
+	if (value->kind != GEPA_JSON_ARRAY || value->nitems == 0)
+		refuse(def->name, must);
+	keys->n = value->nitems;
+	keys->keys = palloc(sizeof(char *) * value->nitems);
+	for (int i = 0; i < value->nitems; i++)
+	{
+		const GepaJson *item = value->items[i];
+
+		if (item->kind != GEPA_JSON_STRING && item->kind != GEPA_JSON_NUMBER)
+			refuse(def->name, must);
+		keys->keys[i] = pstrdup(item->text);
+		for (int k = 0; k < i; k++)
+			if (strcmp(keys->keys[k], keys->keys[i]) == 0)
+				refuse(def->name, must);
+	}
 }
 
 /* null is the same as leaving the key out. */
@@ -207,6 +230,9 @@ read_option(const OptionDef *def, const GepaJson *value, WorkerRunOptions *optio
 			if (value->kind != GEPA_JSON_STRING || value->text[0] == '\0')
 				refuse(def->name, "a string that is not empty");
 			*(char **) field = pstrdup(value->text);
+			break;
+		case OPTION_KEYS:
+			read_keys(def, value, field);
 			break;
 		case OPTION_WORD:
 			*(int *) field = read_word(def, value);
@@ -262,20 +288,27 @@ set_defaults(WorkerRunOptions *options, WorkerMode mode)
 	memset(options, 0, sizeof(WorkerRunOptions));
 	options->mode = mode;
 	options->acceptance = config.acceptance;
+	options->ascending_order = config.ascending_order;
 	options->candidate_selection = config.selection;
 	options->component_choice = config.component_choice;
 	options->epsilon = config.epsilon;
 	options->expand_placeholders = config.expand_placeholders;
 	options->frontier_type = config.frontier;
 	options->hard_budget = config.hard_budget;
+	options->max_cost = options->max_seconds = options->max_tokens = NAN;
 	options->max_examples = config.max_examples;
 	options->max_merges = config.max_merges;
 	options->max_prompt_chars = 20000;
 	options->merge = config.merge;
+	options->merge_overlap = config.merge_overlap;
 	options->metric = JUDGE_METRIC_LABEL;
 	options->minibatch_size = config.minibatch_size;
-	options->parallel_proposals = 1;
+	options->parallel_proposals = config.parents;
+	options->proposal_selection = config.keep;
+	options->proposal_top_k = config.keep_k;
+	options->proposals_per_parent = config.mutations;
 	options->perfect_score = config.perfect_score;
+	options->reuse_rollouts = (mode != WORKER_MODE_REFERENCE);
 	options->skip_known_texts = config.skip_known_texts;
 	options->skip_perfect = config.skip_perfect;
 	options->split[STORE_SPLIT_TRAIN] = 0.4;
@@ -326,8 +359,6 @@ gepa_worker_parse_options(const char *json, WorkerRunOptions *options)
 			refuse_key(object->keys[i]);
 	}
 
-	if (options->parallel_proposals > 1)
-		refuse_unbuilt("parallel_proposals", "more than one proposal at a time", "1");
 	missing = options->reflection_template ?
 		gepa_engine_check_template(options->reflection_template) : NULL;
 	if (missing != NULL)
@@ -340,12 +371,24 @@ gepa_worker_parse_options(const char *json, WorkerRunOptions *options)
  */
 
 static void
+write_keys(StringInfo buf, const WorkerKeys *keys)
+{
+	for (int i = 0; i < keys->n; i++)
+	{
+		appendStringInfoChar(buf, i == 0 ? '[' : ',');
+		gepa_json_quote(buf, keys->keys[i]);
+	}
+	appendStringInfoChar(buf, ']');
+}
+
+static void
 write_option(StringInfo buf, const OptionDef *def, const WorkerRunOptions *options)
 {
 	const void *field = field_of(options, def);
 
 	/* Numbers and texts that are not set have no value to write. */
 	if ((def->kind == OPTION_TEXT && *(char *const *) field == NULL) ||
+		(def->kind == OPTION_KEYS && ((const WorkerKeys *) field)->n == 0) ||
 		(def->kind == OPTION_NUMBER && isnan(*(const double *) field)))
 		return;
 	appendStringInfo(buf, "\"%s\":", def->name);
@@ -362,6 +405,9 @@ write_option(StringInfo buf, const OptionDef *def, const WorkerRunOptions *optio
 			break;
 		case OPTION_TEXT:
 			gepa_json_quote(buf, *(char *const *) field);
+			break;
+		case OPTION_KEYS:
+			write_keys(buf, field);
 			break;
 		case OPTION_WORD:
 			gepa_json_quote(buf, def->words[*(const int *) field]);

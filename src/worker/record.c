@@ -83,7 +83,19 @@ put_events(WorkerRun *run)
 	return grown;
 }
 
-/* For people: the key of a front is that of the sample in the dataset. */
+/*
+ * For people: the key of a front is that of the sample in the dataset, not
+ * its number; what follows the number stays.
+ */
+static char *
+front_key(const WorkerRun *run, const EngineFront *front)
+{
+	if (front->sample < 0)
+		return pstrdup(front->key);
+	return psprintf("%s%s", run->samples[STORE_SPLIT_VAL][front->sample].key,
+					front->key + strspn(front->key, "0123456789"));
+}
+
 static void
 put_frontier(WorkerRun *run)
 {
@@ -94,8 +106,7 @@ put_frontier(WorkerRun *run)
 	{
 		EngineFront front = gepa_engine_front(run->engine, i);
 
-		fronts[i].key = front.sample >= 0 && front.sample < run->nsamples[STORE_SPLIT_VAL] ?
-			run->samples[STORE_SPLIT_VAL][front.sample].key : pstrdup(front.key);
+		fronts[i].key = front_key(run, &front);
 		fronts[i].score = front.score;
 		fronts[i].ncandidates = front.ncandidates;
 		fronts[i].candidates = unconstify(int *, front.candidates);
@@ -103,14 +114,30 @@ put_frontier(WorkerRun *run)
 	gepa_store_put_frontier(run->row->run, fronts, n);
 }
 
-static void
-put_progress(WorkerRun *run)
+/* The conditions that the engine cannot know of. */
+static const char *
+limit_reached(const WorkerRunOptions *options, const StoreSpent *spent)
+{
+	/* A comparison with NaN, no limit, is false. */
+	if (spent->tokens >= options->max_tokens)
+		return "max_tokens";
+	if (spent->cost >= options->max_cost)
+		return "max_cost";
+	if (spent->seconds >= options->max_seconds)
+		return "max_seconds";
+	return NULL;
+}
+
+void
+gepa_worker_put_progress(WorkerRun *run)
 {
 	int			best = gepa_engine_best(run->engine);
+	StoreSpent	spent;
 
-	gepa_store_put_progress(run->row->run, gepa_engine_iteration(run->engine),
-							(int) gepa_engine_rollouts(run->engine), best,
-							best >= 0 ? gepa_engine_candidate_score(run->engine, best) : NAN);
+	spent = gepa_store_put_progress(run->row->run, gepa_engine_iteration(run->engine),
+									(int) gepa_engine_rollouts(run->engine), best,
+									best >= 0 ? gepa_engine_candidate_score(run->engine, best) : NAN);
+	gepa_engine_caller_stops(run->engine, limit_reached(&run->options, &spent));
 }
 
 void
@@ -127,13 +154,12 @@ gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
 	if (entry->reflect)
 		taken = gepa_engine_observe_text(run->engine, step->step, entry->new_text);
 	else
-		taken = gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
-										   0, NULL, NULL);
+		taken = gepa_worker_observe_scores(run, step, scores);
 	if (!taken)
 		elog(ERROR, "engine refuses the outcome of step %d", step->step);
 	if (put_events(run))
 		put_frontier(run);
-	put_progress(run);
+	gepa_worker_put_progress(run);
 	gepa_worker_commit(run->step_context);
 	run->seq++;
 	gepa_worker_announce_change(run->row->run);

@@ -152,6 +152,7 @@ work(const WorkerRunArgs *args, MemoryContext context)
 		return;
 	gepa_worker_begin(context);
 	run = gepa_worker_load_run(row);
+	gepa_worker_put_progress(run);
 	gepa_worker_commit(context);
 	drive(run);
 }

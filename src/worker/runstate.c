@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "utils/memutils.h"
 
 #include "worker/worker_internal.h"
@@ -88,6 +90,21 @@ fill_components(const WorkerRun *run, EngineComponent *components)
 	}
 }
 
+/* From keys to numbers; start.c has checked that they are there. */
+static void
+find_validated(WorkerRun *run)
+{
+	const WorkerKeys *keys = &run->options.validate;
+
+	if (keys->n == 0)
+		return;
+	run->validate = palloc(sizeof(int) * keys->n);
+	for (int i = 0; i < run->nsamples[STORE_SPLIT_VAL]; i++)
+		for (int k = 0; k < keys->n; k++)
+			if (strcmp(run->samples[STORE_SPLIT_VAL][i].key, keys->keys[k]) == 0)
+				run->validate[run->nvalidate++] = i;
+}
+
 static void
 fill_config(const WorkerRun *run, EngineConfig *config)
 {
@@ -116,12 +133,24 @@ fill_config(const WorkerRun *run, EngineConfig *config)
 	config->stop_at_score = options->stop_at_score;
 	config->max_candidates = options->max_candidates;
 	config->no_improvement = options->no_improvement;
+	config->stop_on_all = options->stop_on_all;
+	config->caller_stops = !isnan(options->max_cost) || !isnan(options->max_seconds) ||
+		!isnan(options->max_tokens);
 	config->parents = options->parallel_proposals;
+	config->mutations = options->proposals_per_parent;
+	config->keep = (EngineKeep) options->proposal_selection;
+	config->keep_k = options->proposal_top_k;
 	config->merge = options->merge;
 	config->max_merges = options->max_merges;
+	config->merge_overlap = options->merge_overlap;
+	config->nvalidate = run->nvalidate;
+	config->validate = run->validate;
+	config->cache = options->cache;
+	config->shared_sets = options->shared_sets;
 	config->hard_budget = options->hard_budget;
 	config->expand_placeholders = options->expand_placeholders;
 	config->skip_known_texts = options->skip_known_texts;
+	config->ascending_order = options->ascending_order;
 	config->zero_mean_merge = options->zero_mean_merge;
 }
 
@@ -161,6 +190,36 @@ refuse_journal(const WorkerRun *run, int seq)
 			 errhint("Start a new run; the candidates of this one can still be deployed.")));
 }
 
+/* Row by row, NaN where a sample's label is another. */
+static double *
+objectives_of(const WorkerRun *run, const EngineStep *step, const double *scores)
+{
+	int			nlabels = run->seed->nlabels;
+	double	   *values = palloc(sizeof(double) * Max(step->nsamples, 1) * nlabels);
+
+	for (int i = 0; i < step->nsamples; i++)
+	{
+		const StoreSample *sample = &run->samples[STORE_SPLIT_VAL][step->samples[i]];
+
+		for (int k = 0; k < nlabels; k++)
+			values[i * nlabels + k] =
+				strcmp(run->seed->labels[k], sample->label) == 0 ? scores[i] : NAN;
+	}
+	return values;
+}
+
+bool
+gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step, const double *scores)
+{
+	bool		wanted = run->options.frontier_type != ENGINE_FRONTIER_INSTANCE &&
+		step->split == ENGINE_SPLIT_VAL;
+
+	return gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
+									  wanted ? run->seed->nlabels : 0,
+									  (const char *const *) run->seed->labels,
+									  wanted ? objectives_of(run, step, scores) : NULL);
+}
+
 static bool
 replay_scores(WorkerRun *run, const EngineStep *step)
 {
@@ -170,7 +229,7 @@ replay_scores(WorkerRun *run, const EngineStep *step)
 
 	for (int i = 0; i < n; i++)
 		scores[i] = rollouts[i].score;
-	return gepa_engine_observe_scores(run->engine, step->step, n, scores, 0, NULL, NULL);
+	return n == step->nsamples && gepa_worker_observe_scores(run, step, scores);
 }
 
 bool
@@ -226,6 +285,7 @@ gepa_worker_prepare_run(StoreRun *row)
 	for (int s = STORE_SPLIT_TRAIN; s <= STORE_SPLIT_VAL; s++)
 		run->samples[s] = gepa_store_get_samples(row->run, run->seed, (StoreSplit) s,
 												 &run->nsamples[s]);
+	find_validated(run);
 	find_tuned(run);
 	gepa_worker_number_examples(run);
 	run->engine = create_engine(run);

@@ -205,6 +205,51 @@ split_samples(Start *start)
 	pfree(items);
 }
 
+/*
+ * Training and validation set are one: what was in either is in both, under
+ * one number.
+ */
+static void
+share_sets(Start *start)
+{
+	StoreSample *both = palloc0(sizeof(StoreSample) * 2 * start->nsamples);
+	int			shared = 0;
+	int			n = 0;
+
+	for (int i = 0; i < start->nsamples; i++)
+	{
+		both[n++] = start->samples[i];
+		if (start->samples[i].split == STORE_SPLIT_TEST)
+			continue;
+		both[n - 1].split = STORE_SPLIT_TRAIN;
+		both[n - 1].sample = shared++;
+		both[n] = both[n - 1];
+		both[n++].split = STORE_SPLIT_VAL;
+	}
+	start->samples = both;
+	start->nsamples = n;
+}
+
+static bool
+tunes_examples(const Start *start)
+{
+	return start->options.max_examples > 0 &&
+		(start->options.examples || start->request->reflection_lm == NULL ||
+		 start->version->spec->ncomponents < start->program->ncomponents);
+}
+
+/* A validation sample shown as an example would be judged by its own label. */
+static void
+check_shared_sets(const Start *start)
+{
+	if (start->options.shared_sets && tunes_examples(start))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("run option \"shared_sets\" cannot be combined with the tuning of examples"),
+				 errdetail("Examples are training samples, and every training sample would be a validation sample."),
+				 errhint("Give a reflection LM and set \"examples\" to false, or leave \"shared_sets\" out.")));
+}
+
 static void
 count_samples(Start *start)
 {
@@ -252,6 +297,31 @@ check_splits(const Start *start)
 	}
 }
 
+static bool
+is_validation_key(const Start *start, const char *key)
+{
+	for (int i = 0; i < start->nsamples; i++)
+		if (start->samples[i].split == STORE_SPLIT_VAL &&
+			strcmp(start->samples[i].key, key) == 0)
+			return true;
+	return false;
+}
+
+/* Option "validate" may only name what is in the split. */
+static void
+check_validated(const Start *start)
+{
+	const WorkerKeys *keys = &start->options.validate;
+
+	for (int i = 0; i < keys->n; i++)
+		if (!is_validation_key(start, keys->keys[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("run option \"validate\" names \"%s\", which is no validation sample",
+							keys->keys[i]),
+					 errhint("Use a split column, so that it is known which samples are in split \"val\".")));
+}
+
 static void
 read_samples(Start *start)
 {
@@ -265,27 +335,42 @@ read_samples(Start *start)
 				 errhint("Add labelled samples; 100 and more give results worth having.")));
 	check_known_labels(start);
 	check_both_sides(start);
+	check_shared_sets(start);
 	split_samples(start);
+	if (start->options.shared_sets)
+		share_sets(start);
 	count_samples(start);
 	check_splits(start);
+	check_validated(start);
 }
 
-/* The smallest budget with which one proposal can be tried. */
+/* The smallest budget with which an iteration can be carried out. */
 static void
 check_budget(const Start *start)
 {
-	int			nval = start->sizes[STORE_SPLIT_VAL];
-	int			minibatch = start->options.minibatch_size;
-	int			needed = start->options.hard_budget ? 2 * (nval + minibatch) : nval + 1;
+	const WorkerRunOptions *options = &start->options;
+	int64		nval = options->validate.n > 0 ? options->validate.n :
+		start->sizes[STORE_SPLIT_VAL];
+	int64		proposals = (int64) options->parallel_proposals * options->proposals_per_parent;
+	int64		kept = proposals;
+	int64		needed = nval + 1;
 
+	if (options->proposal_selection == ENGINE_KEEP_BEST)
+		kept = 1;
+	else if (options->proposal_selection == ENGINE_KEEP_TOP_K)
+		kept = Min(proposals, options->proposal_top_k);
+	if (options->hard_budget)
+		needed = nval + proposals * 2 * options->minibatch_size + kept * nval;
 	if (start->request->budget >= needed)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("a budget of %d rollouts is too small", start->request->budget),
-			 errdetail("Validating the seed takes %d; one proposal takes twice the minibatch of %d and is validated on %d.",
-					   nval, minibatch, nval),
-			 errhint("Give a budget of at least %d, or a smaller validation split.", needed)));
+			 errdetail("Validating the seed takes %lld; each of the %lld proposals of an iteration takes twice the minibatch of %d, and up to %lld are validated on %lld.",
+					   (long long) nval, (long long) proposals, options->minibatch_size,
+					   (long long) kept, (long long) nval),
+			 errhint("Give a budget of at least %lld, or a smaller validation split.",
+					 (long long) needed)));
 }
 
 /*

@@ -60,10 +60,19 @@ extern bool gepa_worker_split(WorkerSplitItem *items, int n,
 
 /* options.c */
 
+/* Keys of samples. */
+typedef struct WorkerKeys
+{
+	int			n;
+	char	  **keys;
+} WorkerKeys;
+
 /* Options of a run, complete. */
 typedef struct WorkerRunOptions
 {
 	int			acceptance;		/* EngineAcceptance */
+	bool		ascending_order;
+	bool		cache;
 	int			candidate_selection;	/* EngineSelection */
 	int			component_choice;	/* EngineComponentChoice */
 	double		epsilon;
@@ -72,11 +81,15 @@ typedef struct WorkerRunOptions
 	int			frontier_type;	/* EngineFrontier */
 	bool		hard_budget;
 	int			max_candidates; /* 0 = no such condition, as below */
+	double		max_cost;		/* NaN = no such condition, as below */
 	int			max_examples;
 	int			max_merges;
 	int			max_prompt_chars;
 	int			max_proposals;
+	double		max_seconds;
+	double		max_tokens;
 	bool		merge;
+	int			merge_overlap;
 	int			metric;			/* JudgeMetric */
 	int			minibatch_size;
 	int			mode;			/* WorkerMode */
@@ -84,14 +97,21 @@ typedef struct WorkerRunOptions
 	int			parallel_proposals;
 	double		perfect_score;
 	double		precision;		/* wanted at deploy; 0 = none */
+	int			proposal_selection; /* EngineKeep */
+	int			proposal_top_k;
+	int			proposals_per_parent;
 	char	   *reflection_template;	/* NULL = the judge's default */
+	bool		reuse_rollouts; /* of a sample that a step has twice */
+	bool		shared_sets;
 	bool		skip_known_texts;
 	bool		skip_perfect;
 	double		split[WORKER_NSPLITS];	/* shares */
 	int			split_seed;
-	double		stop_at_score;	/* NaN = none */
+	double		stop_at_score;
+	bool		stop_on_all;
 	char	   *task_lm;		/* NULL = the judge's */
 	int			top_k;
+	WorkerKeys	validate;		/* n = 0: all validation samples */
 	bool		zero_mean_merge;
 } WorkerRunOptions;
 
@@ -101,7 +121,7 @@ typedef enum WorkerMode
 	WORKER_MODE_REFERENCE
 } WorkerMode;
 
-/* Raises 22023 on unknown keys and bad values, 0A000 on what is not built. */
+/* Raises 22023 on unknown keys and bad values. */
 extern void gepa_worker_parse_options(const char *json, WorkerRunOptions *options);
 
 /* The object that gepa_worker_parse_options() would read back. */
@@ -193,6 +213,8 @@ typedef struct WorkerRun
 	char	  **examples;		/* JSON text per number, NULL = not yet made */
 	int		   *example_class;	/* label of each */
 	const char *seed_examples;	/* the seed's list of numbers; NULL = none */
+	int			nvalidate;		/* validation samples in use, if not all */
+	int		   *validate;
 	Engine	   *engine;
 	int			seq;			/* next number in the journal */
 } WorkerRun;
@@ -210,6 +232,13 @@ extern JudgeSpec *gepa_worker_program(const JudgeSpec *version,
  * in the current context.
  */
 extern WorkerRun *gepa_worker_prepare_run(StoreRun *row);
+
+/*
+ * Tell the engine the scores of a step.  Where the frontier wants objectives
+ * they are the labels: a sample's score counts for the label it should have.
+ */
+extern bool gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step,
+									   const double *scores);
 
 /* Tell the engine a journal entry; false when it had asked something else. */
 extern bool gepa_worker_tell(WorkerRun *run, const StoreStep *entry);
@@ -253,6 +282,12 @@ extern bool gepa_worker_pause(int ms);
  */
 extern void gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
 							   const double *scores);
+
+/*
+ * Figures of the run into its row; the engine learns whether one of the limits
+ * that it cannot know of is reached.  Needs a transaction.
+ */
+extern void gepa_worker_put_progress(WorkerRun *run);
 
 /* Entry points, looked up by name: launcher.c, run.c, starter.c, writer.c */
 extern PGDLLEXPORT void gepa_worker_launcher_main(Datum arg);

@@ -365,6 +365,52 @@ test_stops(void)
 	tap_is_int(iterations, 9, "and not before");
 }
 
+/* Run until the caller's own condition ends it; iterations begun. */
+static int
+run_with_caller(const EngineConfig *config, int from_step, const char **reason)
+{
+	static char kept[128];
+	Engine	   *engine = gepa_engine_create(config, NULL);
+	EngineStep	step;
+	double		scores[16];
+	int			iterations;
+
+	while ((step = gepa_engine_next(engine)).kind != ENGINE_STEP_FINISHED)
+	{
+		gepa_engine_caller_stops(engine, step.step >= from_step ? "money" : NULL);
+		if (step.kind == ENGINE_STEP_REFLECT)
+			gepa_engine_observe_text(engine, step.step, "text");
+		for (int i = 0; i < step.nsamples; i++)
+			scores[i] = 0.5;
+		if (step.kind == ENGINE_STEP_EVALUATE)
+			gepa_engine_observe_scores(engine, step.step, step.nsamples, scores, 0, NULL, NULL);
+	}
+	strlcpy(kept, gepa_engine_stop_reason(engine), sizeof(kept));
+	*reason = kept;
+	iterations = gepa_engine_iteration(engine);
+	gepa_engine_free(engine);
+	return iterations;
+}
+
+static void
+test_caller_stops(void)
+{
+	EngineConfig config;
+	const char *reason;
+
+	/* steps: 0 the seed, then parent, reflection, child of each iteration */
+	set_config(&config, 10, 10, 0);
+	config.skip_known_texts = false;
+	config.caller_stops = true;
+	config.max_proposals = 9;
+	tap_is_int(run_with_caller(&config, 5, &reason), 2, "ends with the iteration under way");
+	tap_is_string(reason, "money", "for the caller's reason");
+	config.stop_on_all = true;
+	tap_is_int(run_with_caller(&config, 5, &reason), 9, "stop_on_all: the others count as well");
+	config.max_proposals = 1;
+	tap_is_int(run_with_caller(&config, 5, &reason), 2, "and so does the caller's");
+}
+
 /* Gains of an iteration's four tasks differ, since every text is its own. */
 static void
 test_keep(void)
@@ -534,6 +580,7 @@ main(void)
 	test_zero_mean_merge();
 	test_cache();
 	test_stops();
+	test_caller_stops();
 	test_keep();
 	test_asked_to_stop();
 	test_observations();
