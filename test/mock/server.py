@@ -1,15 +1,19 @@
 """A mock of an OpenAI-compatible LM server, for tests; see README.md.
 
-One process, one event loop, no thread.  It prints its port, closes stdout,
-and ends when stdin is closed, so it dies with the test that started it.
+One process, one event loop, no thread.  It prints its port (with --tls FILE,
+a certificate and its key, also the port that speaks TLS), closes stdout, and
+ends when stdin is closed, so it dies with the test that started it.
 What is answered is a function of the request (models.py, wire.py), except for
 attempts, which are counted by model and messages, and for the gate.
 """
 
 import asyncio
+import itertools
 import json
 import os
 import signal
+import ssl
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -118,9 +122,9 @@ class Mock:
         self.by_model = {}
         self.attempts = {}
         self.kept = deque(maxlen=MAX_KEPT)
-        self.connections = 0
+        self.connections = set()
 
-    def begin(self, request, headers):
+    def begin(self, request, headers, connection):
         """Enter a chat request into the journal."""
         model = str(request.get("model"))
         messages = request.get("messages") or []
@@ -130,6 +134,7 @@ class Mock:
         record = {"model": model, "messages": messages, "headers": headers, "time_in": time.time(),
                   "request": {k: v for k, v in request.items() if k not in ("model", "messages")}}
         self.kept.append(record)
+        self.connections.add(connection)
         counts = [self.total, self.by_model.setdefault(model, Counts())]
         for count in counts:
             count.begin(document, prompt)
@@ -143,7 +148,7 @@ class Mock:
 
     def journal(self, full):
         """The answer to GET /_journal."""
-        shown = {**self.total.show(), "waiting": self.gate.count(), "connections": self.connections,
+        shown = {**self.total.show(), "waiting": self.gate.count(), "connections": len(self.connections),
                  "by_model": {model: counts.show() for model, counts in self.by_model.items()}}
         if full:
             shown["list"] = list(self.kept)
@@ -165,6 +170,9 @@ class Mock:
         return wire.build_response(call.request, said, name, call.attempt, call.document), name
 
 
+connection_numbers = itertools.count()
+
+
 class Connection(asyncio.Protocol):
     """One client: parses requests, one at a time, and answers them."""
 
@@ -172,6 +180,7 @@ class Connection(asyncio.Protocol):
         self.mock = mock
         self.buffer = b""
         self.transport = None
+        self.number = None
         self.task = None
         self.call = None
         self.keep_alive = True
@@ -179,7 +188,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport = transport
-        self.mock.connections += 1
+        self.number = next(connection_numbers)
 
     def connection_lost(self, exc):
         if self.task is not None:
@@ -272,7 +281,7 @@ class Connection(asyncio.Protocol):
         if not isinstance(request, dict):
             self.reply(wire.error(400, message="The body is not a JSON object."))
             return
-        self.call = self.mock.begin(request, headers)
+        self.call = self.mock.begin(request, headers, self.number)
         response, name = self.mock.answer(self.call)
         if name is None or not waits(name, self.call.attempt):
             self.finish(self.reply(response))
@@ -323,12 +332,23 @@ def take_chunks(data):
             return body, at
 
 
+async def listen(mock, tls=None):
+    """Open a port; returns its number."""
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(mock), "127.0.0.1", 0, backlog=1024, ssl=tls)
+    return server.sockets[0].getsockname()[1]
+
+
 async def main():
     """Serve until the parent is gone."""
     loop = asyncio.get_running_loop()
     mock = Mock()
     stop = loop.create_future()
-    server = await loop.create_server(lambda: Connection(mock), "127.0.0.1", 0, backlog=1024)
+    ports = [await listen(mock)]
+    if sys.argv[1:2] == ["--tls"]:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[2])
+        ports.append(await listen(mock, tls))
 
     def end():
         if not stop.done():
@@ -340,7 +360,7 @@ async def main():
 
     loop.add_signal_handler(signal.SIGTERM, end)
     loop.add_reader(0, read_stdin)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    print(*ports, flush=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # sys.stdout.close() leaves it open
     await stop
 

@@ -5,8 +5,10 @@ import json
 import math
 import os
 import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -241,9 +243,8 @@ class Faults(Server):
         self.assertEqual(self.journal(True)["list"][-1]["headers"]["authorization"], "Bearer sk-1")
 
     def test_redirect(self):
-        status, _, response = self.post("/v1/chat/completions", judge_request("echo+redirect", "x"))
-        self.assertEqual((status, urllib.parse.urlsplit(response.getheader("Location")).hostname),
-                         (302, "169.254.169.254"))
+        status, _, response = self.post("/v1/chat/completions", judge_request("echo+redirect-8080", "x"))
+        self.assertEqual((status, urllib.parse.urlsplit(response.getheader("Location")).port), (307, 8080))
 
     def test_contents(self):
         for model, content in (("badlabel", '{"label": "perhaps"}'), ("prose", "I think that it is true."),
@@ -343,7 +344,8 @@ class Journal(Server):
             seen = b""
             while seen.count(b"HTTP/1.1 200") < 3:
                 seen += sock.recv(65536)
-        self.assertEqual(self.journal()["requests"], 3)
+        journal = self.journal()
+        self.assertEqual((journal["requests"], journal["connections"]), (3, 1))
 
     def test_models_and_unknown_path(self):
         self.connection.request("GET", "/v1/models")
@@ -361,6 +363,31 @@ class Life(unittest.TestCase):
         process.stdin.close()
         self.assertEqual(process.wait(10), 0)
         process.stdout.close()
+
+
+class Tls(unittest.TestCase):
+
+    def test_a_second_port_speaks_tls(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pem = os.path.join(folder, "cert.pem")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                            "-subj", "/CN=localhost", "-keyout", pem + ".key", "-out", pem + ".crt"],
+                           check=True, stderr=subprocess.DEVNULL)
+            with open(pem, "wb") as both:
+                for part in (pem + ".key", pem + ".crt"):
+                    with open(part, "rb") as file:
+                        both.write(file.read())
+            process = subprocess.Popen([sys.executable, os.path.join(HERE, "server.py"), "--tls", pem],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            port = int(process.stdout.readline().split()[1])
+            trusting = ssl.create_default_context(cafile=pem)
+            connection = http.client.HTTPSConnection("localhost", port, context=trusting, timeout=20)
+            connection.request("GET", "/_journal")
+            self.assertEqual(connection.getresponse().status, 200)
+            connection.close()
+            process.stdin.close()
+            process.wait(10)
+            process.stdout.close()
 
 
 class World(unittest.TestCase):

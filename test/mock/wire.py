@@ -18,10 +18,10 @@ COUNTED = re.compile(r"(drop|drop-body|slow-\d+|hang)-(?:once|n(\d+))$")
 FLAGS = frozenset("""
     drop drop-body truncated-json html huge badlabel prose extra fenced empty length refusal filter
     think unclosed reasoning tool choices wrongtype dupkeys nul badutf8 nan nousage logprobs
-    nologprobs badlogprobs splittoken noschema toolong quota gate hang redirect gullible skew
+    nologprobs badlogprobs splittoken noschema toolong quota gate hang gullible skew
     chunked badchunk close nolength
 """.split())
-VALUED = re.compile(r"(slow|garbage|key|bias|drip)-(.+)$", re.S)
+VALUED = re.compile(r"(slow|garbage|key|bias|drip|redirect)-(.+)$", re.S)
 
 HUGE_BYTES = 20 * 1024 * 1024
 MESSAGES = {
@@ -134,7 +134,9 @@ def early_fault(name, attempt, headers):
     if "toolong" in name.options:
         return error(400, "context_length_exceeded", "This model's maximum context length is 4096 tokens.")
     if "redirect" in name.options:
-        return Response(302, b"", (("Location", "http://169.254.169.254/latest/meta-data/"),))
+        # 307: who follows sends the same POST again
+        return Response(307, b"", (("Location",
+                                    f"http://127.0.0.1:{name.options['redirect']}/v1/chat/completions"),))
     if "html" in name.options:
         return Response(200, b"<html><body><h1>It works!</h1></body></html>", content_type="text/html")
     if "huge" in name.options:
@@ -291,7 +293,7 @@ def build_response(request, answer, name, attempt, document):
 
 def to_bytes(response, keep_alive):
     """Head and body of a response."""
-    reason = {200: "OK", 302: "Found", 404: "Not Found", 429: "Too Many Requests"}.get(response.status, "Status")
+    reason = {200: "OK", 307: "Temporary Redirect", 404: "Not Found", 429: "Too Many Requests"}.get(response.status, "Status")
     head = [f"HTTP/1.1 {response.status} {reason}", f"Content-Type: {response.content_type}"]
     body = response.body
     if response.chunked:

@@ -1,6 +1,7 @@
 # The mock LM server (test/mock) as an object of a TAP test.
 #
 #   my $mock = Gepa::Mock->new;
+#   my $mock = Gepa::Mock->new(tls => $pem);    a port with TLS beside: $mock->tls_port
 #   $mock->url                      base_url for CREATE SERVER
 #   $mock->journal                  what arrived: see test/mock/README.md
 #   $mock->requests                 the same as a list of single requests
@@ -25,16 +26,19 @@ my $server = abs_path(dirname(__FILE__) . '/../../mock/server.py');
 
 sub new
 {
-	my $class = shift;
+	my ($class, %options) = @_;
 	my ($out, $in);
-	my $pid = open2($out, $in, 'python3', $server);
-	my $port = <$out>;
+	my @tls = $options{tls} ? ('--tls', $options{tls}) : ();
+	my $pid = open2($out, $in, 'python3', $server, @tls);
+	my $ports = <$out>;
 
-	die "the mock server did not start" unless defined $port && $port =~ /^(\d+)$/;
-	return bless { pid => $pid, in => $in, out => $out, port => 0 + $port }, $class;
+	die "the mock server did not start" unless defined $ports && $ports =~ /^(\d+)(?: (\d+))?$/;
+	return bless { pid => $pid, in => $in, out => $out, port => 0 + $1, tls_port => $2 }, $class;
 }
 
 sub port { return $_[0]->{port}; }
+
+sub tls_port { return $_[0]->{tls_port}; }
 
 sub url
 {
