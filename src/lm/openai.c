@@ -273,6 +273,14 @@ set_status(LmReply *reply, GepaStatus status, const char *detail)
 	reply->detail = pstrdup(detail);
 }
 
+/* HTTP went well, but whoever answered does not speak our dialect. */
+static void
+set_foreign(LmReply *reply, const char *detail)
+{
+	set_status(reply, GEPA_STATUS_HTTP_ERROR, detail);
+	reply->hint = pstrdup("Check that base_url names an OpenAI-compatible endpoint (it usually ends in /v1).");
+}
+
 static int
 token_count(const GepaJson *usage, const char *name)
 {
@@ -345,16 +353,14 @@ parse(const char *body, size_t length, LmReply *reply)
 
 	if (json == NULL)
 	{
-		set_status(reply, GEPA_STATUS_HTTP_ERROR,
-				   psprintf("The response is not JSON (%s).", error));
+		set_foreign(reply, psprintf("The response is not JSON (%s).", error));
 		return;
 	}
 	reply->input_tokens = token_count(usage, "prompt_tokens");
 	reply->output_tokens = token_count(usage, "completion_tokens");
 	if (choice == NULL || gepa_json_get(choice, "message") == NULL)
 	{
-		set_status(reply, GEPA_STATUS_HTTP_ERROR,
-				   "The response is no chat completion: it has no choices with a message.");
+		set_foreign(reply, "The response is no chat completion: it has no choices with a message.");
 		return;
 	}
 	finish = gepa_json_get_string(choice, "finish_reason");

@@ -3,6 +3,7 @@
 #   my $node = gepa_node('main');                 a running server, preloaded, gepa created
 #   my $node = gepa_node('main', preload => 0, conf => "...", encoding => 'LATIN1');
 #   create_lm($node, 'judge', $mock, 'judge-rules', max_concurrency => 8);
+#   my $judge = judge_on($node, $mock, 'judge-rules', temperature => 0);   on an LM of its name
 #   load_world($node, 'labels', rows => 200, seed => 1);
 #   is(value($node, $sql), 'x');                  one value; dies on an ERROR
 #   my ($out, $err) = outcome($node, $sql);       SQLSTATE and all: never dies
@@ -23,7 +24,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(gepa_node create_lm load_world value outcome background finish wait_sql);
+our @EXPORT = qw(gepa_node create_lm judge_on load_world value outcome background finish wait_sql);
 
 my $world = abs_path(dirname(__FILE__) . '/../../mock/world.py');
 
@@ -58,6 +59,21 @@ sub create_lm
 	$node->safe_psql('postgres',
 		"CREATE SERVER \"$name\" FOREIGN DATA WRAPPER gepa_lm OPTIONS ($list)");
 	return;
+}
+
+# A judge and its LM, which have one new name; judge_options are those of create_judge.
+my $judges = 0;
+
+sub judge_on
+{
+	my ($node, $mock, $model, %options) = @_;
+	my $judge = 'judge' . ++$judges;
+	my $about = delete $options{judge_options} // '{}';
+
+	create_lm($node, $judge, $mock, $model, %options);
+	$node->safe_psql('postgres',
+		"SELECT gepa.create_judge('$judge', '$judge', 'Is it good?', options => '$about')");
+	return $judge;
 }
 
 # A table of world.py's documents: id, body, keep, note, site, part.
