@@ -238,6 +238,24 @@ restore_signals(const sigset_t *saved)
 	(void) pthread_sigmask(SIG_SETMASK, saved, NULL);
 }
 
+/*
+ * A descriptor of our own.  The last one that fd.c would give is left
+ * alone: WaitLatchOrSocket() needs one for the time of each wait.
+ */
+static bool
+acquire_fd(void)
+{
+	if (!AcquireExternalFD())
+		return false;
+	if (AcquireExternalFD())
+	{
+		ReleaseExternalFD();
+		return true;
+	}
+	ReleaseExternalFD();
+	return false;
+}
+
 static void
 open_transport(void)
 {
@@ -248,7 +266,7 @@ open_transport(void)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not initialize libcurl"),
 				 errhint("Check the installation of libcurl and its TLS library.")));
-	if (!AcquireExternalFD())
+	if (!acquire_fd())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("too many open files to talk to a language model"),
@@ -374,7 +392,7 @@ gepa_lm_transfer_start(const LmServer *server, const char *path, const char *bod
 	transfer->retry_after_ms = -1;
 	transfer->done = done;
 	transfer->arg = arg;
-	transfer->has_fd = AcquireExternalFD();
+	transfer->has_fd = acquire_fd();
 	if (!transfer->has_fd)
 		*error = "too many open files";
 	else if (!add_headers(transfer, server) ||
