@@ -61,6 +61,7 @@ struct LmBatch
 	dlist_head	delayed;
 	dlist_head	done;
 	int			nrunning;
+	bool		starved;		/* no descriptor for a further one */
 	int			npending;		/* submitted, not yet collected */
 	TimestampTz hold;			/* Retry-After: start nothing before */
 	const LmReply *fatal;		/* why nothing is sent any more */
@@ -257,18 +258,26 @@ static void
 delay(Call *call, const LmOutcome *outcome)
 {
 	LmBatch    *batch = call->batch;
-	TimestampTz now = GetCurrentTimestamp();
 	int			ms = gepa_lm_retry_delay_ms(call->reply->attempts,
 											pg_prng_double(&pg_global_prng_state),
 											outcome->retry_after_ms);
 
-	call->due = TimestampTzPlusMilliseconds(now, ms);
+	call->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 	call->state = CALL_DELAYED;
 	dlist_push_tail(&batch->delayed, &call->node);
+}
 
-	/* Retry-After is said to the client, not to one request. */
-	if (outcome->retry_after_ms > 0)
-		batch->hold = Max(batch->hold, call->due);
+/*
+ * Retry-After is said to the client, not to one request: it holds the batch,
+ * even if this call is not tried again.
+ */
+static void
+hold_batch(LmBatch *batch, const LmOutcome *outcome)
+{
+	int			ms = gepa_lm_retry_delay_ms(1, 0, outcome->retry_after_ms);
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+
+	batch->hold = Max(batch->hold, until);
 }
 
 /* Take a failed attempt's words back before the next one. */
@@ -298,6 +307,8 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 
 	dlist_delete(&call->node);
 	batch->nrunning--;
+	if (outcome->failure == LM_FAILURE_HTTP && outcome->retry_after_ms > 0)
+		hold_batch(batch, outcome);
 	if (!reply->fatal && batch->fatal == NULL && reply->attempts < LM_MAX_ATTEMPTS &&
 		reply->status != GEPA_STATUS_TOO_LONG &&
 		gepa_lm_may_retry(outcome->failure, outcome->http_status))
@@ -360,7 +371,8 @@ admit_list(LmBatch *batch, dlist_head *list, TimestampTz now)
 			return;
 		if (call->state == CALL_DELAYED && call->due > now)
 			continue;
-		if (!call_start(call))
+		batch->starved = !call_start(call);
+		if (batch->starved)
 			return;
 	}
 }
@@ -377,10 +389,12 @@ admit(LmBatch *batch)
 		give_up_list(&batch->queued);
 		return;
 	}
+	batch->starved = false;
 	if (batch->hold > now)
 		return;
 	admit_list(batch, &batch->delayed, now);
-	admit_list(batch, &batch->queued, now);
+	if (!batch->starved)
+		admit_list(batch, &batch->queued, now);
 }
 
 /* When admit() may have something to do without a transfer ending; 0 = never. */
@@ -390,7 +404,7 @@ next_due(LmBatch *batch)
 	TimestampTz next = 0;
 	dlist_iter	iter;
 
-	if (batch->nrunning >= batch->server->max_concurrency)
+	if (batch->starved || batch->nrunning >= batch->server->max_concurrency)
 		return 0;
 	if (!dlist_is_empty(&batch->queued))
 		next = batch->hold;
