@@ -63,10 +63,15 @@ check_schema_kept(const LmServer *server, const LmReply *reply, LmCheck *checks,
 		put(checks, n, "json_schema", true,
 			psprintf("The answer keeps to the schema (structured_output %s).",
 					 names[server->structured_output]));
+	else if (reply->status != GEPA_STATUS_OK)
+		put(checks, n, "json_schema", false, failure_text(reply));
 	else
 		put(checks, n, "json_schema", false,
-			psprintf("The answer does not keep to the schema: %s. Try structured_output json_schema, or another model.",
-					 reply->content ? gepa_lm_clean_text(reply->content, 120) : "empty"));
+			psprintf("The answer does not keep to the schema: %s. Try %s.",
+					 gepa_lm_clean_text(reply->content, 120),
+					 server->structured_output == LM_STRUCTURED_JSON_SCHEMA ?
+					 "another structured_output, or another model" :
+					 "structured_output json_schema, or another model"));
 }
 
 static void
