@@ -29,6 +29,9 @@
 
 #include "lm/lm_internal.h"
 
+/* Keys of fewer characters ("none", "EMPTY") are no secrets. */
+#define SHORTEST_SECRET 8
+
 typedef enum CallState
 {
 	CALL_QUEUED,				/* -> RUNNING, DONE */
@@ -204,6 +207,25 @@ set_failure(LmReply *reply, GepaStatus status, int sqlerrcode, const char *detai
 	reply->hint = hint ? pstrdup(hint) : NULL;
 }
 
+/*
+ * The body of an error, which is about to be quoted.  Some endpoints repeat
+ * the key in it; a key so short that it may be a word of any text hides
+ * nothing.
+ */
+static char *
+without_key(const LmServer *server, const LmOutcome *outcome)
+{
+	size_t		length = server->api_key != NULL ? strlen(server->api_key) : 0;
+	char	   *body = palloc(outcome->length + 1);
+
+	memcpy(body, outcome->body, outcome->length);
+	body[outcome->length] = '\0';
+	if (length >= SHORTEST_SECRET)
+		for (char *p = body; (p = strstr(p, server->api_key)) != NULL; p += length)
+			memset(p, '*', length);
+	return body;
+}
+
 static void
 read_outcome(const LmBatch *batch, const LmOutcome *outcome, LmReply *reply)
 {
@@ -215,7 +237,8 @@ read_outcome(const LmBatch *batch, const LmOutcome *outcome, LmReply *reply)
 			batch->provider->parse(outcome->body, outcome->length, reply);
 			break;
 		case LM_FAILURE_HTTP:
-			batch->provider->parse_error(outcome->http_status, outcome->body,
+			batch->provider->parse_error(outcome->http_status,
+										 without_key(batch->server, outcome),
 										 outcome->length, reply);
 			break;
 		case LM_FAILURE_TIMEOUT:

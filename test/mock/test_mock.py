@@ -242,6 +242,11 @@ class Faults(Server):
         self.assertEqual(self.chat(request, {"Authorization": "Bearer sk-1"})[0], 200)
         self.assertEqual(self.journal(True)["list"][-1]["headers"]["authorization"], "Bearer sk-1")
 
+    def test_leak(self):
+        status, body = self.chat(judge_request("echo+leak", "x"), {"Authorization": "Bearer sk-1"})
+        self.assertEqual(status, 400)
+        self.assertIn("Bearer sk-1", body["error"]["message"])
+
     def test_redirect(self):
         status, _, response = self.post("/v1/chat/completions", judge_request("echo+redirect-8080", "x"))
         self.assertEqual((status, urllib.parse.urlsplit(response.getheader("Location")).port), (307, 8080))

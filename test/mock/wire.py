@@ -18,7 +18,7 @@ COUNTED = re.compile(r"(drop|drop-body|slow-\d+|hang)-(?:once|n(\d+))$")
 FLAGS = frozenset("""
     drop drop-body truncated-json html huge badlabel prose extra fenced empty length refusal filter
     think unclosed reasoning tool choices wrongtype dupkeys nul badutf8 nan nousage logprobs
-    nologprobs badlogprobs splittoken noschema toolong quota gate hang gullible skew
+    nologprobs badlogprobs splittoken noschema toolong quota leak gate hang gullible skew
     chunked badchunk close nolength
 """.split())
 VALUED = re.compile(r"(slow|garbage|key|bias|drip|redirect)-(.+)$", re.S)
@@ -129,6 +129,8 @@ def early_fault(name, attempt, headers):
     for fault in name.statuses:
         if attempt <= fault.times:
             return error(fault.status, headers=retry_after(fault))
+    if "leak" in name.options:
+        return error(400, message=f"I was sent {headers.get('authorization')} and do not like it.")
     if "quota" in name.options:
         return error(429, "insufficient_quota", "You exceeded your current quota.")
     if "toolong" in name.options:
