@@ -36,8 +36,8 @@ typedef enum LmStructured
 
 /*
  * An LM as one user sees it: options with defaults filled in, key resolved.
- * Plain data in one memory context of its own (freed by gepa_lm_free, which
- * wipes the key first).  NULL strings and negative numbers mean "not set: do
+ * Plain data in one memory context of its own, whose end, by gepa_lm_free or
+ * otherwise, wipes the key.  NULL strings and negative numbers mean "not set: do
  * not send".
  */
 typedef struct LmServer

@@ -270,6 +270,16 @@ find_key(const LmServer *server, const KeyOptions *keys)
 	return key;
 }
 
+/* However the server's context ends, ERROR included. */
+static void
+wipe_key(void *arg)
+{
+	LmServer   *server = arg;
+
+	if (server->api_key != NULL)
+		explicit_bzero(server->api_key, strlen(server->api_key));
+}
+
 LmServer *
 gepa_lm_resolve(const char *name, Oid userid)
 {
@@ -278,9 +288,13 @@ gepa_lm_resolve(const char *name, Oid userid)
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	LmServer   *server = palloc0(sizeof(LmServer));
+	MemoryContextCallback *on_reset = palloc0(sizeof(MemoryContextCallback));
 	KeyOptions	keys = {0};
 	ListCell   *cell;
 
+	on_reset->func = wipe_key;
+	on_reset->arg = server;
+	MemoryContextRegisterResetCallback(context, on_reset);
 	server->serverid = foreign->serverid;
 	server->userid = userid;
 	server->name = pstrdup(name);
@@ -300,8 +314,6 @@ gepa_lm_resolve(const char *name, Oid userid)
 void
 gepa_lm_free(LmServer *server)
 {
-	if (server->api_key != NULL)
-		explicit_bzero(server->api_key, strlen(server->api_key));
 	MemoryContextDelete(GetMemoryChunkContext(server));
 }
 

@@ -106,6 +106,25 @@ is(() = $err =~ /57014/g, 9 * keys %waits, 'cancelled over and over');
 is(() = $out =~ /^t$/mg, 2, 'the session works before and after');
 is($after, $before, "as many descriptors as before: $before");
 
+# Who catches the cancel may ask again: the call that was given up does not answer.
+my $patient = judge_on($node, $mock, 'judge-fixed-true+hang-once');
+$mock->reset;
+(undef, $err) = outcome($node, qq{
+	SET statement_timeout = '500ms';
+	DO \$\$
+	BEGIN
+		FOR i IN 1..2 LOOP
+			BEGIN
+				RAISE NOTICE 'answer %', gepa_judge('$patient', 'a text');
+			EXCEPTION WHEN query_canceled THEN
+				RAISE NOTICE 'cancelled';
+			END;
+		END LOOP;
+	END \$\$;});
+like($err, qr/NOTICE:  00000: cancelled.*NOTICE:  00000: answer t/s, 'a cancel that is caught');
+is($mock->journal->{requests}, 2, '... and the same call again');
+ok($mock->wait_for(sub { $_->{aborted} == 1 }, 'one aborted'), '... of which one was called back');
+
 # A fast shutdown does not wait for any of them.
 my @sessions = map { waiting_session($_) } sort keys %waits;
 ok($node->stop('fast', fail_ok => 1), 'fast shutdown while calls wait');
