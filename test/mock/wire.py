@@ -21,7 +21,7 @@ FLAGS = frozenset("""
     nologprobs badlogprobs splittoken noschema toolong quota leak gate hang gullible skew
     chunked badchunk close nolength
 """.split())
-VALUED = re.compile(r"(slow|garbage|key|bias|drip|redirect)-(.+)$", re.S)
+VALUED = re.compile(r"(slow|garbage|key|bias|drip|long|redirect)-(.+)$", re.S)
 
 HUGE_BYTES = 20 * 1024 * 1024
 MESSAGES = {
