@@ -45,8 +45,9 @@ CREATE TABLE gepa.judge_version
 COMMENT ON TABLE gepa.judge_version IS 'immutable versions of judges';
 CREATE INDEX judge_version_verdict_digest_idx ON gepa.judge_version (verdict_digest);
 
--- Found by digest, so that equal versions share them; judge and version say who
--- paid.
+-- Found by the digests, so that equal versions share them.  judge and version
+-- are those that paid, and may belong to a transaction that has not committed,
+-- or never did.
 CREATE TABLE gepa.verdict
 (
 	verdict_digest bytea NOT NULL,

@@ -107,8 +107,11 @@ FROM gepa.verdict v
 		SELECT judge, verdict_digest, max(version) AS version
 		FROM gepa.judge_version GROUP BY judge, verdict_digest) n
 		ON n.judge = v.judge AND n.verdict_digest = v.verdict_digest
-	JOIN gepa.judge_version w ON w.judge = v.judge
+	-- The number of a version that was rolled back is given again: what was
+	-- paid before is not the new one's.
+	LEFT JOIN gepa.judge_version w ON w.judge = v.judge
 		AND w.version = coalesce(n.version, v.version)
+		AND (n.version IS NOT NULL OR w.created_at <= v.created_at)
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE');
 COMMENT ON VIEW gepa.verdicts IS
 	'stored verdicts; digest is that of the document, version NULL for a candidate that is not deployed';

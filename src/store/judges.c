@@ -65,8 +65,16 @@ static StoreStatement set_current = {
 	.sql = "UPDATE gepa.judge SET current_version = $2 WHERE judge = $1"
 };
 
+/* Verdicts that another judge uses as well go to that one. */
 static StoreStatement delete_judge = {
-	.sql = "WITH v AS (DELETE FROM gepa.verdict WHERE judge = $1),"
+	.sql = "WITH shared AS (SELECT DISTINCT ON (w.verdict_digest) w.verdict_digest,"
+	" w.judge, w.version FROM gepa.judge_version w JOIN gepa.judge_version d"
+	" ON d.verdict_digest = w.verdict_digest AND d.judge = $1"
+	" WHERE w.judge <> $1 ORDER BY w.verdict_digest, w.judge, w.version),"
+	" m AS (UPDATE gepa.verdict v SET judge = s.judge, version = s.version FROM shared s"
+	" WHERE v.judge = $1 AND v.verdict_digest = s.verdict_digest),"
+	" v AS (DELETE FROM gepa.verdict v WHERE v.judge = $1"
+	" AND v.verdict_digest NOT IN (SELECT s.verdict_digest FROM shared s)),"
 	" e AS (DELETE FROM gepa.verdict_error WHERE judge = $1)"
 	" DELETE FROM gepa.judge WHERE judge = $1"
 };

@@ -59,13 +59,16 @@ static StoreStatement select_verdict = {
 	" FROM gepa.verdict WHERE verdict_digest = $1 AND digest = $2"
 };
 
+/*
+ * The version need not be there: the transaction that made it may not have
+ * committed, and may never.  What was paid for is found again by its digests
+ * when the same version is made later.
+ */
 static StoreStatement insert_verdict = {
 	.sql = "INSERT INTO gepa.verdict (verdict_digest, digest, judge, version, label, score,"
 	" from_logprobs, reasoning, input_tokens, output_tokens, cost, latency_ms,"
 	" chars_seen, chars_total)"
-	" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::numeric, $12, $13, $14"
-	" WHERE EXISTS (SELECT 1 FROM gepa.judge_version w"
-	" WHERE w.judge = $3 AND w.version = $4)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::numeric, $12, $13, $14)"
 	" ON CONFLICT DO NOTHING"
 };
 
@@ -76,9 +79,7 @@ static StoreStatement delete_error = {
 static StoreStatement insert_error = {
 	.sql = "INSERT INTO gepa.verdict_error AS e (verdict_digest, digest, judge, version,"
 	" status, detail, attempts, last_at)"
-	" SELECT $1, $2, $3, $4, $5, $6, $7, pg_catalog.clock_timestamp()"
-	" WHERE EXISTS (SELECT 1 FROM gepa.judge_version w"
-	" WHERE w.judge = $3 AND w.version = $4)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, pg_catalog.clock_timestamp())"
 	" ON CONFLICT (verdict_digest, digest) DO UPDATE SET status = excluded.status,"
 	" detail = excluded.detail, attempts = e.attempts + excluded.attempts,"
 	" last_at = excluded.last_at"
