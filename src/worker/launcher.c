@@ -359,7 +359,10 @@ reap_writer(Started *writer, TimestampTz now)
 	if (TimestampDifferenceExceeds(writer->since, now, WRITER_GOOD_LIFE_MS))
 		writer->failures = 0;
 	else
-		delay = Min(1000 << Min(writer->failures++, 6), LONGEST_SLEEP_MS);
+	{
+		delay = Min(1000 << Min(writer->failures, 6), LONGEST_SLEEP_MS);
+		writer->failures++;
+	}
 	writer->due = TimestampTzPlusMilliseconds(now, delay);
 }
 
