@@ -1,7 +1,8 @@
 # What the TAP tests share: servers with gepa, LMs on the mock, labelled worlds.
 #
 #   my $node = gepa_node('main');                 a running server, preloaded, gepa created
-#   my $node = gepa_node('main', preload => 0, conf => "...", encoding => 'LATIN1');
+#   my $node = gepa_node('main', preload => 0, conf => "...", encoding => 'LATIN1',
+#     streaming => 1);                          ... that a standby can follow
 #   create_lm($node, 'judge', $mock, 'judge-rules', max_concurrency => 8);
 #   my $judge = judge_on($node, $mock, 'judge-rules', temperature => 0);   on an LM of its name
 #   load_world($node, 'labels', rows => 200, seed => 1);
@@ -34,7 +35,7 @@ sub gepa_node
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	my @init = $options{encoding} ? ('-E', $options{encoding}, '--locale=C') : ('-E', 'UTF8', '--locale=C.UTF-8');
 
-	$node->init(extra => \@init);
+	$node->init(extra => \@init, allows_streaming => $options{streaming} // 0);
 	$node->append_conf('postgresql.conf', "max_worker_processes = 16\nlog_min_messages = info\n");
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'gepa'\n")
 	  if $options{preload} // 1;
