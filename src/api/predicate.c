@@ -29,8 +29,16 @@ typedef struct OpenJudge
 	Oid			userid;
 	CommandId	curcid;			/* of the snapshot it was resolved under */
 	TransactionId xmax;
+	uint32		running;
 	ApiJudge   *judge;
 } OpenJudge;
+
+/* Of two snapshots with one xmax the later has the fewer running. */
+static uint32
+running(Snapshot snapshot)
+{
+	return snapshot->xcnt + snapshot->subxcnt;
+}
 
 static bool
 still_current(const OpenJudge *open)
@@ -38,7 +46,7 @@ still_current(const OpenJudge *open)
 	Snapshot	snapshot = GetActiveSnapshot();
 
 	return open->curcid == snapshot->curcid && open->xmax == snapshot->xmax &&
-		open->userid == GetUserId();
+		open->running == running(snapshot) && open->userid == GetUserId();
 }
 
 static ApiJudge *
@@ -70,6 +78,7 @@ find_judge(FunctionCallInfo fcinfo, const char *name)
 	open->userid = GetUserId();
 	open->curcid = GetActiveSnapshot()->curcid;
 	open->xmax = GetActiveSnapshot()->xmax;
+	open->running = running(GetActiveSnapshot());
 	open->judge = gepa_api_open_judge(gepa_store_get_version(name, 0));
 	MemoryContextSwitchTo(old);
 	return open->judge;
