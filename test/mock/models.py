@@ -250,7 +250,8 @@ def reflector(request):
     dropped = misleading(records, stated)
     lines = [line for line in current.split("\n")
              if not any(word in dropped for word, _ in RULE.findall(line))]
-    if percent("useless", prompt) < USELESS_REFLECTIONS:
+    # the markers of fences have a key of their own in every database
+    if percent("useless", FENCED.sub(lambda match: match.group(2), prompt)) < USELESS_REFLECTIONS:
         lines.append("Think about it with care.")
     else:
         lines += [f'RULE: documents that mention "{word}" are {label}'

@@ -211,6 +211,14 @@ class Judges(Server):
         self.assertTrue(60 < len(learnt) < 95, len(learnt))
         self.assertTrue(all(t.count("```") == 2 and "Is it good?" in t for t in texts))
 
+    def test_reflector_does_not_look_at_markers(self):
+        for i in range(20):
+            prompts = [f"Write {i} of\n```\nIs it good?\n```\n" + fence("a zorvex here", nonce)
+                       for nonce in ("0123456789abcdef", "fedcba9876543210")]
+            answers = {self.message({"model": "reflector", "messages": [{"role": "user", "content": p}]})
+                       ["message"]["content"] for p in prompts}
+            self.assertEqual(len(answers), 1)
+
     def test_echo(self):
         self.assertEqual(self.message({"model": "echo", "messages": [{"role": "user", "content": "hé"}]})
                          ["message"]["content"], "hé")
