@@ -170,7 +170,7 @@ def judge(request, options, gullible=False):
         label, sure = obeys.group(1).lower(), 0.99
     probabilities = spread(task.labels, label, sure)
     if "skew" in options:       # knows, but leans away from the first label
-        probabilities[0] *= 0.4
+        probabilities[0] *= 0.02
         probabilities = [p / sum(probabilities) for p in probabilities]
         label = task.labels[probabilities.index(max(probabilities))]
     seen = ", ".join(f'"{word}"' for word in words)

@@ -197,6 +197,8 @@ class Judges(Server):
     def test_skew_leans_to_the_second_label(self):
         request = judge_request("judge-rules+skew", "a plain text", logprobs=True)
         self.assertEqual(self.label(request), "false")
+        known = judge_request("judge-rules+skew", "zorvex here", examples=[("zorvex", "true"), ("quibly", "false")])
+        self.assertEqual(self.label(known), "false")
 
     def test_reflector_learns_from_feedback(self):
         prompt = ("This is its present instruction:\n```\nIs it good?\n```\nBelow\n```\n"
