@@ -15,7 +15,8 @@
  * A verdict that the document or the candidate is to blame for (not parsed,
  * refused, cut off, too long) is a rollout with score 0: another prompt may do
  * better.  A call that got no answer says nothing about the prompt: it is
- * tried again, WORKER_ROUNDS times in all, then the run fails and can be
+ * tried again, WORKER_ROUNDS times in all, with the LM as it is by then, so
+ * that a run follows an endpoint that moves.  Then the run fails and can be
  * resumed.  Where no call can succeed the run fails at once.
  *
  *-------------------------------------------------------------------------
@@ -83,6 +84,17 @@ gepa_worker_pause(int ms)
 		CHECK_FOR_INTERRUPTS();
 	}
 	return !gepa_worker_stop_requested();
+}
+
+/* The LM as it is by now; its address, or a key, may have been mended. */
+static void
+renew_lm(Evaluation *eval)
+{
+	gepa_lm_free(eval->lm);
+	eval->lm = NULL;
+	gepa_worker_begin(eval->run->step_context);
+	eval->lm = gepa_worker_task_lm(eval->run);
+	gepa_worker_commit(eval->run->step_context);
 }
 
 /*
@@ -331,6 +343,7 @@ gepa_worker_evaluate(WorkerRun *run, const EngineStep *step, double *scores)
 			gepa_judge_report(eval.spec, eval.lm, &eval.failure);
 		if (!gepa_worker_pause(FIRST_PAUSE_MS << (round - 1)))
 			return false;
+		renew_lm(&eval);
 	}
 	copy_twins(&eval);
 	for (int slot = 0; slot < step->nsamples; slot++)

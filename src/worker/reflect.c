@@ -167,24 +167,44 @@ read_answer(const WorkerRun *run, const LmReply *reply, StoreStep *entry)
 		entry->new_text = text;
 }
 
+/*
+ * One call, to the LM as it is now; NULL when asked to stop.  Raises what ends
+ * the run: a call that cannot succeed, or the last of WORKER_ROUNDS that got
+ * no answer.
+ */
+static LmReply *
+ask_once(const WorkerRun *run, const char *prompt, int *unreached)
+{
+	LmServer   *lm;
+	LmReply    *reply;
+
+	gepa_worker_begin(run->step_context);
+	lm = gepa_lm_resolve(run->row->reflection_lm, GetUserId());
+	gepa_worker_commit(run->step_context);
+	reply = call_lm(lm, prompt);
+	if (reply != NULL && (reply->fatal ||
+						  (got_no_answer(reply) && ++*unreached == WORKER_ROUNDS)))
+		gepa_lm_report(lm, reply);
+	gepa_lm_free(lm);
+	return reply;
+}
+
 /* Ask until there is a text or no hope of one; false when asked to stop. */
 static bool
-ask(const WorkerRun *run, const LmServer *lm, StoreStep *entry)
+ask(const WorkerRun *run, StoreStep *entry)
 {
 	int			unreached = 0;
 	int			useless = 0;
 
 	while (entry->new_text == NULL && useless < USEFUL_ATTEMPTS)
 	{
-		LmReply    *reply = call_lm(lm, entry->prompt);
+		LmReply    *reply = ask_once(run, entry->prompt, &unreached);
 
 		if (reply == NULL)
 			return false;
 		entry->input_tokens += reply->input_tokens;
 		entry->output_tokens += reply->output_tokens;
 		entry->cost += reply->cost;
-		if (reply->fatal || (got_no_answer(reply) && ++unreached == WORKER_ROUNDS))
-			gepa_lm_report(lm, reply);
 		if (!got_no_answer(reply))
 		{
 			read_answer(run, reply, entry);
@@ -199,14 +219,8 @@ ask(const WorkerRun *run, const LmServer *lm, StoreStep *entry)
 bool
 gepa_worker_reflect(WorkerRun *run, const EngineStep *step, StoreStep *entry)
 {
-	LmServer   *lm;
-	bool		finished;
-
 	gepa_worker_begin(run->step_context);
-	lm = gepa_lm_resolve(run->row->reflection_lm, GetUserId());
 	entry->prompt = make_prompt(run, step);
 	gepa_worker_commit(run->step_context);
-	finished = ask(run, lm, entry);
-	gepa_lm_free(lm);
-	return finished;
+	return ask(run, entry);
 }
