@@ -4,7 +4,8 @@
 #       LMs "judge" and "writer", table labels, dataset 'labels', judge 'j'
 #   my $run = start_run($node, budget => 150, options => '{"max_proposals": 3}');
 #   is(wait_run($node, $run), 'finished');
-#   is(run_facts($node, $run), run_facts($node, $other));      all but clocks and prices
+#   my $facts = run_facts($node, $run);                        all but clocks
+#   same_facts(run_facts($node, $other), $facts, 'same run')   shows the first difference
 #   judge_calls($mock)                                         requests to judge models
 package Gepa::Run;
 
@@ -13,8 +14,9 @@ use warnings;
 
 use Exporter qw(import);
 use Gepa::Test;
+use Test::More;
 
-our @EXPORT = qw(prepare_tuning start_run wait_run run_facts judge_calls);
+our @EXPORT = qw(prepare_tuning start_run wait_run run_facts same_facts judge_calls);
 
 our $prompt = 'Is this page worth keeping?';
 
@@ -66,6 +68,17 @@ SELECT 'frontier', key, score, candidates FROM gepa.frontier WHERE run = $run OR
 SELECT 'rollout', step, proposal, sample, split, score, feedback, label, output, status
 FROM gepa.rollouts WHERE run = $run ORDER BY step, sample;
 SQL
+}
+
+sub same_facts
+{
+	my ($got, $expected, $name) = @_;
+	my @got = split /\n/, $got;
+	my @expected = split /\n/, $expected;
+
+	return pass($name) if $got eq $expected;
+	shift @got, shift @expected while @got && @expected && $got[0] eq $expected[0];
+	return is($got[0] // 'nothing more', $expected[0] // 'nothing more', $name);
 }
 
 sub judge_calls
