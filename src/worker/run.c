@@ -33,6 +33,9 @@
 #define LIVE_MASK \
 	((1 << STORE_RUN_QUEUED) | (1 << STORE_RUN_RUNNING) | (1 << STORE_RUN_STOPPING))
 
+/* What a worker takes up; a run that is stopping it only stops. */
+#define RUNNABLE_MASK ((1 << STORE_RUN_QUEUED) | (1 << STORE_RUN_RUNNING))
+
 #define STOPPED_REASON "stopped on request"
 
 static void
@@ -64,15 +67,18 @@ take_up(const WorkerRunArgs *args, MemoryContext context)
 								   "the role that owned the run was dropped");
 		wanted = false;
 	}
-	else if (wanted && (row->status == STORE_RUN_STOPPING || gepa_worker_stop_requested()))
+	else if (wanted && gepa_worker_stop_requested())
 	{
 		(void) gepa_store_move_run(args->run, LIVE_MASK, STORE_RUN_STOPPED, STOPPED_REASON);
 		wanted = false;
 	}
-	else if (wanted)
-		wanted = gepa_store_move_run(args->run,
-									 (1 << STORE_RUN_QUEUED) | (1 << STORE_RUN_RUNNING),
-									 STORE_RUN_RUNNING, NULL);
+	else if (wanted && !gepa_store_move_run(args->run, RUNNABLE_MASK, STORE_RUN_RUNNING, NULL))
+	{
+		/* Asked to stop, perhaps only since the row was read. */
+		(void) gepa_store_move_run(args->run, 1 << STORE_RUN_STOPPING, STORE_RUN_STOPPED,
+								   STOPPED_REASON);
+		wanted = false;
+	}
 	gepa_worker_commit(context);
 	gepa_worker_announce_change(args->run);
 	return wanted ? row : NULL;
