@@ -100,6 +100,20 @@ find_pg_config()
 	PG_BIN=$("$PG_CONFIG" --bindir)
 }
 
+# Copy what belongs to a tree into a folder of the servers' user, so that
+# nothing is left behind in it: copy_tree FROM TO
+copy_tree()
+{
+	as_server_user mkdir -p "$2"
+	if git -C "$1" -c safe.directory='*' rev-parse HEAD >/dev/null 2>&1
+	then
+		git -C "$1" -c safe.directory='*' ls-files -z --cached --others --exclude-standard |
+			(cd "$1" && xargs -0 ls -d 2>/dev/null | tar -cf - -T -)
+	else
+		tar -C "$1" --exclude='*.[oda]' --exclude='*.bc' --exclude='*.so' --exclude=build -cf - .
+	fi | as_server_user tar -C "$2" -xf -
+}
+
 # A port that nobody listens on.
 free_port()
 {
