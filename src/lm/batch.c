@@ -484,6 +484,10 @@ gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag)
 	}
 	build_body(call, request);
 	dlist_push_tail(&batch->queued, &call->node);
+
+	/* A caller with many documents has the first answers when it asks. */
+	admit(batch);
+	gepa_lm_transport_wait(0);
 }
 
 /* Pass the oldest finished call's reply to the current context. */

@@ -257,6 +257,26 @@ acquire_fd(void)
 }
 
 static void
+socket_action(curl_socket_t fd, int mask)
+{
+	sigset_t	saved;
+	int			running;
+
+	block_signals(&saved);
+	(void) curl_multi_socket_action(transport.multi, fd, mask, &running);
+	restore_signals(&saved);
+}
+
+static void
+serve_timer(void)
+{
+	if (!transport.has_timer || GetCurrentTimestamp() < transport.timer)
+		return;
+	transport.has_timer = false;
+	socket_action(CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void
 open_transport(void)
 {
 	if (transport.multi != NULL)
@@ -412,6 +432,7 @@ gepa_lm_transfer_start(const LmServer *server, const char *path, const char *bod
 		gepa_lm_transfer_free(transfer);
 		return NULL;
 	}
+	serve_timer();				/* on the wire now, not at the next wait */
 	return transfer;
 }
 
@@ -516,17 +537,6 @@ finish_all(void)
 }
 
 static void
-socket_action(curl_socket_t fd, int mask)
-{
-	sigset_t	saved;
-	int			running;
-
-	block_signals(&saved);
-	(void) curl_multi_socket_action(transport.multi, fd, mask, &running);
-	restore_signals(&saved);
-}
-
-static void
 serve_sockets(void)
 {
 	struct epoll_event events[64];
@@ -544,15 +554,6 @@ serve_sockets(void)
 			mask |= CURL_CSELECT_ERR;
 		socket_action(events[i].data.fd, mask);
 	}
-}
-
-static void
-serve_timer(void)
-{
-	if (!transport.has_timer || GetCurrentTimestamp() < transport.timer)
-		return;
-	transport.has_timer = false;
-	socket_action(CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* Milliseconds until the earlier of libcurl's timer and the deadline. */
