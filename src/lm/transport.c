@@ -63,6 +63,7 @@ struct LmTransfer
 	bool		running;		/* in the multi handle */
 	bool		has_fd;			/* accounted */
 	bool		allow_private;
+	bool		connected;		/* handshakes done, the request may be sent */
 	bool		refused_address;
 	bool		too_big;
 	char	   *response;		/* malloc'd */
@@ -195,7 +196,10 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* The same once more for a connection that another server's call opened. */
+/*
+ * The request is about to be sent.  The address is checked once more, because
+ * another server's call may have opened the connection.
+ */
 static int
 on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
@@ -216,6 +220,7 @@ on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_po
 		transfer->refused_address = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
+	transfer->connected = true;
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -462,8 +467,6 @@ gepa_lm_transfer_free(LmTransfer *transfer)
 static LmFailure
 classify(const LmTransfer *transfer, CURLcode code, long http_status)
 {
-	double		sent = 0;
-
 	if (transfer->refused_address)
 		return LM_FAILURE_REFUSED_ADDRESS;
 	if (transfer->too_big)
@@ -483,8 +486,7 @@ classify(const LmTransfer *transfer, CURLcode code, long http_status)
 		case CURLE_SSL_ISSUER_ERROR:
 			return LM_FAILURE_TLS;
 		case CURLE_OPERATION_TIMEDOUT:
-			(void) curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME, &sent);
-			return sent > 0 ? LM_FAILURE_TIMEOUT : LM_FAILURE_CONNECT;
+			return transfer->connected ? LM_FAILURE_TIMEOUT : LM_FAILURE_CONNECT;
 		default:
 			return LM_FAILURE_BROKEN;
 	}
