@@ -56,12 +56,12 @@ server_user()
 	fi
 }
 
-# Run a command as that user, in a folder that it may enter.
+# Run a command as that user, in a folder that it may enter: name files from /.
 as_server_user()
 {
 	if [ "$(id -u)" -eq 0 ]
 	then
-		runuser -u postgres -- "$@"
+		(cd / && runuser -u postgres -- "$@")
 	else
 		"$@"
 	fi
