@@ -37,7 +37,8 @@ check_identity(ApiJudge *judge)
 
 	/* Forced: such verdicts have a digest of their own. */
 	judge->spec->lm_identity = identity;
-	gepa_judge_digest(judge->spec, false, judge->verdict_digest);
+	gepa_store_verdict_digest(judge->spec, judge->lm->name, judge->version->owner,
+							  judge->verdict_digest);
 }
 
 ApiJudge *

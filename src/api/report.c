@@ -56,7 +56,7 @@ tuned_version(const StoreRun *run, const StoreVersion *seed, StoreVersion *curre
 	tuned->lm = run->lm;
 	tuned->spec = gepa_api_candidate_spec(run, seed, run->best_candidate);
 	gepa_judge_digest(tuned->spec, true, tuned->digest);
-	gepa_judge_digest(tuned->spec, false, tuned->verdict_digest);
+	gepa_store_verdict_digest(tuned->spec, tuned->lm, tuned->owner, tuned->verdict_digest);
 	return tuned;
 }
 

@@ -109,8 +109,7 @@ extern void gepa_judge_check_spec(const JudgeSpec *spec);
 
 /*
  * Digest over everything that can change a verdict.  with_threshold: the
- * digest of the version; without: the digest under which verdicts are stored,
- * so that moving the threshold alone pays for nothing again.
+ * digest of the version; without: of what its verdicts depend on.
  */
 extern void gepa_judge_digest(const JudgeSpec *spec, bool with_threshold,
 							  uint8 *digest);

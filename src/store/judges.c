@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "store/store_internal.h"
@@ -54,7 +55,7 @@ static StoreStatement find_version = {
 };
 
 static StoreStatement lock_judge = {
-	.sql = "SELECT 1 FROM gepa.judge WHERE judge = $1 FOR UPDATE"
+	.sql = "SELECT owner::oid FROM gepa.judge WHERE judge = $1 FOR UPDATE"
 };
 
 static StoreStatement lock_judge_by_name = {
@@ -65,7 +66,7 @@ static StoreStatement set_current = {
 	.sql = "UPDATE gepa.judge SET current_version = $2 WHERE judge = $1"
 };
 
-/* Verdicts that another judge uses as well go to that one. */
+/* Verdicts that another judge of the owner uses as well go to that one. */
 static StoreStatement delete_judge = {
 	.sql = "WITH shared AS (SELECT DISTINCT ON (w.verdict_digest) w.verdict_digest,"
 	" w.judge, w.version FROM gepa.judge_version w JOIN gepa.judge_version d"
@@ -234,6 +235,26 @@ gepa_store_get_version_by_id(int judge, int version)
  * Writing
  */
 
+/*
+ * Names, not OIDs: a dump keeps them.  A role that is gone has no name, and
+ * nothing new to look up.
+ */
+void
+gepa_store_verdict_digest(const JudgeSpec *spec, const char *lm, Oid owner, uint8 *digest)
+{
+	char		hex[2 * JUDGE_DIGEST_LENGTH + 1];
+	const char *parts[3];
+	JudgeDocument document = {lengthof(parts), parts};
+	const char *owner_name = GetUserNameFromId(owner, true);
+
+	gepa_judge_digest(spec, false, digest);
+	hex[hex_encode((const char *) digest, JUDGE_DIGEST_LENGTH, hex)] = '\0';
+	parts[0] = hex;
+	parts[1] = lm;
+	parts[2] = owner_name ? owner_name : "";
+	gepa_judge_content_digest(&document, digest);
+}
+
 static char *
 components_json(const JudgeSpec *spec)
 {
@@ -257,7 +278,7 @@ components_json(const JudgeSpec *spec)
 }
 
 static int
-put_version(StoreScope *scope, int judge, const JudgeSpec *spec, const char *lm,
+put_version(StoreScope *scope, int judge, Oid owner, const JudgeSpec *spec, const char *lm,
 			int run, int candidate)
 {
 	StoreArgs	args = {0};
@@ -278,7 +299,7 @@ put_version(StoreScope *scope, int judge, const JudgeSpec *spec, const char *lm,
 	gepa_store_arg_text(&args, gepa_judge_options_json(spec));
 	gepa_judge_digest(spec, true, digest);
 	gepa_store_arg_bytes(&args, digest, JUDGE_DIGEST_LENGTH);
-	gepa_judge_digest(spec, false, digest);
+	gepa_store_verdict_digest(spec, lm, owner, digest);
 	gepa_store_arg_bytes(&args, digest, JUDGE_DIGEST_LENGTH);
 	gepa_store_arg_int_or_null(&args, run, 0);
 	gepa_store_arg_int_or_null(&args, run > 0 ? candidate : -1, -1);
@@ -318,7 +339,7 @@ gepa_store_create_judge(const JudgeSpec *spec, const char *lm, Oid owner)
 				 errmsg("judge \"%s\" already exists", spec->name),
 				 errhint("Use gepa.alter_judge() to make a new version, or gepa.drop_judge() first.")));
 	judge = gepa_store_int(0, 1, 0);
-	(void) put_version(&scope, judge, spec, lm, 0, 0);
+	(void) put_version(&scope, judge, owner, spec, lm, 0, 0);
 	gepa_store_leave(&scope);
 	return judge;
 }
@@ -345,16 +366,18 @@ gepa_store_add_version(int judge, const JudgeSpec *spec, const char *lm,
 	StoreScope	scope;
 	StoreArgs	lock_args = {0};
 	StoreArgs	args = {0};
+	Oid			owner = InvalidOid;
 	int			version;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 
 	/* Two that deploy at a time get two numbers. */
 	gepa_store_arg_int(&lock_args, judge);
-	gepa_store_run(&scope, &lock_judge, &lock_args);
+	if (gepa_store_run(&scope, &lock_judge, &lock_args) > 0)
+		owner = gepa_store_oid(0, 1);
 	version = find_equal_version(&scope, judge, spec, lm);
 	if (version == 0)
-		version = put_version(&scope, judge, spec, lm, run, candidate);
+		version = put_version(&scope, judge, owner, spec, lm, run, candidate);
 	gepa_store_arg_int(&args, judge);
 	gepa_store_arg_int(&args, version);
 	gepa_store_run(&scope, &set_current, &args);

@@ -64,6 +64,15 @@ extern int	gepa_store_add_version(int judge, const JudgeSpec *spec, const char *
 								   int run, int candidate);
 extern void gepa_store_drop_judge(int judge);
 
+/*
+ * The digest under which verdicts are stored: of the version without its
+ * threshold, so that moving that alone pays for nothing again; and of its
+ * owner and LM, because another's endpoint that calls itself by the same model
+ * must not answer for it.
+ */
+extern void gepa_store_verdict_digest(const JudgeSpec *spec, const char *lm, Oid owner,
+									  uint8 *digest);
+
 /* verdicts.c: stored verdicts */
 
 /*

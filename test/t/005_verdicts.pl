@@ -89,6 +89,12 @@ is( value($node, q{
 	SELECT :v1 = :v2, count(*) FROM gepa.verdicts WHERE judge = 'new' AND version = :v2}),
 	't|0', 'a version with the number of one rolled back has none of its verdicts');
 
+# What another role's endpoint says of a text is not believed, though model and prompt are the same.
+value($node, "CREATE ROLE mallory; GRANT USAGE ON FOREIGN SERVER plain TO mallory; GRANT SELECT ON docs TO mallory");
+is(calls("SET ROLE mallory; SELECT gepa.create_judge('hers', 'plain', 'Is it good?'); SELECT gepa_judge('hers', body) FROM docs"),
+	20, 'an equal judge of another owner pays for its own');
+value($node, "SELECT gepa.drop_judge('hers')");
+
 # Equal judges share their verdicts, and the one that stays keeps them.
 value($node, "SELECT gepa.create_judge('twin', 'plain', 'Is it good?')");
 is(calls("SELECT gepa_judge('twin', body) FROM docs"), 0, 'an equal judge pays nothing');

@@ -104,7 +104,8 @@ is(value($node, "SELECT gepa.deploy($run, 1)"), 3, 'another candidate can be dep
 $out = value($node, $report);
 is(judge_calls($mock), 3 * $ntest + 4, '... and its report judges with it only');
 check_report('candidate 1', $out, $baseline, judge_rows($run));
-is(value($node, "SELECT gepa.deploy($run, 0)"), 1, 'candidate 0 is the version that the run began with');
+is(value($node, "SELECT gepa.deploy($run, 0); SELECT threshold = 0.5 FROM gepa.judge_versions WHERE current"), "4\nf", 'candidate 0 is the seed with a threshold of its own');
+is(value($node, "SELECT count(*) FROM gepa.judge_versions v, gepa.judge_versions w WHERE v.version = 1 AND w.version = 4 AND v.components = w.components"), 1, '... and the same texts');
 ($out, $err) = outcome($node, "SELECT gepa.deploy($run, 99)");
 like($err, qr/ERROR:  42704: run $run has no candidate 99/, 'a candidate that is not there');
 
