@@ -23,7 +23,6 @@ typedef struct ApiJudge
 	JudgeSpec  *spec;			/* of the version, with the LM as it is now */
 	LmServer   *lm;
 	JudgeRun   *run;			/* opened with the first call */
-	bool		busy;			/* calls are outstanding in it */
 	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
 } ApiJudge;
 

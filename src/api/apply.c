@@ -67,24 +67,26 @@ gepa_api_close_judge(ApiJudge *judge)
 	MemoryContextDelete(judge->context);
 }
 
-/*
- * The run is kept for the next document.  One that an ERROR left with calls
- * outstanding (caught by a subtransaction) would answer with those: drop it.
- */
+/* The run is kept for the next document. */
 static void
 open_run(ApiJudge *judge)
 {
 	MemoryContext old;
 
-	if (judge->run != NULL && !judge->busy)
+	if (judge->run != NULL)
 		return;
+	old = MemoryContextSwitchTo(judge->context);
+	judge->run = gepa_judge_open(judge->spec, judge->lm);
+	MemoryContextSwitchTo(old);
+}
+
+/* What is on its way is called back. */
+static void
+drop_run(ApiJudge *judge)
+{
 	if (judge->run != NULL)
 		gepa_judge_close(judge->run);
 	judge->run = NULL;
-	old = MemoryContextSwitchTo(judge->context);
-	judge->run = gepa_judge_open(judge->spec, judge->lm);
-	judge->busy = false;
-	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -129,12 +131,12 @@ collect_all(ApiJudge *judge, uint8 (*digests)[JUDGE_DIGEST_LENGTH], ApiVerdict *
 	}
 }
 
-void
-gepa_api_apply(ApiJudge *judge, const JudgeDocument *documents, int n,
-			   ApiVerdict *verdicts)
+/* Look documents up and ask for those that are not known. */
+static void
+judge_documents(ApiJudge *judge, const JudgeDocument *documents, int n,
+				uint8 (*digests)[JUDGE_DIGEST_LENGTH], int *twin,
+				ApiVerdict *verdicts)
 {
-	uint8		(*digests)[JUDGE_DIGEST_LENGTH] = palloc(sizeof(*digests) * Max(n, 1));
-	int		   *twin = palloc(sizeof(int) * Max(n, 1));
 	int			calls = 0;
 
 	for (int i = 0; i < n; i++)
@@ -147,12 +149,34 @@ gepa_api_apply(ApiJudge *judge, const JudgeDocument *documents, int n,
 			continue;
 		if (calls++ == 0)
 			open_run(judge);
-		judge->busy = true;
 		gepa_judge_submit(judge->run, &documents[i], (void *) (intptr_t) i);
 	}
 	if (calls > 0)
 		collect_all(judge, digests, verdicts);
-	judge->busy = false;
+}
+
+void
+gepa_api_apply(ApiJudge *judge, const JudgeDocument *documents, int n,
+			   ApiVerdict *verdicts)
+{
+	uint8		(*digests)[JUDGE_DIGEST_LENGTH] = palloc(sizeof(*digests) * Max(n, 1));
+	int		   *twin = palloc(sizeof(int) * Max(n, 1));
+
+	/*
+	 * A subtransaction may catch an error, a cancel included, and go on for
+	 * long; the judge's context would end, and with it the calls, only with
+	 * the query.
+	 */
+	PG_TRY();
+	{
+		judge_documents(judge, documents, n, digests, twin, verdicts);
+	}
+	PG_CATCH();
+	{
+		drop_run(judge);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	for (int i = 0; i < n; i++)
 		if (twin[i] >= 0)
 			verdicts[i] = verdicts[twin[i]];

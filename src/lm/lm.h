@@ -172,8 +172,9 @@ extern char *gepa_lm_identity(const LmServer *server);
 /*
  * A batch of calls on one LM.  Requests beyond max_concurrency wait inside.
  * The batch owns a child of the current memory context; a reset callback of
- * that context aborts transfers, so ERROR and cancel leak nothing.  The
- * server must outlive the batch.
+ * that context aborts transfers, so ERROR and cancel leak nothing.  Whoever
+ * may run inside a subtransaction closes the batch on ERROR: the context
+ * lives on when the ERROR is caught.  The server must outlive the batch.
  */
 extern LmBatch *gepa_lm_batch_open(const LmServer *server);
 extern void gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag);
