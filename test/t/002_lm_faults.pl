@@ -10,6 +10,7 @@ use lib "$FindBin::RealBin/../perl";
 
 use Gepa::Mock;
 use Gepa::Test;
+use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -41,10 +42,13 @@ sub end_call
 
 # Never passes: five attempts, then the cause.
 my $closed = PostgreSQL::Test::Cluster::get_free_port();
+my $deaf = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64) or die $!;
 my @hopeless = (
 	[ 'hang', 'timeout', qr/within request_timeout \(0.2 s\)/, 5, request_timeout => '0.2' ],
 	[ 'drip-100', 'timeout', qr/within request_timeout \(0.3 s\)/, 5, request_timeout => '0.3' ],
 	[ 'refused', 'http_error', qr/cannot be reached/, 0, base_url => "http://127.0.0.1:$closed/v1" ],
+	[ 'deaf', 'http_error', qr/cannot be reached: .*timed? ?out/i, 0, connect_timeout => '0.2',
+		base_url => 'https://127.0.0.1:' . $deaf->sockport . '/v1' ],
 	[ 'drop', 'http_error', qr/connection broke/, 5 ],
 	[ 'drop-body', 'http_error', qr/connection broke/, 5 ],
 	[ 'badchunk', 'http_error', qr/connection broke/, 5 ],

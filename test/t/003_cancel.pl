@@ -10,6 +10,7 @@ use lib "$FindBin::RealBin/../perl";
 
 use Gepa::Mock;
 use Gepa::Test;
+use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -31,17 +32,21 @@ sub judge
 # What a call can wait for; what the journal shows when it does; and how many
 # answers nobody is there to take when it is ended.  A back-off is short and of
 # random length, but between many calls that all fail there is always one.
+# Nobody accepts at the port of the handshake, so there is nothing to be seen.
 my $in_flight = sub { $_->{in_flight} == 1 };
 my $answered = sub { $_->{completed} > 0 };
 my %waits = (
 	'the first byte' => [ 'judge-fixed-true+hang', $in_flight, 1 ],
 	'the body' => [ 'judge-fixed-true+drip-200', $in_flight, 1 ],
 	'Retry-After' => [ 'judge-fixed-true+429-s60', $answered, 0 ],
-	'the next attempt' => [ 'judge-fixed-true+500', $answered, undef ]);
+	'the next attempt' => [ 'judge-fixed-true+500', $answered, undef ],
+	'the TLS handshake' => [ 'judge-fixed-true', sub { 1 }, 0 ]);
+my $deaf = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64) or die $!;
 
 for my $wait (sort keys %waits)
 {
-	my $judge = judge_on($node, $mock, $waits{$wait}[0]);
+	my @url = $wait =~ /TLS/ ? (base_url => 'https://127.0.0.1:' . $deaf->sockport . '/v1') : ();
+	my $judge = judge_on($node, $mock, $waits{$wait}[0], @url);
 	$waits{$wait}[3] = judge($judge);
 	$waits{$wait}[3] = "SELECT count(gepa_judge('$judge', 'text ' || i)) FROM generate_series(1, 1000) i;"
 	  if $wait eq 'the next attempt';
