@@ -79,7 +79,7 @@ find_judge(FunctionCallInfo fcinfo, const char *name)
 	open->curcid = GetActiveSnapshot()->curcid;
 	open->xmax = GetActiveSnapshot()->xmax;
 	open->running = running(GetActiveSnapshot());
-	open->judge = gepa_api_open_judge(gepa_store_get_version(name, 0));
+	open->judge = gepa_api_open_judge(name, NULL);
 	MemoryContextSwitchTo(old);
 	return open->judge;
 }

@@ -7,6 +7,9 @@
  * no rollout ever saw them.  Verdicts go through the store, so each row is
  * judged once per version, however often the report is asked for.
  *
+ * The comparison is paired: measures and n are those of the rows on which both
+ * have a verdict; how many each left undecided is a row of its own.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -34,22 +37,28 @@ find_run(const StoreVersion *current, const char *dataset)
 						current->spec->name, dataset) :
 				 errmsg("judge \"%s\" has no ended run", current->spec->name),
 				 errhint("Tune it first with gepa.optimize() or gepa.start().")));
-	return gepa_api_get_run(id);
+	/* Whoever owns the judge may measure it, whoever had it tuned. */
+	return gepa_store_get_run(id);
 }
 
 /*
- * What is measured as tuned: the current version if this run made it, else
- * the run's winner as deploy would store it.
+ * What is measured as tuned: the current version if it is another than the
+ * run began with, else the run's winner as deploy would store it.
  */
 static StoreVersion *
 tuned_version(const StoreRun *run, const StoreVersion *seed, StoreVersion *current)
 {
 	StoreVersion *tuned;
 
-	if (current->run == run->run)
+	if (current->version != seed->version)
 		return current;
+	if (run->best_candidate < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run %d ended before it had validated a candidate", run->run),
+				 errhint("SELECT gepa.resume(%d) lets it go on.", run->run)));
 	ereport(NOTICE,
-			(errmsg("no candidate of run %d is deployed; the report is on its best candidate %d",
+			(errmsg("the judge is still at the version that run %d began with; the report is on the run's best candidate %d",
 					run->run, run->best_candidate)));
 	tuned = palloc(sizeof(StoreVersion));
 	*tuned = *seed;
@@ -64,7 +73,7 @@ tuned_version(const StoreRun *run, const StoreVersion *seed, StoreVersion *curre
 static JudgeOutcome *
 judge_rows(StoreVersion *version, const StoreSample *samples, int n)
 {
-	ApiJudge   *judge = gepa_api_open_judge(version);
+	ApiJudge   *judge = gepa_api_open_judge(NULL, version);
 	JudgeDocument *documents = palloc(sizeof(JudgeDocument) * n);
 	ApiVerdict *verdicts = palloc0(sizeof(ApiVerdict) * n);
 	JudgeOutcome *outcomes = palloc0(sizeof(JudgeOutcome) * n);
@@ -97,27 +106,60 @@ put_measure(Datum *values, bool *nulls, const JudgeMeasure *measure)
 	nulls[1] = nulls[2] = !measure->defined || !measure->has_interval;
 }
 
+/* The rows on which both have a verdict; what one left undecided, neither. */
+static int
+decided_by_both(const JudgeOutcome *a, const JudgeOutcome *b, int n,
+				JudgeOutcome *both_a, JudgeOutcome *both_b)
+{
+	int			nboth = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!a[i].decided || !b[i].decided)
+			continue;
+		both_a[nboth] = a[i];
+		both_b[nboth++] = b[i];
+	}
+	return nboth;
+}
+
+static double
+count_undecided(const JudgeOutcome *outcomes, int n)
+{
+	int			undecided = 0;
+
+	for (int i = 0; i < n; i++)
+		undecided += !outcomes[i].decided;
+	return undecided;
+}
+
 static void
 put_rows(ReturnSetInfo *rsinfo, const JudgeOutcome *baseline, const JudgeOutcome *tuned, int n)
 {
-	JudgeMeasure *a;
-	JudgeMeasure *b;
+	JudgeOutcome *both_a = palloc(sizeof(JudgeOutcome) * n);
+	JudgeOutcome *both_b = palloc(sizeof(JudgeOutcome) * n);
+	int			nboth = decided_by_both(baseline, tuned, n, both_a, both_b);
 	int			nmeasures;
-	double		p = gepa_judge_mcnemar(baseline, tuned, n);
+	JudgeMeasure *a = gepa_judge_measure(both_a, nboth, REPORT_SEED, &nmeasures);
+	JudgeMeasure *b = gepa_judge_measure(both_b, nboth, REPORT_SEED, &nmeasures);
 
-	a = gepa_judge_measure(baseline, n, REPORT_SEED, &nmeasures);
-	b = gepa_judge_measure(tuned, n, REPORT_SEED, &nmeasures);
 	for (int i = 0; i < nmeasures; i++)
 	{
+		bool		undecided = strcmp(a[i].metric, "undecided") == 0;
 		Datum		values[9];
 		bool		nulls[9] = {0};
 
+		if (undecided)
+		{
+			a[i].value = count_undecided(baseline, n);
+			b[i].value = count_undecided(tuned, n);
+		}
 		values[0] = CStringGetTextDatum(a[i].metric);
-		values[1] = Int32GetDatum(n);
+		values[1] = Int32GetDatum(undecided ? n : nboth);
 		put_measure(&values[2], &nulls[2], &a[i]);
 		put_measure(&values[5], &nulls[5], &b[i]);
-		values[8] = Float8GetDatum(p);
-		nulls[8] = strcmp(a[i].metric, "accuracy") != 0;
+		values[8] = Float8GetDatum(gepa_judge_mcnemar(both_a, both_b, nboth));
+		nulls[8] = nboth == 0 || strcmp(a[i].metric, "accuracy") != 0;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 }

@@ -85,7 +85,7 @@ finish($session);
 $mock->gate(open => 1);
 ($out, $err) = outcome($node, $report);
 my $best = value($node, "SELECT best_candidate FROM gepa.runs WHERE run = $run");
-like($err, qr/NOTICE:  00000: no candidate of run $run is deployed; the report is on its best candidate $best/, 'before deploy the report is on the winner');
+like($err, qr/NOTICE:  00000: the judge is still at the version that run $run began with; the report is on the run's best candidate $best/, 'before deploy the report is on the winner');
 is(judge_calls($mock), 2 * $ntest + 4, '... each test row is judged once by each version, but for those in flight at the cancel');
 
 # The same without a call: again, and when it is deployed.
@@ -122,7 +122,8 @@ cmp_ok($undecided, '>', 0, 'some rows have no verdict');
 is($got{undecided}[1], $undecided, '... which the report counts');
 is($got{tp}[1] + $got{fp}[1] + $got{fn}[1] + $got{tn}[1], 24 - $undecided, '... and leaves out of the counts');
 is(near($got{accuracy}[1]), near(($got{tp}[1] + $got{tn}[1]) / (24 - $undecided)), '... and of the measures');
-is($got{accuracy}[0], 24, '... while n is that of all test rows');
+is($got{undecided}[0], 24, '... of all test rows');
+is($got{accuracy}[0], 24 - $undecided, '... while n is that of the rows which both decided');
 is(($got{auroc}[1] // ''), '', 'without log-probabilities there is no area under a curve');
 
 # Without test rows.
