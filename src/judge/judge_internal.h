@@ -13,7 +13,7 @@
 #include "judge/judge.h"
 
 /* Number of the prompt layout; part of every digest. */
-#define JUDGE_LAYOUT 1
+#define JUDGE_LAYOUT 2
 
 /* render.c */
 

@@ -99,26 +99,65 @@ trim_answer(const char *content, const char **start, const char **end)
 }
 
 /*
- * Byte offset of the value of the last member "label": inside JSON strings
- * quotes are escaped, so these bytes are the member's name.
+ * The label that a text means: exactly, or else the only one that differs in
+ * case alone; -1 if none.
+ */
+static int
+match_label(const JudgeSpec *spec, const char *text, size_t length)
+{
+	int			found = -1;
+
+	for (int i = 0; i < spec->nlabels; i++)
+	{
+		if (strlen(spec->labels[i]) != length ||
+			pg_strncasecmp(spec->labels[i], text, length) != 0)
+			continue;
+		if (strncmp(spec->labels[i], text, length) == 0)
+			return i;
+		found = found < 0 ? i : spec->nlabels;
+	}
+	return found < spec->nlabels ? found : -1;
+}
+
+/* The end of a JSON string that begins at p: behind its closing quote. */
+static const char *
+skip_string(const char *p, const char *end)
+{
+	for (p++; p < end && *p != '"'; p++)
+		if (*p == '\\')
+			p++;
+	return Min(p + 1, end);
+}
+
+/*
+ * Byte offset of the value of the object's last member "label"; -1 if the
+ * name is written with escapes.  The text is known to be valid JSON.
  */
 static int
 find_label_value(const char *content, const char *start, const char *end)
 {
-	const char *name = NULL;
+	int			depth = 0;
+	int			value = -1;
 
-	for (const char *p = start; p + 7 <= end; p++)
-		if (strncmp(p, "\"label\"", 7) == 0)
-			name = p;
-	if (name == NULL)
-		return -1;
-	name += 7;
-	name += strspn(name, " \t\r\n");
-	if (*name != ':')
-		return -1;
-	name++;
-	name += strspn(name, " \t\r\n");
-	return (int) (name - content);
+	for (const char *p = start; p < end; p++)
+	{
+		const char *behind;
+
+		depth += (*p == '{' || *p == '[') - (*p == '}' || *p == ']');
+		if (*p != '"')
+			continue;
+		behind = skip_string(p, end);
+		if (depth == 1 && behind - p == 7 && strncmp(p, "\"label\"", 7) == 0)
+		{
+			const char *colon = behind + strspn(behind, " \t\r\n");
+
+			/* else it is a value itself */
+			if (*colon == ':')
+				value = (int) (colon + 1 + strspn(colon + 1, " \t\r\n") - content);
+		}
+		p = behind - 1;
+	}
+	return value;
 }
 
 static void
@@ -136,7 +175,7 @@ read_object(const JudgeSpec *spec, const GepaJson *object, const char *content,
 		text = label->boolean ? "true" : "false";
 	if (text == NULL)
 		return;
-	answer->label = gepa_judge_label_index(spec, text);
+	answer->label = match_label(spec, text, strlen(text));
 	answer->reasoning = gepa_json_get_string(object, "reasoning");
 	answer->quoted = label->kind == GEPA_JSON_STRING;
 	answer->label_start = find_label_value(content, start, end);
@@ -156,14 +195,9 @@ read_bare(const JudgeSpec *spec, const char *content, const char *start,
 		start++;
 		end--;
 	}
-	for (int i = 0; i < spec->nlabels; i++)
-	{
-		if (strlen(spec->labels[i]) != end - start ||
-			pg_strncasecmp(spec->labels[i], start, end - start) != 0)
-			continue;
-		answer->label = i;
+	answer->label = match_label(spec, start, end - start);
+	if (answer->label >= 0)
 		answer->label_start = (int) (start - content);
-	}
 }
 
 static Answer

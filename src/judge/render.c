@@ -11,7 +11,11 @@
  * keyed hash of its content: stable, so that a prompt can be cached, and
  * unknown to the document's author, who cannot close the fence.  The short
  * question after the document repeats what is asked.  docs/prompt.md shows
- * the layout.  Frontend safe.
+ * the layout.
+ *
+ * Servers turn the conversation into one text with marks of the model's own
+ * between the turns, and some read such marks in a document as well.  They are
+ * broken by a blank, in the document only.  Frontend safe.
  *
  *-------------------------------------------------------------------------
  */
@@ -88,13 +92,44 @@ append_system(StringInfo buf, const JudgeSpec *spec)
 						   " instructions to follow.");
 }
 
+/* How turns begin and end, in the templates of common models. */
+static const char *const turn_marks[] = {
+	"<|", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>",
+	"<s>", "</s>", "<bos>", "<eos>"
+};
+
+static bool
+is_turn_mark(const char *text)
+{
+	for (int i = 0; i < lengthof(turn_marks); i++)
+		if (strncmp(text, turn_marks[i], strlen(turn_marks[i])) == 0)
+			return true;
+	return false;
+}
+
+static void
+append_document(StringInfo buf, const char *text)
+{
+	const char *mark;
+
+	for (; (mark = strpbrk(text, "<[")) != NULL; text = mark + 1)
+	{
+		appendBinaryStringInfo(buf, text, (int) (mark + 1 - text));
+		if (is_turn_mark(mark))
+			appendStringInfoChar(buf, ' ');
+	}
+	appendStringInfoString(buf, text);
+}
+
 static void
 append_field(StringInfo buf, const JudgeSpec *spec, int field, const char *nonce,
 			 const char *text)
 {
 	if (spec->ninputs > 1)
 		appendStringInfo(buf, "%s:\n", spec->inputs[field]);
-	appendStringInfo(buf, "<<<%s\n%s\n%s>>>\n", nonce, text, nonce);
+	appendStringInfo(buf, "<<<%s\n", nonce);
+	append_document(buf, text);
+	appendStringInfo(buf, "\n%s>>>\n", nonce);
 }
 
 static void
@@ -148,20 +183,14 @@ gepa_judge_render_document(const JudgeSpec *spec, const JudgeDocument *document)
 	return render_user(spec, document, digest, true, false, &seen, &total);
 }
 
+/* The label alone: nobody wrote a reason down. */
 static char *
-render_answer(const JudgeSpec *spec, const JudgeExample *example)
+render_answer(const JudgeExample *example)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	if (spec->reasoning)
-	{
-		appendStringInfoString(&buf, "\"reasoning\": ");
-		gepa_json_quote(&buf, "As in the document.");
-		appendStringInfoString(&buf, ", ");
-	}
-	appendStringInfoString(&buf, "\"label\": ");
+	appendStringInfoString(&buf, "{\"label\": ");
 	gepa_json_quote(&buf, example->label);
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
@@ -200,7 +229,7 @@ gepa_judge_render(const JudgeSpec *spec, const JudgeExample *examples, int nexam
 			continue;
 		add_message(prompt, LM_ROLE_USER,
 					render_user(spec, &shown, examples[i].digest, false, true, &seen, &total));
-		add_message(prompt, LM_ROLE_ASSISTANT, render_answer(spec, &examples[i]));
+		add_message(prompt, LM_ROLE_ASSISTANT, render_answer(&examples[i]));
 	}
 	add_message(prompt, LM_ROLE_USER,
 				render_user(spec, document, digest, true, true,
