@@ -22,6 +22,7 @@ SELECT gepa.create_dataset('d_path', 'labels', 'id', '{body}', 'keep') > 0;
 CREATE VIEW regress_curation.selected AS TABLE regress_curation.labels;
 SELECT gepa.create_dataset('d_name', 'selected', 'id', '{body}', 'keep') > 0;
 SELECT gepa.create_dataset('d_comment', E'-- the good ones\nTABLE kept', 'id', '{body}', 'keep') > 0;
+SELECT gepa.create_dataset('d_semicolon', 'SELECT * FROM kept ; ', 'id', '{body}', 'keep') > 0;
 RESET search_path;
 SELECT dataset, source, key, inputs, label, feedback, split, group_by, options FROM gepa.datasets
 WHERE dataset LIKE 'd_%' ORDER BY dataset;

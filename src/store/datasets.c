@@ -15,6 +15,7 @@
 
 #include "catalog/namespace.h"
 #include "miscadmin.h"
+#include "parser/parser.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -109,6 +110,26 @@ name_parts(const char *source)
 	return names;
 }
 
+/* One SELECT and nothing else, so that it stays what it is in parentheses. */
+static char *
+take_query(const char *source)
+{
+	char	   *query = pstrdup(source);
+	size_t		length = strlen(query);
+	List	   *statements;
+
+	while (length > 0 && strchr("; \t\r\n", query[length - 1]) != NULL)
+		query[--length] = '\0';
+	statements = raw_parser(query, RAW_PARSE_DEFAULT);
+	if (list_length(statements) != 1 ||
+		!IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("the source of a dataset must be one query"),
+				 errhint("Give the name of a table or view, or a single SELECT, VALUES, WITH or TABLE.")));
+	return query;
+}
+
 /*
  * A source that reads as a name is the name of a relation; no query does.
  */
@@ -120,7 +141,10 @@ classify_source(StoreDataset *dataset)
 
 	dataset->is_query = (names == NIL);
 	if (dataset->is_query)
+	{
+		dataset->source = take_query(dataset->source);
 		return;
+	}
 	relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
