@@ -199,6 +199,11 @@ gepa_stop(PG_FUNCTION_ARGS)
 	int			id = PG_GETARG_INT32(0);
 	StoreRun   *run = gepa_api_get_run(id);
 
+	/* No worker would ever do it. */
+	if (!gepa_worker_is_known(id) &&
+		gepa_store_move_run(id, (1 << STORE_RUN_RUNNING) | (1 << STORE_RUN_STOPPING),
+							STORE_RUN_STOPPED, "stopped while no worker had it"))
+		PG_RETURN_VOID();
 	if (gepa_store_move_run(id, 1 << STORE_RUN_QUEUED, STORE_RUN_STOPPED,
 							"stopped before it began") ||
 		gepa_store_move_run(id, 1 << STORE_RUN_RUNNING, STORE_RUN_STOPPING,
@@ -216,10 +221,13 @@ gepa_resume(PG_FUNCTION_ARGS)
 {
 	int			id = PG_GETARG_INT32(0);
 	StoreRun   *run = gepa_api_get_run(id);
+	int			from = (1 << STORE_RUN_STOPPED) | (1 << STORE_RUN_FAILED);
 
 	gepa_worker_require("gepa.resume");
-	if (!gepa_store_move_run(id, (1 << STORE_RUN_STOPPED) | (1 << STORE_RUN_FAILED),
-							 STORE_RUN_QUEUED, NULL))
+	/* Came with a dump that was taken while it was at work. */
+	if (!gepa_worker_is_known(id))
+		from |= (1 << STORE_RUN_QUEUED) | (1 << STORE_RUN_RUNNING) | (1 << STORE_RUN_STOPPING);
+	if (!gepa_store_move_run(id, from, STORE_RUN_QUEUED, NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run %d is %s and cannot be resumed", id,

@@ -186,6 +186,7 @@ extern StoreSample *gepa_store_read_samples(const StoreDataset *dataset,
 
 typedef enum StoreRunStatus
 {
+	/* A live one that no worker knows of also -> QUEUED (resume). */
 	STORE_RUN_QUEUED,			/* -> RUNNING, STOPPED, FAILED */
 	STORE_RUN_RUNNING,			/* -> STOPPING, STOPPED, FINISHED, FAILED */
 	STORE_RUN_STOPPING,			/* -> STOPPED, FINISHED, FAILED */

@@ -239,6 +239,19 @@ gepa_worker_add_request(Oid database, int run, Oid owner)
 	return added;
 }
 
+bool
+gepa_worker_is_known(int run)
+{
+	bool		known;
+
+	if (requests.shared == NULL)
+		return false;
+	LWLockAcquire(requests.lock, LW_SHARED);
+	known = find_slot(MyDatabaseId, run) != NULL;
+	LWLockRelease(requests.lock);
+	return known;
+}
+
 static void
 request_stop(int run)
 {

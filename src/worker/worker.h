@@ -36,6 +36,12 @@ extern void gepa_worker_start_at_commit(int run, Oid owner);
 extern void gepa_worker_stop_run(int run, bool at_commit);
 
 /*
+ * Has somebody been asked to look at a run?  A live run is not known when it
+ * came with a restored dump, or after a crash until a scout has found it.
+ */
+extern bool gepa_worker_is_known(int run);
+
+/*
  * Sleep until a run's row may have changed, at most timeout_ms.
  * Interruptible.
  */
