@@ -15,12 +15,14 @@
 #include "postgres_fe.h"
 #endif
 
+#include <ctype.h>
 #include <limits.h>
 
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 
 #include "base/compat.h"
+#include "base/encoding.h"
 #include "base/json.h"
 
 typedef struct Builder
@@ -153,8 +155,82 @@ too_deep(const char *text, size_t len)
 	return false;
 }
 
+#ifndef FRONTEND
+
+static bool
+read_escape(const char *at, const char *end, pg_wchar *code)
+{
+	*code = 0;
+	if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
+		return false;
+	for (int i = 2; i < 6; i++)
+	{
+		if (!isxdigit((unsigned char) at[i]))
+			return false;
+		*code = *code * 16 + (isdigit((unsigned char) at[i]) ? at[i] - '0' :
+							  (at[i] | 0x20) - 'a' + 10);
+	}
+	return true;
+}
+
+/* Bytes of the escape at a backslash; *code 0 where the lexer may have it. */
+static int
+escape_length(const char *at, const char *end, pg_wchar *code)
+{
+	pg_wchar	low;
+
+	if (!read_escape(at, end, code))
+	{
+		*code = 0;
+		return Min(2, (int) (end - at));
+	}
+	if (is_utf16_surrogate_first(*code) && read_escape(at + 6, end, &low) &&
+		is_utf16_surrogate_second(low))
+	{
+		*code = surrogate_pair_to_codepoint(*code, low);
+		return 12;
+	}
+	if (*code < 0x80 || is_utf16_surrogate_first(*code) || is_utf16_surrogate_second(*code))
+		*code = 0;
+	return 6;
+}
+
+/*
+ * Escapes of characters beyond ASCII as these characters.  The lexer would
+ * turn them into the database's encoding, raise where it lacks them, and mix
+ * the two in one string.
+ */
+static char *
+unescape(const char *text, size_t *len)
+{
+	const char *end = text + *len;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	while (text < end)
+	{
+		pg_wchar	code = 0;
+		int			length = *text == '\\' ? escape_length(text, end, &code) : 1;
+		unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN];
+
+		text += length;
+		if (code == 0)
+			appendBinaryStringInfo(&buf, text - length, length);
+		else
+		{
+			(void) unicode_to_utf8(code, utf8);
+			appendBinaryStringInfo(&buf, (char *) utf8,
+								   pg_encoding_mblen(PG_UTF8, (char *) utf8));
+		}
+	}
+	*len = buf.len;
+	return buf.data;
+}
+
+#endif							/* FRONTEND */
+
 GepaJson *
-gepa_json_parse(const char *text, size_t len, const char **error)
+gepa_json_parse_utf8(const char *text, size_t len, const char **error)
 {
 	const char *ignored;
 	Builder		builder = {0};
@@ -174,6 +250,10 @@ gepa_json_parse(const char *text, size_t len, const char **error)
 	if (*error != NULL)
 		return NULL;
 
+#ifndef FRONTEND
+	if (GetDatabaseEncoding() != PG_UTF8)
+		text = unescape(text, &len);
+#endif
 	actions.semstate = &builder;
 	actions.object_start = on_object_start;
 	actions.object_end = on_end;
@@ -187,6 +267,34 @@ gepa_json_parse(const char *text, size_t len, const char **error)
 		return NULL;
 	}
 	return builder.root;
+}
+
+/* Depth is bounded by the parser. */
+static void
+convert_strings(GepaJson *value)
+{
+	value->text = gepa_from_utf8(value->text);
+	for (int i = 0; i < value->nitems; i++)
+	{
+		if (value->kind == GEPA_JSON_OBJECT)
+			value->keys[i] = gepa_from_utf8(value->keys[i]);
+		convert_strings(value->items[i]);
+	}
+}
+
+GepaJson *
+gepa_json_parse(const char *text, size_t len, const char **error)
+{
+	GepaJson   *root;
+	char	   *utf8;
+
+	if (!gepa_needs_conversion() || len > INT_MAX / 2 || memchr(text, '\0', len) != NULL)
+		return gepa_json_parse_utf8(text, len, error);
+	utf8 = gepa_to_utf8(pnstrdup(text, len), (int) len);
+	root = gepa_json_parse_utf8(utf8, strlen(utf8), error);
+	if (root != NULL)
+		convert_strings(root);
+	return root;
 }
 
 GepaJson *

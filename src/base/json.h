@@ -40,13 +40,18 @@ typedef struct GepaJson
 /* json.c: reading */
 
 /*
- * Parse UTF-8 text of the given length (need not be NUL-terminated).  Returns
- * NULL and sets *error (a short phrase; may be passed as NULL) when the text
- * is not valid UTF-8, not valid JSON, nested deeper than GEPA_JSON_MAX_DEPTH,
+ * Parse text of the given length (need not be NUL-terminated).  Returns NULL
+ * and sets *error (a short phrase; may be passed as NULL) when the text is
+ * not in its encoding, not valid JSON, nested deeper than GEPA_JSON_MAX_DEPTH,
  * or contains the NUL escape.  Of duplicate keys the last one counts.
+ *
+ * gepa_json_parse() is for texts of the server, in the database's encoding;
+ * gepa_json_parse_utf8() for what comes over the wire, and its strings are
+ * in UTF-8.
  */
 #define GEPA_JSON_MAX_DEPTH 64
 extern GepaJson *gepa_json_parse(const char *text, size_t len, const char **error);
+extern GepaJson *gepa_json_parse_utf8(const char *text, size_t len, const char **error);
 
 /* Field of an object, or element of an array; NULL when absent or not one. */
 extern GepaJson *gepa_json_get(const GepaJson *object, const char *key);
@@ -59,8 +64,8 @@ extern bool gepa_json_get_number(const GepaJson *object, const char *key, double
 /* json.c: writing */
 
 /*
- * Append a JSON string literal, quotes included.  The text must be valid in
- * UTF-8; control characters are escaped, others are copied.
+ * Append a JSON string literal, quotes included.  Control characters are
+ * escaped, others are copied.
  */
 extern void gepa_json_quote(StringInfo buf, const char *text);
 

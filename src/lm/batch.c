@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/encoding.h"
 #include "lm/lm_internal.h"
 
 /* Keys of fewer characters ("none", "EMPTY") are no secrets. */
@@ -277,6 +278,26 @@ read_outcome(const LmBatch *batch, const LmOutcome *outcome, LmReply *reply)
 	}
 }
 
+/* From the wire's encoding; the tokens still make up the content. */
+static void
+convert_reply(LmReply *reply)
+{
+	if (!gepa_needs_conversion())
+		return;
+	reply->content = gepa_from_utf8(reply->content);
+	reply->reasoning = gepa_from_utf8(reply->reasoning);
+	reply->finish_reason = gepa_from_utf8(reply->finish_reason);
+	reply->detail = gepa_from_utf8(reply->detail);
+	for (int i = 0; i < reply->ntokens; i++)
+	{
+		LmToken    *token = &reply->tokens[i];
+
+		token->token = gepa_from_utf8(token->token);
+		for (int k = 0; k < token->nalternatives; k++)
+			token->alternatives[k].token = gepa_from_utf8(token->alternatives[k].token);
+	}
+}
+
 static void
 delay(Call *call, const LmOutcome *outcome)
 {
@@ -326,6 +347,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 	reply->latency_ms = outcome->latency_ms;
 	reply->http_status = outcome->http_status;
 	read_outcome(batch, outcome, reply);
+	convert_reply(reply);
 	MemoryContextSwitchTo(old);
 
 	dlist_delete(&call->node);
@@ -455,8 +477,8 @@ build_body(Call *call, const LmRequest *request)
 
 	initStringInfo(&body);
 	batch->provider->build(batch->server, request, &body);
-	call->body = body.data;
-	call->length = body.len;
+	call->body = gepa_to_utf8(body.data, body.len);
+	call->length = strlen(call->body);
 	MemoryContextSwitchTo(old);
 }
 

@@ -346,7 +346,7 @@ static void
 parse(const char *body, size_t length, LmReply *reply)
 {
 	const char *error;
-	const GepaJson *json = gepa_json_parse(body, length, &error);
+	const GepaJson *json = gepa_json_parse_utf8(body, length, &error);
 	const GepaJson *choice = gepa_json_item(gepa_json_get(json, "choices"), 0);
 	const GepaJson *usage = gepa_json_get(json, "usage");
 	const char *finish;
@@ -414,7 +414,7 @@ parse_error(int http_status, const char *body, size_t length, LmReply *reply)
 		"too many tokens", "exceed_context_size", NULL
 	};
 	static const char *const quota_words[] = {"insufficient_quota", NULL};
-	const GepaJson *json = gepa_json_parse(body, length, NULL);
+	const GepaJson *json = gepa_json_parse_utf8(body, length, NULL);
 	const char *code = NULL;
 	const char *message = error_message(json, &code);
 

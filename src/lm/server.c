@@ -26,6 +26,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/encoding.h"
 #include "lm/lm_internal.h"
 
 #define DEFAULT_CONCURRENCY 16
@@ -307,6 +308,7 @@ gepa_lm_resolve(const char *name, Oid userid)
 	}
 	if (server->api != LM_API_CANNED)
 		server->api_key = find_key(server, &keys);
+	gepa_prepare_conversion();	/* calls are made outside of a transaction too */
 	MemoryContextSwitchTo(old);
 	return server;
 }

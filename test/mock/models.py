@@ -175,6 +175,8 @@ def judge(request, options, gullible=False):
         label = task.labels[probabilities.index(max(probabilities))]
     seen = ", ".join(f'"{word}"' for word in words)
     reasoning = f"The document mentions {seen}." if words else "Nothing in it stands out."
+    if "script" in options:
+        reasoning += " \u00e4 \u20ac \u8a9e \U0001f600"
     reasoning = reasoning.ljust(int(options.get("long", 0)), "~")
     return Answer(answer_text(task, label, reasoning), label, task.labels, probabilities, reasoning)
 

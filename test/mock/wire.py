@@ -19,7 +19,7 @@ FLAGS = frozenset("""
     drop drop-body truncated-json html huge badlabel prose extra fenced empty length refusal filter
     think unclosed reasoning tool choices wrongtype dupkeys nul badutf8 nan nousage logprobs
     nologprobs badlogprobs splittoken noschema toolong quota leak gate hang gullible skew
-    chunked badchunk close nolength
+    chunked badchunk close nolength script
 """.split())
 VALUED = re.compile(r"(slow|garbage|key|bias|drip|long|redirect)-(.+)$", re.S)
 
