@@ -247,16 +247,9 @@ set_score(const JudgeSpec *spec, const LmReply *reply, const Answer *answer,
 static char *
 shorten(const char *content)
 {
-	char	   *shown = pstrdup(content);
-	int			length = (int) strlen(shown);
+	int			length = gepa_judge_clip(content, SHOWN_BYTES);
+	char	   *shown = pnstrdup(content, length);
 
-	if (length > SHOWN_BYTES)
-	{
-		length = SHOWN_BYTES;
-		while (length > 0 && (shown[length] & 0xC0) == 0x80)
-			length--;
-		shown[length] = '\0';
-	}
 	for (int i = 0; i < length; i++)
 		if ((unsigned char) shown[i] < 0x20 || shown[i] == 0x7F)
 			shown[i] = ' ';

@@ -45,6 +45,17 @@ char_length(const char *p, const char *end)
 	return Max(1, Min(length, (int) (end - p)));
 }
 
+int
+gepa_judge_clip(const char *text, int max_bytes)
+{
+	const char *end = text + strlen(text);
+	const char *p = text;
+
+	while (p < end && p + char_length(p, end) <= text + max_bytes)
+		p += char_length(p, end);
+	return (int) (p - text);
+}
+
 static int
 count_chars(const char *p, const char *end)
 {

@@ -95,6 +95,12 @@ for my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
 		encode_utf8("$text|t|ok"), '... labels come back, with their probabilities');
 	is(value($node, encode_utf8("$set SELECT cached FROM gepa_verdict('l', '$text')"), db => $db), 't', '... and are found again');
 }
+value($node, encode_utf8("SET client_encoding = 'UTF8';
+	CREATE SERVER echo FOREIGN DATA WRAPPER gepa_lm OPTIONS (base_url '@{[$mock->url]}', allow_private_address 'true', model 'echo');
+	SELECT gepa.create_judge('e', 'echo', 'Is it good?'), gepa_verdict('j', 'x')"), db => 'euc_jp');
+value($node, encode_utf8("SET client_encoding = 'UTF8'; SELECT gepa_judge('e', 'x" . '日本語' x 50 . "')"), db => 'euc_jp');
+like(value($node, "SET client_encoding = 'UTF8'; SELECT detail FROM gepa.verdict_errors", db => 'euc_jp'),
+	qr/x@{[encode_utf8('日本語')]}/, 'EUC_JP: what is shown of a bad answer is cut between characters');
 
 # A run worker converts while no transaction is open.
 value($node, encode_utf8("SET client_encoding = 'UTF8';
