@@ -246,7 +246,6 @@ typedef struct JudgeOutcome
 typedef struct JudgeMeasure
 {
 	const char *metric;
-	int			n;				/* decided rows it rests on */
 	bool		defined;		/* false: empty denominator */
 	double		value;
 	bool		has_interval;

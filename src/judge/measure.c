@@ -179,7 +179,6 @@ wilson(JudgeMeasure *measure, double part, double whole)
 	double		centre;
 	double		half;
 
-	measure->n = (int) whole;
 	measure->defined = ratio(part, whole, &measure->value);
 	if (!measure->defined)
 		return;
@@ -222,7 +221,6 @@ bootstrap(JudgeMeasure *measure, Measure function, const JudgeOutcome *outcomes,
 	int		   *drawn = palloc(sizeof(int) * Max(n, 1));
 	int			nvalues = 0;
 
-	measure->n = n;
 	measure->defined = function(outcomes, rows, n, &measure->value);
 	pg_prng_seed(&state, seed);
 	for (int b = 0; b < RESAMPLES && measure->defined; b++)
@@ -258,9 +256,8 @@ next_measure(JudgeMeasure *measures, int *n, const char *metric)
 }
 
 static void
-put_count(JudgeMeasure *measure, double value, int n)
+put_count(JudgeMeasure *measure, double value)
 {
-	measure->n = n;
 	measure->defined = true;
 	measure->value = value;
 }
@@ -286,11 +283,11 @@ gepa_judge_measure(const JudgeOutcome *outcomes, int n, uint64 seed, int *nmeasu
 		if (outcomes[i].decided)
 			rows[decided++] = i;
 	c = count(outcomes, rows, decided);
-	put_count(next_measure(m, &k, "tp"), c.tp, decided);
-	put_count(next_measure(m, &k, "fp"), c.fp, decided);
-	put_count(next_measure(m, &k, "fn"), c.fn, decided);
-	put_count(next_measure(m, &k, "tn"), c.tn, decided);
-	put_count(next_measure(m, &k, "undecided"), n - decided, n);
+	put_count(next_measure(m, &k, "tp"), c.tp);
+	put_count(next_measure(m, &k, "fp"), c.fp);
+	put_count(next_measure(m, &k, "fn"), c.fn);
+	put_count(next_measure(m, &k, "tn"), c.tn);
+	put_count(next_measure(m, &k, "undecided"), n - decided);
 	wilson(next_measure(m, &k, "accuracy"), c.tp + c.tn, decided);
 	wilson(next_measure(m, &k, "precision"), c.tp, c.tp + c.fp);
 	wilson(next_measure(m, &k, "recall"), c.tp, c.tp + c.fn);
