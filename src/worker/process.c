@@ -34,12 +34,13 @@ static ResourceOwner process_owner = NULL;
 
 /*
  * Settings of a role or database that are meant for its queries would make a
- * worker's few fixed statements fail.
+ * worker's few fixed statements fail, or give it another role's rights.
  */
 static const char *const own_settings[][2] = {
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_isolation", "read committed"},
 	{"lock_timeout", "0"},
+	{"role", "none"},
 };
 
 void
