@@ -470,5 +470,5 @@ gepa_worker_scout_main(Datum arg)
 		n = gepa_store_live_runs(&runs, &owners);
 	gepa_worker_commit(TopMemoryContext);
 	for (int i = 0; i < n; i++)
-		(void) gepa_worker_add_request(database, runs[i], owners[i]);
+		(void) gepa_worker_add_request(database, runs[i], owners[i], false);
 }

@@ -205,23 +205,23 @@ schedule(RunSlot *slot, int delay_ms)
 }
 
 bool
-gepa_worker_add_request(Oid database, int run, Oid owner)
+gepa_worker_add_request(Oid database, int run, Oid owner, bool resumed)
 {
 	RunSlot    *slot;
 	bool		added = true;
 
 	LWLockAcquire(requests.lock, LW_EXCLUSIVE);
 	slot = find_slot(database, run);
-	if (slot != NULL)
+	if (slot != NULL && resumed)
 	{
-		/* Resumed while its worker is on its way out. */
+		/* Perhaps its worker is on its way out. */
 		slot->stop_requested = false;
 		slot->asked_again = true;
 		slot->owner = owner;
 		if (slot->state == SLOT_WAITING)
 			schedule(slot, 0);
 	}
-	else if ((slot = find_free_slot()) != NULL)
+	else if (slot == NULL && (slot = find_free_slot()) != NULL)
 	{
 		memset(slot, 0, sizeof(RunSlot));
 		slot->database = database;
@@ -229,7 +229,7 @@ gepa_worker_add_request(Oid database, int run, Oid owner)
 		slot->owner = owner;
 		schedule(slot, 0);
 	}
-	else
+	else if (slot == NULL)
 	{
 		requests.shared->overflow = true;
 		added = false;
@@ -284,7 +284,7 @@ apply_pending(void)
 		if (request->stop)
 			request_stop(request->run);
 		else
-			(void) gepa_worker_add_request(MyDatabaseId, request->run, request->owner);
+			(void) gepa_worker_add_request(MyDatabaseId, request->run, request->owner, true);
 		gepa_worker_announce_change(request->run);
 	}
 }

@@ -149,8 +149,12 @@ extern bool gepa_worker_requests_available(void);
 /* Launcher: be the one whom requests wake. */
 extern void gepa_worker_set_launcher(Latch *latch);
 
-/* Put a run of a database in the table; false when it is full. */
-extern bool gepa_worker_add_request(Oid database, int run, Oid owner);
+/*
+ * Put a run of a database in the table; false when it is full.  One that is
+ * there already is looked at once more if it was started or resumed, which
+ * takes a stop back; else, when a scout found it, it stays as it is.
+ */
+extern bool gepa_worker_add_request(Oid database, int run, Oid owner, bool resumed);
 
 /* True, once, after a request found the table full. */
 extern bool gepa_worker_take_overflow(void);
