@@ -93,7 +93,8 @@ FROM (VALUES
 	(7, 'budget of nothing', $$SELECT start_on('TABLE test_samples', budget => 0)$$, '^22023 .*budget'),
 	(8, 'negative budget', $$SELECT start_on('TABLE test_samples', budget => -1)$$, '^22023 .*budget'),
 	(9, 'budget below validation', $$SELECT start_on('TABLE test_samples', budget => 5)$$, '^22023 .*budget.*[0-9]'),
-	(10, 'options that are no object', $$SELECT start_on('TABLE test_samples', '[]')$$, '^22023 .*object')
+	(10, 'options that are no object', $$SELECT start_on('TABLE test_samples', '[]')$$, '^22023 .*object'),
+	(11, 'nothing to tune', $$SELECT start_on('TABLE test_samples', '{"max_examples": 0}', lm => NULL)$$, '^22023 nothing can be tuned .*max_examples')
 ) AS t(n, name, statement, pattern)
 ORDER BY n;
 
@@ -122,6 +123,10 @@ FROM (VALUES
 	(21, '{"task_lm": 1}', '^22023 .*task_lm')
 ) AS o(n, options, pattern)
 ORDER BY n;
+
+ALTER SERVER test_lm OPTIONS (ADD temperature '0.5');
+SELECT matches(refusal($$SELECT start_on('TABLE test_samples')$$), '^55000 settings of LM "test_lm" differ .*0\.5.*alter_judge', 'settings that the judge was not made for');
+ALTER SERVER test_lm OPTIONS (DROP temperature);
 
 SELECT is((SELECT count(*) FROM gepa.runs), 0::bigint, 'nothing that was refused left a run');
 
