@@ -122,10 +122,15 @@ report_end(const StoreRun *run)
 				 errmsg("run %d failed: %s", run->run, run->reason ? run->reason : "no reason"),
 				 errdetail("%d rollouts are recorded.", run->rollouts),
 				 errhint("Mend the cause, then SELECT gepa.resume(%d) goes on from there.", run->run)));
-	ereport(NOTICE,
-			(errmsg("run %d %s: %d rollouts, best candidate %d with %.4f on validation",
-					run->run, gepa_store_run_status_name(run->status), run->rollouts,
-					run->best_candidate, run->best_score)));
+	if (run->best_candidate < 0)
+		ereport(NOTICE,
+				(errmsg("run %d %s: %d rollouts, the seed is not validated yet",
+						run->run, gepa_store_run_status_name(run->status), run->rollouts)));
+	else
+		ereport(NOTICE,
+				(errmsg("run %d %s: %d rollouts, best candidate %d with %.4f on validation",
+						run->run, gepa_store_run_status_name(run->status), run->rollouts,
+						run->best_candidate, run->best_score)));
 }
 
 PG_FUNCTION_INFO_V1(gepa_optimize);

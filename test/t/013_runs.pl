@@ -108,6 +108,14 @@ for my $how ('pg_cancel_backend', 'pg_terminate_backend')
 	is(wait_run($node, $run), 'stopped', '... and its run');
 }
 
+# Stopped by somebody else.
+$mock->gate(open => 0);
+$session = background($node, $optimize);
+$mock->wait_for(sub { $_->{waiting} == 4 }, 'the run of gepa.optimize()');
+value($node, 'SELECT gepa.stop(max(run)) FROM gepa.runs');
+(undef, $err) = finish($session);
+like($err, qr/NOTICE:  00000: run \d+ stopped: 0 rollouts, the seed is not validated yet/, 'gepa.optimize() of a run that is stopped says so');
+
 # Dropped while somebody waits.
 $mock->gate(open => 0);
 value($node, q(SELECT gepa.create_judge('short', lm => 'judge', prompt => 'Is it?')));
