@@ -32,15 +32,15 @@ is(wait_run($node, $undisturbed), 'finished', 'an undisturbed run');
 my $nval = value($node, "SELECT count(*) FROM gepa.samples WHERE run = $undisturbed AND split = 'val'");
 my $expected = run_facts($node, $undisturbed);
 
-# Let so many calls of a new run pass, until as many as may be in flight wait
-# and what came in is recorded.
+# Let so many rollouts and reflections of a new run pass, until as many as may
+# be in flight wait and what came in is recorded.
 sub bring_to
 {
-	my ($run, $pass) = @_;
+	my ($run, $rollouts, $reflections) = @_;
 
-	$mock->gate(pass => $pass);
-	$mock->wait_for(sub { $_->{waiting} == $in_flight }, "$in_flight at the gate");
-	wait_sql($node, "SELECT count(*) = $pass FROM gepa.rollouts WHERE run = $run", "$pass rollouts");
+	$mock->gate(pass => $rollouts + ($reflections // 0));
+	$mock->wait_for(sub { $_->{waiting} == $in_flight }, "$in_flight at the gate") or BAIL_OUT("run $run went another way");
+	wait_sql($node, "SELECT count(*) = $rollouts FROM gepa.rollouts WHERE run = $run", "$rollouts rollouts");
 	return;
 }
 
@@ -116,9 +116,14 @@ ok(wait_back($in_flight), 'after the waiting backend was killed the run goes on'
 finish($session);
 finish_run($run, 1, 'waiting backend');
 
-# The server.
+# The server, while the first child that was accepted is validated.
+my ($before, $reflections) = split /\|/, value($node, <<"SQL");
+SELECT rollouts_at_discovery, (SELECT count(*) FROM gepa.reflections r WHERE r.run = c.run AND r.step < (SELECT min(step)
+	FROM gepa.rollouts o WHERE o.run = c.run AND o.candidate = 1)) FROM gepa.candidates c WHERE run = $undisturbed AND candidate = 1
+SQL
 $run = fresh_run();
-bring_to($run, 13);
+bring_to($run, $before + 10, $reflections);
+is(value($node, "SELECT best_candidate FROM gepa.runs WHERE run = $run"), 0, 'a child is under validation');
 $node->stop('immediate');
 $node->start;
 ok(wait_back($in_flight), 'after a restart of the server the run goes on');
