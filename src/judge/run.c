@@ -4,8 +4,9 @@
  *	  Judging documents: the one path from document to verdict.
  *
  * A run is a batch of calls on one LM with one spec.  Each submitted document
- * becomes a prompt; each reply becomes a verdict.  Prompts are rendered in a
- * context that is reset per document, as the batch keeps its own copy.
+ * becomes a prompt; each reply becomes a verdict.  Both pass through a context
+ * that is reset per document: the batch keeps a copy of the prompt, and the
+ * caller gets one of what the verdict needs of the reply.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +27,7 @@ typedef struct Pending
 struct JudgeRun
 {
 	MemoryContext context;
-	MemoryContext scratch;		/* one prompt */
+	MemoryContext scratch;		/* one prompt, or one reply */
 	const JudgeSpec *spec;
 	const LmServer *server;
 	LmBatch    *batch;
@@ -82,20 +83,38 @@ gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, void *tag)
 	MemoryContextReset(run->scratch);
 }
 
+static char *
+copy_text(const char *text)
+{
+	return text == NULL ? NULL : pstrdup(text);
+}
+
+/*
+ * The reply goes as soon as it is read: with log-probabilities it is some
+ * hundred times what the verdict keeps of it.
+ */
 bool
 gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag, JudgeVerdict *verdict)
 {
+	MemoryContext old = MemoryContextSwitchTo(run->scratch);
 	LmReply    *reply = gepa_lm_batch_collect(run->batch, timeout_ms);
 	Pending    *pending;
 
+	if (reply != NULL)
+		gepa_judge_parse(run->spec, reply, verdict);
+	MemoryContextSwitchTo(old);
 	if (reply == NULL)
 		return false;
-	gepa_judge_parse(run->spec, reply, verdict);
+	verdict->answer = copy_text(verdict->answer);
+	verdict->reasoning = copy_text(verdict->reasoning);
+	verdict->detail = copy_text(verdict->detail);
+	verdict->hint = copy_text(verdict->hint);
 	pending = reply->tag;
 	verdict->chars_seen = pending->chars_seen;
 	verdict->chars_total = pending->chars_total;
 	*tag = pending->tag;
 	pfree(pending);
+	MemoryContextReset(run->scratch);
 	return true;
 }
 
