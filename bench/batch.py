@@ -228,6 +228,7 @@ def main():
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--words", type=int, default=200, help="mean length of a document")
+    parser.add_argument("--logprobs", action="store_true", help="ask for log-probabilities: larger answers")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("latency", type=int, nargs="*", default=[20, 50, 200], metavar="LATENCY_MS")
     options = parser.parse_args()
@@ -244,7 +245,8 @@ def main():
         lm = f"mock{latency}"
         session.run(f"""CREATE SERVER {lm} FOREIGN DATA WRAPPER gepa_lm OPTIONS (base_url
                             'http://127.0.0.1:{mock.port}/v1', model 'judge-rules+slow-{latency}',
-                            allow_private_address 'true', max_concurrency '{options.concurrency}')""")
+                            allow_private_address 'true', max_concurrency '{options.concurrency}',
+                            logprobs '{options.logprobs}')""")
         runs = []
         for number in range(options.repeat):
             name = f"{lm}_{number}"
