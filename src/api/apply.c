@@ -125,9 +125,17 @@ collect_all(ApiJudge *judge, uint8 (*digests)[JUDGE_DIGEST_LENGTH], ApiVerdict *
 	{
 		int			i = (int) (intptr_t) tag;
 
-		if (verdict.fatal)
-			gepa_judge_report(judge->spec, judge->lm, &verdict);
 		hand_over(judge, digests[i], &verdict);
+		if (verdict.fatal)
+		{
+			JudgeVerdict why = verdict;
+
+			/* Others that have come in by now were paid for. */
+			while (gepa_judge_collect(judge->run, 0, &tag, &verdict))
+				if (!verdict.fatal)
+					hand_over(judge, digests[(intptr_t) tag], &verdict);
+			gepa_judge_report(judge->spec, judge->lm, &why);
+		}
 		verdicts[i].verdict = verdict;
 		verdicts[i].cached = false;
 	}

@@ -9,8 +9,8 @@
  * not in libcurl, whose time-outs would count the time in its own queue.
  *
  * After a failure that no further call can escape (wrong key, unknown model,
- * refused address) what is not yet on the wire is not sent: it is DONE with
- * the same failure.
+ * refused address, or a Retry-After too long to wait for) what is not yet on
+ * the wire is not sent: it is DONE with the same failure.
  *
  * The batch is a memory context.  Its reset callback aborts what is on the
  * wire, so that ERROR, cancel and normal end leave nothing behind.  Each call
@@ -69,6 +69,7 @@ struct LmBatch
 	int			npending;		/* submitted, not yet collected */
 	TimestampTz hold;			/* Retry-After: start nothing before */
 	const LmReply *fatal;		/* why nothing is sent any more */
+	TimestampTz closed_until;	/* ... for now, if that passes; else 0 */
 };
 
 static void call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg);
@@ -158,7 +159,7 @@ call_give_up(Call *call)
 	LmReply    *reply = call->reply;
 
 	reply->status = why->status;
-	reply->fatal = true;
+	reply->fatal = why->fatal;
 	reply->sqlerrcode = why->sqlerrcode;
 	reply->http_status = why->http_status;
 	reply->detail = why->detail ? pstrdup(why->detail) : NULL;
@@ -186,6 +187,7 @@ note_fatal(LmBatch *batch, const LmReply *reply)
 	old = MemoryContextSwitchTo(batch->context);
 	copy = palloc0(sizeof(LmReply));
 	copy->status = reply->status;
+	copy->fatal = reply->fatal;
 	copy->sqlerrcode = reply->sqlerrcode;
 	copy->http_status = reply->http_status;
 	copy->detail = reply->detail ? pstrdup(reply->detail) : NULL;
@@ -209,8 +211,8 @@ set_failure(LmReply *reply, GepaStatus status, int sqlerrcode, const char *detai
 }
 
 /*
- * The body of an error, which is about to be quoted.  Some endpoints repeat
- * the key in it; a key so short that it may be a word of any text hides
+ * The body, which may be about to be quoted.  Some endpoints repeat the key in
+ * what they say of an error; a key so short that it may be a word of any text hides
  * nothing.
  */
 static char *
@@ -235,7 +237,8 @@ read_outcome(const LmBatch *batch, const LmOutcome *outcome, LmReply *reply)
 	switch (outcome->failure)
 	{
 		case LM_FAILURE_NONE:
-			batch->provider->parse(outcome->body, outcome->length, reply);
+			batch->provider->parse(without_key(batch->server, outcome), outcome->length,
+								   reply);
 			break;
 		case LM_FAILURE_HTTP:
 			batch->provider->parse_error(outcome->http_status,
@@ -335,6 +338,38 @@ clear_reply(LmReply *reply)
 	*reply = fresh;
 }
 
+/* The endpoint wants to be left alone for longer than a call can wait. */
+static bool
+is_long_hold(const LmOutcome *outcome)
+{
+	return outcome->failure == LM_FAILURE_HTTP &&
+		outcome->retry_after_ms > LM_MAX_RETRY_AFTER_MS;
+}
+
+/* A gateway's status may stand in the body of a 200. */
+static bool
+may_retry(const Call *call, const LmOutcome *outcome)
+{
+	const LmReply *reply = call->reply;
+	LmFailure	failure = outcome->failure;
+
+	if (failure == LM_FAILURE_NONE && reply->http_status != outcome->http_status)
+		failure = LM_FAILURE_HTTP;
+	return !reply->fatal && call->batch->fatal == NULL &&
+		reply->attempts < LM_MAX_ATTEMPTS && reply->status != GEPA_STATUS_TOO_LONG &&
+		!is_long_hold(outcome) &&
+		gepa_lm_may_retry(failure, reply->http_status);
+}
+
+static void
+note_long_hold(LmBatch *batch, LmReply *reply, const LmOutcome *outcome)
+{
+	batch->closed_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  outcome->retry_after_ms);
+	reply->hint = psprintf("The endpoint asks not to be called again for %lld s; try again then.",
+						   (long long) (outcome->retry_after_ms / 1000));
+}
+
 static void
 call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 {
@@ -347,6 +382,8 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 	reply->latency_ms = outcome->latency_ms;
 	reply->http_status = outcome->http_status;
 	read_outcome(batch, outcome, reply);
+	if (is_long_hold(outcome))
+		note_long_hold(batch, reply, outcome);
 	convert_reply(reply);
 	MemoryContextSwitchTo(old);
 
@@ -354,13 +391,11 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 	batch->nrunning--;
 	if (outcome->failure == LM_FAILURE_HTTP && outcome->retry_after_ms > 0)
 		hold_batch(batch, outcome);
-	if (!reply->fatal && batch->fatal == NULL && reply->attempts < LM_MAX_ATTEMPTS &&
-		reply->status != GEPA_STATUS_TOO_LONG &&
-		gepa_lm_may_retry(outcome->failure, outcome->http_status))
+	if (may_retry(call, outcome))
 		delay(call, outcome);
 	else
 		call_done(call);
-	if (reply->fatal)
+	if (reply->fatal || is_long_hold(outcome))
 		note_fatal(batch, reply);
 	call->transfer = NULL;
 	gepa_lm_transfer_free(transfer);
@@ -428,6 +463,11 @@ admit(LmBatch *batch)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	if (batch->closed_until != 0 && batch->closed_until <= now)
+	{
+		batch->fatal = NULL;
+		batch->closed_until = 0;
+	}
 	if (batch->fatal != NULL)
 	{
 		give_up_list(&batch->delayed);
@@ -545,10 +585,19 @@ gepa_lm_batch_collect(LmBatch *batch, int timeout_ms)
 		int			left;
 		int			due;
 
+		/*
+		 * What has come was paid for: hand it out before an interrupt is
+		 * served.
+		 */
+		if (!dlist_is_empty(&batch->done))
+		{
+			admit(batch);
+			return take_done(batch);
+		}
 		CHECK_FOR_INTERRUPTS();
 		admit(batch);
 		if (!dlist_is_empty(&batch->done))
-			return take_done(batch);
+			continue;
 		left = ms_until(deadline);
 		if (batch->npending == 0 || (left == 0 && waited))
 			return NULL;

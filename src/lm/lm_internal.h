@@ -60,6 +60,9 @@ extern bool gepa_lm_address_is_private(const struct sockaddr *address);
 
 #define LM_MAX_ATTEMPTS 5
 
+/* A server that wants a longer pause gets it: the call fails at once. */
+#define LM_MAX_RETRY_AFTER_MS 60000
+
 typedef enum LmFailure
 {
 	LM_FAILURE_NONE,

@@ -198,6 +198,31 @@ content_text(const GepaJson *content)
  * Log-probabilities
  */
 
+/*
+ * A token's text.  One that is part of a character has no text of its own;
+ * where its bytes are given, they say what it is.
+ */
+static const char *
+token_text(const GepaJson *item)
+{
+	const GepaJson *bytes = gepa_json_get(item, "bytes");
+	StringInfoData text;
+
+	if (bytes == NULL || bytes->kind != GEPA_JSON_ARRAY)
+		return gepa_json_get_string(item, "token");
+	initStringInfo(&text);
+	for (int i = 0; i < bytes->nitems; i++)
+	{
+		int			byte = bytes->items[i]->kind == GEPA_JSON_NUMBER ?
+			atoi(bytes->items[i]->text) : 0;
+
+		if (byte <= 0 || byte > 255)
+			return gepa_json_get_string(item, "token");
+		appendStringInfoChar(&text, (char) byte);
+	}
+	return text.data;
+}
+
 static void
 read_alternatives(const GepaJson *list, LmToken *token)
 {
@@ -208,7 +233,7 @@ read_alternatives(const GepaJson *list, LmToken *token)
 	{
 		LmAlternative *alternative = &token->alternatives[token->nalternatives];
 
-		alternative->token = gepa_json_get_string(list->items[i], "token");
+		alternative->token = token_text(list->items[i]);
 		if (alternative->token != NULL &&
 			gepa_json_get_number(list->items[i], "logprob", &alternative->logprob) &&
 			alternative->logprob <= 1e-6)
@@ -216,50 +241,71 @@ read_alternatives(const GepaJson *list, LmToken *token)
 	}
 }
 
-static bool
+/* A token without text or probability has a NULL text: it matches nothing. */
+static void
 read_token(const GepaJson *item, LmToken *token)
 {
-	token->token = gepa_json_get_string(item, "token");
-	if (token->token == NULL ||
-		!gepa_json_get_number(item, "logprob", &token->logprob) ||
-		!(token->logprob <= 1e-6))
-		return false;
+	token->token = token_text(item);
+	if (!gepa_json_get_number(item, "logprob", &token->logprob) || !(token->logprob <= 1e-6))
+		token->token = NULL;
 	read_alternatives(gepa_json_get(item, "top_logprobs"), token);
-	return true;
+}
+
+/*
+ * How many tokens make up the whole answer, exactly; 0 when these do not.
+ * *skipped is set to how many of them make up the first skip bytes.
+ */
+static int
+match_tokens(const LmToken *tokens, int ntokens, const char *whole, int skip, int *skipped)
+{
+	int			at = 0;
+	int			length = (int) strlen(whole);
+	int			n = 0;
+
+	*skipped = 0;
+	while (n < ntokens && at < length)
+	{
+		const char *text = tokens[n].token;
+		int			bytes = text != NULL ? (int) strlen(text) : 0;
+
+		if (text == NULL || bytes > length - at || strncmp(whole + at, text, bytes) != 0 ||
+			(at < skip && at + bytes > skip))
+			return 0;
+		at += bytes;
+		n++;
+		if (at <= skip)
+			*skipped = n;
+	}
+	return at == length ? n : 0;
 }
 
 /*
  * Take the tokens that make up content, which is the end of the whole answer
- * from byte offset skip on.  Tokens that do not fit (thinking that ends
- * inside a token, an answer that was changed on its way) are no tokens.
+ * from byte offset skip on.  What comes before (thinking that was put into a
+ * field of its own) or behind (the end mark) is none of it.  When nothing fits
+ * (an answer that was changed on its way) there are no tokens.
  */
 static void
 read_tokens(const GepaJson *list, const char *whole, int skip, LmReply *reply)
 {
-	int			at = 0;
-	int			length = (int) strlen(whole);
+	LmToken    *tokens;
 
 	if (list == NULL || list->kind != GEPA_JSON_ARRAY || list->nitems == 0)
 		return;
-	reply->tokens = palloc0(sizeof(LmToken) * list->nitems);
-	for (int i = 0; i < list->nitems && at < length; i++)
+	tokens = palloc0(sizeof(LmToken) * list->nitems);
+	for (int i = 0; i < list->nitems; i++)
+		read_token(list->items[i], &tokens[i]);
+	for (int from = list->nitems - 1; from >= 0; from--)
 	{
-		LmToken    *token = &reply->tokens[reply->ntokens];
-		int			bytes;
+		int			skipped;
+		int			n = match_tokens(tokens + from, list->nitems - from, whole, skip, &skipped);
 
-		memset(token, 0, sizeof(*token));
-		if (!read_token(list->items[i], token))
-			break;
-		bytes = (int) strlen(token->token);
-		if (bytes > length - at || strncmp(whole + at, token->token, bytes) != 0 ||
-			(at < skip && at + bytes > skip))
-			break;
-		at += bytes;
-		if (at > skip)
-			reply->ntokens++;
+		if (n <= skipped)
+			continue;
+		reply->tokens = tokens + from + skipped;
+		reply->ntokens = n - skipped;
+		return;
 	}
-	if (at != length)
-		reply->ntokens = 0;
 }
 
 /*
@@ -319,6 +365,20 @@ is_blank(const char *text)
 	return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
 }
 
+/* How servers say that the model was done. */
+static bool
+is_good_end(const char *finish)
+{
+	static const char *const ends[] = {
+		"", "stop", "eos", "eos_token", "end_turn", "stop_sequence"
+	};
+
+	for (int i = 0; i < lengthof(ends); i++)
+		if (pg_strcasecmp(finish, ends[i]) == 0)
+			return true;
+	return false;
+}
+
 static void
 judge_answer(const GepaJson *choice, LmReply *reply)
 {
@@ -338,35 +398,11 @@ judge_answer(const GepaJson *choice, LmReply *reply)
 		set_status(reply, GEPA_STATUS_UNPARSEABLE, "The model called a tool instead of answering.");
 	else if (is_blank(reply->content))
 		set_status(reply, GEPA_STATUS_UNPARSEABLE, "The answer is empty.");
+	else if (!is_good_end(finish))
+		set_status(reply, GEPA_STATUS_UNPARSEABLE,
+				   psprintf("The answer did not come to its end (finish reason \"%s\").", finish));
 	if (reply->status == GEPA_STATUS_TRUNCATED)
 		reply->hint = pstrdup("Raise max_tokens of the server; a model that thinks needs room for it.");
-}
-
-static void
-parse(const char *body, size_t length, LmReply *reply)
-{
-	const char *error;
-	const GepaJson *json = gepa_json_parse_utf8(body, length, &error);
-	const GepaJson *choice = gepa_json_item(gepa_json_get(json, "choices"), 0);
-	const GepaJson *usage = gepa_json_get(json, "usage");
-	const char *finish;
-
-	if (json == NULL)
-	{
-		set_foreign(reply, psprintf("The response is not JSON (%s).", error));
-		return;
-	}
-	reply->input_tokens = token_count(usage, "prompt_tokens");
-	reply->output_tokens = token_count(usage, "completion_tokens");
-	if (choice == NULL || gepa_json_get(choice, "message") == NULL)
-	{
-		set_foreign(reply, "The response is no chat completion: it has no choices with a message.");
-		return;
-	}
-	finish = gepa_json_get_string(choice, "finish_reason");
-	reply->finish_reason = finish ? gepa_lm_clean_text(finish, 40) : NULL;
-	read_message(choice, reply);
-	judge_answer(choice, reply);
 }
 
 /*
@@ -414,6 +450,9 @@ parse_error(int http_status, const char *body, size_t length, LmReply *reply)
 		"too many tokens", "exceed_context_size", NULL
 	};
 	static const char *const quota_words[] = {"insufficient_quota", NULL};
+	static const char *const filter_words[] = {
+		"content_filter", "content_policy", "moderation", "flagged", NULL
+	};
 	const GepaJson *json = gepa_json_parse_utf8(body, length, NULL);
 	const char *code = NULL;
 	const char *message = error_message(json, &code);
@@ -430,6 +469,10 @@ parse_error(int http_status, const char *body, size_t length, LmReply *reply)
 		reply->status = GEPA_STATUS_TOO_LONG;
 		reply->hint = pstrdup("Lower max_chars of the judge, or serve the model with a longer context.");
 	}
+	else if ((http_status == 400 || http_status == 403 || http_status == 422) &&
+			 (mentions(code, filter_words) || mentions(message, filter_words)))
+		reply->status = GEPA_STATUS_REFUSED;	/* of this document, not of
+												 * all */
 	else if (http_status == 401)
 		set_fatal(reply, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 				  "Check the key: api_key of the user mapping, or api_key_file or api_key_env of the server.");
@@ -445,6 +488,63 @@ parse_error(int http_status, const char *body, size_t length, LmReply *reply)
 	else if (http_status >= 300 && http_status < 400)
 		set_fatal(reply, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
 				  "Redirects are not followed; set base_url to where the endpoint really is.");
+}
+
+/*
+ * The whole
+ */
+
+static bool
+has_error(const GepaJson *json)
+{
+	const GepaJson *error = gepa_json_get(json, "error");
+
+	return error != NULL && error->kind != GEPA_JSON_NULL;
+}
+
+/* The HTTP status that an error of a gateway stands for; 502 if none. */
+static int
+error_status(const GepaJson *error)
+{
+	double		code;
+
+	if (gepa_json_get_number(error, "code", &code) && code >= 400 && code < 600)
+		return (int) code;
+	return 502;
+}
+
+static void
+parse(const char *body, size_t length, LmReply *reply)
+{
+	const char *error;
+	const GepaJson *json = gepa_json_parse_utf8(body, length, &error);
+	const GepaJson *choice = gepa_json_item(gepa_json_get(json, "choices"), 0);
+	const GepaJson *usage = gepa_json_get(json, "usage");
+	const char *finish;
+
+	if (json == NULL)
+	{
+		set_foreign(reply, psprintf("The response is not JSON (%s).", error));
+		return;
+	}
+	reply->input_tokens = token_count(usage, "prompt_tokens");
+	reply->output_tokens = token_count(usage, "completion_tokens");
+	if (choice == NULL && has_error(json))
+	{
+		/* Some gateways answer 200 and say in the body what went wrong. */
+		reply->http_status = error_status(gepa_json_get(json, "error"));
+		parse_error(reply->http_status, body, length, reply);
+		return;
+	}
+	if (choice == NULL || gepa_json_get(choice, "message") == NULL)
+	{
+		set_foreign(reply, "The response is no chat completion: it has no choices with a message.");
+		return;
+	}
+	finish = gepa_json_get_string(choice, "finish_reason");
+	reply->finish_reason = finish ? gepa_lm_clean_text(finish, 40) : NULL;
+	read_message(choice, reply);
+	judge_answer(choice, reply);
 }
 
 const LmProvider gepa_lm_openai = {

@@ -24,9 +24,6 @@
 #define BASE_DELAY_MS 500
 #define MAX_DELAY_MS 30000
 
-/* A server that wants a longer pause gets it by failing the call. */
-#define MAX_RETRY_AFTER_MS 60000
-
 bool
 gepa_lm_may_retry(LmFailure failure, int http_status)
 {
@@ -57,7 +54,7 @@ gepa_lm_retry_delay_ms(int attempts, double uniform, int64 retry_after_ms)
 		ceiling *= 2;
 	ceiling = Min(ceiling, MAX_DELAY_MS);
 	return (int) Max((int64) (uniform * ceiling),
-					 Min(retry_after_ms, MAX_RETRY_AFTER_MS));
+					 Min(retry_after_ms, LM_MAX_RETRY_AFTER_MS));
 }
 
 int64

@@ -467,7 +467,8 @@ gepa_lm_transfer_free(LmTransfer *transfer)
 static LmFailure
 classify(const LmTransfer *transfer, CURLcode code, long http_status)
 {
-	if (transfer->refused_address)
+	/* A host with several addresses may have been reached by another. */
+	if (transfer->refused_address && code != CURLE_OK)
 		return LM_FAILURE_REFUSED_ADDRESS;
 	if (transfer->too_big)
 		return LM_FAILURE_TOO_BIG;

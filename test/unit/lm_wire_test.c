@@ -71,6 +71,14 @@ check_answers(void)
 	check_status("{\"choices\":[{\"message\":{\"content\":\"\"}}]}", "unparseable", "empty content");
 	check_status("{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[]}}]}",
 				 "unparseable", "tool call");
+	check_status("{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"abort\"}]}",
+				 "unparseable", "an end that is none");
+	check_status("{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"STOP\"}]}",
+				 "ok", "stop in capitals");
+	reply = parse("{\"error\":{\"code\":429,\"message\":\"slow down\"}}");
+	tap_is_int(reply.http_status, 429, "an error inside of a 200 has its own status");
+	tap_is_string(reply.detail, "The endpoint answered HTTP 429: slow down", "... and its words");
+	check_status("{\"error\":\"overloaded\"}", "http_error", "an error without a code");
 	check_status("{\"choices\":[]}", "http_error", "no choices");
 	check_status("{}", "http_error", "no completion");
 	check_status("<html>", "http_error", "no JSON");
@@ -98,6 +106,16 @@ check_tokens(void)
 				  "{\"token\":\"es\",\"logprob\":0}]}}]}");
 	tap_is_int(reply.ntokens, 2, "tokens of thinking are left out");
 	tap_ok(reply.ntokens == 2 && strcmp(reply.tokens[0].token, "y") == 0, "the first is the answer's");
+
+	/* thinking that the server put elsewhere, and a character in two tokens */
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\"\xc3\xa9s\"},\"logprobs\":"
+				  "{\"content\":[{\"token\":\"hm\",\"logprob\":0},"
+				  "{\"token\":\"\xef\xbf\xbd\",\"bytes\":[195],\"logprob\":0},"
+				  "{\"token\":\"\xef\xbf\xbd\",\"bytes\":[169],\"logprob\":0},"
+				  "{\"token\":\"s\",\"bytes\":[115],\"logprob\":0},"
+				  "{\"token\":\"<end>\",\"bytes\":[],\"logprob\":0}]}}]}");
+	tap_is_int(reply.ntokens, 3, "tokens are known by their bytes, wherever the answer begins");
+	tap_ok(reply.ntokens == 3 && strcmp(reply.tokens[0].token, "\xc3") == 0, "... in parts");
 
 	reply = parse("{\"choices\":[{\"message\":{\"content\":\"ab\"},\"logprobs\":{\"content\":["
 				  "{\"token\":\"a\",\"logprob\":0},{\"token\":\"x\",\"logprob\":0}]}}]}");
@@ -130,6 +148,10 @@ check_errors(void)
 		   "429 for want of quota is");
 	reply = parse_error(400, "{\"error\":{\"message\":\"x\",\"code\":\"context_length_exceeded\"}}");
 	tap_is_string(gepa_status_name(reply.status), "too_long", "context length");
+	reply = parse_error(403, "{\"error\":{\"message\":\"Your input was flagged by moderation\"}}");
+	tap_ok(!reply.fatal && reply.status == GEPA_STATUS_REFUSED, "a document that moderation flags");
+	reply = parse_error(400, "{\"error\":{\"message\":\"x\",\"code\":\"content_filter\"}}");
+	tap_ok(!reply.fatal && reply.status == GEPA_STATUS_REFUSED, "... or a content filter");
 	reply = parse_error(302, "");
 	tap_ok(reply.fatal && strstr(reply.hint, "Redirect") != NULL, "redirects are not followed");
 	tap_is_int(strlen(gepa_lm_clean_text("\xc3\xa9\xc3\xa9\xc3\xa9", 3)), 2, "cut between characters");
