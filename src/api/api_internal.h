@@ -33,13 +33,12 @@ typedef struct ApiVerdict
 } ApiVerdict;
 
 /*
- * A version (NULL: the current one of the judge of that name) ready to judge
- * for the current user: checks USAGE on its LM and that the LM is what the
- * version was made for (55000, unless gepa.allow_lm_mismatch).  Lives in a new
- * child of the current context, and what was looked up by name with it; a
- * version that is passed in must outlive it.
+ * A version ready to judge for the current user: checks USAGE on its LM and
+ * that the LM is what the version was made for (55000, unless
+ * gepa.allow_lm_mismatch).  Lives in a new child of the current context; the
+ * version must outlive it.
  */
-extern ApiJudge *gepa_api_open_judge(const char *name, StoreVersion *version);
+extern ApiJudge *gepa_api_open_judge(StoreVersion *version);
 extern void gepa_api_close_judge(ApiJudge *judge);
 
 /*

@@ -42,7 +42,7 @@ check_identity(ApiJudge *judge)
 }
 
 ApiJudge *
-gepa_api_open_judge(const char *name, StoreVersion *version)
+gepa_api_open_judge(StoreVersion *version)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "gepa judge",
@@ -50,8 +50,6 @@ gepa_api_open_judge(const char *name, StoreVersion *version)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ApiJudge   *judge = palloc0(sizeof(ApiJudge));
 
-	if (version == NULL)
-		version = gepa_store_get_version(name, 0);
 	judge->context = context;
 	judge->version = version;
 	judge->spec = version->spec;

@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "api/api_internal.h"
@@ -26,6 +27,7 @@ typedef struct OpenJudge
 {
 	struct OpenJudge *next;
 	char	   *name;
+	MemoryContext context;		/* of version and judge */
 	Oid			userid;
 	CommandId	curcid;			/* of the snapshot it was resolved under */
 	TransactionId xmax;
@@ -49,38 +51,52 @@ still_current(const OpenJudge *open)
 		open->running == running(snapshot) && open->userid == GetUserId();
 }
 
-static ApiJudge *
-find_judge(FunctionCallInfo fcinfo, const char *name)
+static OpenJudge *
+add_judge(FunctionCallInfo fcinfo, const char *name)
 {
-	OpenJudge  *open = fcinfo->flinfo->fn_extra;
+	MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	OpenJudge  *open = palloc0(sizeof(OpenJudge));
+
+	open->name = pstrdup(name);
+	open->context = AllocSetContextCreate(CurrentMemoryContext, "gepa call site",
+										  ALLOCSET_DEFAULT_SIZES);
+	open->next = fcinfo->flinfo->fn_extra;
+	fcinfo->flinfo->fn_extra = open;
+	MemoryContextSwitchTo(old);
+	return open;
+}
+
+static void
+resolve(OpenJudge *open)
+{
+	ApiJudge   *stale = open->judge;
 	MemoryContext old;
 
-	while (open != NULL && strcmp(open->name, name) != 0)
-		open = open->next;
-	if (open != NULL && open->judge != NULL && still_current(open))
-		return open->judge;
-
-	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	if (open == NULL)
-	{
-		open = palloc0(sizeof(OpenJudge));
-		open->name = pstrdup(name);
-		open->next = fcinfo->flinfo->fn_extra;
-		fcinfo->flinfo->fn_extra = open;
-	}
-	if (open->judge != NULL)
-	{
-		ApiJudge   *stale = open->judge;
-
-		open->judge = NULL;
+	open->judge = NULL;
+	if (stale != NULL)
 		gepa_api_close_judge(stale);
-	}
+	MemoryContextReset(open->context);
+
+	old = MemoryContextSwitchTo(open->context);
 	open->userid = GetUserId();
 	open->curcid = GetActiveSnapshot()->curcid;
 	open->xmax = GetActiveSnapshot()->xmax;
 	open->running = running(GetActiveSnapshot());
-	open->judge = gepa_api_open_judge(name, NULL);
+	open->judge = gepa_api_open_judge(gepa_store_get_version(open->name, 0));
 	MemoryContextSwitchTo(old);
+}
+
+static ApiJudge *
+find_judge(FunctionCallInfo fcinfo, const char *name)
+{
+	OpenJudge  *open = fcinfo->flinfo->fn_extra;
+
+	while (open != NULL && strcmp(open->name, name) != 0)
+		open = open->next;
+	if (open == NULL)
+		open = add_judge(fcinfo, name);
+	if (open->judge == NULL || !still_current(open))
+		resolve(open);
 	return open->judge;
 }
 

@@ -73,7 +73,7 @@ tuned_version(const StoreRun *run, const StoreVersion *seed, StoreVersion *curre
 static JudgeOutcome *
 judge_rows(StoreVersion *version, const StoreSample *samples, int n)
 {
-	ApiJudge   *judge = gepa_api_open_judge(NULL, version);
+	ApiJudge   *judge = gepa_api_open_judge(version);
 	JudgeDocument *documents = palloc(sizeof(JudgeDocument) * n);
 	ApiVerdict *verdicts = palloc0(sizeof(ApiVerdict) * n);
 	JudgeOutcome *outcomes = palloc0(sizeof(JudgeOutcome) * n);

@@ -96,6 +96,28 @@ say($lock, 'SELECT pg_advisory_unlock(1)');
 is(join(' ', (finish($loop))[1] =~ /said (\w)/g), 't f', 'PL/pgSQL takes the version that its statement sees');
 finish($_) for $lock, $other;
 
+# What was resolved before is given up: a loop that writes sees a new snapshot
+# each time, here 200 times a prompt of 100 kB.
+value($node, "SELECT gepa.create_judge('wordy', 'plain', repeat('Is it good? ', 10000))");
+is( (outcome($node, q{
+	CREATE TEMP TABLE seen (n int);
+	DO $$
+	DECLARE
+		said bool;
+		before bigint;
+	BEGIN
+		FOR i IN 1 .. 200 LOOP
+			said := gepa_judge('wordy', 'zorvex');
+			INSERT INTO seen VALUES (i);
+			IF i = 20 THEN
+				before := sum(total_bytes) FROM pg_backend_memory_contexts;
+			END IF;
+		END LOOP;
+		IF (SELECT sum(total_bytes) FROM pg_backend_memory_contexts) - before > 5000000 THEN
+			RAISE EXCEPTION 'the loop leaks';
+		END IF;
+	END $$}))[1], '', 'a loop needs no more memory the longer it runs');
+
 # -- thresholds
 
 value($node, q{SELECT gepa.create_judge('s', 'scored', E'Is it good?\nRULE: documents that mention "zorvex" are true')});
