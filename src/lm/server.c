@@ -271,7 +271,7 @@ find_key(const LmServer *server, const KeyOptions *keys)
 	return key;
 }
 
-/* However the server's context ends, ERROR included. */
+/* Queries end, and fail, without freeing what they hold. */
 static void
 wipe_key(void *arg)
 {
