@@ -26,21 +26,23 @@ ok($mock->wait_for(sub { $_->{waiting} == 5 }, 'five calls at the gate'), 'rollo
 is( value($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'gepa run worker'"
 		  . ' AND xact_start IS NULL AND backend_xmin IS NULL AND backend_xid IS NULL'),
 	1, 'no transaction is open meanwhile');
-is(value($node, "SELECT phase FROM gepa.progress WHERE run = $run"), 'validating the seed', 'gepa.progress shows the phase');
+is(value($node, "SELECT phase FROM gepa.progress WHERE run = $run"), 'validating the seed',
+	'gepa.progress shows the phase');
 value($node, q(UPDATE labels SET body = 'changed', keep = 'false', note = 'changed'; DELETE FROM labels WHERE id % 2 = 0));
 $mock->gate(open => 1);
 is(wait_run($node, $run), 'finished', 'the run ends');
 is($mock->journal->{by_model}{'judge-rules+gate'}{peak}, 5, 'never more calls at a time than max_concurrency');
 
 # The budget.
-my ($reason, $rollouts, $reflections, $best, $score) = split /\|/, value($node,
-	"SELECT reason, rollouts, reflections, best_candidate, best_score FROM gepa.runs WHERE run = $run");
+my ($reason, $rollouts, $reflections, $best, $score) = split /\|/, run_value($node, $run,
+	'reason, rollouts, reflections, best_candidate, best_score');
 is($reason, 'budget', 'the budget ended it');
 cmp_ok($rollouts, '<=', $budget, 'which is not overspent');
 is(value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run"), $rollouts, 'each rollout has its row');
 cmp_ok(judge_calls($mock), '<=', $rollouts, '... and was asked for once at most');
 is($mock->journal->{by_model}{reflector}{requests}, $reflections, 'reflections are counted');
-is(value($node, "SELECT count(*) FROM gepa.reflections WHERE run = $run"), $reflections, '... and have their rows');
+is(value($node, "SELECT count(*) FROM gepa.reflections WHERE run = $run"), $reflections,
+	'... and have their rows');
 
 # No document of the test split left the database.
 my %test = map { $_ => 1 } split /\n/, value($node, "SELECT inputs ->> 'document' FROM gepa.samples WHERE run = $run AND split = 'test'");
@@ -83,8 +85,10 @@ my %wrong = (
 		SELECT count(*) FROM f FULL JOIN gepa.frontier r ON f.sample = r.key WHERE (f.best, f.candidates) IS DISTINCT FROM (r.score, r.candidates)");
 is(value($node, $wrong{$_}), 0, $_) for sort keys %wrong;
 
-is(value($node, "SELECT components ->> 'instruction' FROM gepa.candidates WHERE run = $run AND candidate = 0"), $Gepa::Run::prompt, 'candidate 0 is the seed');
-is(value($node, "SELECT max(score) = $score, bool_or(candidate = $best AND score = $score) FROM gepa.candidates WHERE run = $run"), 't|t', 'the winner has the best score');
+is(value($node, "SELECT components ->> 'instruction' FROM gepa.candidates WHERE run = $run AND candidate = 0"), $Gepa::Run::prompt,
+	'candidate 0 is the seed');
+is(value($node, "SELECT max(score) = $score, bool_or(candidate = $best AND score = $score) FROM gepa.candidates WHERE run = $run"), 't|t',
+	'the winner has the best score');
 is(value($node, "SELECT count(*) FILTER (WHERE accepted) > 1, count(*) FILTER (WHERE NOT accepted) > 0 FROM gepa.proposals WHERE run = $run"), 't|t',
 	'some proposals were accepted and some rejected');
 

@@ -49,21 +49,25 @@ sub none
 # Examples only.
 my $run = start_run($node, reflection_lm => undef, budget => 400, options => '{"metric": "score", "max_examples": 5}');
 is(wait_run($node, $run), 'finished', 'a run without a reflection LM');
-is(value($node, "SELECT reflections FROM gepa.runs WHERE run = $run"), 0, 'reflects on nothing');
+is(run_value($node, $run, 'reflections'), 0, 'reflects on nothing');
 is($mock->journal->{requests}, judge_calls($mock), '... and calls the judge only');
 none("instruction <> '$Gepa::Run::prompt'", 'the instruction stays', $run);
 none("example IS NOT NULL AND split IS DISTINCT FROM 'train'", 'no example is a validation or test row', $run);
 none('NOT faithful', 'examples are training samples with their labels', $run);
 none('place > 5', 'no list is longer than max_examples', $run);
 is( value($node, "SELECT max(abs(n)) FROM (SELECT sum(CASE example ->> 'label' WHEN 'true' THEN 1 ELSE -1 END) AS n
-	FROM shown WHERE run = $run AND example IS NOT NULL GROUP BY proposal) b"), 1, 'labels are balanced: counts differ by one at most');
-cmp_ok(value($node, "SELECT count(DISTINCT proposal) FROM shown WHERE run = $run"), '>', 4, 'many lists were tried');
-cmp_ok(value($node, "SELECT count(*) FROM gepa.candidates WHERE run = $run"), '>', 2, '... and some got into the pool');
+	FROM shown WHERE run = $run AND example IS NOT NULL GROUP BY proposal) b"), 1,
+		'labels are balanced: counts differ by one at most');
+cmp_ok(value($node, "SELECT count(DISTINCT proposal) FROM shown WHERE run = $run"), '>', 4,
+	'many lists were tried');
+cmp_ok(value($node, "SELECT count(*) FROM gepa.candidates WHERE run = $run"), '>', 2,
+	'... and some got into the pool');
 
 # How they are shown: as turns before the document, in order.
 my ($last) = reverse $mock->requests;
 my @turns = @{ $last->{messages} };
-is_deeply([ map { $_->{role} } @turns ], [ 'system', (qw(user assistant)) x ($#turns / 2), 'user' ], 'examples are earlier turns');
+is_deeply([ map { $_->{role} } @turns ], [ 'system', (qw(user assistant)) x ($#turns / 2), 'user' ],
+	'examples are earlier turns');
 my $examples = join '|', map { ($_->{content} =~ /"label":\s*"(\w+)"/) } grep { $_->{role} eq 'assistant' } @turns;
 is( value($node, "SELECT bool_or(labels = '$examples') FROM (SELECT string_agg(example ->> 'label', '|' ORDER BY place) AS labels
 	FROM shown WHERE run = $run GROUP BY proposal) l"), 't', '... in the order of the list');

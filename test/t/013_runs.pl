@@ -26,7 +26,7 @@ like($err, qr/NOTICE:  00000: samples: train \d+ .*NOTICE:  00000: run 1 started
 is($out, 1, '... and returns the run');
 my $expected = run_facts($node, 1);
 
-sub status { return value($node, "SELECT status || ': ' || coalesce(reason, '-') FROM gepa.runs WHERE run = $_[0]"); }
+sub status { return run_value($node, $_[0], q(status || ': ' || coalesce(reason, '-'))); }
 
 # A new run of which so many rollouts are recorded and four wait.
 sub held_run
@@ -46,7 +46,8 @@ sub held_run
 $mock->reset;
 value($node, "BEGIN; SELECT gepa.start('j', 'labels', 'writer', 150); ROLLBACK");
 ($out, $err) = outcome($node, "BEGIN; SELECT gepa.wait(gepa.start('j', 'labels', 'writer', 150)); ROLLBACK");
-like($err, qr/ERROR:  55000: run \d+ cannot be waited for in the transaction/, 'a run that is not committed cannot be waited for');
+like($err, qr/ERROR:  55000: run \d+ cannot be waited for in the transaction/,
+	'a run that is not committed cannot be waited for');
 ($out, $err) = outcome($node, "BEGIN; SELECT gepa.start('j', 'labels', 'writer', 150); PREPARE TRANSACTION 'x'");
 like($err, qr/ERROR:  0A000: cannot PREPARE/, '... nor prepared');
 is(value($node, 'SELECT count(*) FROM gepa.runs'), 1, 'what was rolled back leaves no run');
@@ -64,15 +65,17 @@ like($err, qr/ERROR:  55000: run $run is running and cannot be resumed/, 'what r
 value($node, "SELECT gepa.stop($run)");
 is(wait_run($node, $run), 'stopped', 'gepa.stop() stops');
 is(status($run), 'stopped: stopped on request', '... and the run says so');
-is(value($node, "SELECT rollouts FROM gepa.runs WHERE run = $run"), 10, '... and keeps what it has');
-ok($mock->wait_for(sub { $_->{in_flight} == 0 }, 'nothing in flight'), '... and what was in flight is given up');
+is(run_value($node, $run, 'rollouts'), 10, '... and keeps what it has');
+ok($mock->wait_for(sub { $_->{in_flight} == 0 }, 'nothing in flight'),
+	'... and what was in flight is given up');
 ($out, $err) = outcome($node, "SELECT gepa.stop($run)");
 like($err, qr/NOTICE:  00000: run $run has already ended/, 'stopping it again is no error');
 my $before = judge_calls($mock);
 value($node, "SELECT gepa.resume($run)");
 my $nval = value($node, "SELECT count(*) FROM gepa.samples WHERE run = $run AND split = 'val'");
 $mock->gate(pass => $nval - 10 + 3);
-ok($mock->wait_for(sub { ($_->{by_model}{'reflector+gate'}{in_flight} // 0) == 1 }, 'a reflection'), 'resumed, it goes on');
+ok($mock->wait_for(sub { ($_->{by_model}{'reflector+gate'}{in_flight} // 0) == 1 }, 'a reflection'),
+	'resumed, it goes on');
 is(judge_calls($mock) - $before, $nval - 10 + 3, '... and asks only for what it has not');
 value($node, "SELECT gepa.stop($run)");
 is(wait_run($node, $run), 'stopped', 'it stops while it waits for the reflection LM');
@@ -87,7 +90,8 @@ like($err, qr/ERROR:  55000: run $run is finished and cannot be resumed/, 'what 
 $run = held_run(5);
 my $session = background($node, "BEGIN; SELECT gepa.stop($run);");
 my $worker = "FROM pg_stat_activity WHERE backend_type = 'gepa run worker'";
-wait_sql($node, "SELECT state = 'idle in transaction' FROM pg_stat_activity WHERE pid = $session->{pid}", 'the stop');
+wait_sql($node, "SELECT state = 'idle in transaction' FROM pg_stat_activity WHERE pid = $session->{pid}",
+	'the stop');
 value($node, "SELECT pg_terminate_backend(pid, 10000) $worker");
 wait_sql($node, "SELECT count(*) = 1 $worker AND wait_event_type = 'Lock'", 'the next worker');
 $session->{in} .= "COMMIT;\n";
@@ -114,7 +118,8 @@ $session = background($node, $optimize);
 $mock->wait_for(sub { $_->{waiting} == 4 }, 'the run of gepa.optimize()');
 value($node, 'SELECT gepa.stop(max(run)) FROM gepa.runs');
 (undef, $err) = finish($session);
-like($err, qr/NOTICE:  00000: run \d+ stopped: 0 rollouts, the seed is not validated yet/, 'gepa.optimize() of a run that is stopped says so');
+like($err, qr/NOTICE:  00000: run \d+ stopped: 0 rollouts, the seed is not validated yet/,
+	'gepa.optimize() of a run that is stopped says so');
 
 # Dropped while somebody waits.
 $mock->gate(open => 0);
@@ -124,7 +129,8 @@ ok($mock->wait_for(sub { $_->{waiting} == 4 }, 'the run of the short judge'), 'a
 value($node, q(SELECT gepa.drop_judge('short')));
 $mock->gate(open => 1);
 (undef, $err) = finish($session);
-like($err, qr/ERROR:  42704: run \d+ was dropped while waiting/, 'gepa.optimize() of a judge that is dropped ends');
+like($err, qr/ERROR:  42704: run \d+ was dropped while waiting/,
+	'gepa.optimize() of a judge that is dropped ends');
 ok($node->wait_for_log(qr/gepa run \d+ was dropped while at work/), '... and so does the worker');
 wait_sql($node, "SELECT count(*) = 0 $worker", 'no worker');
 

@@ -72,7 +72,7 @@ sub finish_run
 	$mock->gate(open => 1);
 	is(wait_run($node, $run), 'finished', "$what: the run ends");
 	same_facts(run_facts($node, $run), $expected, '... like the undisturbed one');
-	cmp_ok(judge_calls($mock), '<=', value($node, "SELECT rollouts FROM gepa.runs WHERE run = $run") + $kills * $in_flight,
+	cmp_ok(judge_calls($mock), '<=', run_value($node, $run, 'rollouts') + $kills * $in_flight,
 		'... and pays only for what was in flight again');
 	return;
 }
@@ -90,9 +90,11 @@ my $run = fresh_run();
 bring_to($run, 10);
 kill_9($worker);
 ok(wait_back($in_flight), 'a killed worker is replaced');
-is(value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run"), 10, '... and what was recorded is there');
+is(value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run"), 10,
+	'... and what was recorded is there');
 $mock->gate(pass => $nval - 10 + 3);
-ok($mock->wait_for(sub { ($_->{by_model}{'reflector+gate'}{in_flight} // 0) == 1 }, 'a reflection'), 'then it reflects');
+ok($mock->wait_for(sub { ($_->{by_model}{'reflector+gate'}{in_flight} // 0) == 1 }, 'a reflection'),
+	'then it reflects');
 kill_9($worker);
 ok(wait_back(1), '... is killed, and reflects again');
 finish_run($run, 2, 'worker');
@@ -123,7 +125,7 @@ SELECT rollouts_at_discovery, (SELECT count(*) FROM gepa.reflections r WHERE r.r
 SQL
 $run = fresh_run();
 bring_to($run, $before + 10, $reflections);
-is(value($node, "SELECT best_candidate FROM gepa.runs WHERE run = $run"), 0, 'a child is under validation');
+is(run_value($node, $run, 'best_candidate'), 0, 'a child is under validation');
 $node->stop('immediate');
 $node->start;
 ok(wait_back($in_flight), 'after a restart of the server the run goes on');
@@ -139,6 +141,7 @@ my $url = $mock->url;
 value($node, "ALTER SERVER judge OPTIONS (SET base_url '$url'); ALTER SERVER writer OPTIONS (SET base_url '$url')");
 ok(wait_back($in_flight), 'a run follows its endpoint to another place');
 finish_run($run, 1, 'endpoint');
-cmp_ok($paid + judge_calls($mock), '<=', value($node, "SELECT rollouts FROM gepa.runs WHERE run = $run") + $in_flight, '... both places together');
+cmp_ok($paid + judge_calls($mock), '<=', run_value($node, $run, 'rollouts') + $in_flight,
+	'... both places together');
 
 done_testing();

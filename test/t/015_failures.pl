@@ -25,7 +25,7 @@ my $run = start_run($node);
 is(wait_run($node, $run), 'finished', 'a run without a fault');
 my $expected = run_facts($node, $run);
 
-sub status { return value($node, "SELECT status || ': ' || coalesce(reason, '-') FROM gepa.runs WHERE run = $_[0]"); }
+sub status { return run_value($node, $_[0], q(status || ': ' || coalesce(reason, '-'))); }
 
 sub goes_on
 {
@@ -54,7 +54,8 @@ my ($out, $err) = outcome($node, "SELECT gepa.optimize('j', 'labels', 'writer', 
 $run = value($node, 'SELECT max(run) FROM gepa.runs');
 like($err, qr/ERROR:  38000: run $run failed: judge "j" has no verdict from LM "judge": .*401.*HINT:  Mend the cause, then SELECT gepa.resume\($run\)/s,
 	'a wrong key fails the run');
-like(status($run), qr/^failed: judge "j" has no verdict from LM "judge": .*401.*\. .*api_key/, '... and the row says so, with what to do');
+like(status($run), qr/^failed: judge "j" has no verdict from LM "judge": .*401.*\. .*api_key/,
+	'... and the row says so, with what to do');
 cmp_ok(judge_calls($mock), '<=', 4, '... after no more calls than go out at once');
 unlike(status($run) . $err, qr/wrong/, '... and without showing the key');
 value($node, q(ALTER USER MAPPING FOR CURRENT_USER SERVER judge OPTIONS (SET api_key 'right')));
@@ -65,7 +66,8 @@ $run = reflecting_run();
 value($node, q(ALTER SERVER judge OPTIONS (ADD temperature '0.5')));
 $mock->gate(open => 1);
 is(wait_run($node, $run), 'failed', 'settings of the LM that change in between fail the run');
-like(status($run), qr/settings of LM "judge" are no longer those that the run was started with.*0\.5.*Set the LM back/s, '... and the row says so');
+like(status($run), qr/settings of LM "judge" are no longer those that the run was started with.*0\.5.*Set the LM back/s,
+	'... and the row says so');
 value($node, "ALTER ROLE CURRENT_USER SET gepa.allow_lm_mismatch = on");
 goes_on('allowed settings');
 value($node, q(ALTER ROLE CURRENT_USER RESET ALL; ALTER SERVER judge OPTIONS (DROP temperature)));
@@ -91,7 +93,8 @@ wait_run($node, $run);
 value($node, "DELETE FROM gepa.rollout WHERE run = $run AND step = 0 AND slot = 0");
 value($node, "SELECT gepa.resume($run)");
 is(wait_run($node, $run), 'failed', 'rows that somebody has deleted fail the run');
-like(status($run), qr/journal of run $run does not fit its engine at entry 0\..*Start a new run/, '... and the row says so');
+like(status($run), qr/journal of run $run does not fit its engine at entry 0\..*Start a new run/,
+	'... and the row says so');
 
 # Answers that cannot be used: rollouts without a score, and iterations
 # without a proposal.
@@ -105,7 +108,7 @@ is( value($node, "SELECT count(*) > 5, bool_and(score = 0), bool_and(o.label IS 
 		bool_and(o.feedback LIKE 'The answer could not be used (unparseable): % The expected label was \"' || s.label || '\".%')
 		FROM gepa.rollouts o JOIN gepa.samples s USING (run, split, sample) WHERE run = $run AND status = 'unparseable'"),
 	't|t|t|t|t', '... its garbage scores nothing, and feedback says why');
-is(value($node, "SELECT lm FROM gepa.runs WHERE run = $run"), 'sloppy', '... and option task_lm names it');
+is(run_value($node, $run, 'lm'), 'sloppy', '... and option task_lm names it');
 
 $run = start_run($node, reflection_lm => 'mute', options => '{"max_proposals": 2}');
 is(wait_run($node, $run), 'finished', 'a reflection LM that says nothing fails no run');

@@ -36,7 +36,7 @@ wait_sql($node, "SELECT count(*) = 1 $launcher AND pid <> $pid", 'the next launc
 $node->append_conf('postgresql.conf', "gepa.max_run_workers = 2\n");
 $node->reload;
 is(wait_run($node, $queued), 'stopped', 'a run cancelled in the queue does not begin with the next launcher');
-is(value($node, "SELECT rollouts FROM gepa.runs WHERE run = $queued"), 0, '... and makes no rollout');
+is(run_value($node, $queued, 'rollouts'), 0, '... and makes no rollout');
 is($mock->journal->{in_flight}, 4, 'the run at work has not noticed');
 $mock->gate(open => 1);
 is(wait_run($node, $run), 'finished', '... and ends');
@@ -59,6 +59,6 @@ SELECT gepa.create_dataset('c', source => 'labels', key => 'id', inputs => '{bod
 SQL
 $run = value($node, "SET SESSION AUTHORIZATION curator; SELECT gepa.start('c', 'c', 'writer', 150)");
 is(wait_run($node, $run), 'finished', 'settings of the owner do not reach its worker')
-  or diag(value($node, "SELECT reason FROM gepa.runs WHERE run = $run"));
+  or diag(run_value($node, $run, 'reason'));
 
 done_testing();

@@ -50,14 +50,16 @@ waiting(4, 'with gepa.max_run_workers = 1');
 push @runs, start_run($node);
 push @runs, start_run($node);
 value($node, "SELECT gepa.stop($runs[2])");
-is(value($node, "SELECT status || ', ' || reason FROM gepa.runs WHERE run = $runs[2]"), 'stopped, stopped before it began', 'a queued run can be stopped');
-is(value($node, "SELECT status || ', ' || phase FROM gepa.progress WHERE run = $runs[1]"), 'queued, waiting for a worker', '... another one stays in the queue');
+is(run_value($node, $runs[2], q(status || ', ' || reason)), 'stopped, stopped before it began',
+	'a queued run can be stopped');
+is(value($node, "SELECT status || ', ' || phase FROM gepa.progress WHERE run = $runs[1]"), 'queued, waiting for a worker',
+	'... another one stays in the queue');
 is(value($node, "SELECT count(*) $workers"), 1, '... without a worker');
 value($node, 'ALTER SYSTEM RESET gepa.max_run_workers');
 $node->reload;
 waiting(8, '... until the limit is raised');
 runs_end('both end', @runs[0, 1]);
-is(value($node, "SELECT rollouts FROM gepa.runs WHERE run = $runs[2]"), 0, 'the stopped one never began');
+is(run_value($node, $runs[2], 'rollouts'), 0, 'the stopped one never began');
 
 # As the owner, one who cannot log in included: a right that is taken away is
 # missed at once, whatever superuser may be behind the worker.
@@ -74,12 +76,12 @@ SELECT gepa.create_dataset('$role', source => 'labels', key => 'id', inputs => '
 SQL
 	my $run = value($node, "SET ROLE $role; SELECT gepa.start('$role', '$role', 'writer', 150)");
 	waiting(4, "a run of a role with $attribute");
-	is(value($node, "SELECT owner FROM gepa.runs WHERE run = $run"), $role, '... is its own');
+	is(run_value($node, $run, 'owner'), $role, '... is its own');
 	is(value($node, "SELECT usename $workers"), $role, '... and so is the worker') if $attribute eq 'LOGIN';
 	value($node, "REVOKE USAGE ON FOREIGN SERVER judge FROM $role");
 	$mock->gate(open => 1);
 	is(wait_run($node, $run), 'failed', '... which needs USAGE of the LM at every step');
-	like(value($node, "SELECT reason FROM gepa.runs WHERE run = $run"), qr/^permission denied for LM "judge"/, '... as the row says');
+	like(run_value($node, $run, 'reason'), qr/^permission denied for LM "judge"/, '... as the row says');
 	$mock->gate(open => 0);
 }
 
@@ -96,7 +98,7 @@ $orphan =~ s/.*\n//s;
 value($node, 'DROP OWNED BY login_role; DROP ROLE login_role');
 $mock->gate(open => 1);
 is(wait_run($node, $orphan), 'failed', 'a run whose owner was dropped fails');
-is(value($node, "SELECT reason FROM gepa.runs WHERE run = $orphan"), 'the role that owned the run was dropped', '... as the row says');
+is(run_value($node, $orphan, 'reason'), 'the role that owned the run was dropped', '... as the row says');
 wait_run($node, $run);
 $mock->gate(open => 0);
 value($node, "ALTER SYSTEM RESET gepa.max_run_workers");
@@ -126,16 +128,19 @@ runs_end('created anew it works', start_run($node));
 $node->append_conf('postgresql.conf', "max_worker_processes = 2\nmax_logical_replication_workers = 0\n");
 value($node, q(ALTER SERVER judge OPTIONS (SET model 'judge-rules+gate'); SELECT gepa.alter_judge('j')));
 $node->restart;
-wait_sql($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'gepa scout'", 'scouts are gone');
+wait_sql($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'gepa scout'",
+	'scouts are gone');
 $mock->gate(open => 0);
 @runs = (start_run($node));
 $mock->wait_for(sub { $_->{waiting} > 0 }, 'the only worker');
 my $log = -s $node->logfile;
 push @runs, start_run($node);
-ok($node->wait_for_log(qr/no background worker slot for "gepa run $runs[1]", will retry/, $log), 'without a free worker a run waits');
+ok($node->wait_for_log(qr/no background worker slot for "gepa run $runs[1]", will retry/, $log),
+	'without a free worker a run waits');
 my ($out, $err) = outcome($node, "SELECT gepa.optimize('j', 'labels', 'writer', 150)");
-like($err, qr/ERROR:  53000: could not register a background worker.*HINT:  [^\n]*max_worker_processes/s, '... and gepa.optimize() cannot start');
-is(value($node, "SELECT status FROM gepa.runs WHERE run = $runs[1]"), 'queued', '... but what is started stays queued');
+like($err, qr/ERROR:  53000: could not register a background worker.*HINT:  [^\n]*max_worker_processes/s,
+	'... and gepa.optimize() cannot start');
+is(run_value($node, $runs[1], 'status'), 'queued', '... but what is started stays queued');
 runs_end('both end when there is room', @runs);
 
 done_testing();

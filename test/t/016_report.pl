@@ -70,7 +70,8 @@ like($err, qr/ERROR:  55000: run $run has no candidate to deploy yet/, 'nor can 
 $mock->gate(open => 1);
 is(wait_run($node, $run), 'finished', 'a run');
 ($out, $err) = outcome($node, "SELECT gepa.report('j', 'other')");
-like($err, qr/ERROR:  55000: judge "j" has no ended run on dataset "other"/, 'nor on a dataset it was not tuned on');
+like($err, qr/ERROR:  55000: judge "j" has no ended run on dataset "other"/,
+	'nor on a dataset it was not tuned on');
 value($node, 'DROP TABLE labels');
 my $ntest = value($node, "SELECT count(*) FROM gepa.samples WHERE run = $run AND split = 'test'");
 
@@ -79,13 +80,15 @@ $mock->gate(open => 0);
 $mock->reset;
 my $session = background($node, "$report;");
 $mock->gate(pass => 5);
-ok($mock->wait_for(sub { $_->{answered} == 5 && $_->{waiting} == 4 }, 'five answered'), 'a report judges concurrently');
+ok($mock->wait_for(sub { $_->{answered} == 5 && $_->{waiting} == 4 }, 'five answered'),
+	'a report judges concurrently');
 value($node, "SELECT pg_cancel_backend($session->{pid})");
 finish($session);
 $mock->gate(open => 1);
 ($out, $err) = outcome($node, $report);
-my $best = value($node, "SELECT best_candidate FROM gepa.runs WHERE run = $run");
-like($err, qr/NOTICE:  00000: the judge is still at the version that run $run began with; the report is on the run's best candidate $best/, 'before deploy the report is on the winner');
+my $best = run_value($node, $run, 'best_candidate');
+like($err, qr/the judge is still at the version that run $run began with; the report is on the run's best candidate $best/,
+	'before deploy the report is on the winner');
 is(judge_calls($mock), 2 * $ntest + 4, '... each test row is judged once by each version, but for those in flight at the cancel');
 
 # The same without a call: again, and when it is deployed.
@@ -93,8 +96,10 @@ is(value($node, $report), $out, 'a second report says the same');
 my $baseline = judge_rows($run);
 is(value($node, "SELECT gepa.deploy($run)"), 2, 'deploy makes a version');
 is(value($node, "SELECT gepa.deploy($run)"), 2, '... once');
-is(value($node, $report . ";SELECT string_agg(version || ' ' || current, ',' ORDER BY version) FROM gepa.judge_versions"), "$out\n1 false,2 true", 'the report on the deployed version is the same');
-is(value($node, "SELECT run || ' ' || candidate FROM gepa.judge_versions WHERE current"), "$run $best", '... which says where it is from');
+is(value($node, $report . ";SELECT string_agg(version || ' ' || current, ',' ORDER BY version) FROM gepa.judge_versions"), "$out\n1 false,2 true",
+	'the report on the deployed version is the same');
+is(value($node, "SELECT run || ' ' || candidate FROM gepa.judge_versions WHERE current"), "$run $best",
+	'... which says where it is from');
 my $tuned = judge_rows($run);
 is(judge_calls($mock), 2 * $ntest + 4, '... all without a call');
 check_report('winner', $out, $baseline, $tuned);
@@ -131,6 +136,7 @@ $run = start_run($node, judge => 's', options => '{"max_proposals": 1, "split": 
 wait_run($node, $run);
 ($out, $err) = outcome($node, "SELECT * FROM gepa.report('s')");
 is($out, '', 'a run without test rows has no report');
-like($err, qr/NOTICE:  00000: run $run held no test samples out.*HINT:  Give gepa.start\(\) a test share/s, '... which says what is missing');
+like($err, qr/NOTICE:  00000: run $run held no test samples out.*HINT:  Give gepa.start\(\) a test share/s,
+	'... which says what is missing');
 
 done_testing();

@@ -30,7 +30,8 @@ sub measures
 {
 	my ($rows) = @_;
 	my $n = @$rows;
-	my ($tp, $fp, $fn, $tn) = map { my ($p, $e) = @$_; scalar grep { $_->[0] == $p && $_->[1] == $e } @$rows } [ 1, 1 ], [ 1, 0 ], [ 0, 1 ], [ 0, 0 ];
+	my ($tp, $fp, $fn, $tn) = map { my ($p, $e) = @$_; scalar grep { $_->[0] == $p && $_->[1] == $e } @$rows }
+	  [ 1, 1 ], [ 1, 0 ], [ 0, 1 ], [ 0, 0 ];
 	my ($yes, $no) = ($tp + $fn, $tn + $fp);
 	my $margins = ($tp + $fp) * $yes * ($tn + $fn) * $no;
 	my $chance = (($tp + $fp) * $yes + ($tn + $fn) * $no) / $n**2;

@@ -4,6 +4,7 @@
 #       LMs "judge" and "writer", table labels, dataset 'labels', judge 'j'
 #   my $run = start_run($node, budget => 150, options => '{"max_proposals": 3}');
 #   is(wait_run($node, $run), 'finished');
+#   run_value($node, $run, 'status, reason')                   columns of gepa.runs
 #   my $facts = run_facts($node, $run);                        all but clocks
 #   same_facts(run_facts($node, $other), $facts, 'same run')   shows the first difference
 #   judge_calls($mock)                                         requests to judge models
@@ -16,7 +17,7 @@ use Exporter qw(import);
 use Gepa::Test;
 use Test::More;
 
-our @EXPORT = qw(prepare_tuning start_run wait_run run_facts same_facts judge_calls);
+our @EXPORT = qw(prepare_tuning start_run wait_run run_value run_facts same_facts judge_calls);
 
 our $prompt = 'Is this page worth keeping?';
 
@@ -55,13 +56,20 @@ sub wait_run
 	return value($node, "SELECT gepa.wait($run, '3 minutes')", %options);
 }
 
+sub run_value
+{
+	my ($node, $run, $columns) = @_;
+	return value($node, "SELECT $columns FROM gepa.runs WHERE run = $run");
+}
+
 # Everything a run decided, as text that equals another run's if it did the same.
 sub run_facts
 {
 	my ($node, $run) = @_;
 	return value($node, <<"SQL");
 SELECT 'run', status, reason, rollouts, reflections, iteration, best_candidate, best_score FROM gepa.runs WHERE run = $run;
-SELECT 'candidate', candidate, parents, components, score, rollouts_at_discovery FROM gepa.candidates WHERE run = $run ORDER BY candidate;
+SELECT 'candidate', candidate, parents, components, score, rollouts_at_discovery
+FROM gepa.candidates WHERE run = $run ORDER BY candidate;
 SELECT 'proposal', proposal, iteration, parents, component, text, candidate, accepted, reason, reflection_prompt, answer
 FROM gepa.proposals WHERE run = $run ORDER BY proposal;
 SELECT 'frontier', key, score, candidates FROM gepa.frontier WHERE run = $run ORDER BY key;
