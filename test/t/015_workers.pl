@@ -74,14 +74,16 @@ SET ROLE $role;
 SELECT gepa.create_judge('$role', lm => 'judge', prompt => 'Is it?');
 SELECT gepa.create_dataset('$role', source => 'labels', key => 'id', inputs => '{body}', label => 'keep');
 SQL
-	my $run = value($node, "SET ROLE $role; SELECT gepa.start('$role', '$role', 'writer', 150)");
+	my $session = background($node, "SET ROLE $role; SELECT gepa.optimize('$role', '$role', 'writer', 150);");
 	waiting(4, "a run of a role with $attribute");
+	my $run = value($node, 'SELECT max(run) FROM gepa.runs');
 	is(run_value($node, $run, 'owner'), $role, '... is its own');
 	is(value($node, "SELECT usename $workers"), $role, '... and so is the worker') if $attribute eq 'LOGIN';
 	value($node, "REVOKE USAGE ON FOREIGN SERVER judge FROM $role");
 	$mock->gate(open => 1);
-	is(wait_run($node, $run), 'failed', '... which needs USAGE of the LM at every step');
-	like(run_value($node, $run, 'reason'), qr/^permission denied for LM "judge"/, '... as the row says');
+	my (undef, $err) = finish($session);
+	like($err, qr/ERROR:  38000: run $run failed: permission denied for LM "judge"/,
+		'... which needs USAGE of the LM at every step');
 	$mock->gate(open => 0);
 }
 
@@ -106,11 +108,12 @@ $node->reload;
 
 # A database that is dropped with all its connections.
 value($node, 'CREATE DATABASE doomed TEMPLATE postgres');
-start_run($node, db => 'doomed');
-waiting(4, 'a run in another database');
+$run = start_run($node);
+is(start_run($node, db => 'doomed'), $run, 'runs in two databases have one number');
+waiting(8, '... and both work');
 value($node, 'DROP DATABASE doomed WITH (FORCE)');
-pass('which can be dropped');
-ok($mock->wait_for(sub { $_->{in_flight} == 0 }, 'nothing in flight'), '... and ends its run');
+ok($mock->wait_for(sub { $_->{in_flight} == 4 }, 'one left'), 'a database that is dropped takes its run along');
+runs_end('... and leaves the other alone', $run);
 
 # An extension that is dropped: nothing of the run holds a lock.
 $run = start_run($node);
