@@ -309,6 +309,16 @@ run_round(Evaluation *eval)
 	return finished;
 }
 
+/* Raise the last failure, with a hint for a run instead of one for a query. */
+static void
+give_up(Evaluation *eval)
+{
+	if (eval->failure.hint == NULL)
+		eval->failure.hint = psprintf("See what SELECT * FROM gepa.check_lm('%s') says.",
+									  eval->lm->name);
+	gepa_judge_report(eval->spec, eval->lm, &eval->failure);
+}
+
 /* Slots whose sample was asked for another slot. */
 static void
 copy_twins(Evaluation *eval)
@@ -340,7 +350,7 @@ gepa_worker_evaluate(WorkerRun *run, const EngineStep *step, double *scores)
 		if (!eval.failed)
 			break;
 		if (round == WORKER_ROUNDS)
-			gepa_judge_report(eval.spec, eval.lm, &eval.failure);
+			give_up(&eval);
 		if (!gepa_worker_pause(FIRST_PAUSE_MS << (round - 1)))
 			return false;
 		renew_lm(&eval);

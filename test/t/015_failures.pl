@@ -96,6 +96,14 @@ is(wait_run($node, $run), 'failed', 'rows that somebody has deleted fail the run
 like(status($run), qr/journal of run $run does not fit its engine at entry 0\..*Start a new run/,
 	'... and the row says so');
 
+# No answers of an LM: whole rounds are tried again before the run fails.
+$mock->reset;
+create_lm($node, 'lost', $mock, 'judge-rules+html');
+$run = start_run($node, options => '{"task_lm": "lost"}');
+is(wait_run($node, $run), 'failed', 'an endpoint that gives no answers fails the run');
+is(judge_calls($mock), 3 * 24, '... when each call was tried in three rounds');
+like(status($run), qr/has no verdict from LM "lost": http_error\. .*gepa\.check_lm\('lost'\)/, '... and the row says how to find out more');
+
 # Answers that cannot be used: rollouts without a score, and iterations
 # without a proposal.
 $mock->reset;
