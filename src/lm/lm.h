@@ -170,7 +170,8 @@ extern char *gepa_lm_identity(const LmServer *server);
 /* batch.c */
 
 /*
- * A batch of calls on one LM.  Requests beyond max_concurrency wait inside.
+ * A batch of calls on one LM.  Submitting sends what max_concurrency admits
+ * and is as interruptible as collecting; further requests wait inside.
  * The batch owns a child of the current memory context; a reset callback of
  * that context aborts transfers, so ERROR and cancel leak nothing.  Whoever
  * may run inside a subtransaction closes the batch on ERROR: the context

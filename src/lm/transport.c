@@ -53,7 +53,7 @@
 #define MAX_HEADER_BYTES (256 * 1024)
 
 /* Connections kept open between calls, and for how long (seconds). */
-#define MAX_IDLE_CONNECTIONS 64L
+#define MIN_POOL_SIZE 64
 #define MAX_IDLE_AGE 60L
 
 struct LmTransfer
@@ -82,6 +82,8 @@ static struct
 	int			epoll_fd;
 	bool		has_timer;
 	TimestampTz timer;			/* when libcurl wants to be called */
+	int			nrunning;		/* transfers in the multi handle */
+	int			pool_size;		/* connections it may have, in use and idle */
 }			transport;
 
 /*
@@ -282,6 +284,27 @@ serve_timer(void)
 }
 
 static void
+set_pool_size(int size)
+{
+	transport.pool_size = size;
+	curl_multi_setopt(transport.multi, CURLMOPT_MAXCONNECTS, (long) size);
+}
+
+/*
+ * libcurl counts connections in use as well: with a pool smaller than what
+ * runs at a time, every call would open one and close it.  So the pool grows
+ * with that, and shrinks when less than half of it is in use.
+ */
+static void
+fit_pool(void)
+{
+	int			wanted = Max(transport.nrunning, MIN_POOL_SIZE);
+
+	if (wanted > transport.pool_size || wanted < transport.pool_size / 2)
+		set_pool_size(wanted);
+}
+
+static void
 open_transport(void)
 {
 	if (transport.multi != NULL)
@@ -311,7 +334,7 @@ open_transport(void)
 	}
 	curl_multi_setopt(transport.multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	curl_multi_setopt(transport.multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	curl_multi_setopt(transport.multi, CURLMOPT_MAXCONNECTS, MAX_IDLE_CONNECTIONS);
+	set_pool_size(MIN_POOL_SIZE);
 #if CURL_AT_LEAST_VERSION(8, 20, 0)
 	curl_multi_setopt(transport.multi, CURLMOPT_QUICK_EXIT, 1L);
 #endif
@@ -429,7 +452,9 @@ gepa_lm_transfer_start(const LmServer *server, const char *path, const char *bod
 		code = curl_multi_add_handle(transport.multi, transfer->easy);
 		restore_signals(&saved);
 		transfer->running = code == CURLM_OK;
-		if (!transfer->running)
+		if (transfer->running)
+			transport.nrunning++;
+		else
 			*error = curl_multi_strerror(code);
 	}
 	if (*error != NULL)
@@ -448,7 +473,10 @@ gepa_lm_transfer_free(LmTransfer *transfer)
 
 	block_signals(&saved);
 	if (transfer->running)
+	{
 		(void) curl_multi_remove_handle(transport.multi, transfer->easy);
+		transport.nrunning--;
+	}
 	curl_easy_cleanup(transfer->easy);
 	restore_signals(&saved);
 	for (struct curl_slist *h = transfer->headers; h != NULL; h = h->next)
@@ -515,6 +543,7 @@ finish(LmTransfer *transfer, CURLcode code)
 	(void) curl_multi_remove_handle(transport.multi, transfer->easy);
 	restore_signals(&saved);
 	transfer->running = false;
+	transport.nrunning--;
 	transfer->done(transfer, &outcome, transfer->arg);
 }
 
@@ -584,6 +613,7 @@ gepa_lm_transport_wait(int timeout_ms)
 
 	if (transport.multi == NULL)
 		open_transport();
+	fit_pool();					/* now that the caller has started what it may */
 	for (;;)
 	{
 		long		wait;
