@@ -75,7 +75,9 @@ for my $request (grep { $_->{model} eq 'judge-gullible' } $mock->requests)
 }
 for my $name (sort keys %attacks)
 {
-	is_deeply($sent{ $attacks{$name} }, [ 'system user', 'same', 'Answer:', 2, 'response_format' ],
+	# the marks of chat templates are broken by a blank
+	my $inside = $attacks{$name} =~ s/<\|/< |/gr;
+	is_deeply($sent{$inside}, [ 'system user', 'same', 'Answer:', 2, 'response_format' ],
 		"$name: whole, inside the fence and nowhere else");
 }
 
