@@ -313,16 +313,6 @@ typedef struct EngineFront
 extern int	gepa_engine_nfronts(const Engine *engine);
 extern EngineFront gepa_engine_front(Engine *engine, int index);
 
-/* stop.c */
-
-/*
- * The budget that the reference's companion (dspy) derives from a number of
- * candidates to try: n = 6, 12 or 18 for its light, medium and heavy.  Its
- * formula knows neither the minibatch size nor the loop; a rule of thumb.
- */
-extern int64 gepa_engine_auto_budget(int n, int ncomponents, int nval, int per_trial,
-									 int trials_per_validation);
-
 /* identity.c */
 
 /*

@@ -66,6 +66,14 @@ extern void gepa_engine_stops_init(EngineStops *stops);
 extern const char *gepa_engine_check_stop(EngineStops *stops, const EngineConfig *config,
 										  const EngineProgress *progress, int64 worst_case);
 
+/*
+ * The budget that the reference's companion (dspy) derives from a number of
+ * candidates to try: n = 6, 12 or 18 for its light, medium and heavy.  Its
+ * formula knows neither the minibatch size nor the loop; a rule of thumb.
+ */
+extern int64 gepa_engine_auto_budget(int n, int ncomponents, int nval, int per_trial,
+									 int trials_per_validation);
+
 /* engine.c: the state of an engine */
 
 /* What a step's answer is for. */

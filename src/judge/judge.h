@@ -84,6 +84,7 @@ typedef struct JudgeVerdict
 	char	   *detail;			/* why not ok */
 	char	   *hint;
 	bool		fatal;			/* see LmReply */
+	bool		rejected;		/* see LmReply */
 	int			sqlerrcode;
 	int			input_tokens;
 	int			output_tokens;

@@ -268,6 +268,7 @@ gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verd
 	verdict->detail = reply->detail;
 	verdict->hint = reply->hint;
 	verdict->fatal = reply->fatal;
+	verdict->rejected = reply->rejected;
 	verdict->sqlerrcode = reply->sqlerrcode;
 	verdict->input_tokens = reply->input_tokens;
 	verdict->output_tokens = reply->output_tokens;

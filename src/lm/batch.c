@@ -54,12 +54,23 @@ typedef struct Call
 	LmReply    *reply;
 } Call;
 
+/* What the batches of this process on one LM share; kept for good. */
+typedef struct Gate
+{
+	struct Gate *next;
+	Oid			serverid;
+	int			nrunning;
+} Gate;
+
+static Gate *gates = NULL;
+
 struct LmBatch
 {
 	MemoryContext context;
 	MemoryContextCallback on_reset;
 	const LmServer *server;
 	const LmProvider *provider;
+	Gate	   *gate;
 	dlist_head	queued;
 	dlist_head	running;
 	dlist_head	delayed;
@@ -84,11 +95,43 @@ find_provider(LmApi api)
 	return api == LM_API_CANNED ? &gepa_lm_canned : &gepa_lm_openai;
 }
 
+static Gate *
+find_gate(Oid serverid)
+{
+	Gate	   *gate = gates;
+
+	while (gate != NULL && gate->serverid != serverid)
+		gate = gate->next;
+	if (gate != NULL)
+		return gate;
+	gate = MemoryContextAllocZero(TopMemoryContext, sizeof(Gate));
+	gate->serverid = serverid;
+	gate->next = gates;
+	gates = gate;
+	return gate;
+}
+
+static bool
+is_full(const LmBatch *batch)
+{
+	return batch->gate->nrunning >= batch->server->max_concurrency;
+}
+
+/* One more on the wire, or one less. */
+static void
+count_running(LmBatch *batch, int change)
+{
+	batch->nrunning += change;
+	batch->gate->nrunning += change;
+}
+
 static void
 abort_running(void *arg)
 {
 	LmBatch    *batch = arg;
 	dlist_iter	iter;
+
+	count_running(batch, -batch->nrunning);
 
 	dlist_foreach(iter, &batch->running)
 	{
@@ -109,6 +152,7 @@ gepa_lm_batch_open(const LmServer *server)
 	batch->context = context;
 	batch->server = server;
 	batch->provider = find_provider(server->api);
+	batch->gate = find_gate(server->serverid);
 	dlist_init(&batch->queued);
 	dlist_init(&batch->running);
 	dlist_init(&batch->delayed);
@@ -388,7 +432,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 	MemoryContextSwitchTo(old);
 
 	dlist_delete(&call->node);
-	batch->nrunning--;
+	count_running(batch, -1);
 	if (outcome->failure == LM_FAILURE_HTTP && outcome->retry_after_ms > 0)
 		hold_batch(batch, outcome);
 	if (may_retry(call, outcome))
@@ -434,7 +478,7 @@ call_start(Call *call)
 	call->state = CALL_RUNNING;
 	call->reply->attempts++;
 	dlist_push_tail(&batch->running, &call->node);
-	batch->nrunning++;
+	count_running(batch, 1);
 	return true;
 }
 
@@ -447,7 +491,7 @@ admit_list(LmBatch *batch, dlist_head *list, TimestampTz now)
 	{
 		Call	   *call = dlist_container(Call, node, iter.cur);
 
-		if (batch->nrunning >= batch->server->max_concurrency)
+		if (is_full(batch))
 			return;
 		if (call->state == CALL_DELAYED && call->due > now)
 			continue;
@@ -489,7 +533,7 @@ next_due(LmBatch *batch)
 	TimestampTz next = 0;
 	dlist_iter	iter;
 
-	if (batch->starved || batch->nrunning >= batch->server->max_concurrency)
+	if (batch->starved || is_full(batch))
 		return 0;
 	if (!dlist_is_empty(&batch->queued))
 		next = batch->hold;
@@ -607,6 +651,12 @@ gepa_lm_batch_collect(LmBatch *batch, int timeout_ms)
 		gepa_lm_transport_wait(due);
 		waited = true;
 	}
+}
+
+void
+gepa_lm_wait(int timeout_ms)
+{
+	gepa_lm_transport_wait(timeout_ms);
 }
 
 LmReply *

@@ -133,6 +133,7 @@ typedef struct LmReply
 	double		latency_ms;		/* of the last attempt */
 	int			http_status;	/* 0 = none */
 	bool		fatal;
+	bool		rejected;		/* this very request will never be taken */
 	int			sqlerrcode;		/* for a raised failure */
 	char	   *detail;			/* what went wrong; no secret, no prompt */
 	char	   *hint;			/* what to do, or NULL */
@@ -171,7 +172,8 @@ extern char *gepa_lm_identity(const LmServer *server);
 
 /*
  * A batch of calls on one LM.  Submitting sends what max_concurrency admits
- * and is as interruptible as collecting; further requests wait inside.
+ * and is as interruptible as collecting; further requests wait inside.  The
+ * limit holds for all batches of the process on this LM together.
  * The batch owns a child of the current memory context; a reset callback of
  * that context aborts transfers, so ERROR and cancel leak nothing.  Whoever
  * may run inside a subtransaction closes the batch on ERROR: the context
@@ -189,6 +191,12 @@ extern void gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void 
 extern LmReply *gepa_lm_batch_collect(LmBatch *batch, int timeout_ms);
 extern int	gepa_lm_batch_pending(const LmBatch *batch);
 extern void gepa_lm_batch_close(LmBatch *batch);
+
+/*
+ * For who has several batches open: sleep until a call of any of them ends, at
+ * most timeout_ms, or an interrupt comes.  Then poll each (collect with 0).
+ */
+extern void gepa_lm_wait(int timeout_ms);
 
 /* One request, one reply: submit, collect, close. */
 extern LmReply *gepa_lm_call(const LmServer *server, const LmRequest *request);

@@ -485,6 +485,8 @@ parse_error(int http_status, const char *body, size_t length, LmReply *reply)
 	else if (mentions(code, quota_words))
 		set_fatal(reply, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
 				  "The account has no quota left; see the provider's billing page.");
+	else if (http_status >= 400 && http_status < 500)
+		reply->rejected = !gepa_lm_may_retry(LM_FAILURE_HTTP, http_status);
 	else if (http_status >= 300 && http_status < 400)
 		set_fatal(reply, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
 				  "Redirects are not followed; set base_url to where the endpoint really is.");

@@ -127,6 +127,7 @@ CREATE TABLE gepa.run
 	input_tokens bigint NOT NULL DEFAULT 0,
 	output_tokens bigint NOT NULL DEFAULT 0,
 	cost numeric NOT NULL DEFAULT 0,
+	seconds float8 NOT NULL DEFAULT 0, -- at work
 	created_at timestamptz NOT NULL DEFAULT now(),
 	started_at timestamptz,
 	finished_at timestamptz

@@ -180,10 +180,11 @@ SELECT r.run,
 	r.input_tokens,
 	r.output_tokens,
 	r.cost,
-	pg_catalog.clock_timestamp() - r.started_at AS elapsed,
+	pg_catalog.make_interval(secs => r.seconds) AS elapsed,
+	CASE WHEN r.seconds > 0 THEN r.rollouts / r.seconds END AS rollouts_per_second,
 	CASE WHEN r.rollouts > 0 THEN
-		(pg_catalog.clock_timestamp() - r.started_at)
-			* ((r.budget - r.rollouts)::float8 / r.rollouts) END AS eta
+		pg_catalog.make_interval(secs => r.seconds)
+			* (greatest(r.budget - r.rollouts, 0)::float8 / r.rollouts) END AS eta
 FROM gepa.run r
 	JOIN gepa.judge j ON j.judge = r.judge
 WHERE r.status IN ('queued', 'running', 'stopping')

@@ -100,9 +100,9 @@ static StoreStatement select_fronts = {
 
 static StoreStatement put_progress = {
 	.sql = "UPDATE gepa.run SET iteration = $2, rollouts = greatest(rollouts, $3),"
-	" best_candidate = $4, best_score = nullif($5, 'NaN') WHERE run = $1"
-	" RETURNING (input_tokens + output_tokens)::float8, cost::float8,"
-	" extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(started_at, created_at))::float8"
+	" best_candidate = $4, best_score = nullif($5, 'NaN'), seconds = seconds + $6"
+	" WHERE run = $1"
+	" RETURNING (input_tokens + output_tokens)::float8, cost::float8, seconds"
 };
 
 static StoreStatement select_outcomes = {
@@ -459,7 +459,7 @@ gepa_store_put_frontier(int run, const StoreFront *fronts, int n)
 
 StoreSpent
 gepa_store_put_progress(int run, int iteration, int rollouts, int best_candidate,
-						double best_score)
+						double best_score, double seconds)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
@@ -471,6 +471,7 @@ gepa_store_put_progress(int run, int iteration, int rollouts, int best_candidate
 	gepa_store_arg_int(&args, rollouts);
 	gepa_store_arg_int_or_null(&args, best_candidate, -1);
 	gepa_store_arg_double(&args, best_score);
+	gepa_store_arg_double(&args, seconds);
 	if (gepa_store_run(&scope, &put_progress, &args) > 0)
 	{
 		spent.tokens = gepa_store_double(0, 1);

@@ -36,8 +36,13 @@ static StoreStatement select_run = {
 	" r.lm_identity, r.reflection_lm, r.budget, r.seed, r.options::text, r.status,"
 	" r.reason, r.iteration, r.rollouts, r.best_candidate,"
 	" coalesce(r.best_score, 'NaN'),"
-	" r.xmin::text"
+	" r.xmin::text, (extract(epoch FROM r.created_at) * 1000000)::int8"
 	" FROM gepa.run r JOIN gepa.judge j ON j.judge = r.judge WHERE r.run = $1"
+};
+
+static StoreStatement select_born = {
+	.sql = "SELECT 1 FROM gepa.run WHERE run = $1"
+	" AND (extract(epoch FROM created_at) * 1000000)::int8 = $2"
 };
 
 static StoreStatement update_status = {
@@ -185,9 +190,27 @@ gepa_store_get_run(int run)
 		result->best_score = gepa_store_double(0, 17);
 		xmin = strtoul(gepa_store_text(&scope, 0, 18), NULL, 10);
 		result->mine = TransactionIdIsCurrentTransactionId(xmin);
+		result->born = gepa_store_bigint(0, 19);
 	}
 	gepa_store_leave(&scope);
 	return result;
+}
+
+bool
+gepa_store_run_exists(const StoreRun *run)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	bool		exists;
+
+	if (!OidIsValid(gepa_store_extension_owner()))
+		return false;
+	gepa_store_enter(&scope, STORE_VIEW_LATEST);
+	gepa_store_arg_int(&args, run->run);
+	gepa_store_arg_bigint(&args, run->born);
+	exists = gepa_store_run(&scope, &select_born, &args) > 0;
+	gepa_store_leave(&scope);
+	return exists;
 }
 
 bool

@@ -218,6 +218,7 @@ typedef struct StoreRun
 	int			best_candidate; /* -1 = none yet */
 	double		best_score;
 	bool		mine;			/* inserted by the current transaction */
+	int64		born;			/* tells it from another of its number */
 } StoreRun;
 
 /* Insert run and samples, status queued; notes is a JSON array. */
@@ -226,6 +227,12 @@ extern int	gepa_store_create_run(const StoreRun *run, const char *notes,
 
 /* Reads under the latest snapshot; NULL when there is none. */
 extern StoreRun *gepa_store_get_run(int run);
+
+/*
+ * Is it still there?  Not when the extension was dropped meanwhile, even if it
+ * is back and has a run of that number.
+ */
+extern bool gepa_store_run_exists(const StoreRun *run);
 
 /*
  * Move a run from one of the states in the mask (1 << status) to another and
@@ -322,12 +329,16 @@ typedef struct StoreSpent
 {
 	double		tokens;
 	double		cost;
-	double		seconds;		/* since it began, pauses included */
+	double		seconds;		/* at work */
 } StoreSpent;
 
-/* Progress figures of a run, taken from the journal and the engine. */
+/*
+ * Progress figures of a run, taken from the journal and the engine; seconds at
+ * work since the last call.
+ */
 extern StoreSpent gepa_store_put_progress(int run, int iteration, int rollouts,
-										  int best_candidate, double best_score);
+										  int best_candidate, double best_score,
+										  double seconds);
 
 /* Validation outcomes of a candidate, for the threshold. */
 extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,

@@ -8,16 +8,18 @@
  * is asked once; the second slot gets the answer at no cost.  All others go
  * to the LM together, which keeps as many in flight as it allows.
  *
- * Rollouts are committed as they come in, a few at a time (FLUSH_MS,
- * FLUSH_ROLLOUTS), so that a kill loses little of what was paid.  No
- * transaction is open while waiting.
+ * An evaluation never waits: it is begun and then polled (run.c), so that
+ * several steps can be at work.  Rollouts are committed as they come in, a few
+ * at a time (FLUSH_MS, FLUSH_ROLLOUTS), so that a kill loses little of what
+ * was paid.  No transaction is open between polls.
  *
  * A verdict that the document or the candidate is to blame for (not parsed,
- * refused, cut off, too long) is a rollout with score 0: another prompt may do
- * better.  A call that got no answer says nothing about the prompt: it is
- * tried again, WORKER_ROUNDS times in all, with the LM as it is by then, so
- * that a run follows an endpoint that moves.  Then the run fails and can be
- * resumed.  Where no call can succeed the run fails at once.
+ * refused, cut off, too long, rejected by the endpoint for good) is a rollout
+ * with score 0: another prompt may do better.  A call that got no answer says
+ * nothing about the prompt: it is tried again, WORKER_ROUNDS times in all,
+ * with the LM as it is by then, so that a run follows an endpoint that moves.
+ * Then the run fails and can be resumed.  Where no call can succeed, and where
+ * every document is rejected, the run fails at once.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,20 +39,27 @@
 /* Before the second round, and twice as long before the third. */
 #define FIRST_PAUSE_MS 1000
 
-typedef struct Evaluation
+struct WorkerEvaluation
 {
 	WorkerRun  *run;
-	const EngineStep *step;
+	EngineStep	step;
 	JudgeSpec  *spec;
 	LmServer   *lm;
+	JudgeRun   *judge;			/* a round is under way; NULL = pause */
+	int			round;			/* from 1 */
+	TimestampTz due;			/* of the next round, in a pause */
 	StoreRollout *rollouts;		/* by slot */
 	bool	   *done;			/* by slot: has its rollout */
 	int			nunsaved;
 	int		   *unsaved;		/* slots that are not committed yet */
 	TimestampTz unsaved_since;
+	int			nrejected;
+	int		   *rejected;		/* slots whose verdict waits in rollouts */
 	bool		failed;			/* some call of this round got no answer */
 	JudgeVerdict failure;		/* ... the last of these */
-} Evaluation;
+};
+
+typedef struct WorkerEvaluation Evaluation;
 
 LmServer *
 gepa_worker_task_lm(const WorkerRun *run)
@@ -68,35 +77,6 @@ gepa_worker_task_lm(const WorkerRun *run)
 	return lm;
 }
 
-bool
-gepa_worker_pause(int ms)
-{
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
-	long		left;
-
-	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
-	{
-		if (gepa_worker_stop_requested())
-			return false;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(left, WORKER_SLICE_MS), PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-	return !gepa_worker_stop_requested();
-}
-
-/* The LM as it is by now; its address, or a key, may have been mended. */
-static void
-renew_lm(Evaluation *eval)
-{
-	gepa_lm_free(eval->lm);
-	eval->lm = NULL;
-	gepa_worker_begin(eval->run->step_context);
-	eval->lm = gepa_worker_task_lm(eval->run);
-	gepa_worker_commit(eval->run->step_context);
-}
-
 /*
  * Saving
  */
@@ -104,6 +84,7 @@ renew_lm(Evaluation *eval)
 static void
 save_rollouts(Evaluation *eval)
 {
+	MemoryContext context = CurrentMemoryContext;
 	StoreRollout *batch;
 
 	if (eval->nunsaved == 0)
@@ -111,9 +92,9 @@ save_rollouts(Evaluation *eval)
 	batch = palloc(sizeof(StoreRollout) * eval->nunsaved);
 	for (int i = 0; i < eval->nunsaved; i++)
 		batch[i] = eval->rollouts[eval->unsaved[i]];
-	gepa_worker_begin(eval->run->step_context);
+	gepa_worker_enter(eval->run, context);
 	gepa_store_insert_rollouts(eval->run->row->run, batch, eval->nunsaved);
-	gepa_worker_commit(eval->run->step_context);
+	gepa_worker_commit(context);
 	eval->nunsaved = 0;
 	pfree(batch);
 	gepa_worker_announce_change(eval->run->row->run);
@@ -123,7 +104,7 @@ static void
 add_rollout(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 {
 	const WorkerRun *run = eval->run;
-	const EngineStep *step = eval->step;
+	const EngineStep *step = &eval->step;
 	StoreSplit	split = step->split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
 	const StoreSample *sample = &run->samples[split][step->samples[slot]];
 	StoreRollout *rollout = &eval->rollouts[slot];
@@ -155,35 +136,17 @@ take_recorded(Evaluation *eval)
 {
 	int			n;
 	StoreRollout *recorded = gepa_store_get_rollouts(eval->run->row->run, eval->spec,
-													 eval->step->step, &n);
+													 eval->step.step, &n);
 
 	for (int i = 0; i < n; i++)
 	{
 		int			slot = recorded[i].slot;
 
-		if (slot < 0 || slot >= eval->step->nsamples)
+		if (slot < 0 || slot >= eval->step.nsamples)
 			continue;
 		eval->rollouts[slot] = recorded[i];
 		eval->done[slot] = true;
 	}
-}
-
-static void
-prepare(Evaluation *eval, WorkerRun *run, const EngineStep *step)
-{
-	int			n = Max(step->nsamples, 1);
-
-	memset(eval, 0, sizeof(Evaluation));
-	eval->run = run;
-	eval->step = step;
-	eval->rollouts = palloc0(sizeof(StoreRollout) * n);
-	eval->done = palloc0(sizeof(bool) * n);
-	eval->unsaved = palloc(sizeof(int) * n);
-	gepa_worker_begin(run->step_context);
-	eval->spec = gepa_worker_candidate(run, step->texts);
-	eval->lm = gepa_worker_task_lm(run);
-	take_recorded(eval);
-	gepa_worker_commit(run->step_context);
 }
 
 /* The slot before this one that has the same sample, -1 if none. */
@@ -196,22 +159,21 @@ find_twin(const EngineStep *step, int slot)
 	return -1;
 }
 
-static int
-submit_missing(Evaluation *eval, JudgeRun *judge)
+static void
+submit_missing(Evaluation *eval)
 {
-	const EngineStep *step = eval->step;
+	const EngineStep *step = &eval->step;
 	StoreSplit	split = step->split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
-	int			submitted = 0;
+	bool		reuse = eval->run->options.reuse_rollouts;
 
 	for (int slot = 0; slot < step->nsamples; slot++)
 	{
-		if (eval->done[slot] || find_twin(step, slot) >= 0)
+		if (eval->done[slot] || (reuse && find_twin(step, slot) >= 0))
 			continue;
-		gepa_judge_submit(judge, &eval->run->samples[split][step->samples[slot]].document,
+		gepa_judge_submit(eval->judge,
+						  &eval->run->samples[split][step->samples[slot]].document,
 						  (void *) (intptr_t) slot);
-		submitted++;
 	}
-	return submitted;
 }
 
 /*
@@ -243,11 +205,16 @@ take_verdict(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 {
 	if (verdict->fatal)
 	{
-		save_rollouts(eval);
+		gepa_worker_save_works(eval->run);
 		gepa_judge_report(eval->spec, eval->lm, verdict);
 	}
 	if (!got_no_answer(verdict->status))
 		add_rollout(eval, slot, verdict);
+	else if (verdict->rejected)
+	{
+		eval->rollouts[slot].verdict = *verdict;
+		eval->rejected[eval->nrejected++] = slot;
+	}
 	else
 	{
 		eval->failed = true;
@@ -255,81 +222,52 @@ take_verdict(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 	}
 }
 
-/* How long to wait for the next verdict. */
-static int
-next_wait_ms(const Evaluation *eval)
-{
-	TimestampTz due;
-
-	if (eval->nunsaved == 0)
-		return WORKER_SLICE_MS;
-	due = TimestampTzPlusMilliseconds(eval->unsaved_since, FLUSH_MS);
-	return (int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
-}
-
-/* Collect all that is pending; false when asked to stop. */
-static bool
-collect(Evaluation *eval, JudgeRun *judge)
-{
-	JudgeVerdict verdict;
-	void	   *tag;
-	int			wait_ms;
-
-	while (gepa_judge_pending(judge) > 0)
-	{
-		wait_ms = next_wait_ms(eval);
-		if (gepa_judge_collect(judge, wait_ms, &tag, &verdict))
-			take_verdict(eval, (int) (intptr_t) tag, &verdict);
-		if (next_wait_ms(eval) == 0)
-			save_rollouts(eval);
-		if (gepa_worker_stop_requested())
-		{
-			/* What has come in by now was paid for. */
-			while (gepa_judge_collect(judge, 0, &tag, &verdict))
-				take_verdict(eval, (int) (intptr_t) tag, &verdict);
-			save_rollouts(eval);
-			return false;
-		}
-	}
-	save_rollouts(eval);
-	return true;
-}
-
-/* One round of calls; false when asked to stop. */
-static bool
-run_round(Evaluation *eval)
-{
-	JudgeRun   *judge = gepa_judge_open(eval->spec, eval->lm);
-	bool		finished = true;
-
-	eval->failed = false;
-	if (submit_missing(eval, judge) > 0)
-		finished = collect(eval, judge);
-	gepa_judge_close(judge);
-	return finished;
-}
-
 /* Raise the last failure, with a hint for a run instead of one for a query. */
 static void
 give_up(Evaluation *eval)
 {
+	gepa_worker_save_works(eval->run);
 	if (eval->failure.hint == NULL)
 		eval->failure.hint = psprintf("See what SELECT * FROM gepa.check_lm('%s') says.",
 									  eval->lm->name);
 	gepa_judge_report(eval->spec, eval->lm, &eval->failure);
 }
 
+/*
+ * Documents that the endpoint will not take.  When it takes none it is not the
+ * documents' fault.
+ */
+static void
+settle_rejected(Evaluation *eval)
+{
+	if (eval->nrejected == 0)
+		return;
+	if (eval->nrejected == eval->step.nsamples &&
+		(eval->nrejected > 2 || gepa_engine_rollouts(eval->run->engine) == 0))
+	{
+		eval->failure = eval->rollouts[eval->rejected[0]].verdict;
+		give_up(eval);
+	}
+	for (int i = 0; i < eval->nrejected; i++)
+	{
+		JudgeVerdict verdict = eval->rollouts[eval->rejected[i]].verdict;
+
+		add_rollout(eval, eval->rejected[i], &verdict);
+	}
+	eval->nrejected = 0;
+}
+
 /* Slots whose sample was asked for another slot. */
 static void
 copy_twins(Evaluation *eval)
 {
-	for (int slot = 0; slot < eval->step->nsamples; slot++)
+	for (int slot = 0; slot < eval->step.nsamples; slot++)
 	{
 		JudgeVerdict verdict;
 
 		if (eval->done[slot])
 			continue;
-		verdict = eval->rollouts[find_twin(eval->step, slot)].verdict;
+		verdict = eval->rollouts[find_twin(&eval->step, slot)].verdict;
 		verdict.input_tokens = verdict.output_tokens = verdict.attempts = 0;
 		verdict.cost = verdict.latency_ms = 0;
 		add_rollout(eval, slot, &verdict);
@@ -337,27 +275,133 @@ copy_twins(Evaluation *eval)
 	save_rollouts(eval);
 }
 
-bool
-gepa_worker_evaluate(WorkerRun *run, const EngineStep *step, double *scores)
-{
-	Evaluation	eval;
+/*
+ * Rounds
+ */
 
-	prepare(&eval, run, step);
-	for (int round = 1;; round++)
+/* The LM as it is by now; its address, or a key, may have been mended. */
+static void
+renew_lm(Evaluation *eval)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	gepa_lm_free(eval->lm);
+	eval->lm = NULL;
+	gepa_worker_enter(eval->run, context);
+	eval->lm = gepa_worker_task_lm(eval->run);
+	gepa_worker_commit(context);
+}
+
+
+static void
+begin_round(Evaluation *eval)
+{
+	eval->round++;
+	eval->failed = false;
+	eval->judge = gepa_judge_open(eval->spec, eval->lm);
+	submit_missing(eval);
+}
+
+/* All calls of a round have ended; true when there is nothing left to ask. */
+static bool
+end_round(Evaluation *eval)
+{
+	save_rollouts(eval);
+	gepa_judge_close(eval->judge);
+	eval->judge = NULL;
+	if (eval->failed)
 	{
-		if (!run_round(&eval))
-			return false;
-		if (!eval.failed)
-			break;
-		if (round == WORKER_ROUNDS)
-			give_up(&eval);
-		if (!gepa_worker_pause(FIRST_PAUSE_MS << (round - 1)))
-			return false;
-		renew_lm(&eval);
+		if (eval->round == WORKER_ROUNDS)
+			give_up(eval);
+		eval->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												FIRST_PAUSE_MS << (eval->round - 1));
+		return false;
 	}
-	copy_twins(&eval);
-	for (int slot = 0; slot < step->nsamples; slot++)
-		scores[slot] = eval.rollouts[slot].score;
-	gepa_lm_free(eval.lm);
+	settle_rejected(eval);
+	copy_twins(eval);
 	return true;
+}
+
+static void
+take_arrived(Evaluation *eval)
+{
+	JudgeVerdict verdict;
+	void	   *tag;
+
+	while (gepa_judge_pending(eval->judge) > 0 &&
+		   gepa_judge_collect(eval->judge, 0, &tag, &verdict))
+		take_verdict(eval, (int) (intptr_t) tag, &verdict);
+}
+
+/*
+ * The door
+ */
+
+WorkerEvaluation *
+gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step)
+{
+	int			n = Max(step->nsamples, 1);
+	MemoryContext context = CurrentMemoryContext;
+	Evaluation *eval = palloc0(sizeof(Evaluation));
+
+	eval->run = run;
+	eval->step = *step;
+	eval->rollouts = palloc0(sizeof(StoreRollout) * n);
+	eval->done = palloc0(sizeof(bool) * n);
+	eval->unsaved = palloc(sizeof(int) * n);
+	eval->rejected = palloc(sizeof(int) * n);
+	gepa_worker_enter(run, context);
+	eval->spec = gepa_worker_candidate(run, step->texts);
+	eval->lm = gepa_worker_task_lm(run);
+	take_recorded(eval);
+	gepa_worker_commit(context);
+	begin_round(eval);
+	return eval;
+}
+
+bool
+gepa_worker_evaluation_poll(WorkerEvaluation *eval)
+{
+	if (eval->judge == NULL)
+	{
+		if (eval->due > GetCurrentTimestamp())
+			return false;
+		renew_lm(eval);
+		begin_round(eval);
+	}
+	take_arrived(eval);
+	if (gepa_judge_pending(eval->judge) == 0)
+		return end_round(eval);
+	if (eval->nunsaved > 0 &&
+		TimestampDifferenceExceeds(eval->unsaved_since, GetCurrentTimestamp(), FLUSH_MS))
+		save_rollouts(eval);
+	return false;
+}
+
+void
+gepa_worker_evaluation_save(WorkerEvaluation *eval)
+{
+	save_rollouts(eval);
+}
+
+int
+gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval)
+{
+	TimestampTz due = eval->due;
+
+	if (eval->judge != NULL && eval->nunsaved == 0)
+		return WORKER_SLICE_MS;
+	if (eval->judge != NULL)
+		due = TimestampTzPlusMilliseconds(eval->unsaved_since, FLUSH_MS);
+	return (int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
+}
+
+double *
+gepa_worker_evaluation_scores(const WorkerEvaluation *eval)
+{
+	double	   *scores = palloc(sizeof(double) * Max(eval->step.nsamples, 1));
+
+	for (int slot = 0; slot < eval->step.nsamples; slot++)
+		scores[slot] = eval->rollouts[slot].score;
+	return scores;
 }

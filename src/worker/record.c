@@ -15,6 +15,8 @@
 
 #include <math.h>
 
+#include "utils/timestamp.h"
+
 #include "worker/worker_internal.h"
 
 static char *
@@ -132,11 +134,15 @@ void
 gepa_worker_put_progress(WorkerRun *run)
 {
 	int			best = gepa_engine_best(run->engine);
-	StoreSpent	spent;
+	double		score = best >= 0 ? gepa_engine_candidate_score(run->engine, best) : NAN;
+	TimestampTz now = GetCurrentTimestamp();
+	double		seconds = run->progress_at == 0 ? 0 : (now - run->progress_at) / 1e6;
+	StoreSpent	spent = gepa_store_put_progress(run->row->run,
+												gepa_engine_iteration(run->engine),
+												(int) gepa_engine_rollouts(run->engine),
+												best, score, seconds);
 
-	spent = gepa_store_put_progress(run->row->run, gepa_engine_iteration(run->engine),
-									(int) gepa_engine_rollouts(run->engine), best,
-									best >= 0 ? gepa_engine_candidate_score(run->engine, best) : NAN);
+	run->progress_at = now;
 	gepa_engine_caller_stops(run->engine, limit_reached(&run->options, &spent));
 }
 
@@ -146,7 +152,7 @@ gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
 {
 	bool		taken;
 
-	gepa_worker_begin(run->step_context);
+	gepa_worker_enter(run, run->step_context);
 	entry->seq = run->seq;
 	entry->step = step->step;
 	entry->reflect = (step->kind == ENGINE_STEP_REFLECT);
@@ -157,6 +163,7 @@ gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
 		taken = gepa_worker_observe_scores(run, step, scores);
 	if (!taken)
 		elog(ERROR, "engine refuses the outcome of step %d", step->step);
+	gepa_worker_drop_asked(run, step->step);
 	if (put_events(run))
 		put_frontier(run);
 	gepa_worker_put_progress(run);

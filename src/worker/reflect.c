@@ -7,6 +7,8 @@
  * that a resumed run shows the LM what the undisturbed one would have.  The
  * documents appear as the judge saw them: cut and fenced.
  *
+ * A reflection never waits: it is begun and then polled (run.c).
+ *
  * An answer that is no use (refused, cut off, empty, too long) is asked for
  * once more; then the iteration is given up, with the reason in its journal
  * entry.  That the LM cannot be reached is no property of the iteration:
@@ -19,6 +21,7 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/timestamp.h"
 
 #include "worker/worker_internal.h"
 
@@ -112,25 +115,35 @@ make_prompt(const WorkerRun *run, const EngineStep *step)
  * Calling
  */
 
-/* One call; NULL when asked to stop. */
-static LmReply *
-call_lm(const LmServer *lm, const char *prompt)
+struct WorkerReflection
 {
+	WorkerRun  *run;
+	StoreStep  *entry;			/* where the outcome goes */
+	LmServer   *lm;
+	LmBatch    *batch;			/* a call is under way; NULL = pause */
+	TimestampTz due;			/* of the next call, in a pause */
+	int			unreached;		/* calls that got no answer */
+	int			useless;		/* answers that hold no text */
+};
+
+/* A call to the LM as it is now. */
+static void
+send_prompt(WorkerReflection *reflection)
+{
+	MemoryContext context = CurrentMemoryContext;
 	LmMessage	message;
 	LmRequest	request;
-	LmBatch    *batch = gepa_lm_batch_open(lm);
-	LmReply    *reply = NULL;
 
+	gepa_worker_enter(reflection->run, context);
+	reflection->lm = gepa_lm_resolve(reflection->run->row->reflection_lm, GetUserId());
+	gepa_worker_commit(context);
 	message.role = LM_ROLE_USER;
-	message.content = prompt;
+	message.content = reflection->entry->prompt;
 	memset(&request, 0, sizeof(request));
 	request.nmessages = 1;
 	request.messages = &message;
-	gepa_lm_batch_submit(batch, &request, NULL);
-	while (reply == NULL && !gepa_worker_stop_requested())
-		reply = gepa_lm_batch_collect(batch, WORKER_SLICE_MS);
-	gepa_lm_batch_close(batch);
-	return reply;
+	reflection->batch = gepa_lm_batch_open(reflection->lm);
+	gepa_lm_batch_submit(reflection->batch, &request, NULL);
 }
 
 static bool
@@ -168,59 +181,75 @@ read_answer(const WorkerRun *run, const LmReply *reply, StoreStep *entry)
 }
 
 /*
- * One call, to the LM as it is now; NULL when asked to stop.  Raises what ends
- * the run: a call that cannot succeed, or the last of WORKER_ROUNDS that got
- * no answer.
+ * Take an answer in.  Raises what ends the run: a call that cannot succeed, or
+ * the last of WORKER_ROUNDS that got no answer.
  */
-static LmReply *
-ask_once(const WorkerRun *run, const char *prompt, int *unreached)
+static void
+take_reply(WorkerReflection *reflection, const LmReply *reply)
 {
-	LmServer   *lm;
-	LmReply    *reply;
+	StoreStep  *entry = reflection->entry;
+	int			pause_ms = 0;
 
-	gepa_worker_begin(run->step_context);
-	lm = gepa_lm_resolve(run->row->reflection_lm, GetUserId());
-	gepa_worker_commit(run->step_context);
-	reply = call_lm(lm, prompt);
-	if (reply != NULL && (reply->fatal ||
-						  (got_no_answer(reply) && ++*unreached == WORKER_ROUNDS)))
-		gepa_lm_report(lm, reply);
-	gepa_lm_free(lm);
-	return reply;
+	entry->input_tokens += reply->input_tokens;
+	entry->output_tokens += reply->output_tokens;
+	entry->cost += reply->cost;
+	if (reply->fatal || reply->rejected ||
+		(got_no_answer(reply) && ++reflection->unreached == WORKER_ROUNDS))
+	{
+		gepa_worker_save_works(reflection->run);
+		gepa_lm_report(reflection->lm, reply);
+	}
+	if (got_no_answer(reply))
+		pause_ms = FIRST_PAUSE_MS << (reflection->unreached - 1);
+	else
+	{
+		read_answer(reflection->run, reply, entry);
+		reflection->useless++;
+	}
+	gepa_lm_batch_close(reflection->batch);
+	gepa_lm_free(reflection->lm);
+	reflection->batch = NULL;
+	reflection->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 }
 
-/* Ask until there is a text or no hope of one; false when asked to stop. */
-static bool
-ask(const WorkerRun *run, StoreStep *entry)
+/*
+ * The door
+ */
+
+WorkerReflection *
+gepa_worker_reflection_begin(WorkerRun *run, const EngineStep *step, StoreStep *entry)
 {
-	int			unreached = 0;
-	int			useless = 0;
+	MemoryContext context = CurrentMemoryContext;
+	WorkerReflection *reflection = palloc0(sizeof(WorkerReflection));
 
-	while (entry->new_text == NULL && useless < USEFUL_ATTEMPTS)
-	{
-		LmReply    *reply = ask_once(run, entry->prompt, &unreached);
-
-		if (reply == NULL)
-			return false;
-		entry->input_tokens += reply->input_tokens;
-		entry->output_tokens += reply->output_tokens;
-		entry->cost += reply->cost;
-		if (!got_no_answer(reply))
-		{
-			read_answer(run, reply, entry);
-			useless++;
-		}
-		else if (!gepa_worker_pause(FIRST_PAUSE_MS << (unreached - 1)))
-			return false;
-	}
-	return true;
+	reflection->run = run;
+	reflection->entry = entry;
+	gepa_worker_enter(run, context);
+	entry->prompt = make_prompt(run, step);
+	gepa_worker_commit(context);
+	send_prompt(reflection);
+	return reflection;
 }
 
 bool
-gepa_worker_reflect(WorkerRun *run, const EngineStep *step, StoreStep *entry)
+gepa_worker_reflection_poll(WorkerReflection *reflection)
 {
-	gepa_worker_begin(run->step_context);
-	entry->prompt = make_prompt(run, step);
-	gepa_worker_commit(run->step_context);
-	return ask(run, entry);
+	LmReply    *reply;
+
+	if (reflection->batch == NULL && reflection->due <= GetCurrentTimestamp())
+		send_prompt(reflection);
+	if (reflection->batch == NULL)
+		return false;
+	reply = gepa_lm_batch_collect(reflection->batch, 0);
+	if (reply == NULL)
+		return false;
+	take_reply(reflection, reply);
+	return reflection->entry->new_text != NULL || reflection->useless >= USEFUL_ATTEMPTS;
+}
+
+int
+gepa_worker_reflection_wait_ms(const WorkerReflection *reflection)
+{
+	return reflection->batch != NULL ? WORKER_SLICE_MS :
+		(int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), reflection->due);
 }

@@ -38,13 +38,17 @@
 
 #define STOPPED_REASON "stopped on request"
 
+/* The run that this worker has taken up, for who catches its errors. */
+static StoreRun *taken_up = NULL;
+
 static void
-end_run(int run, StoreRunStatus to, const char *reason, MemoryContext context)
+end_run(const StoreRun *row, StoreRunStatus to, const char *reason, MemoryContext context)
 {
 	gepa_worker_begin(context);
-	(void) gepa_store_move_run(run, LIVE_MASK, to, reason);
+	if (gepa_store_run_exists(row))
+		(void) gepa_store_move_run(row->run, LIVE_MASK, to, reason);
 	gepa_worker_commit(context);
-	gepa_worker_announce_change(run);
+	gepa_worker_announce_change(row->run);
 }
 
 /*
@@ -84,67 +88,206 @@ take_up(const WorkerRunArgs *args, MemoryContext context)
 	return wanted ? row : NULL;
 }
 
+/*
+ * Steps at work
+ */
+
+typedef struct Work
+{
+	MemoryContext context;
+	EngineStep	step;
+	StoreStep	entry;			/* for the journal */
+	WorkerEvaluation *evaluation;	/* one of the two */
+	WorkerReflection *reflection;
+} Work;
+
+void
+gepa_worker_enter(const WorkerRun *run, MemoryContext context)
+{
+	gepa_worker_begin(context);
+	if (!gepa_store_run_exists(run->row))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("run %d was dropped while at work", run->row->run),
+				 errhint("Its judge or the extension was dropped.")));
+}
+
 static void
 report_step(const WorkerRun *run, const EngineStep *step)
 {
-	char		activity[128];
+	char		activity[160];
 
 	if (step->kind == ENGINE_STEP_REFLECT)
-		snprintf(activity, sizeof(activity), "gepa run %d: iteration %d, reflecting",
-				 run->row->run, step->iteration);
+		snprintf(activity, sizeof(activity), "gepa run %d: iteration %d, reflecting; %d steps at work",
+				 run->row->run, step->iteration, list_length(run->works));
 	else
 		snprintf(activity, sizeof(activity),
-				 "gepa run %d: iteration %d, proposal %d on %d samples of %s",
+				 "gepa run %d: iteration %d, proposal %d on %d samples of %s; %d steps at work",
 				 run->row->run, step->iteration, step->proposal, step->nsamples,
-				 step->split == ENGINE_SPLIT_TRAIN ? "train" : "val");
+				 step->split == ENGINE_SPLIT_TRAIN ? "train" : "val",
+				 list_length(run->works));
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
 
-/* Carry a step out and record it; false when asked to stop. */
-static bool
-carry_out(WorkerRun *run, const EngineStep *step)
+static void
+begin_work(WorkerRun *run, const EngineStep *step)
 {
-	StoreStep	entry;
-	double	   *scores = NULL;
-	bool		finished;
+	MemoryContext context = AllocSetContextCreate(run->context, "gepa run step",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Work	   *work = palloc0(sizeof(Work));
 
-	memset(&entry, 0, sizeof(entry));
+	work->context = context;
+	work->step = *step;
+	MemoryContextSwitchTo(run->context);
+	run->works = lappend(run->works, work);
+	MemoryContextSwitchTo(context);
 	report_step(run, step);
 	if (step->kind == ENGINE_STEP_REFLECT)
-		finished = gepa_worker_reflect(run, step, &entry);
+		work->reflection = gepa_worker_reflection_begin(run, step, &work->entry);
 	else
-	{
-		scores = palloc(sizeof(double) * Max(step->nsamples, 1));
-		finished = gepa_worker_evaluate(run, step, scores);
-	}
-	if (finished)
-		gepa_worker_record(run, step, &entry, scores);
-	return finished;
+		work->evaluation = gepa_worker_evaluation_begin(run, step);
+	MemoryContextSwitchTo(old);
 }
 
-static void
-drive(WorkerRun *run)
+/* Begin whatever the engine asks for; true when it is finished. */
+static bool
+begin_works(WorkerRun *run)
 {
 	EngineStep	step;
 
 	for (;;)
 	{
-		MemoryContextSwitchTo(run->step_context);
-		MemoryContextReset(run->step_context);
-		CHECK_FOR_INTERRUPTS();
-		gepa_worker_reload();
+		/* After a restart some were asked for before the journal ended. */
+		while (list_length(run->works) < run->nasked)
+			begin_work(run, &run->asked[list_length(run->works)]);
 		step = gepa_engine_next(run->engine);
 		if (step.kind == ENGINE_STEP_FINISHED)
-			break;
+			return true;
 		if (step.kind == ENGINE_STEP_WAIT)
+			return false;
+		gepa_worker_add_asked(run, &step);
+	}
+}
+
+static bool
+is_done(Work *work)
+{
+	if (work->evaluation != NULL)
+		return gepa_worker_evaluation_poll(work->evaluation);
+	return gepa_worker_reflection_poll(work->reflection);
+}
+
+/* The first step that is done, out of the list; NULL if none is. */
+static Work *
+take_done(WorkerRun *run)
+{
+	ListCell   *cell;
+
+	foreach(cell, run->works)
+	{
+		Work	   *work = lfirst(cell);
+
+		MemoryContextSwitchTo(work->context);
+		if (!is_done(work))
+			continue;
+		run->works = foreach_delete_current(run->works, cell);
+		return work;
+	}
+	return NULL;
+}
+
+static void
+record_work(WorkerRun *run, Work *work)
+{
+	double	   *scores = NULL;
+
+	if (work->evaluation != NULL)
+		scores = gepa_worker_evaluation_scores(work->evaluation);
+	MemoryContextReset(run->step_context);
+	gepa_worker_record(run, &work->step, &work->entry, scores);
+	MemoryContextSwitchTo(run->step_context);
+	MemoryContextDelete(work->context);
+}
+
+/* Sleep until something may have come in. */
+static void
+wait_for_works(const WorkerRun *run)
+{
+	int			wait_ms = WORKER_SLICE_MS;
+	ListCell   *cell;
+
+	foreach(cell, run->works)
+	{
+		const Work *work = lfirst(cell);
+
+		wait_ms = Min(wait_ms, work->evaluation != NULL ?
+					  gepa_worker_evaluation_wait_ms(work->evaluation) :
+					  gepa_worker_reflection_wait_ms(work->reflection));
+	}
+	gepa_lm_wait(wait_ms);
+}
+
+void
+gepa_worker_save_works(WorkerRun *run)
+{
+	MemoryContext old = CurrentMemoryContext;
+	ListCell   *cell;
+
+	foreach(cell, run->works)
+	{
+		Work	   *work = lfirst(cell);
+
+		MemoryContextSwitchTo(work->context);
+		if (work->evaluation != NULL)
+			gepa_worker_evaluation_save(work->evaluation);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Asked to stop: what has come in was paid for, the rest is called back. */
+static void
+stop_works(WorkerRun *run)
+{
+	Work	   *work;
+
+	while ((work = take_done(run)) != NULL)
+		record_work(run, work);
+	gepa_worker_save_works(run);
+	MemoryContextSwitchTo(run->step_context);
+	while (run->works != NIL)
+	{
+		work = llast(run->works);
+		run->works = list_delete_last(run->works);
+		MemoryContextDelete(work->context);
+	}
+}
+
+static void
+drive(WorkerRun *run)
+{
+	Work	   *work;
+
+	while (!begin_works(run))
+	{
+		if (run->works == NIL)
 			elog(ERROR, "engine waits for an outcome, but no step is outstanding");
-		if (gepa_worker_stop_requested() || !carry_out(run, &step))
+		while ((work = take_done(run)) == NULL && !gepa_worker_stop_requested())
 		{
-			end_run(run->row->run, STORE_RUN_STOPPED, STOPPED_REASON, run->step_context);
+			wait_for_works(run);
+			CHECK_FOR_INTERRUPTS();
+			gepa_worker_reload();
+		}
+		if (work != NULL)
+			record_work(run, work);
+		if (gepa_worker_stop_requested())
+		{
+			stop_works(run);
+			end_run(run->row, STORE_RUN_STOPPED, STOPPED_REASON, run->step_context);
 			return;
 		}
 	}
-	end_run(run->row->run, STORE_RUN_FINISHED, gepa_engine_stop_reason(run->engine),
+	end_run(run->row, STORE_RUN_FINISHED, gepa_engine_stop_reason(run->engine),
 			run->step_context);
 }
 
@@ -156,6 +299,7 @@ work(const WorkerRunArgs *args, MemoryContext context)
 
 	if (row == NULL)
 		return;
+	taken_up = row;
 	gepa_worker_begin(context);
 	run = gepa_worker_load_run(row);
 	gepa_worker_put_progress(run);
@@ -206,7 +350,7 @@ fail(int run, MemoryContext context)
 	gepa_worker_abort(context);
 
 	gepa_worker_begin(context);
-	if (OidIsValid(gepa_store_extension_owner()) && gepa_store_get_run(run) != NULL)
+	if (taken_up != NULL && gepa_store_run_exists(taken_up))
 		failed = gepa_store_move_run(run, LIVE_MASK, STORE_RUN_FAILED, reason_text(edata));
 	gepa_worker_commit(context);
 	gepa_worker_announce_change(run);
@@ -216,7 +360,9 @@ fail(int run, MemoryContext context)
 				 errmsg("gepa run %d failed: %s", run, reason_text(edata))));
 	else
 		ereport(LOG,
-				(errmsg("gepa run %d was dropped while at work", run)));
+				(errcode(edata->sqlerrcode),
+				 errmsg("gepa run %d was dropped while at work", run),
+				 errdetail("%s", reason_text(edata))));
 }
 
 void

@@ -232,17 +232,66 @@ replay_scores(WorkerRun *run, const EngineStep *step)
 	return n == step->nsamples && gepa_worker_observe_scores(run, step, scores);
 }
 
+void
+gepa_worker_add_asked(WorkerRun *run, const EngineStep *step)
+{
+	if (run->nasked == run->asked_allocated)
+	{
+		MemoryContext old = MemoryContextSwitchTo(run->context);
+		int			allocated = Max(8, run->asked_allocated * 2);
+
+		run->asked = run->asked == NULL ? palloc(sizeof(EngineStep) * allocated) :
+			repalloc(run->asked, sizeof(EngineStep) * allocated);
+		run->asked_allocated = allocated;
+		MemoryContextSwitchTo(old);
+	}
+	run->asked[run->nasked++] = *step;
+}
+
+static int
+find_asked(const WorkerRun *run, int step)
+{
+	for (int i = 0; i < run->nasked; i++)
+		if (run->asked[i].step == step)
+			return i;
+	return -1;
+}
+
+void
+gepa_worker_drop_asked(WorkerRun *run, int step)
+{
+	int			place = find_asked(run, step);
+
+	Assert(place >= 0);
+	memmove(&run->asked[place], &run->asked[place + 1],
+			sizeof(EngineStep) * (run->nasked - place - 1));
+	run->nasked--;
+}
+
 bool
 gepa_worker_tell(WorkerRun *run, const StoreStep *entry)
 {
-	EngineStep	step = gepa_engine_next(run->engine);
 	EngineStepKind kind = entry->reflect ? ENGINE_STEP_REFLECT : ENGINE_STEP_EVALUATE;
+	EngineStep	step;
+	bool		told;
+	int			place;
 
-	if (step.kind != kind || step.step != entry->step)
+	while ((place = find_asked(run, entry->step)) < 0)
+	{
+		step = gepa_engine_next(run->engine);
+		if (step.kind == ENGINE_STEP_FINISHED || step.kind == ENGINE_STEP_WAIT)
+			return false;
+		gepa_worker_add_asked(run, &step);
+	}
+	step = run->asked[place];
+	if (step.kind != kind)
 		return false;
-	if (entry->reflect)
-		return gepa_engine_observe_text(run->engine, step.step, entry->new_text);
-	return replay_scores(run, &step);
+	told = entry->reflect ?
+		gepa_engine_observe_text(run->engine, step.step, entry->new_text) :
+		replay_scores(run, &step);
+	if (told)
+		gepa_worker_drop_asked(run, step.step);
+	return told;
 }
 
 static void

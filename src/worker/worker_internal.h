@@ -51,6 +51,7 @@ extern bool gepa_worker_split(WorkerSplitItem *items, int n,
 #ifndef FRONTEND
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
 
 #include "engine/engine.h"
@@ -220,8 +221,22 @@ typedef struct WorkerRun
 	int			nvalidate;		/* validation samples in use, if not all */
 	int		   *validate;
 	Engine	   *engine;
+	int			nasked;			/* steps that the engine asked for and was */
+	int			asked_allocated;	/* not told of */
+	EngineStep *asked;
+	List	   *works;			/* of those, what is being carried out: run.c */
 	int			seq;			/* next number in the journal */
+	TimestampTz progress_at;	/* when its figures were last written */
 } WorkerRun;
+
+/*
+ * Begin a transaction about this run; raises 42704 if it was dropped, though
+ * another of its number may be there.
+ */
+extern void gepa_worker_enter(const WorkerRun *run, MemoryContext context);
+
+/* run.c: commit the rollouts that have come in by now, of all steps. */
+extern void gepa_worker_save_works(WorkerRun *run);
 
 /*
  * The program that a run tunes: the version's, with an empty component of
@@ -244,8 +259,15 @@ extern WorkerRun *gepa_worker_prepare_run(StoreRun *row);
 extern bool gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step,
 									   const double *scores);
 
-/* Tell the engine a journal entry; false when it had asked something else. */
+/*
+ * Tell the engine a journal entry; false when it had asked something else.
+ * Entries stand in the order of observation, not of asking.
+ */
 extern bool gepa_worker_tell(WorkerRun *run, const StoreStep *entry);
+
+/* Note a step that the engine asks for, or that it was told of. */
+extern void gepa_worker_add_asked(WorkerRun *run, const EngineStep *step);
+extern void gepa_worker_drop_asked(WorkerRun *run, int step);
 
 /* The same, with the engine brought to where the journal ends. */
 extern WorkerRun *gepa_worker_load_run(StoreRun *row);
@@ -259,20 +281,30 @@ extern void gepa_worker_number_examples(WorkerRun *run);
 extern JudgeSpec *gepa_worker_candidate(WorkerRun *run, const char *const *texts);
 
 /*
- * evaluate.c, reflect.c: carry out a step, outside any transaction.  False
- * when asked to stop before it was done; raises what ends the run.
+ * evaluate.c, reflect.c: a step being carried out.  Begun in a memory context
+ * that lasts until its outcome is recorded, and current at each call here;
+ * polled until true, which never waits, with no transaction open in between.
+ * What ends the run is raised, after what others have got was saved.
  */
-extern bool gepa_worker_evaluate(WorkerRun *run, const EngineStep *step, double *scores);
-extern bool gepa_worker_reflect(WorkerRun *run, const EngineStep *step, StoreStep *entry);
+typedef struct WorkerEvaluation WorkerEvaluation;
+typedef struct WorkerReflection WorkerReflection;
+
+extern WorkerEvaluation *gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step);
+extern bool gepa_worker_evaluation_poll(WorkerEvaluation *eval);
+extern void gepa_worker_evaluation_save(WorkerEvaluation *eval);	/* what is here by now */
+extern int	gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval);
+extern double *gepa_worker_evaluation_scores(const WorkerEvaluation *eval);
+
+extern WorkerReflection *gepa_worker_reflection_begin(WorkerRun *run, const EngineStep *step,
+													  StoreStep *entry);
+extern bool gepa_worker_reflection_poll(WorkerReflection *reflection);
+extern int	gepa_worker_reflection_wait_ms(const WorkerReflection *reflection);
 
 /*
  * The run's task LM as it is now, into the current context; needs a
  * transaction.  Raises 55000 when its settings are no longer the run's.
  */
 extern LmServer *gepa_worker_task_lm(const WorkerRun *run);
-
-/* Pause between attempts; false when asked to stop. */
-extern bool gepa_worker_pause(int ms);
 
 /* Rounds of attempts at calls that the LM client itself has given up. */
 #define WORKER_ROUNDS 3

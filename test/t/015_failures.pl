@@ -102,7 +102,7 @@ create_lm($node, 'lost', $mock, 'judge-rules+html');
 $run = start_run($node, options => '{"task_lm": "lost"}');
 is(wait_run($node, $run), 'failed', 'an endpoint that gives no answers fails the run');
 is(judge_calls($mock), 3 * 24, '... when each call was tried in three rounds');
-like(status($run), qr/has no verdict from LM "lost": http_error\. .*gepa\.check_lm\('lost'\)/, '... and the row says how to find out more');
+like(status($run), qr/has no verdict from LM "lost": http_error\. .* not JSON .*Check that base_url/, '... and the row says what to look at');
 
 # Answers that cannot be used: rollouts without a score, and iterations
 # without a proposal.
