@@ -17,7 +17,7 @@
 #include "store/store_internal.h"
 
 #define VERSION_COLUMNS \
-	"j.judge, j.name, j.owner::oid, v.version, v.version = j.current_version, " \
+	"j.judge, j.name, j.owner::oid, v.version, " \
 	"v.lm, coalesce(v.run, 0), coalesce(v.candidate, 0), v.components::text, " \
 	"v.labels, v.positive, v.options::text, v.lm_identity, v.digest, " \
 	"v.verdict_digest, f.key"
@@ -125,9 +125,9 @@ static void
 read_labels(StoreScope *scope, JudgeSpec *spec)
 {
 	int			npositive;
-	char	  **positive = gepa_store_texts(scope, 0, 11, &npositive);
+	char	  **positive = gepa_store_texts(scope, 0, 10, &npositive);
 
-	spec->labels = gepa_store_texts(scope, 0, 10, &spec->nlabels);
+	spec->labels = gepa_store_texts(scope, 0, 9, &spec->nlabels);
 	spec->positive = MemoryContextAllocZero(scope->caller,
 											sizeof(bool) * Max(spec->nlabels, 1));
 	for (int i = 0; i < spec->nlabels; i++)
@@ -142,27 +142,26 @@ read_version(StoreScope *scope)
 	MemoryContext old = MemoryContextSwitchTo(scope->caller);
 	StoreVersion *version = palloc0(sizeof(StoreVersion));
 	JudgeSpec  *spec = palloc0(sizeof(JudgeSpec));
-	char	   *components = gepa_store_text(scope, 0, 9);
-	char	   *options = gepa_store_text(scope, 0, 12);
+	char	   *components = gepa_store_text(scope, 0, 8);
+	char	   *options = gepa_store_text(scope, 0, 11);
 
 	version->spec = spec;
 	version->judge = gepa_store_int(0, 1, 0);
 	version->owner = gepa_store_oid(0, 3);
 	version->version = gepa_store_int(0, 4, 0);
-	version->current = gepa_store_bool(0, 5);
-	version->lm = gepa_store_text(scope, 0, 6);
-	version->run = gepa_store_int(0, 7, 0);
-	version->candidate = gepa_store_int(0, 8, 0);
-	gepa_store_digest(0, 14, version->digest, JUDGE_DIGEST_LENGTH);
-	gepa_store_digest(0, 15, version->verdict_digest, JUDGE_DIGEST_LENGTH);
+	version->lm = gepa_store_text(scope, 0, 5);
+	version->run = gepa_store_int(0, 6, 0);
+	version->candidate = gepa_store_int(0, 7, 0);
+	gepa_store_digest(0, 13, version->digest, JUDGE_DIGEST_LENGTH);
+	gepa_store_digest(0, 14, version->verdict_digest, JUDGE_DIGEST_LENGTH);
 
 	spec->name = gepa_store_text(scope, 0, 2);
 	spec->version = version->version;
-	spec->lm_identity = gepa_store_text(scope, 0, 13);
+	spec->lm_identity = gepa_store_text(scope, 0, 12);
 	read_labels(scope, spec);
 	read_components(spec, components);
 	gepa_judge_apply_options(spec, parse_stored(options, "options"));
-	gepa_store_digest(0, 16, spec->fence_key, JUDGE_FENCE_KEY_LENGTH);
+	gepa_store_digest(0, 15, spec->fence_key, JUDGE_FENCE_KEY_LENGTH);
 	MemoryContextSwitchTo(old);
 	return version;
 }

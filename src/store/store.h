@@ -37,7 +37,6 @@ typedef struct StoreVersion
 	int			judge;
 	Oid			owner;
 	int			version;
-	bool		current;
 	char	   *lm;				/* name of the server */
 	int			run;			/* 0 = not made by a run */
 	int			candidate;
