@@ -1,0 +1,107 @@
+# Options of a run that change what is asked for, or when it ends.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Gepa::Mock;
+use Gepa::Run;
+use Gepa::Test;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $mock = Gepa::Mock->new;
+my $node = gepa_node('main');
+
+prepare_tuning($node, $mock, world => { rows => 100 }, split => 'part', lm => { input_price => 1, output_price => 1 });
+
+# Run it to the end and return columns of its row.
+sub tuned
+{
+	my ($options, $columns, %more) = @_;
+	my $run = start_run($node, budget => 2000, options => $options, %more);
+
+	wait_run($node, $run);
+	is(value($node, "SELECT difference FROM gepa.replay($run)"), '', "$options: its replay is the same");
+	return ($run, run_value($node, $run, $columns));
+}
+
+# Frontiers by label: one key for each, or with every sample.
+my ($run, $got) = tuned('{"frontier_type": "objective", "max_proposals": 4}', 'reason');
+is(value($node, "SELECT string_agg(key, ' ' ORDER BY key) FROM gepa.frontier WHERE run = $run"), 'false true', 'objectives are the labels');
+is( value($node, <<SQL), 't', '... with the best mean of the samples that have it');
+	SELECT bool_and(f.score = b.best) FROM gepa.frontier f JOIN (
+		SELECT label, max(mean) AS best FROM (
+			SELECT s.label, c.candidate, avg(o.score) AS mean
+			FROM gepa.candidates c JOIN gepa.rollouts o ON o.run = c.run AND o.candidate = c.candidate AND o.split = 'val'
+				JOIN gepa.samples s ON s.run = o.run AND s.sample = o.sample
+			WHERE c.run = $run GROUP BY 1, 2) m GROUP BY label) b ON b.label = f.key WHERE f.run = $run
+SQL
+($run) = tuned('{"frontier_type": "hybrid", "max_proposals": 2}', 'reason');
+is(value($node, "SELECT count(*) FROM gepa.frontier WHERE run = $run"), 25 + 2, 'hybrid: samples and labels');
+($run) = tuned('{"frontier_type": "cartesian", "max_proposals": 2}', 'reason');
+is(value($node, "SELECT count(*) FROM gepa.frontier f JOIN gepa.samples s ON s.run = f.run AND s.split = 'val' AND f.key = s.sample || '|' || s.label WHERE f.run = $run"),
+	25, 'cartesian: each sample with its label');
+
+# Limits that only the worker knows of.
+is((tuned('{"max_tokens": 20000}', 'reason, input_tokens + output_tokens >= 20000'))[1], 'max_tokens|t', 'max_tokens');
+is((tuned('{"max_cost": 0.01}', 'reason, cost >= 0.01'))[1], 'max_cost|t', 'max_cost');
+is((tuned('{"max_seconds": 0}', 'reason, iteration'))[1], 'max_seconds|0', 'max_seconds ends it between iterations');
+is((tuned('{"max_tokens": 1, "max_proposals": 2, "stop_on_all": true, "hard_budget": false}', 'reason, iteration >= 2, rollouts >= 2000'))[1],
+	'budget|t|t', 'stop_on_all: when all conditions hold');
+
+# Time that a run is stopped does not count.
+my $slow = start_run($node, budget => 2000, options => '{"max_seconds": 3600}');
+value($node, "SELECT gepa.stop($slow)");
+wait_run($node, $slow);
+value($node, "UPDATE gepa.run SET started_at = started_at - interval '2 hours', finished_at = finished_at - interval '2 hours' WHERE run = $slow; SELECT gepa.resume($slow)");
+is(wait_run($node, $slow), 'finished', 'resumed later');
+isnt(run_value($node, $slow, 'reason'), 'max_seconds', '... it has not used up its time');
+
+# Validation on a part of the samples.
+my @keys = split /\n/, value($node, "SELECT sample FROM gepa.samples WHERE run = $run AND split = 'val' ORDER BY sample LIMIT 8");
+my $list = join ', ', map { "\"$_\"" } @keys;
+($run) = tuned(qq({"validate": [$list], "max_proposals": 3}), 'reason');
+is(value($node, "SELECT string_agg(DISTINCT sample, ' ' ORDER BY sample) FROM gepa.rollouts WHERE run = $run AND split = 'val'"),
+	join(' ', sort @keys), 'only the samples named are validated on');
+is(value($node, "SELECT count(*) FROM gepa.frontier WHERE run = $run"), 8, '... and are the frontier');
+
+# One set for both, and what is known of a text is not asked again.
+$mock->reset;
+($run, $got) = tuned('{"shared_sets": true, "max_proposals": 3}', 'rollouts');
+my $calls = judge_calls($mock);
+is(value($node, "SELECT count(*) FROM gepa.samples a JOIN gepa.samples b ON b.run = a.run AND b.sample = a.sample AND b.split = 'val' WHERE a.run = $run AND a.split = 'train'"),
+	75, 'shared sets: every sample but the test ones is in both');
+$mock->reset;
+my (undef, $cached) = tuned('{"shared_sets": true, "cache": true, "max_proposals": 3}', 'rollouts');
+cmp_ok($cached, '<', $got, 'with the cache fewer rollouts are needed');
+cmp_ok(judge_calls($mock), '<', $calls, '... and fewer calls made');
+
+# A sample that a minibatch holds twice is asked once, or twice. 50 train samples, 7 at a time: the last chunk is padded.
+$mock->reset;
+($run) = tuned('{"minibatch_size": 7, "max_proposals": 8, "skip_perfect": false}', 'rollouts');
+my $rollouts = value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run");
+cmp_ok(judge_calls($mock), '<', $rollouts, 'twins in a minibatch are one call');
+$mock->reset;
+($run) = tuned('{"minibatch_size": 7, "max_proposals": 8, "skip_perfect": false, "reuse_rollouts": false}', 'rollouts');
+is(judge_calls($mock), value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run"), '... unless reuse_rollouts is off');
+
+# What a run shows of itself.
+is(value($node, "SELECT line FROM gepa.lineage($run) WITH ORDINALITY l(line, n) WHERE n = 1") =~ /^0  \d\.\d{4}  seed/, 1, 'the lineage begins with the seed');
+is(value($node, "SELECT count(*) FROM gepa.lineage($run)"), value($node, "SELECT count(*) FROM gepa.candidates WHERE run = $run"), '... and has all candidates');
+is(value($node, "SELECT count(*) FROM gepa.lineage($run) l WHERE l LIKE '%*'"), 1, '... one of them the best');
+like(value($node, "SELECT diff FROM gepa.prompt_diff($run, 0, 1)"), qr/^\Q$Gepa::Run::prompt\E\{\+\nRULE: .*\+\}$/s, 'and how prompts differ');
+
+# Refusals that need a split to be seen.
+for my $case (
+	[ '{"validate": ["nope"]}', qr/22023: run option "validate" names "nope"/ ],
+	[ '{"shared_sets": true, "examples": true}', qr/22023: run option "shared_sets" cannot be combined/ ],
+	[ '{"parallel_proposals": 80}', qr/22023: a budget of 2000 rollouts is too small/ ])
+{
+	my ($out, $err) = outcome($node, "SELECT gepa.start('j', 'labels', 'writer', 2000, options => '$case->[0]')");
+	like($err, $case->[1], "$case->[0] is refused");
+}
+
+done_testing();
