@@ -6,7 +6,7 @@
  * One table names every option, its kind and its range; reading, writing and
  * the hint that lists the valid keys all follow it.  A run stores the options
  * complete, so that a later change of defaults changes no run that exists.
- * docs/workers.md says what each is for.
+ * docs/engine.md says what each is for.
  *
  * The mode sets the defaults of what the reference implementation does
  * otherwise; each can be set by itself as well.

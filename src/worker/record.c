@@ -15,6 +15,8 @@
 
 #include <math.h>
 
+#include "commands/async.h"
+#include "common/shortest_dec.h"
 #include "utils/timestamp.h"
 
 #include "worker/worker_internal.h"
@@ -34,6 +36,22 @@ components_json(const JudgeSpec *spec)
 	}
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
+}
+
+/* For who listens: a candidate, or the end.  Sent when the transaction commits. */
+void
+gepa_worker_notify(int run, const char *event, int candidate, double score)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "{\"run\": %d, \"event\": \"%s\"", run, event);
+	if (candidate >= 0)
+		appendStringInfo(&buf, ", \"candidate\": %d, \"score\": %s", candidate,
+						 double_to_shortest_decimal(score));
+	appendStringInfoChar(&buf, '}');
+	Async_Notify(WORKER_CHANNEL, buf.data);
+	pfree(buf.data);
 }
 
 static void
@@ -62,6 +80,7 @@ put_proposal(WorkerRun *run, const EngineEvent *event)
 		proposal.score = gepa_engine_candidate_score(run->engine, event->candidate);
 		proposal.rollouts_at_discovery =
 			(int) gepa_engine_candidate_discovery(run->engine, event->candidate);
+		gepa_worker_notify(run->row->run, "candidate", event->candidate, proposal.score);
 	}
 	gepa_store_put_proposal(run->row->run, &proposal);
 }

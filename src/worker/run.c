@@ -45,8 +45,9 @@ static void
 end_run(const StoreRun *row, StoreRunStatus to, const char *reason, MemoryContext context)
 {
 	gepa_worker_begin(context);
-	if (gepa_store_run_exists(row))
-		(void) gepa_store_move_run(row->run, LIVE_MASK, to, reason);
+	if (gepa_store_run_exists(row) &&
+		gepa_store_move_run(row->run, LIVE_MASK, to, reason))
+		gepa_worker_notify(row->run, gepa_store_run_status_name(to), -1, 0);
 	gepa_worker_commit(context);
 	gepa_worker_announce_change(row->run);
 }
@@ -352,6 +353,8 @@ fail(int run, MemoryContext context)
 	gepa_worker_begin(context);
 	if (taken_up != NULL && gepa_store_run_exists(taken_up))
 		failed = gepa_store_move_run(run, LIVE_MASK, STORE_RUN_FAILED, reason_text(edata));
+	if (failed)
+		gepa_worker_notify(run, gepa_store_run_status_name(STORE_RUN_FAILED), -1, 0);
 	gepa_worker_commit(context);
 	gepa_worker_announce_change(run);
 	if (failed)

@@ -420,6 +420,18 @@ note_sizes(Start *start)
 	add_note(start, "samples: %s", buf.data);
 }
 
+static void
+note_unused_labels(Start *start)
+{
+	for (int label = 0; label < start->program->nlabels; label++)
+	{
+		const int  *counts = start->counts[label];
+
+		if (counts[STORE_SPLIT_TRAIN] + counts[STORE_SPLIT_VAL] + counts[STORE_SPLIT_TEST] == 0)
+			add_note(start, "no sample has the label \"%s\"", start->program->labels[label]);
+	}
+}
+
 static char *
 make_notes(Start *start)
 {
@@ -428,6 +440,7 @@ make_notes(Start *start)
 	ListCell   *cell;
 
 	note_sizes(start);
+	note_unused_labels(start);
 	if (report->copies > 0 || report->moved > 0)
 		add_note(start, "%d samples repeat the document of another; copies are kept in one split, and %d samples were moved for that",
 				 report->copies, report->moved);

@@ -325,6 +325,13 @@ extern void gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep
  */
 extern void gepa_worker_put_progress(WorkerRun *run);
 
+/*
+ * Tell who listens on the channel that a run has a new candidate (-1: none) or
+ * has ended.  Needs a transaction; sent at its commit.
+ */
+#define WORKER_CHANNEL "gepa"
+extern void gepa_worker_notify(int run, const char *event, int candidate, double score);
+
 /* Entry points, looked up by name: launcher.c, run.c, starter.c, writer.c */
 extern PGDLLEXPORT void gepa_worker_launcher_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_scout_main(Datum arg);

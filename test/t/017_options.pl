@@ -94,6 +94,13 @@ is(value($node, "SELECT count(*) FROM gepa.lineage($run)"), value($node, "SELECT
 is(value($node, "SELECT count(*) FROM gepa.lineage($run) l WHERE l LIKE '%*'"), 1, '... one of them the best');
 like(value($node, "SELECT diff FROM gepa.prompt_diff($run, 0, 1)"), qr/^\Q$Gepa::Run::prompt\E\{\+\nRULE: .*\+\}$/s, 'and how prompts differ');
 
+# Who listens hears of candidates and of the end.
+my ($heard) = outcome($node, q(LISTEN gepa; SELECT gepa.optimize('j', 'labels', 'writer', 200); SELECT 1;));
+my @events = $heard =~ /notification "gepa" with payload "(\{.*?\})"/g;
+is($events[-1], qq({"run": ${\ ($run + 1)}, "event": "finished"}), 'the end of a run is notified');
+is(scalar(@events), 1 + value($node, "SELECT count(*) FROM gepa.candidates WHERE run = $run + 1"), '... and each candidate');
+like($events[0], qr/"event": "candidate", "candidate": 0, "score": 0\.\d+\}/, '... with its score');
+
 # Refusals that need a split to be seen.
 for my $case (
 	[ '{"validate": ["nope"]}', qr/22023: run option "validate" names "nope"/ ],
