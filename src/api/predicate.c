@@ -20,6 +20,7 @@
 #include "utils/snapmgr.h"
 
 #include "api/api_internal.h"
+#include "apply/apply.h"
 #include "base/settings.h"
 
 typedef struct OpenJudge
@@ -29,7 +30,7 @@ typedef struct OpenJudge
 	Oid			userid;
 	CommandId	curcid;			/* of the snapshot it was resolved under */
 	TransactionId xmax;
-	ApiJudge   *judge;
+	ApplyJudge *judge;
 } OpenJudge;
 
 static bool
@@ -41,7 +42,7 @@ still_current(const OpenJudge *open)
 		open->userid == GetUserId();
 }
 
-static ApiJudge *
+static ApplyJudge *
 find_judge(FunctionCallInfo fcinfo, const char *name)
 {
 	OpenJudge  *open = fcinfo->flinfo->fn_extra;
@@ -62,15 +63,15 @@ find_judge(FunctionCallInfo fcinfo, const char *name)
 	}
 	if (open->judge != NULL)
 	{
-		ApiJudge   *stale = open->judge;
+		ApplyJudge *stale = open->judge;
 
 		open->judge = NULL;
-		gepa_api_close_judge(stale);
+		gepa_apply_close(stale);
 	}
 	open->userid = GetUserId();
 	open->curcid = GetActiveSnapshot()->curcid;
 	open->xmax = GetActiveSnapshot()->xmax;
-	open->judge = gepa_api_open_judge(gepa_store_get_version(name, 0));
+	open->judge = gepa_apply_open(gepa_store_get_version(name, 0));
 	MemoryContextSwitchTo(old);
 	return open->judge;
 }
@@ -144,7 +145,7 @@ document_from_jsonb(const JudgeSpec *spec, Jsonb *content, JudgeDocument *docume
  * One document; false means NULL in, NULL out.
  */
 static bool
-judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApiJudge **judge, ApiVerdict *result)
+judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge, ApplyVerdict *result)
 {
 	JudgeDocument document;
 
@@ -155,7 +156,7 @@ judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApiJudge **judge, ApiVerdict *
 	else if (!document_from_jsonb((*judge)->spec, PG_GETARG_JSONB_P(1), &document))
 		return false;
 
-	gepa_api_apply(*judge, &document, 1, result);
+	*result = *gepa_apply_documents(*judge, &document, 1);
 	if (result->verdict.status != GEPA_STATUS_OK &&
 		gepa_on_error == GEPA_ON_ERROR_ERROR)
 		gepa_judge_report((*judge)->spec, (*judge)->lm, &result->verdict);
@@ -165,8 +166,8 @@ judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApiJudge **judge, ApiVerdict *
 static Datum
 judge_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
-	ApiJudge   *judge;
-	ApiVerdict	result;
+	ApplyJudge *judge;
+	ApplyVerdict result;
 
 	if (!judge_one(fcinfo, is_jsonb, &judge, &result) ||
 		result.verdict.status != GEPA_STATUS_OK)
@@ -177,8 +178,8 @@ judge_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 static Datum
 score_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
-	ApiJudge   *judge;
-	ApiVerdict	result;
+	ApplyJudge *judge;
+	ApplyVerdict result;
 
 	if (!judge_one(fcinfo, is_jsonb, &judge, &result) ||
 		result.verdict.status != GEPA_STATUS_OK)
@@ -189,8 +190,8 @@ score_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 static Datum
 verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
-	ApiJudge   *judge;
-	ApiVerdict	result;
+	ApplyJudge *judge;
+	ApplyVerdict result;
 	JudgeVerdict *v = &result.verdict;
 	TupleDesc	tupdesc;
 	Datum		values[13];

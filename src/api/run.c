@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "api/api_internal.h"
+#include "apply/apply.h"
 #include "worker/worker.h"
 
 /* How often a waiting backend looks at the row without being woken. */
@@ -263,7 +264,7 @@ gepa_deploy(PG_FUNCTION_ARGS)
 	StoreRun   *run = gepa_api_get_run(gepa_api_int_arg(fcinfo, 0, "run"));
 	int			candidate = PG_ARGISNULL(1) ? run->best_candidate : PG_GETARG_INT32(1);
 	StoreVersion *seed;
-	JudgeSpec  *spec;
+	StoreVersion *winner;
 
 	if (candidate < 0 && PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -272,7 +273,8 @@ gepa_deploy(PG_FUNCTION_ARGS)
 				 errhint("Wait until its seed has been validated; see gepa.progress.")));
 	seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
 	gepa_store_check_owner("judge", seed->spec->name, seed->owner, GetUserId());
-	spec = gepa_api_candidate_spec(run, seed, candidate);
-	gepa_judge_check_spec(spec);
-	PG_RETURN_INT32(gepa_store_add_version(run->judge, spec, run->lm, run->run, candidate));
+	winner = gepa_apply_candidate(run, seed, candidate);
+	gepa_judge_check_spec(winner->spec);
+	PG_RETURN_INT32(gepa_store_add_version(run->judge, winner->spec, winner->lm, run->run,
+										   candidate));
 }

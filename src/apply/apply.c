@@ -15,11 +15,11 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "api/api_internal.h"
+#include "apply/apply.h"
 #include "base/settings.h"
 
 static void
-check_identity(ApiJudge *judge)
+check_identity(ApplyJudge *judge)
 {
 	char	   *identity = gepa_lm_identity(judge->lm);
 
@@ -40,14 +40,14 @@ check_identity(ApiJudge *judge)
 	gepa_judge_digest(judge->spec, false, judge->verdict_digest);
 }
 
-ApiJudge *
-gepa_api_open_judge(StoreVersion *version)
+ApplyJudge *
+gepa_apply_open(StoreVersion *version)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "gepa judge",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	ApiJudge   *judge = palloc0(sizeof(ApiJudge));
+	ApplyJudge *judge = palloc0(sizeof(ApplyJudge));
 
 	judge->context = context;
 	judge->version = version;
@@ -60,7 +60,7 @@ gepa_api_open_judge(StoreVersion *version)
 }
 
 void
-gepa_api_close_judge(ApiJudge *judge)
+gepa_apply_close(ApplyJudge *judge)
 {
 	gepa_lm_free(judge->lm);
 	MemoryContextDelete(judge->context);
@@ -71,7 +71,7 @@ gepa_api_close_judge(ApiJudge *judge)
  * outstanding (caught by a subtransaction) would answer with those: drop it.
  */
 static void
-open_run(ApiJudge *judge)
+open_run(ApplyJudge *judge)
 {
 	MemoryContext old;
 
@@ -87,7 +87,7 @@ open_run(ApiJudge *judge)
 }
 
 static void
-hand_over(const ApiJudge *judge, const uint8 *digest, const JudgeVerdict *verdict)
+hand_over(const ApplyJudge *judge, const uint8 *digest, const JudgeVerdict *verdict)
 {
 	StoreVerdict stored;
 
@@ -111,8 +111,9 @@ find_twin(uint8 (*digests)[JUDGE_DIGEST_LENGTH], int n)
 }
 
 static void
-collect_all(ApiJudge *judge, uint8 (*digests)[JUDGE_DIGEST_LENGTH], ApiVerdict *verdicts)
+collect_all(ApplyBatch *batch)
 {
+	ApplyJudge *judge = batch->judge;
 	JudgeVerdict verdict;
 	void	   *tag;
 
@@ -122,39 +123,66 @@ collect_all(ApiJudge *judge, uint8 (*digests)[JUDGE_DIGEST_LENGTH], ApiVerdict *
 
 		if (verdict.fatal)
 			gepa_judge_report(judge->spec, judge->lm, &verdict);
-		hand_over(judge, digests[i], &verdict);
-		verdicts[i].verdict = verdict;
-		verdicts[i].cached = false;
+		hand_over(judge, batch->digests[i], &verdict);
+		batch->verdicts[i].verdict = verdict;
+		batch->verdicts[i].cached = false;
 	}
 }
 
 void
-gepa_api_apply(ApiJudge *judge, const JudgeDocument *documents, int n,
-			   ApiVerdict *verdicts)
+gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge, const JudgeDocument *documents, int n)
 {
-	uint8		(*digests)[JUDGE_DIGEST_LENGTH] = palloc(sizeof(*digests) * Max(n, 1));
-	int		   *twin = palloc(sizeof(int) * Max(n, 1));
-	int			calls = 0;
-
+	batch->judge = judge;
+	batch->n = n;
+	batch->documents = documents;
+	batch->verdicts = palloc0(sizeof(ApplyVerdict) * Max(n, 1));
+	batch->digests = palloc(sizeof(*batch->digests) * Max(n, 1));
+	batch->twin = palloc(sizeof(int) * Max(n, 1));
+	batch->unknown = palloc(sizeof(bool) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		gepa_judge_content_digest(&documents[i], digests[i]);
-		twin[i] = find_twin(digests, i);
-		if (twin[i] >= 0 ||
-			gepa_store_lookup(judge->spec, judge->verdict_digest, digests[i],
-							  &verdicts[i].verdict, &verdicts[i].cached))
+		ApplyVerdict *known = &batch->verdicts[i];
+
+		gepa_judge_content_digest(&documents[i], batch->digests[i]);
+		batch->twin[i] = find_twin(batch->digests, i);
+		batch->unknown[i] = batch->twin[i] < 0 &&
+			!gepa_store_lookup(judge->spec, judge->verdict_digest, batch->digests[i],
+							   &known->verdict, &known->cached);
+	}
+}
+
+void
+gepa_apply_call(ApplyBatch *batch)
+{
+	ApplyJudge *judge = batch->judge;
+	int			calls = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		if (!batch->unknown[i])
 			continue;
 		if (calls++ == 0)
 			open_run(judge);
 		judge->busy = true;
-		gepa_judge_submit(judge->run, &documents[i], (void *) (intptr_t) i);
+		gepa_judge_submit(judge->run, &batch->documents[i], (void *) (intptr_t) i);
 	}
 	if (calls > 0)
-		collect_all(judge, digests, verdicts);
+		collect_all(batch);
 	judge->busy = false;
-	for (int i = 0; i < n; i++)
-		if (twin[i] >= 0)
-			verdicts[i] = verdicts[twin[i]];
-	pfree(digests);
-	pfree(twin);
+	for (int i = 0; i < batch->n; i++)
+		if (batch->twin[i] >= 0)
+			batch->verdicts[i] = batch->verdicts[batch->twin[i]];
+}
+
+ApplyVerdict *
+gepa_apply_documents(ApplyJudge *judge, const JudgeDocument *documents, int n)
+{
+	ApplyBatch	batch;
+
+	gepa_apply_find(&batch, judge, documents, n);
+	gepa_apply_call(&batch);
+	pfree(batch.digests);
+	pfree(batch.twin);
+	pfree(batch.unknown);
+	return batch.verdicts;
 }
