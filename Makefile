@@ -32,7 +32,7 @@ OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/journal.o \
 	src/store/judges.o src/store/pack.o src/store/ring.o src/store/runs.o \
 	src/store/verdicts.o
 OBJS_APPLY  = src/apply/apply.o src/apply/candidate.o src/apply/samples.o
-OBJS_WORKER = src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \
+OBJS_WORKER = src/worker/due.o src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \
 	src/worker/options.o src/worker/process.o src/worker/record.o src/worker/reflect.o \
 	src/worker/replay.o src/worker/requests.o src/worker/run.o src/worker/runstate.o \
 	src/worker/split.o src/worker/start.o src/worker/starter.o \
