@@ -28,13 +28,6 @@
 /* Least time between two notices of progress. */
 #define PROGRESS_INTERVAL_MS 10000
 
-static bool
-has_ended(StoreRunStatus status)
-{
-	return status == STORE_RUN_STOPPED || status == STORE_RUN_FINISHED ||
-		status == STORE_RUN_FAILED;
-}
-
 /*
  * Starting
  */
@@ -101,7 +94,7 @@ watch(int run_id)
 	int			last_rollouts = 0;
 	StoreRun   *run;
 
-	while ((run = gepa_store_get_run(run_id)) != NULL && !has_ended(run->status))
+	while ((run = gepa_store_get_run(run_id)) != NULL && !gepa_store_run_has_ended(run->status))
 	{
 		show_progress(run, &last_shown, &last_rollouts);
 		gepa_worker_wait_change(run_id, WAIT_POLL_MS);
@@ -176,12 +169,12 @@ gepa_wait(PG_FUNCTION_ARGS)
 	StoreRun   *run = gepa_api_get_run(id);
 	int64		left;
 
-	if (run->mine && !has_ended(run->status))
+	if (run->mine && !gepa_store_run_has_ended(run->status))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run %d cannot be waited for in the transaction that changed it", id),
 				 errhint("Commit first, or use gepa.optimize().")));
-	while (!has_ended(run->status) && (left = time_left(start, timeout_ms)) != 0)
+	while (!gepa_store_run_has_ended(run->status) && (left = time_left(start, timeout_ms)) != 0)
 	{
 		gepa_worker_wait_change(id, left < 0 ? WAIT_POLL_MS : (int) Min(left, WAIT_POLL_MS));
 		run = gepa_api_get_run(id);

@@ -173,6 +173,9 @@ typedef struct StoreSample
 extern StoreSample *gepa_store_read_samples(const StoreDataset *dataset,
 											const JudgeSpec *spec, int *nsamples);
 
+/* How many rows have a label now; with the rights of the dataset's owner. */
+extern int64 gepa_store_count_labels(const StoreDataset *dataset);
+
 /* runs.c */
 
 typedef enum StoreRunStatus
@@ -186,6 +189,8 @@ typedef enum StoreRunStatus
 } StoreRunStatus;
 
 extern const char *gepa_store_run_status_name(StoreRunStatus status);
+
+extern bool gepa_store_run_has_ended(StoreRunStatus status);
 
 typedef struct StoreRun
 {
@@ -314,5 +319,7 @@ extern void gepa_store_put_progress(int run, int iteration, int rollouts,
 /* Validation outcomes of a candidate, for the threshold. */
 extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,
 												   int candidate, int *n);
+
+#include "store/store_schedule.h"
 
 #endif							/* GEPA_STORE_STORE_H */
