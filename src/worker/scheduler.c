@@ -132,15 +132,15 @@ decide(StoreSchedule *schedule, const StoreRun *run, const WorkerContest *contes
 		set_outcome(schedule, STORE_OUTCOME_KEPT,
 					psprintf("run %d held no test samples out, so there is nothing to compare on",
 							 run->run));
+	else if (current->version != contest->champion->version)
+		set_outcome(schedule, STORE_OUTCOME_KEPT,
+					psprintf("the current version was changed from %d to %d while they were compared",
+							 contest->champion->version, current->version));
 	else if (contest->paired.p_better >= schedule->level)
 		set_outcome(schedule, STORE_OUTCOME_KEPT,
 					psprintf("candidate %d of run %d is not better than version %d at level %g",
 							 winner->candidate, run->run, contest->champion->version,
 							 schedule->level));
-	else if (current->version != contest->champion->version)
-		set_outcome(schedule, STORE_OUTCOME_KEPT,
-					psprintf("the current version was changed from %d to %d while they were compared",
-							 contest->champion->version, current->version));
 	else
 	{
 		gepa_store_check_owner("judge", current->spec->name, current->owner, GetUserId());
@@ -319,8 +319,9 @@ fail(const Turn *turn)
 void
 gepa_worker_schedule_main(Datum arg)
 {
+	/* Static, not automatic: it is changed, and read after an ERROR. */
+	static Turn turn;
 	WorkerScheduleArgs args;
-	Turn		turn = {.args = &args};
 	char		name[NAMEDATALEN];
 
 	StaticAssertStmt(sizeof(WorkerScheduleArgs) <= BGW_EXTRALEN,
@@ -333,6 +334,7 @@ gepa_worker_schedule_main(Datum arg)
 						args.can_login || args.orphan);
 	snprintf(name, sizeof(name), "gepa schedule %d", args.schedule);
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
+	turn.args = &args;
 	turn.context = AllocSetContextCreate(TopMemoryContext, "gepa schedule",
 										 ALLOCSET_DEFAULT_SIZES);
 	PG_TRY();

@@ -1,0 +1,94 @@
+# Runs in TAP tests: something to tune, starting it, and what came of it.
+#
+#   prepare_tuning($node, $mock, model => 'judge-rules+gate', rows => 120, lm => { max_concurrency => 4 });
+#       LMs "judge" and "writer", table labels, dataset 'labels', judge 'j'
+#   my $run = start_run($node, budget => 150, options => '{"max_proposals": 3}');
+#   is(wait_run($node, $run), 'finished');
+#   my $facts = run_facts($node, $run);                        all but clocks
+#   same_facts(run_facts($node, $other), $facts, 'same run')   shows the first difference
+#   judge_calls($mock)                                         requests to judge models
+package Gepa::Run;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use Gepa::Test;
+use Test::More;
+
+our @EXPORT = qw(prepare_tuning start_run wait_run run_facts same_facts judge_calls);
+
+our $prompt = 'Is this page worth keeping?';
+
+sub prepare_tuning
+{
+	my ($node, $mock, %options) = @_;
+	my %world = (rows => 120, seed => 3, %{ $options{world} // {} });
+	my $split = $options{split} ? ", split => '$options{split}'" : '';
+	my $judge = $options{judge} // q({"reasoning": true});
+
+	create_lm($node, 'judge', $mock, $options{model} // 'judge-rules', %{ $options{lm} // {} });
+	create_lm($node, 'writer', $mock, $options{writer} // 'reflector');
+	load_world($node, 'labels', %world);
+	value($node, "SELECT gepa.create_judge('j', lm => 'judge', prompt => '$prompt', options => '$judge')");
+	value($node, "SELECT gepa.create_dataset('labels', source => 'labels', key => 'id', inputs => '{body}',"
+		  . " label => 'keep', feedback => 'note'$split)");
+	return;
+}
+
+sub start_run
+{
+	my ($node, %options) = @_;
+	my $lm = exists $options{reflection_lm} ? $options{reflection_lm} : 'writer';
+
+	return value($node, sprintf(
+			"SELECT gepa.%s('%s', dataset => '%s', reflection_lm => %s, budget => %d, seed => %d, options => '%s')",
+			$options{function} // 'start', $options{judge} // 'j', $options{dataset} // 'labels',
+			defined $lm ? "'$lm'" : 'NULL',
+			$options{budget} // 150, $options{seed} // 0, $options{options} // '{}'),
+		db => $options{db} // 'postgres');
+}
+
+sub wait_run
+{
+	my ($node, $run, %options) = @_;
+	return value($node, "SELECT gepa.wait($run, '3 minutes')", %options);
+}
+
+# Everything a run decided, as text that equals another run's if it did the same.
+sub run_facts
+{
+	my ($node, $run) = @_;
+	return value($node, <<"SQL");
+SELECT 'run', status, reason, rollouts, reflections, iteration, best_candidate, best_score FROM gepa.runs WHERE run = $run;
+SELECT 'candidate', candidate, parents, components, score, rollouts_at_discovery FROM gepa.candidates WHERE run = $run ORDER BY candidate;
+SELECT 'proposal', proposal, iteration, parents, component, text, candidate, accepted, reason, reflection_prompt, answer
+FROM gepa.proposals WHERE run = $run ORDER BY proposal;
+SELECT 'frontier', key, score, candidates FROM gepa.frontier WHERE run = $run ORDER BY key;
+SELECT 'rollout', step, proposal, sample, split, score, feedback, label, output, status
+FROM gepa.rollouts WHERE run = $run ORDER BY step, sample;
+SQL
+}
+
+sub same_facts
+{
+	my ($got, $expected, $name) = @_;
+	my @got = split /\n/, $got;
+	my @expected = split /\n/, $expected;
+
+	return pass($name) if $got eq $expected;
+	shift @got, shift @expected while @got && @expected && $got[0] eq $expected[0];
+	return is($got[0] // 'nothing more', $expected[0] // 'nothing more', $name);
+}
+
+sub judge_calls
+{
+	my ($mock) = @_;
+	my $models = $mock->journal->{by_model};
+	my $calls = 0;
+
+	$calls += $models->{$_}{requests} for grep { /^judge-/ } keys %$models;
+	return $calls;
+}
+
+1;
