@@ -54,8 +54,8 @@ refuse_out_of_range(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-			 errmsg("the next time of the schedule is out of range"),
-			 errhint("Give a shorter interval.")));
+			 errmsg("time of a schedule is out of range"),
+			 errhint("Times are from year 1 to year 294276.")));
 }
 
 /* The instant of a local minute. */

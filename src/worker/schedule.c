@@ -24,14 +24,22 @@
  */
 #define SHORTEST_EVERY_US USECS_PER_SEC
 
+/* Longer than anybody waits, and far from where dates end. */
+#define LONGEST_EVERY_DAYS 36525
+
 static void
 check_every(const Interval *every)
 {
-	if (every->month < 0 || every->day < 0 || every->time < 0 ||
-		(every->month == 0 && every->day == 0 && every->time < SHORTEST_EVERY_US))
+	bool		negative = every->month < 0 || every->day < 0 || every->time < 0;
+	bool		too_short = every->month == 0 && every->day == 0 &&
+		every->time < SHORTEST_EVERY_US;
+	bool		too_long = every->month > LONGEST_EVERY_DAYS / 28 ||
+		every->day > LONGEST_EVERY_DAYS || every->time > LONGEST_EVERY_DAYS * USECS_PER_DAY;
+
+	if (negative || too_short || too_long)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"every\" must be an interval of one second or more, without negative parts"),
+				 errmsg("\"every\" must be an interval from a second to a century, without negative parts"),
 				 errhint("For example every => '7 days'.")));
 }
 
