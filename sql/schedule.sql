@@ -76,7 +76,9 @@ FROM (VALUES
 	(19, $$'s', 'cats', 'labels', 'regress_lm', every => '1 day', options => '{"colour": 1}'$$)) AS a(n, arguments)
 ORDER BY n;
 SELECT refused('SELECT gepa.' || call)
-FROM (VALUES (1, $$drop_schedule('missing')$$), (2, $$disable_schedule('missing')$$)) AS a(n, call) ORDER BY n;
+FROM (VALUES (1, $$drop_schedule('missing')$$), (2, $$disable_schedule('missing')$$),
+	(3, $$watch_dataset('cats', 'labels', 'regress_lm', 0)$$), (4, $$watch_dataset('cats', 'labels', 'regress_lm', -1)$$),
+	(5, $$watch_dataset('cats', 'labels', 'regress_lm', 5, look_every => NULL)$$)) AS a(n, call) ORDER BY n;
 SELECT count(*) FROM gepa.schedules;
 SELECT gepa.drop_judge('cats');
 SELECT gepa.drop_dataset('labels');

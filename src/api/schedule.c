@@ -51,6 +51,34 @@ gepa_create_schedule(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(gepa_worker_create_schedule(&schedule));
 }
 
+PG_FUNCTION_INFO_V1(gepa_watch_dataset);
+Datum
+gepa_watch_dataset(PG_FUNCTION_ARGS)
+{
+	StoreSchedule schedule = {0};
+
+	schedule.owner = GetUserId();
+	schedule.judge_name = gepa_api_text_arg(fcinfo, 0, "judge");
+	schedule.dataset = gepa_api_text_arg(fcinfo, 1, "dataset");
+	schedule.reflection_lm = gepa_api_name_arg_or_null(fcinfo, 2);
+	schedule.min_new_labels = gepa_api_int_arg(fcinfo, 3, "min_new_labels");
+	schedule.name = PG_ARGISNULL(4) ?
+		psprintf("%s on %s", schedule.judge_name, schedule.dataset) :
+		gepa_api_text_arg(fcinfo, 4, "name");
+	schedule.every = PG_ARGISNULL(5) ? NULL : PG_GETARG_INTERVAL_P(5);
+	schedule.budget = gepa_api_int_arg(fcinfo, 6, "budget");
+	schedule.if_better = read_deploy(gepa_api_text_arg(fcinfo, 7, "deploy"));
+	schedule.options = gepa_api_object_arg(fcinfo, 8, "options");
+	schedule.level = PG_ARGISNULL(9) ? 0.05 : PG_GETARG_FLOAT8(9);
+	schedule.seed = PG_ARGISNULL(10) ? 0 : PG_GETARG_INT64(10);
+	if (schedule.min_new_labels < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"min_new_labels\" must be positive"),
+				 errhint("It would tune without end; gepa.create_schedule() tunes at set times.")));
+	PG_RETURN_INT32(gepa_worker_create_schedule(&schedule));
+}
+
 PG_FUNCTION_INFO_V1(gepa_drop_schedule);
 Datum
 gepa_drop_schedule(PG_FUNCTION_ARGS)

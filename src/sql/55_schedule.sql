@@ -36,12 +36,8 @@ CREATE FUNCTION gepa.watch_dataset(
 	level float8 DEFAULT 0.05,
 	seed bigint DEFAULT 0)
 RETURNS int
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
-BEGIN ATOMIC
-	SELECT gepa.create_schedule(coalesce(name, judge || ' on ' || dataset), judge, dataset,
-		reflection_lm, every => look_every, min_new_labels => greatest(min_new_labels, 1),
-		budget => budget, deploy => deploy, options => options, level => level, seed => seed);
-END;
+AS 'MODULE_PATHNAME', 'gepa_watch_dataset'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION gepa.watch_dataset(text, text, name, int, text, interval, int, text, jsonb, float8, bigint) IS
 	'tunes a judge when at least so many new labels have arrived; makes a schedule and returns its id';
 

@@ -32,12 +32,21 @@
 
 #include "worker/worker_schedule.h"
 
+/* What an ERROR interrupted. */
+typedef enum TurnPhase
+{
+	TURN_LOOKING,
+	TURN_ADVANCING,
+	TURN_FIRING,
+	TURN_COMPARING
+} TurnPhase;
+
 /* One schedule's turn; in the worker's context. */
 typedef struct Turn
 {
 	const WorkerScheduleArgs *args;
 	MemoryContext context;
-	bool		comparing;		/* what an ERROR interrupted */
+	TurnPhase	phase;
 } Turn;
 
 static void
@@ -49,10 +58,11 @@ set_outcome(StoreSchedule *schedule, StoreOutcome outcome, char *reason)
 
 /* Move on to the time after the one that is due. */
 static void
-advance(StoreSchedule *schedule)
+advance(Turn *turn, StoreSchedule *schedule)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	turn->phase = TURN_ADVANCING;
 	schedule->last_at = now;
 	schedule->next_at = gepa_worker_next_due(schedule, schedule->next_at, now);
 }
@@ -76,13 +86,14 @@ count_new_labels(StoreSchedule *schedule, int64 *labels)
 }
 
 static void
-fire(StoreSchedule *schedule)
+fire(Turn *turn, StoreSchedule *schedule)
 {
 	WorkerStartRequest request = gepa_worker_schedule_request(schedule);
 	int64		labels;
 	int64		new_labels;
 
-	advance(schedule);
+	advance(turn, schedule);
+	turn->phase = TURN_FIRING;
 	new_labels = count_new_labels(schedule, &labels);
 	if (new_labels < schedule->min_new_labels)
 	{
@@ -166,7 +177,7 @@ compare(Turn *turn, const StoreRun *run)
 	StoreVersion *current;
 	StoreSchedule *schedule;
 
-	turn->comparing = true;
+	turn->phase = TURN_COMPARING;
 	pgstat_report_activity(STATE_RUNNING, "comparing the winner with the current version");
 	gepa_worker_hold_contest(&contest, run, turn->context);
 
@@ -180,7 +191,7 @@ compare(Turn *turn, const StoreRun *run)
 		gepa_store_put_schedule(schedule);
 	}
 	gepa_worker_commit(turn->context);
-	turn->comparing = false;
+	turn->phase = TURN_LOOKING;
 }
 
 /*
@@ -208,13 +219,13 @@ finish(const StoreSchedule *schedule)
 		gepa_worker_timetable_gone();
 }
 
-/* Nobody is left in whose name it could fire. */
+/* It cannot go on by itself. */
 static void
-retire(StoreSchedule *schedule)
+retire(StoreSchedule *schedule, const char *why)
 {
 	schedule->enabled = false;
 	set_outcome(schedule, STORE_OUTCOME_FAILED,
-				"the role that owned the schedule was dropped; the schedule is disabled");
+				psprintf("%s; the schedule is disabled", why));
 }
 
 /*
@@ -222,18 +233,18 @@ retire(StoreSchedule *schedule)
  * that has to be compared, or NULL.
  */
 static StoreRun *
-look(StoreSchedule *schedule, bool orphan)
+look(Turn *turn, StoreSchedule *schedule)
 {
 	bool		due = schedule->next_at <= GetCurrentTimestamp();
 	StoreRun   *run = NULL;
 
-	if (orphan)
-		retire(schedule);
+	if (turn->args->orphan)
+		retire(schedule, "the role that owned the schedule was dropped");
 	else if (schedule->outcome == STORE_OUTCOME_STARTED && !schedule->settled)
 	{
 		if (!due)
 			return NULL;
-		advance(schedule);
+		advance(turn, schedule);
 		schedule->reason = psprintf("run %d was still at work at the next time",
 									schedule->last_run);
 	}
@@ -244,7 +255,7 @@ look(StoreSchedule *schedule, bool orphan)
 			return run;
 	}
 	else if (due)
-		fire(schedule);
+		fire(turn, schedule);
 	else
 		return NULL;
 	gepa_store_put_schedule(schedule);
@@ -261,7 +272,7 @@ take_turn(Turn *turn)
 	gepa_worker_begin(turn->context);
 	schedule = lock_live(turn);
 	if (schedule != NULL)
-		run = look(schedule, turn->args->orphan);
+		run = look(turn, schedule);
 	gepa_worker_commit(turn->context);
 	if (run != NULL)
 	{
@@ -279,7 +290,24 @@ take_turn(Turn *turn)
  */
 
 static void
-write_failure(const Turn *turn, char *reason)
+note_failure(Turn *turn, StoreSchedule *schedule, char *reason)
+{
+	if (turn->phase == TURN_ADVANCING)
+	{
+		/* For instance a time zone that an upgrade has removed. */
+		retire(schedule, reason);
+		return;
+	}
+	if (turn->phase == TURN_COMPARING)
+		reason = psprintf("the winner of run %d could not be compared: %s",
+						  schedule->last_run, reason);
+	else if (schedule->next_at <= GetCurrentTimestamp())
+		advance(turn, schedule);
+	set_outcome(schedule, STORE_OUTCOME_FAILED, reason);
+}
+
+static void
+write_failure(Turn *turn, char *reason)
 {
 	StoreSchedule *schedule;
 
@@ -287,15 +315,10 @@ write_failure(const Turn *turn, char *reason)
 	schedule = lock_live(turn);
 	if (schedule != NULL)
 	{
-		if (turn->comparing)
-			reason = psprintf("the winner of run %d could not be compared: %s",
-							  schedule->last_run, reason);
-		else
-			advance(schedule);
-		set_outcome(schedule, STORE_OUTCOME_FAILED, reason);
+		note_failure(turn, schedule, reason);
 		gepa_store_put_schedule(schedule);
 		ereport(LOG,
-				(errmsg("gepa schedule \"%s\" failed: %s", schedule->name, reason)));
+				(errmsg("gepa schedule \"%s\" failed: %s", schedule->name, schedule->reason)));
 	}
 	gepa_worker_commit(turn->context);
 	finish(schedule);
@@ -303,7 +326,7 @@ write_failure(const Turn *turn, char *reason)
 
 /* In a PG_CATCH block: the error becomes the outcome, the schedule goes on. */
 static void
-fail(const Turn *turn)
+fail(Turn *turn)
 {
 	ErrorData  *edata;
 

@@ -87,6 +87,13 @@ fall_due($node, 'theirs');
 ok(wait_schedule($node, 'theirs', 'NOT enabled'), 'of a role that was dropped nothing fires');
 is(schedule($node, 'theirs', 'outcome, reason'), 'failed|the role that owned the schedule was dropped; the schedule is disabled', '... and the row says so');
 
+# A time zone that an upgrade has removed.
+value($node, sprintf $create, 'nowhere', '{}');
+value($node, q(UPDATE gepa.schedule SET time_zone = 'Europe/Nowhere' WHERE name = 'nowhere'));
+fall_due($node, 'nowhere');
+ok(wait_schedule($node, 'nowhere', 'NOT enabled'), 'a schedule that has no next time is disabled');
+like(schedule($node, 'nowhere', 'reason'), qr/^time zone "Europe\/Nowhere" not recognized.*; the schedule is disabled$/, '... and says so');
+
 # Judge, extension, database.
 value($node, "SELECT gepa.drop_judge('j')");
 is(value($node, 'SELECT string_agg(schedule, $$,$$) FROM gepa.schedules'), 'theirs', 'schedules go with their judge');
