@@ -543,8 +543,9 @@ gepa_worker_scout_main(Datum arg)
 		schedules = gepa_store_list_schedules(&nschedules);
 	}
 	gepa_worker_commit(TopMemoryContext);
-	for (int i = 0; i < n; i++)
-		(void) gepa_worker_add_request(database, runs[i], owners[i]);
+	/* Schedules first, so that none misses the end of its run. */
 	for (int i = 0; i < nschedules; i++)
 		gepa_worker_timetable_add(database, &schedules[i]);
+	for (int i = 0; i < n; i++)
+		(void) gepa_worker_add_request(database, runs[i], owners[i]);
 }

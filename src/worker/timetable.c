@@ -191,8 +191,9 @@ enter(Oid database, int schedule, Oid owner, TimestampTz due, int run)
 		slot->changed = true;
 		if (slot->state == SLOT_WAITING)
 		{
+			/* A scout may have read the row before a run ended: never later. */
 			slot->run = run;
-			wait_until(slot, due);
+			wait_until(slot, Min(slot->due, due));
 		}
 	}
 	LWLockRelease(timetable.lock);
