@@ -20,6 +20,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "worker/worker_due.h"
 #include "worker/worker_schedule.h"
 
 static pg_tz *

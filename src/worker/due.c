@@ -20,7 +20,7 @@
 #include "postgres.h"
 #endif
 
-#include "worker/worker_internal.h"
+#include "worker/worker_due.h"
 
 /* Leap days are at most eight years apart (1896 to 1904). */
 #define SEARCH_DAYS (8 * 366 + 31)

@@ -3,7 +3,7 @@
  * worker_internal.h
  *	  What the files of src/worker share among themselves.
  *
- * The first part is frontend safe, for the unit programs of split.c and due.c.
+ * The first part is frontend safe, for the unit program of split.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,37 +47,6 @@ typedef struct WorkerSplitReport
 extern bool gepa_worker_split(WorkerSplitItem *items, int n,
 							  const double shares[WORKER_NSPLITS], int64 seed,
 							  WorkerSplitReport *report);
-
-/* due.c */
-
-/* Minutes of the calendar; bit i is value i. */
-typedef struct WorkerCron
-{
-	uint64		minutes;
-	uint32		hours;
-	uint32		days;
-	uint32		months;
-	uint32		weekdays;		/* 0 = Sunday */
-	bool		either_day;		/* days or weekdays, else both */
-} WorkerCron;
-
-typedef struct WorkerMinute
-{
-	int			year;
-	int			month;			/* from 1 */
-	int			day;
-	int			hour;
-	int			minute;
-} WorkerMinute;
-
-/* Parse a cron text; NULL, or what is wrong with it, palloc'd. */
-extern char *gepa_worker_parse_cron(const char *text, WorkerCron *cron);
-
-/*
- * Move to the next minute that matches, always a later one; false, changing
- * nothing, when none comes in eight years, and so never.
- */
-extern bool gepa_worker_next_minute(const WorkerCron *cron, WorkerMinute *at);
 
 #ifndef FRONTEND
 

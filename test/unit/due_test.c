@@ -14,7 +14,7 @@
 
 #include "common/pg_prng.h"
 
-#include "worker/worker_internal.h"
+#include "worker/worker_due.h"
 #include "tap.h"
 
 TAP_IGNORE_LEAKS();
