@@ -73,7 +73,7 @@ FROM (VALUES
 	(16, $$'s', 'cats', 'labels', 'regress_lm', every => '1 day', deploy => 'always'$$),
 	(17, $$'s', 'cats', 'labels', 'regress_lm', every => '1 day', level => 0$$),
 	(18, $$'s', 'cats', 'labels', 'regress_lm', every => '1 day', level => 'NaN'$$),
-	(19, $$'s', 'cats', 'labels', 'regress_lm', every => '1 day', options => '{"colour": 1}'$$)) AS a(n, arguments)
+	(19, $$'s', 'cats', 'labels', 'regress_lm', every => '1 day', options => '{"minibatch_size": 0}'$$)) AS a(n, arguments)
 ORDER BY n;
 SELECT refused('SELECT gepa.' || call)
 FROM (VALUES (1, $$drop_schedule('missing')$$), (2, $$disable_schedule('missing')$$),
