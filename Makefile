@@ -31,22 +31,23 @@ OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/journal.o \
 	src/store/judges.o src/store/pack.o src/store/ring.o src/store/runs.o \
-	src/store/verdicts.o
-OBJS_WORKER = src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \
+	src/store/schedules.o src/store/verdicts.o
+OBJS_APPLY  = src/apply/apply.o src/apply/candidate.o src/apply/samples.o
+OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \
 	src/worker/options.o src/worker/process.o src/worker/record.o src/worker/reflect.o \
 	src/worker/replay.o src/worker/requests.o src/worker/run.o src/worker/runstate.o \
-	src/worker/split.o src/worker/start.o src/worker/starter.o \
-	src/worker/writer.o
-OBJS_API    = src/api/apply.o src/api/args.o src/api/candidates.o \
+	src/worker/schedule.o src/worker/scheduler.o src/worker/split.o src/worker/start.o \
+	src/worker/starter.o src/worker/timetable.o src/worker/writer.o
+OBJS_API    = src/api/args.o src/api/candidates.o \
 	src/api/dataset.o src/api/judge.o src/api/lm.o src/api/predicate.o \
-	src/api/report.o src/api/run.o
+	src/api/report.o src/api/run.o src/api/schedule.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
-	$(OBJS_STORE) $(OBJS_WORKER) $(OBJS_API)
+	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_WORKER) $(OBJS_API)
 
 # The install script is these pieces in this order.
 SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \
-	20_lm.sql 30_judge.sql 40_dataset.sql 50_run.sql 60_views.sql \
-	70_watch.sql 80_privileges.sql 90_dump.sql)
+	20_lm.sql 30_judge.sql 40_dataset.sql 50_run.sql 55_schedule.sql \
+	60_views.sql 70_watch.sql 80_privileges.sql 90_dump.sql)
 
 DATA_built = gepa--$(EXTVERSION).sql
 DOCS       = README.md
@@ -59,7 +60,7 @@ SHLIB_LINK  = $(CURL_LIBS)
 # Headers are tracked by the compiler: FILE.o leaves FILE.d.
 PG_CFLAGS   = -MMD -MP
 
-REGRESS        = setup lm judge predicate dataset explain privileges nopreload
+REGRESS        = setup lm judge predicate dataset explain privileges schedule nopreload
 REGRESS_OPTS   = --inputdir=$(srcdir) --load-extension=gepa
 ISOLATION      = alter_alter create_create drop_use
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=gepa

@@ -21,7 +21,10 @@ SELECT gepa.create_dataset('labels', 'regress_labels', 'id', '{body}', 'keep') >
 SELECT refused(s) FROM (VALUES
 	(1, $$SELECT gepa.start('cats', 'labels', 'regress_lm', 100)$$),
 	(2, $$SELECT gepa.optimize('cats', 'labels', 'regress_lm', 100)$$),
-	(3, $$SELECT gepa.start('cats', 'labels', NULL, 100)$$)) AS t(n, s) ORDER BY n;
+	(3, $$SELECT gepa.start('cats', 'labels', NULL, 100)$$),
+	(4, $$SELECT gepa.create_schedule('s', 'cats', 'labels', 'regress_lm', every => '1 day')$$),
+	(5, $$SELECT gepa.watch_dataset('cats', 'labels', 'regress_lm', 20)$$),
+	(6, $$SELECT gepa.enable_schedule('missing')$$)) AS t(n, s) ORDER BY n;
 -- Functions on runs that are not there.
 SELECT refused(s) FROM (VALUES
 	(1, $$SELECT gepa.wait(0)$$),

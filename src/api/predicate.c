@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 
 #include "api/api_internal.h"
+#include "apply/apply.h"
 #include "base/settings.h"
 
 typedef struct OpenJudge
@@ -32,7 +33,7 @@ typedef struct OpenJudge
 	CommandId	curcid;			/* of the snapshot it was resolved under */
 	TransactionId xmax;
 	uint32		running;
-	ApiJudge   *judge;
+	ApplyJudge *judge;
 } OpenJudge;
 
 /* Of two snapshots with one xmax the later has the fewer running. */
@@ -69,12 +70,12 @@ add_judge(FunctionCallInfo fcinfo, const char *name)
 static void
 resolve(OpenJudge *open)
 {
-	ApiJudge   *stale = open->judge;
+	ApplyJudge *stale = open->judge;
 	MemoryContext old;
 
 	open->judge = NULL;
 	if (stale != NULL)
-		gepa_api_close_judge(stale);
+		gepa_apply_close(stale);
 	MemoryContextReset(open->context);
 
 	old = MemoryContextSwitchTo(open->context);
@@ -82,11 +83,11 @@ resolve(OpenJudge *open)
 	open->curcid = GetActiveSnapshot()->curcid;
 	open->xmax = GetActiveSnapshot()->xmax;
 	open->running = running(GetActiveSnapshot());
-	open->judge = gepa_api_open_judge(gepa_store_get_version(open->name, 0));
+	open->judge = gepa_apply_open(gepa_store_get_version(open->name, 0));
 	MemoryContextSwitchTo(old);
 }
 
-static ApiJudge *
+static ApplyJudge *
 find_judge(FunctionCallInfo fcinfo, const char *name)
 {
 	OpenJudge  *open = fcinfo->flinfo->fn_extra;
@@ -169,7 +170,7 @@ document_from_jsonb(const JudgeSpec *spec, Jsonb *content, JudgeDocument *docume
  * One document; false means NULL in, NULL out.
  */
 static bool
-judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApiJudge **judge, ApiVerdict *result)
+judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge, ApplyVerdict *result)
 {
 	JudgeDocument document;
 
@@ -180,7 +181,7 @@ judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApiJudge **judge, ApiVerdict *
 	else if (!document_from_jsonb((*judge)->spec, PG_GETARG_JSONB_P(1), &document))
 		return false;
 
-	gepa_api_apply(*judge, &document, 1, result);
+	*result = *gepa_apply_documents(*judge, &document, 1);
 	if (result->verdict.status != GEPA_STATUS_OK &&
 		gepa_on_error == GEPA_ON_ERROR_ERROR)
 		gepa_judge_report((*judge)->spec, (*judge)->lm, &result->verdict);
@@ -190,8 +191,8 @@ judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApiJudge **judge, ApiVerdict *
 static Datum
 judge_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
-	ApiJudge   *judge;
-	ApiVerdict	result;
+	ApplyJudge *judge;
+	ApplyVerdict result;
 
 	if (!judge_one(fcinfo, is_jsonb, &judge, &result) ||
 		result.verdict.status != GEPA_STATUS_OK)
@@ -202,8 +203,8 @@ judge_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 static Datum
 score_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
-	ApiJudge   *judge;
-	ApiVerdict	result;
+	ApplyJudge *judge;
+	ApplyVerdict result;
 
 	if (!judge_one(fcinfo, is_jsonb, &judge, &result) ||
 		result.verdict.status != GEPA_STATUS_OK)
@@ -214,8 +215,8 @@ score_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 static Datum
 verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
-	ApiJudge   *judge;
-	ApiVerdict	result;
+	ApplyJudge *judge;
+	ApplyVerdict result;
 	JudgeVerdict *v = &result.verdict;
 	TupleDesc	tupdesc;
 	Datum		values[13];

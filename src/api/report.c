@@ -20,6 +20,7 @@
 #include "utils/tuplestore.h"
 
 #include "api/api_internal.h"
+#include "apply/apply.h"
 
 /* Fixed, so that a report repeated gives the same intervals. */
 #define REPORT_SEED 20250725
@@ -48,8 +49,6 @@ find_run(const StoreVersion *current, const char *dataset)
 static StoreVersion *
 tuned_version(const StoreRun *run, const StoreVersion *seed, StoreVersion *current)
 {
-	StoreVersion *tuned;
-
 	if (current->version != seed->version)
 		return current;
 	if (run->best_candidate < 0)
@@ -60,39 +59,19 @@ tuned_version(const StoreRun *run, const StoreVersion *seed, StoreVersion *curre
 	ereport(NOTICE,
 			(errmsg("the judge is still at the version that run %d began with; the report is on the run's best candidate %d",
 					run->run, run->best_candidate)));
-	tuned = palloc(sizeof(StoreVersion));
-	*tuned = *seed;
-	tuned->lm = run->lm;
-	tuned->spec = gepa_api_candidate_spec(run, seed, run->best_candidate);
-	gepa_judge_digest(tuned->spec, true, tuned->digest);
-	gepa_store_verdict_digest(tuned->spec, tuned->lm, tuned->owner, tuned->verdict_digest);
-	return tuned;
+	return gepa_apply_candidate(run, seed, run->best_candidate);
 }
 
 /* Judge the test rows with one version. */
 static JudgeOutcome *
 judge_rows(StoreVersion *version, const StoreSample *samples, int n)
 {
-	ApiJudge   *judge = gepa_api_open_judge(version);
-	JudgeDocument *documents = palloc(sizeof(JudgeDocument) * n);
-	ApiVerdict *verdicts = palloc0(sizeof(ApiVerdict) * n);
-	JudgeOutcome *outcomes = palloc0(sizeof(JudgeOutcome) * n);
+	ApplyJudge *judge = gepa_apply_open(version);
+	ApplyVerdict *verdicts = gepa_apply_documents(judge, gepa_apply_sample_documents(samples, n),
+												  n);
+	JudgeOutcome *outcomes = gepa_apply_outcomes(judge->spec, samples, verdicts, n);
 
-	for (int i = 0; i < n; i++)
-		documents[i] = samples[i].document;
-	gepa_api_apply(judge, documents, n, verdicts);
-	for (int i = 0; i < n; i++)
-	{
-		const JudgeVerdict *verdict = &verdicts[i].verdict;
-		int			expected = gepa_judge_label_index(judge->spec, samples[i].label);
-
-		outcomes[i].expected = expected >= 0 && judge->spec->positive[expected];
-		outcomes[i].decided = verdict->status == GEPA_STATUS_OK;
-		outcomes[i].positive = outcomes[i].decided && verdict->positive;
-		outcomes[i].scored = outcomes[i].decided && verdict->from_logprobs;
-		outcomes[i].score = outcomes[i].decided ? verdict->score : 0;
-	}
-	gepa_api_close_judge(judge);
+	gepa_apply_close(judge);
 	return outcomes;
 }
 

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "api/api_internal.h"
+#include "apply/apply.h"
 #include "worker/worker.h"
 
 /* How often a waiting backend looks at the row without being woken. */
@@ -26,13 +27,6 @@
 
 /* Least time between two notices of progress. */
 #define PROGRESS_INTERVAL_MS 10000
-
-static bool
-has_ended(StoreRunStatus status)
-{
-	return status == STORE_RUN_STOPPED || status == STORE_RUN_FINISHED ||
-		status == STORE_RUN_FAILED;
-}
 
 /*
  * Starting
@@ -100,7 +94,7 @@ watch(int run_id)
 	int			last_rollouts = 0;
 	StoreRun   *run;
 
-	while ((run = gepa_store_get_run(run_id)) != NULL && !has_ended(run->status))
+	while ((run = gepa_store_get_run(run_id)) != NULL && !gepa_store_run_has_ended(run->status))
 	{
 		show_progress(run, &last_shown, &last_rollouts);
 		gepa_worker_wait_change(run_id, WAIT_POLL_MS);
@@ -180,12 +174,12 @@ gepa_wait(PG_FUNCTION_ARGS)
 	StoreRun   *run = gepa_api_get_run(id);
 	int64		left;
 
-	if (run->mine && !has_ended(run->status))
+	if (run->mine && !gepa_store_run_has_ended(run->status))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run %d cannot be waited for in the transaction that changed it", id),
 				 errhint("Commit first, or use gepa.optimize().")));
-	while (!has_ended(run->status) && (left = time_left(start, timeout_ms)) != 0)
+	while (!gepa_store_run_has_ended(run->status) && (left = time_left(start, timeout_ms)) != 0)
 	{
 		gepa_worker_wait_change(id, left < 0 ? WAIT_POLL_MS : (int) Min(left, WAIT_POLL_MS));
 		run = gepa_api_get_run(id);
@@ -276,7 +270,7 @@ gepa_deploy(PG_FUNCTION_ARGS)
 	StoreRun   *run = gepa_api_get_run(gepa_api_int_arg(fcinfo, 0, "run"));
 	int			candidate = PG_ARGISNULL(1) ? run->best_candidate : PG_GETARG_INT32(1);
 	StoreVersion *seed;
-	JudgeSpec  *spec;
+	StoreVersion *winner;
 
 	if (candidate < 0 && PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -285,7 +279,8 @@ gepa_deploy(PG_FUNCTION_ARGS)
 				 errhint("Wait until its seed has been validated; see gepa.progress.")));
 	seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
 	gepa_store_check_owner("judge", seed->spec->name, seed->owner, GetUserId());
-	spec = gepa_api_candidate_spec(run, seed, candidate);
-	gepa_judge_check_spec(spec);
-	PG_RETURN_INT32(gepa_store_add_version(run->judge, spec, run->lm, run->run, candidate));
+	winner = gepa_apply_candidate(run, seed, candidate);
+	gepa_judge_check_spec(winner->spec);
+	PG_RETURN_INT32(gepa_store_add_version(run->judge, winner->spec, winner->lm, run->run,
+										   candidate));
 }

@@ -263,6 +263,19 @@ typedef struct JudgeMeasure
 extern JudgeMeasure *gepa_judge_measure(const JudgeOutcome *outcomes, int n,
 										uint64 seed, int *nmeasures);
 
+/* Two sets of outcomes of the same rows, over those that both decided. */
+typedef struct JudgePaired
+{
+	int			n;
+	int			right_a;
+	int			right_b;
+	int			only_a;			/* right where b is wrong */
+	int			only_b;
+	double		p_better;		/* exact one-sided McNemar p: is b better? */
+} JudgePaired;
+
+extern JudgePaired gepa_judge_compare(const JudgeOutcome *a, const JudgeOutcome *b, int n);
+
 /* Exact two-sided McNemar p over rows decided by both; 1 without discord. */
 extern double gepa_judge_mcnemar(const JudgeOutcome *a, const JudgeOutcome *b, int n);
 

@@ -300,32 +300,48 @@ gepa_judge_measure(const JudgeOutcome *outcomes, int n, uint64 seed, int *nmeasu
 	return m;
 }
 
-/* Exact two-sided binomial test on the rows that exactly one got right. */
-double
-gepa_judge_mcnemar(const JudgeOutcome *a, const JudgeOutcome *b, int n)
+/* Probability of at most k heads in n throws of a fair coin. */
+static double
+binomial_tail(int k, int n)
 {
-	int			only_a = 0;
-	int			only_b = 0;
-	int			discordant;
 	double		p = 0;
+
+	for (int i = 0; i <= k; i++)
+		p += exp(lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1) - n * log(2.0));
+	return Min(1.0, p);
+}
+
+JudgePaired
+gepa_judge_compare(const JudgeOutcome *a, const JudgeOutcome *b, int n)
+{
+	JudgePaired paired = {0};
 
 	for (int i = 0; i < n; i++)
 	{
 		bool		right_a = a[i].positive == a[i].expected;
 		bool		right_b = b[i].positive == b[i].expected;
 
-		if (!a[i].decided || !b[i].decided || right_a == right_b)
+		if (!a[i].decided || !b[i].decided)
 			continue;
-		if (right_a)
-			only_a++;
-		else
-			only_b++;
+		paired.n++;
+		paired.right_a += right_a;
+		paired.right_b += right_b;
+		paired.only_a += right_a && !right_b;
+		paired.only_b += right_b && !right_a;
 	}
-	discordant = only_a + only_b;
-	for (int k = 0; k <= Min(only_a, only_b); k++)
-		p += exp(lgamma(discordant + 1) - lgamma(k + 1) - lgamma(discordant - k + 1) -
-				 discordant * log(2.0));
-	return Min(1.0, 2 * p);
+	/* As many or more for b by chance is as few or fewer for a. */
+	paired.p_better = binomial_tail(paired.only_a, paired.only_a + paired.only_b);
+	return paired;
+}
+
+/* Exact two-sided binomial test on the rows that exactly one got right. */
+double
+gepa_judge_mcnemar(const JudgeOutcome *a, const JudgeOutcome *b, int n)
+{
+	JudgePaired paired = gepa_judge_compare(a, b, n);
+
+	return Min(1.0, 2 * binomial_tail(Min(paired.only_a, paired.only_b),
+									  paired.only_a + paired.only_b));
 }
 
 /*

@@ -295,3 +295,45 @@ FROM gepa.rollout o
 WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
 COMMENT ON VIEW gepa.rollouts IS
 	'texts run on samples and scored; candidate is NULL where the text did not enter the pool';
+
+CREATE VIEW gepa.schedules WITH (security_barrier) AS
+SELECT s.name AS schedule,
+	j.name AS judge,
+	s.dataset,
+	s.owner::text AS owner,
+	s.every,
+	s.at,
+	s.time_zone,
+	s.enabled,
+	s.next_at,
+	s.last_at,
+	s.last_run,
+	s.outcome,
+	s.reason,
+	c.n,
+	c.champion,
+	c.champion_right::float8 / nullif(c.n, 0) AS champion_accuracy,
+	c.challenger,
+	c.challenger_right::float8 / nullif(c.n, 0) AS challenger_accuracy,
+	c.champion_only,
+	c.challenger_only,
+	c.p_value,
+	c.deployed,
+	s.deploy,
+	s.level,
+	s.min_new_labels,
+	s.labels_seen,
+	s.reflection_lm,
+	s.budget,
+	s.seed,
+	s.options,
+	s.created_at,
+	s.schedule AS id
+FROM gepa.schedule s
+	JOIN gepa.judge j ON j.judge = s.judge
+	LEFT JOIN LATERAL pg_catalog.jsonb_to_record(s.comparison) AS
+		c(n int, champion int, champion_right int, challenger int, challenger_right int,
+		champion_only int, challenger_only int, p_value float8, deployed int) ON true
+WHERE pg_catalog.pg_has_role(s.owner, 'USAGE');
+COMMENT ON VIEW gepa.schedules IS
+	'schedules: next and last time, what came of it, and the comparison that decided; champion and deployed are versions, challenger a candidate of last_run';

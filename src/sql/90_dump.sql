@@ -12,6 +12,8 @@ SELECT pg_catalog.pg_extension_config_dump('gepa.step', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.proposal', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.rollout', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.front', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.judge_judge_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.dataset_dataset_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.run_run_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.schedule_schedule_seq', '');

@@ -30,6 +30,7 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "store/store_internal.h"
 
@@ -180,6 +181,19 @@ gepa_store_arg_double(StoreArgs *args, double value)
 	add_arg(args, FLOAT8OID, Float8GetDatum(value), false);
 }
 
+/* DT_NOBEGIN is SQL NULL. */
+void
+gepa_store_arg_timestamp(StoreArgs *args, TimestampTz value)
+{
+	add_arg(args, TIMESTAMPTZOID, TimestampTzGetDatum(value), TIMESTAMP_IS_NOBEGIN(value));
+}
+
+void
+gepa_store_arg_interval(StoreArgs *args, const Interval *value)
+{
+	add_arg(args, INTERVALOID, PointerGetDatum(value), value == NULL);
+}
+
 void
 gepa_store_arg_text(StoreArgs *args, const char *value)
 {
@@ -314,6 +328,29 @@ double
 gepa_store_double(uint64 row, int column)
 {
 	return DatumGetFloat8(fetch_not_null(row, column));
+}
+
+TimestampTz
+gepa_store_timestamp(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = fetch(row, column, &isnull);
+
+	return isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+}
+
+Interval *
+gepa_store_interval(StoreScope *scope, uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = fetch(row, column, &isnull);
+	Interval   *result;
+
+	if (isnull)
+		return NULL;
+	result = MemoryContextAlloc(scope->caller, sizeof(Interval));
+	*result = *DatumGetIntervalP(value);
+	return result;
 }
 
 char *

@@ -376,3 +376,19 @@ gepa_store_read_samples(const StoreDataset *dataset, const JudgeSpec *spec,
 	gepa_store_leave(&scope);
 	return samples;
 }
+
+int64
+gepa_store_count_labels(const StoreDataset *dataset)
+{
+	StoreScope	scope;
+	char	   *labelled = psprintf(" WHERE s.%s IS NOT NULL", quote_identifier(dataset->label));
+	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM (%s) l", compose(dataset, labelled));
+	int64		count;
+
+	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, dataset->owner, dataset->search_path);
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the source of dataset \"%s\"", dataset->name);
+	count = gepa_store_bigint(0, 1);
+	gepa_store_leave(&scope);
+	return count;
+}

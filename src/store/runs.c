@@ -81,6 +81,13 @@ gepa_store_run_status_name(StoreRunStatus status)
 	return status_names[status];
 }
 
+bool
+gepa_store_run_has_ended(StoreRunStatus status)
+{
+	return status == STORE_RUN_STOPPED || status == STORE_RUN_FINISHED ||
+		status == STORE_RUN_FAILED;
+}
+
 static StoreRunStatus
 parse_status(const char *name)
 {

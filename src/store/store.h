@@ -18,7 +18,6 @@
 #ifndef GEPA_STORE_STORE_H
 #define GEPA_STORE_STORE_H
 
-#include "storage/latch.h"
 #include "engine/engine.h"
 #include "judge/judge.h"
 
@@ -105,26 +104,6 @@ extern void gepa_store_hand_over(const StoreVerdict *verdict);
 /* Writer's side: insert a batch; needs a transaction. */
 extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n);
 
-/* ring.c: shared memory between backends and writers; see its header */
-
-extern void gepa_store_init(void);	/* at load */
-extern bool gepa_store_ring_available(void);
-
-/* Databases whose entries wait and that have no writer; up to max OIDs. */
-extern int	gepa_store_ring_databases(Oid *databases, int max);
-
-/*
- * Writer: register as the writer of a database (false if there is one), take
- * up to max ready entries, give them back or free them.  The taken entries
- * are released again if the process exits before.
- */
-extern bool gepa_store_ring_attach(Oid database);
-extern int	gepa_store_ring_take(StoreVerdict *verdicts, int max);
-extern void gepa_store_ring_done(void);
-
-/* The launcher's latch is set when an entry finds no writer. */
-extern void gepa_store_ring_set_launcher(Latch *latch);
-
 /* datasets.c */
 
 typedef struct StoreDataset
@@ -181,6 +160,9 @@ typedef struct StoreSample
 extern StoreSample *gepa_store_read_samples(const StoreDataset *dataset,
 											const JudgeSpec *spec, int *nsamples);
 
+/* How many rows have a label now; with the rights of the dataset's owner. */
+extern int64 gepa_store_count_labels(const StoreDataset *dataset);
+
 /* runs.c */
 
 typedef enum StoreRunStatus
@@ -195,6 +177,8 @@ typedef enum StoreRunStatus
 } StoreRunStatus;
 
 extern const char *gepa_store_run_status_name(StoreRunStatus status);
+
+extern bool gepa_store_run_has_ended(StoreRunStatus status);
 
 typedef struct StoreRun
 {
@@ -342,5 +326,8 @@ extern StoreSpent gepa_store_put_progress(int run, int iteration, int rollouts,
 /* Validation outcomes of a candidate, for the threshold. */
 extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,
 												   int candidate, int *n);
+
+#include "store/store_ring.h"
+#include "store/store_schedule.h"
 
 #endif							/* GEPA_STORE_STORE_H */

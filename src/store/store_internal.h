@@ -64,6 +64,8 @@ extern void gepa_store_arg_int_or_null(StoreArgs *args, int value, int null_valu
 extern void gepa_store_arg_bigint(StoreArgs *args, int64 value);
 extern void gepa_store_arg_oid(StoreArgs *args, Oid value);
 extern void gepa_store_arg_double(StoreArgs *args, double value);
+extern void gepa_store_arg_timestamp(StoreArgs *args, TimestampTz value);
+extern void gepa_store_arg_interval(StoreArgs *args, const Interval *value);
 extern void gepa_store_arg_text(StoreArgs *args, const char *value);
 extern void gepa_store_arg_bytes(StoreArgs *args, const uint8 *value, int length);
 extern void gepa_store_arg_texts(StoreArgs *args, int n, char *const *values);
@@ -79,6 +81,8 @@ extern int	gepa_store_int(uint64 row, int column, int if_null);
 extern int64 gepa_store_bigint(uint64 row, int column);
 extern Oid	gepa_store_oid(uint64 row, int column);
 extern double gepa_store_double(uint64 row, int column);
+extern TimestampTz gepa_store_timestamp(uint64 row, int column);	/* DT_NOBEGIN = null */
+extern Interval *gepa_store_interval(StoreScope *scope, uint64 row, int column);
 extern char *gepa_store_text(StoreScope *scope, uint64 row, int column);
 extern void gepa_store_digest(uint64 row, int column, uint8 *digest, int length);
 extern char **gepa_store_texts(StoreScope *scope, uint64 row, int column, int *n);

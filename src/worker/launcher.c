@@ -7,9 +7,10 @@
  * otherwise only shared memory:
  *
  *	 - at its start it sends a scout into every database, one after the other;
- *	   a scout enters the runs that were interrupted and exits;
+ *	   a scout enters the runs that were interrupted and the schedules, and exits;
  *	 - it starts a run worker for every slot that is due (requests.c), up to
  *	   gepa.max_run_workers;
+ *	 - it starts a schedule worker for every schedule that is due (timetable.c);
  *	 - it starts a verdict writer for every database whose entries wait in the
  *	   ring without one.
  *
@@ -46,12 +47,15 @@
 #include "utils/wait_event.h"
 
 #include "base/settings.h"
-#include "worker/worker_internal.h"
+#include "worker/worker_schedule.h"
 
 #define RESTART_SECONDS 5
 #define LONGEST_SLEEP_MS 60000
 #define REGISTER_RETRY_MS 5000
 #define MAX_WRITERS 16
+
+/* Those that compare are at work for as long as their calls take. */
+#define MAX_SCHEDULE_WORKERS 4
 
 /* A writer that ends sooner than this did not end because it was idle. */
 #define WRITER_GOOD_LIFE_MS 1000
@@ -61,6 +65,7 @@ typedef struct Started
 {
 	BackgroundWorkerHandle *handle;
 	WorkerRunArgs args;			/* run workers */
+	WorkerScheduleArgs schedule;	/* schedule workers */
 	Oid			database;		/* writers */
 	TimestampTz since;
 	int			failures;
@@ -74,6 +79,7 @@ static struct
 	List	   *to_scout;		/* OIDs of databases */
 	BackgroundWorkerHandle *scout;
 	List	   *runs;			/* of Started */
+	List	   *schedules;		/* of Started */
 	List	   *writers;		/* of Started */
 	bool		told_full;		/* said that no worker can be registered */
 	int			wait_ms;		/* how long this turn may sleep */
@@ -91,6 +97,7 @@ gepa_worker_init(void)
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	gepa_worker_requests_init();
+	gepa_worker_timetable_init();
 
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -218,7 +225,7 @@ launch_scout(void)
 		pfree(launcher.scout);
 		launcher.scout = NULL;
 	}
-	if (gepa_worker_take_overflow())
+	if (gepa_worker_take_overflow() || gepa_worker_timetable_take_overflow())
 		list_databases();
 	if (launcher.to_scout == NIL)
 		return;
@@ -267,17 +274,17 @@ reap_runs(void)
 	}
 }
 
-/* Fill in what the catalogs say; false when the slot is of no use. */
+/* What the catalogs say of a slot's owner; false when the slot is of no use. */
 static bool
-look_up_run(WorkerRunArgs *args)
+look_up(Oid database, Oid owner, bool *can_login, bool *orphan)
 {
 	bool		owner_exists;
 	bool		connectable;
 
 	gepa_worker_begin(launcher.cycle);
-	connectable = look_up_database(args->database);
-	args->can_login = gepa_worker_can_login(args->owner, &owner_exists);
-	args->orphan = !owner_exists;
+	connectable = look_up_database(database);
+	*can_login = gepa_worker_can_login(owner, &owner_exists);
+	*orphan = !owner_exists;
 	gepa_worker_commit(launcher.cycle);
 	return connectable;
 }
@@ -289,7 +296,7 @@ launch_run(WorkerRunArgs *args)
 	Started    *started;
 	BackgroundWorkerHandle *handle;
 
-	if (!look_up_run(args))
+	if (!look_up(args->database, args->owner, &args->can_login, &args->orphan))
 	{
 		gepa_worker_forget(args);
 		return true;
@@ -318,6 +325,69 @@ launch_runs(void)
 	reap_runs();
 	while (gepa_worker_claim(gepa_max_run_workers, &args, &launcher.wait_ms))
 		if (!launch_run(&args))
+			break;
+}
+
+/*
+ * Schedule workers
+ */
+
+static void
+reap_schedules(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, launcher.schedules)
+	{
+		Started    *started = lfirst(cell);
+
+		if (!has_exited(started->handle))
+			continue;
+		/* Nothing happens if it had taken its slot over. */
+		gepa_worker_timetable_unclaim(&started->schedule, 0);
+		launcher.schedules = foreach_delete_current(launcher.schedules, cell);
+		pfree(started->handle);
+		pfree(started);
+	}
+}
+
+static bool
+launch_schedule(WorkerScheduleArgs *args)
+{
+	MemoryContext old;
+	Started    *started;
+	BackgroundWorkerHandle *handle;
+
+	if (!look_up(args->database, args->owner, &args->can_login, &args->orphan))
+	{
+		gepa_worker_timetable_forget(args);
+		return true;
+	}
+	handle = start_worker("gepa_worker_schedule_main",
+						  psprintf("gepa schedule %d", args->schedule),
+						  "gepa schedule worker", args, sizeof(WorkerScheduleArgs));
+	if (handle == NULL)
+	{
+		gepa_worker_timetable_unclaim(args, REGISTER_RETRY_MS);
+		return false;
+	}
+	old = MemoryContextSwitchTo(launcher.context);
+	started = palloc0(sizeof(Started));
+	started->handle = handle;
+	started->schedule = *args;
+	launcher.schedules = lappend(launcher.schedules, started);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+launch_schedules(void)
+{
+	WorkerScheduleArgs args;
+
+	reap_schedules();
+	while (gepa_worker_timetable_claim(MAX_SCHEDULE_WORKERS, &args, &launcher.wait_ms))
+		if (!launch_schedule(&args))
 			break;
 }
 
@@ -421,6 +491,7 @@ take_turn(void)
 	gepa_worker_reload();
 	launch_scout();
 	launch_runs();
+	launch_schedules();
 	launch_writers();
 	MemoryContextSwitchTo(launcher.cycle);
 }
@@ -450,8 +521,9 @@ gepa_worker_launcher_main(Datum arg)
 }
 
 /*
- * A scout enters the live runs of one database.  It has no part in what
- * follows: a run that ended in between makes a worker that ends at once.
+ * A scout enters the live runs and the schedules of one database.  It has no
+ * part in what follows: a run that ended in between makes a worker that ends
+ * at once.
  */
 void
 gepa_worker_scout_main(Datum arg)
@@ -459,6 +531,8 @@ gepa_worker_scout_main(Datum arg)
 	Oid			database;
 	int		   *runs;
 	Oid		   *owners;
+	StoreSchedule *schedules = NULL;
+	int			nschedules = 0;
 	int			n = 0;
 
 	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(database));
@@ -467,8 +541,14 @@ gepa_worker_scout_main(Datum arg)
 	pgstat_report_activity(STATE_RUNNING, "looking for interrupted runs");
 	gepa_worker_begin(TopMemoryContext);
 	if (OidIsValid(gepa_store_extension_owner()))
+	{
 		n = gepa_store_live_runs(&runs, &owners);
+		schedules = gepa_store_list_schedules(&nschedules);
+	}
 	gepa_worker_commit(TopMemoryContext);
+	/* Schedules first, so that none misses the end of its run. */
+	for (int i = 0; i < nschedules; i++)
+		gepa_worker_timetable_add(database, &schedules[i]);
 	for (int i = 0; i < n; i++)
 		(void) gepa_worker_add_request(database, runs[i], owners[i], false);
 }

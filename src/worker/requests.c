@@ -39,7 +39,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "worker/worker_internal.h"
+#include "worker/worker_schedule.h"
 
 /* A worker that was started but did not come up in this time never will. */
 #define STARTING_PATIENCE_MS 60000
@@ -183,6 +183,14 @@ wake_launcher(void)
 {
 	if (requests.shared->launcher != NULL)
 		SetLatch(requests.shared->launcher);
+}
+
+void
+gepa_worker_wake_launcher(void)
+{
+	LWLockAcquire(requests.lock, LW_SHARED);
+	wake_launcher();
+	LWLockRelease(requests.lock);
 }
 
 static int
@@ -559,4 +567,5 @@ void
 gepa_worker_mark_done(void)
 {
 	requests.my_run_done = true;
+	gepa_worker_timetable_run_ended(requests.shared->slots[requests.my_slot].run);
 }

@@ -312,8 +312,8 @@ work(const WorkerRunArgs *args, MemoryContext context)
  * Failing
  */
 
-static char *
-reason_text(const ErrorData *edata)
+char *
+gepa_worker_reason_text(const ErrorData *edata)
 {
 	StringInfoData buf;
 
@@ -326,9 +326,8 @@ reason_text(const ErrorData *edata)
 	return buf.data;
 }
 
-/* Errors that another worker may not meet. */
-static bool
-is_passing(int sqlerrcode)
+bool
+gepa_worker_is_passing(int sqlerrcode)
 {
 	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
@@ -345,14 +344,15 @@ fail(int run, MemoryContext context)
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
-	if (is_passing(edata->sqlerrcode))
+	if (gepa_worker_is_passing(edata->sqlerrcode))
 		PG_RE_THROW();
 	FlushErrorState();
 	gepa_worker_abort(context);
 
 	gepa_worker_begin(context);
 	if (taken_up != NULL && gepa_store_run_exists(taken_up))
-		failed = gepa_store_move_run(run, LIVE_MASK, STORE_RUN_FAILED, reason_text(edata));
+		failed = gepa_store_move_run(run, LIVE_MASK, STORE_RUN_FAILED,
+									 gepa_worker_reason_text(edata));
 	if (failed)
 		gepa_worker_notify(run, gepa_store_run_status_name(STORE_RUN_FAILED), -1, 0);
 	gepa_worker_commit(context);
@@ -360,12 +360,12 @@ fail(int run, MemoryContext context)
 	if (failed)
 		ereport(LOG,
 				(errcode(edata->sqlerrcode),
-				 errmsg("gepa run %d failed: %s", run, reason_text(edata))));
+				 errmsg("gepa run %d failed: %s", run, gepa_worker_reason_text(edata))));
 	else
 		ereport(LOG,
 				(errcode(edata->sqlerrcode),
 				 errmsg("gepa run %d was dropped while at work", run),
-				 errdetail("%s", reason_text(edata))));
+				 errdetail("%s", gepa_worker_reason_text(edata))));
 }
 
 void

@@ -498,3 +498,13 @@ gepa_worker_start_run(const WorkerStartRequest *request)
 	gepa_worker_start_at_commit(run, GetUserId());
 	return run;
 }
+
+void
+gepa_worker_check_start(const WorkerStartRequest *request)
+{
+	Start		start;
+
+	memset(&start, 0, sizeof(start));
+	start.request = request;
+	check_names(&start);
+}

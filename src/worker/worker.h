@@ -5,9 +5,9 @@
  *
  * With the library in shared_preload_libraries one launcher runs.  It starts
  * a run worker per active run (as the run's owner), a verdict writer per
- * database whose backends hand verdicts over, and after a restart looks into
- * every database for runs that were interrupted.  docs/workers.md has the
- * state machines.
+ * database whose backends hand verdicts over, a schedule worker whenever a
+ * schedule is due, and after a restart looks into every database for runs that
+ * were interrupted and for schedules.  docs/workers.md has the state machines.
  *
  *-------------------------------------------------------------------------
  */
@@ -77,6 +77,28 @@ extern int	gepa_worker_start_now(const WorkerStartRequest *request);
  * split, copy of the samples, the row.  Shared by gepa.start and the starter.
  */
 extern int	gepa_worker_start_run(const WorkerStartRequest *request);
+
+/* schedule.c */
+
+/*
+ * Check and store a schedule (complete but for its id, its judge's id, the
+ * labels seen and its next time) and have it fire from commit on; its id.
+ */
+extern int	gepa_worker_create_schedule(StoreSchedule *schedule);
+
+/* Let a schedule fire, or not, or drop it; for the current user. */
+extern void gepa_worker_enable_schedule(const char *name, bool enabled);
+extern void gepa_worker_drop_schedule(const char *name);
+
+/* calendar.c */
+
+/*
+ * Times that a cron text names after a given one, n or fewer; a time_zone of
+ * NULL is the session's.  Raises 22023 for a text or zone that is none, and
+ * when the text names no time at all.
+ */
+extern int	gepa_worker_cron_times(const char *at, const char *time_zone, TimestampTz after,
+								   int n, TimestampTz *times);
 
 /* replay.c */
 

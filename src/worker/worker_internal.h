@@ -179,6 +179,20 @@ extern bool gepa_worker_stop_requested(void);
 /* Run worker: the run needs no worker any more; else leaving is a death. */
 extern void gepa_worker_mark_done(void);
 
+/* Wake the launcher from a file that has slots of its own. */
+extern void gepa_worker_wake_launcher(void);
+
+/* run.c: how a worker takes an ERROR */
+
+/* The text of an error as a reason in a row. */
+extern char *gepa_worker_reason_text(const ErrorData *edata);
+
+/* Errors that another worker may not meet. */
+extern bool gepa_worker_is_passing(int sqlerrcode);
+
+/* start.c: as gepa_worker_start_run(), but only what does not need samples. */
+extern void gepa_worker_check_start(const WorkerStartRequest *request);
+
 /* process.c: what all workers do alike */
 
 /* Signal handlers; then connect, as the bootstrap superuser if InvalidOid. */
@@ -332,10 +346,11 @@ extern void gepa_worker_put_progress(WorkerRun *run);
 #define WORKER_CHANNEL "gepa"
 extern void gepa_worker_notify(int run, const char *event, int candidate, double score);
 
-/* Entry points, looked up by name: launcher.c, run.c, starter.c, writer.c */
+/* Entry points, looked up by name: launcher.c, run.c, scheduler.c, starter.c, writer.c */
 extern PGDLLEXPORT void gepa_worker_launcher_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_scout_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_run_main(Datum arg);
+extern PGDLLEXPORT void gepa_worker_schedule_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_starter_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_writer_main(Datum arg);
 

@@ -66,7 +66,27 @@ INSERT INTO contract_function VALUES
 	('gepa', 'report', 'judge text, dataset text DEFAULT NULL::text, OUT metric text, OUT n integer,'
 		' OUT baseline double precision, OUT baseline_low double precision, OUT baseline_high double precision,'
 		' OUT tuned double precision, OUT tuned_low double precision, OUT tuned_high double precision,'
-		' OUT p_value double precision', 'SETOF record', 'v', 'u', false);
+		' OUT p_value double precision', 'SETOF record', 'v', 'u', false),
+	('gepa', 'lineage', 'run integer', 'SETOF text', 's', 'r', true),
+	('gepa', 'prompt_diff', 'run integer, a integer, b integer, OUT component text, OUT diff text',
+		'SETOF record', 's', 'r', true),
+	('gepa', 'replay', 'run integer, OUT steps integer, OUT candidates integer, OUT difference text',
+		'record', 's', 'r', true),
+	('gepa', 'create_schedule', 'name text, judge text, dataset text, reflection_lm name,'
+		' every interval DEFAULT NULL::interval, at text DEFAULT NULL::text, min_new_labels integer DEFAULT 0,'
+		' budget integer DEFAULT 600, deploy text DEFAULT ''never''::text, time_zone text DEFAULT NULL::text,'
+		' options jsonb DEFAULT ''{}''::jsonb, level double precision DEFAULT 0.05, seed bigint DEFAULT 0',
+		'integer', 'v', 'u', false),
+	('gepa', 'watch_dataset', 'judge text, dataset text, reflection_lm name, min_new_labels integer,'
+		' name text DEFAULT NULL::text, look_every interval DEFAULT ''00:05:00''::interval,'
+		' budget integer DEFAULT 600, deploy text DEFAULT ''never''::text, options jsonb DEFAULT ''{}''::jsonb,'
+		' level double precision DEFAULT 0.05, seed bigint DEFAULT 0', 'integer', 'v', 'u', false),
+	('gepa', 'drop_schedule', 'name text', 'void', 'v', 'u', true),
+	('gepa', 'enable_schedule', 'name text', 'void', 'v', 'u', true),
+	('gepa', 'disable_schedule', 'name text', 'void', 'v', 'u', true),
+	('gepa', 'schedule_times', 'at text, time_zone text DEFAULT NULL::text,'
+		' after timestamp with time zone DEFAULT now(), n integer DEFAULT 5', 'SETOF timestamp with time zone',
+		's', 's', false);
 
 SELECT is(
 	(SELECT format('%s, volatility %s, parallel %s, strict %s', pg_get_function_result(f.function),
@@ -90,8 +110,9 @@ SELECT is_empty(
 SELECT is_empty(
 	$$SELECT f.function::regprocedure FROM member_function f JOIN pg_language l ON l.oid = f.prolang
 		WHERE l.lanname IN ('sql', 'plpgsql')
+			AND f.prosqlbody IS NULL
 			AND NOT coalesce(f.proconfig::text LIKE '%search_path=%', false)$$,
-	'functions in SQL and PL/pgSQL pin their search_path');
+	'functions in SQL and PL/pgSQL pin their search_path, or were parsed when made');
 SELECT cmp_ok(
 	(SELECT min(procost) FROM member_function WHERE proname IN ('gepa_judge', 'gepa_score', 'gepa_verdict')),
 	'>=', 1000::real, 'the planner evaluates cheap conditions before a judge');
@@ -130,6 +151,12 @@ INSERT INTO contract_view VALUES
 	('verdicts', 'judge text, version integer, digest text, label text, positive boolean, score double precision,'
 		' status text, reasoning text, input_tokens integer, output_tokens integer, cost numeric,'
 		' created_at timestamp with time zone'),
+	('schedules', 'schedule text, judge text, dataset text, owner text, every interval, at text, time_zone text,'
+		' enabled boolean, next_at timestamp with time zone, last_at timestamp with time zone, last_run integer,'
+		' outcome text, reason text, n integer, champion integer, champion_accuracy double precision,'
+		' challenger integer, challenger_accuracy double precision, champion_only integer, challenger_only integer,'
+		' p_value double precision, deployed integer, deploy text, level double precision, min_new_labels integer,'
+		' reflection_lm text, budget integer, seed bigint, options jsonb'),
 	('verdict_errors', 'judge text, version integer, digest text, status text, detail text, attempts integer,'
 		' last_at timestamp with time zone');
 
@@ -207,7 +234,7 @@ FROM (VALUES
 	($$SELECT gepa.check_lm('gepa_test_lm')$$),
 	($$SELECT gepa.create_judge('another', 'gepa_test_lm', 'Is it good?')$$)) AS s(statement);
 SELECT is_empty('SELECT * FROM gepa.' || name, 'gepa.' || name || ' shows a stranger nothing')
-FROM (VALUES ('judges'), ('judge_versions'), ('datasets'), ('runs'), ('verdicts')) AS v(name);
+FROM (VALUES ('judges'), ('judge_versions'), ('datasets'), ('runs'), ('schedules'), ('verdicts')) AS v(name);
 RESET ROLE;
 
 ------------------------------------------------------------------------ dump

@@ -154,6 +154,22 @@ mcnemar(int only_a, int only_b, int both)
 }
 
 static void
+check_better(int only_a, int only_b, int both, double expected)
+{
+	JudgePaired paired;
+	char		name[64];
+
+	(void) mcnemar(only_a, only_b, both);
+	outcomes[only_a + only_b + both].decided = true;	/* by one of them only */
+	paired = gepa_judge_compare(outcomes, others, only_a + only_b + both + 1);
+	snprintf(name, sizeof(name), "%d against %d", only_a, only_b);
+	tap_ok(paired.n == only_a + only_b + both && paired.only_a == only_a &&
+		   paired.only_b == only_b && paired.right_a == only_a + both &&
+		   paired.right_b == only_b + both, "counts of %s", name);
+	tap_is_double(paired.p_better, expected, 1e-9, name);
+}
+
+static void
 check_threshold(void)
 {
 	double		threshold = -1;
@@ -181,6 +197,12 @@ main(void)
 	tap_is_double(mcnemar(0, 6, 3), 0.03125, 1e-9, "McNemar 0 and 6");
 	tap_is_double(mcnemar(5, 5, 0), 1, 1e-9, "McNemar 5 and 5");
 	tap_is_double(mcnemar(0, 0, 9), 1, 1e-9, "McNemar without discord");
+	check_better(3, 12, 20, 0.017578125);
+	check_better(12, 3, 20, 0.996307373046875);
+	check_better(0, 5, 0, 0.03125);
+	check_better(0, 4, 9, 0.0625);
+	check_better(5, 5, 1, 0.623046875);
+	check_better(0, 0, 9, 1);
 	check_threshold();
 	return tap_done();
 }

@@ -15,11 +15,11 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "api/api_internal.h"
+#include "apply/apply.h"
 #include "base/settings.h"
 
 static void
-check_identity(ApiJudge *judge)
+check_identity(ApplyJudge *judge)
 {
 	char	   *identity = gepa_lm_identity(judge->lm);
 
@@ -41,14 +41,14 @@ check_identity(ApiJudge *judge)
 							  judge->verdict_digest);
 }
 
-ApiJudge *
-gepa_api_open_judge(StoreVersion *version)
+ApplyJudge *
+gepa_apply_open(StoreVersion *version)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "gepa judge",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	ApiJudge   *judge = palloc0(sizeof(ApiJudge));
+	ApplyJudge *judge = palloc0(sizeof(ApplyJudge));
 
 	judge->context = context;
 	judge->version = version;
@@ -61,7 +61,7 @@ gepa_api_open_judge(StoreVersion *version)
 }
 
 void
-gepa_api_close_judge(ApiJudge *judge)
+gepa_apply_close(ApplyJudge *judge)
 {
 	gepa_lm_free(judge->lm);
 	MemoryContextDelete(judge->context);
@@ -69,7 +69,7 @@ gepa_api_close_judge(ApiJudge *judge)
 
 /* The run is kept for the next document. */
 static void
-open_run(ApiJudge *judge)
+open_run(ApplyJudge *judge)
 {
 	MemoryContext old;
 
@@ -82,7 +82,7 @@ open_run(ApiJudge *judge)
 
 /* What is on its way is called back. */
 static void
-drop_run(ApiJudge *judge)
+drop_run(ApplyJudge *judge)
 {
 	if (judge->run != NULL)
 		gepa_judge_close(judge->run);
@@ -90,7 +90,7 @@ drop_run(ApiJudge *judge)
 }
 
 static void
-hand_over(const ApiJudge *judge, const uint8 *digest, const JudgeVerdict *verdict)
+hand_over(const ApplyJudge *judge, const uint8 *digest, const JudgeVerdict *verdict)
 {
 	StoreVerdict stored;
 
@@ -114,8 +114,9 @@ find_twin(uint8 (*digests)[JUDGE_DIGEST_LENGTH], int n)
 }
 
 static void
-collect_all(ApiJudge *judge, uint8 (*digests)[JUDGE_DIGEST_LENGTH], ApiVerdict *verdicts)
+collect_all(ApplyBatch *batch)
 {
+	ApplyJudge *judge = batch->judge;
 	JudgeVerdict verdict;
 	void	   *tag;
 
@@ -123,7 +124,7 @@ collect_all(ApiJudge *judge, uint8 (*digests)[JUDGE_DIGEST_LENGTH], ApiVerdict *
 	{
 		int			i = (int) (intptr_t) tag;
 
-		hand_over(judge, digests[i], &verdict);
+		hand_over(judge, batch->digests[i], &verdict);
 		if (verdict.fatal)
 		{
 			JudgeVerdict why = verdict;
@@ -131,45 +132,58 @@ collect_all(ApiJudge *judge, uint8 (*digests)[JUDGE_DIGEST_LENGTH], ApiVerdict *
 			/* Others that have come in by now were paid for. */
 			while (gepa_judge_collect(judge->run, 0, &tag, &verdict))
 				if (!verdict.fatal)
-					hand_over(judge, digests[(intptr_t) tag], &verdict);
+					hand_over(judge, batch->digests[(intptr_t) tag], &verdict);
 			gepa_judge_report(judge->spec, judge->lm, &why);
 		}
-		verdicts[i].verdict = verdict;
-		verdicts[i].cached = false;
+		batch->verdicts[i].verdict = verdict;
+		batch->verdicts[i].cached = false;
 	}
-}
-
-/* Look documents up and ask for those that are not known. */
-static void
-judge_documents(ApiJudge *judge, const JudgeDocument *documents, int n,
-				uint8 (*digests)[JUDGE_DIGEST_LENGTH], int *twin,
-				ApiVerdict *verdicts)
-{
-	int			calls = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		gepa_judge_content_digest(&documents[i], digests[i]);
-		twin[i] = find_twin(digests, i);
-		if (twin[i] >= 0 ||
-			gepa_store_lookup(judge->spec, judge->verdict_digest, digests[i],
-							  &verdicts[i].verdict, &verdicts[i].cached))
-			continue;
-		if (calls++ == 0)
-			open_run(judge);
-		gepa_judge_submit(judge->run, &documents[i], (void *) (intptr_t) i);
-	}
-	if (calls > 0)
-		collect_all(judge, digests, verdicts);
 }
 
 void
-gepa_api_apply(ApiJudge *judge, const JudgeDocument *documents, int n,
-			   ApiVerdict *verdicts)
+gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge, const JudgeDocument *documents, int n)
 {
-	uint8		(*digests)[JUDGE_DIGEST_LENGTH] = palloc(sizeof(*digests) * Max(n, 1));
-	int		   *twin = palloc(sizeof(int) * Max(n, 1));
+	batch->judge = judge;
+	batch->n = n;
+	batch->documents = documents;
+	batch->verdicts = palloc0(sizeof(ApplyVerdict) * Max(n, 1));
+	batch->digests = palloc(sizeof(*batch->digests) * Max(n, 1));
+	batch->twin = palloc(sizeof(int) * Max(n, 1));
+	batch->unknown = palloc(sizeof(bool) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		ApplyVerdict *known = &batch->verdicts[i];
 
+		gepa_judge_content_digest(&documents[i], batch->digests[i]);
+		batch->twin[i] = find_twin(batch->digests, i);
+		batch->unknown[i] = batch->twin[i] < 0 &&
+			!gepa_store_lookup(judge->spec, judge->verdict_digest, batch->digests[i],
+							   &known->verdict, &known->cached);
+	}
+}
+
+/* Ask for those that are not known. */
+static void
+call_unknown(ApplyBatch *batch)
+{
+	ApplyJudge *judge = batch->judge;
+	int			calls = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		if (!batch->unknown[i])
+			continue;
+		if (calls++ == 0)
+			open_run(judge);
+		gepa_judge_submit(judge->run, &batch->documents[i], (void *) (intptr_t) i);
+	}
+	if (calls > 0)
+		collect_all(batch);
+}
+
+void
+gepa_apply_call(ApplyBatch *batch)
+{
 	/*
 	 * A subtransaction may catch an error, a cancel included, and go on for
 	 * long; the judge's context would end, and with it the calls, only with
@@ -177,17 +191,28 @@ gepa_api_apply(ApiJudge *judge, const JudgeDocument *documents, int n,
 	 */
 	PG_TRY();
 	{
-		judge_documents(judge, documents, n, digests, twin, verdicts);
+		call_unknown(batch);
 	}
 	PG_CATCH();
 	{
-		drop_run(judge);
+		drop_run(batch->judge);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	for (int i = 0; i < n; i++)
-		if (twin[i] >= 0)
-			verdicts[i] = verdicts[twin[i]];
-	pfree(digests);
-	pfree(twin);
+	for (int i = 0; i < batch->n; i++)
+		if (batch->twin[i] >= 0)
+			batch->verdicts[i] = batch->verdicts[batch->twin[i]];
+}
+
+ApplyVerdict *
+gepa_apply_documents(ApplyJudge *judge, const JudgeDocument *documents, int n)
+{
+	ApplyBatch	batch;
+
+	gepa_apply_find(&batch, judge, documents, n);
+	gepa_apply_call(&batch);
+	pfree(batch.digests);
+	pfree(batch.twin);
+	pfree(batch.unknown);
+	return batch.verdicts;
 }

@@ -1,0 +1,94 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.h
+ *	  Judging documents through the verdict store: the door of src/apply.
+ *
+ * Predicates, reports and the comparison of a schedule's run all come this
+ * way: a version is opened for the current user, what the store knows is
+ * found, the rest is called and handed over.  Finding needs a transaction;
+ * calling needs none, so that a worker can wait for the LM without one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_APPLY_APPLY_H
+#define GEPA_APPLY_APPLY_H
+
+#include "judge/judge.h"
+#include "lm/lm.h"
+#include "store/store.h"
+
+/* apply.c */
+
+typedef struct ApplyJudge
+{
+	MemoryContext context;		/* of this struct and what hangs on it */
+	StoreVersion *version;
+	JudgeSpec  *spec;			/* of the version, with the LM as it is now */
+	LmServer   *lm;
+	JudgeRun   *run;			/* opened with the first call */
+	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
+} ApplyJudge;
+
+typedef struct ApplyVerdict
+{
+	JudgeVerdict verdict;
+	bool		cached;
+} ApplyVerdict;
+
+/* Documents on their way through a judge; the caller owns them. */
+typedef struct ApplyBatch
+{
+	ApplyJudge *judge;
+	int			n;
+	const JudgeDocument *documents;
+	ApplyVerdict *verdicts;		/* by document */
+	uint8		(*digests)[JUDGE_DIGEST_LENGTH];
+	int		   *twin;			/* earlier document that is equal, -1 = none */
+	bool	   *unknown;		/* has to be called */
+} ApplyBatch;
+
+/*
+ * A version ready to judge for the current user: checks USAGE on its LM and
+ * that the LM is what the version was made for (55000, unless
+ * gepa.allow_lm_mismatch).  Needs a transaction; lives in a new child of the
+ * current context; the version must outlive it.
+ */
+extern ApplyJudge *gepa_apply_open(StoreVersion *version);
+extern void gepa_apply_close(ApplyJudge *judge);
+
+/* Look the documents up; equal documents are one.  Needs a transaction. */
+extern void gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge,
+							const JudgeDocument *documents, int n);
+
+/*
+ * Call what was not found, concurrently, and hand each verdict over as it
+ * comes.  A failure that no further call can escape is raised.  Outside a
+ * transaction the library has to be preloaded.
+ */
+extern void gepa_apply_call(ApplyBatch *batch);
+
+/* Both at once; the verdicts are allocated in the current context. */
+extern ApplyVerdict *gepa_apply_documents(ApplyJudge *judge,
+										  const JudgeDocument *documents, int n);
+
+/* samples.c: labelled samples instead of documents */
+
+/* Samples as documents, for gepa_apply_find(). */
+extern JudgeDocument *gepa_apply_sample_documents(const StoreSample *samples, int n);
+
+/* What verdicts on samples are worth, for the measures. */
+extern JudgeOutcome *gepa_apply_outcomes(const JudgeSpec *spec, const StoreSample *samples,
+										 const ApplyVerdict *verdicts, int n);
+
+/* candidate.c */
+
+/*
+ * A candidate as the version that deploying it would make: components of the
+ * candidate, the rest from the version the run started from, the LM the run
+ * used, and the threshold chosen on its validation scores (where there are
+ * any).  Needs a transaction.
+ */
+extern StoreVersion *gepa_apply_candidate(const StoreRun *run, const StoreVersion *seed,
+										  int candidate);
+
+#endif							/* GEPA_APPLY_APPLY_H */
