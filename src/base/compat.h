@@ -68,6 +68,13 @@ gepa_has_server_usage(Oid serverid, Oid userid)
 #endif
 }
 
+/* 17: wait events have names. */
+#if PG_VERSION_NUM >= 170000
+#define gepa_new_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define gepa_new_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
+#endif
+
 /* 17: a worker may connect as a role that cannot log in. */
 #if PG_VERSION_NUM >= 170000
 #define GEPA_BYPASS_LOGIN_CHECK BGWORKER_BYPASS_ROLELOGINCHECK

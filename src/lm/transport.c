@@ -41,8 +41,8 @@
 #include "storage/fd.h"
 #include "storage/latch.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
+#include "base/wait.h"
 #include "lm/lm_internal.h"
 
 /*
@@ -631,7 +631,7 @@ gepa_lm_transport_wait(int timeout_ms)
 		if (wait >= 0)
 			events |= WL_TIMEOUT;
 		rc = WaitLatchOrSocket(MyLatch, events, transport.epoll_fd, wait,
-							   PG_WAIT_EXTENSION);
+							   gepa_wait_event(GEPA_WAIT_LM));
 		if (rc & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 	}

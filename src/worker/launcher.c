@@ -44,9 +44,9 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "base/settings.h"
+#include "base/wait.h"
 #include "worker/worker_schedule.h"
 
 #define RESTART_SECONDS 5
@@ -516,7 +516,7 @@ gepa_worker_launcher_main(Datum arg)
 		CHECK_FOR_INTERRUPTS();
 		take_turn();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 launcher.wait_ms, PG_WAIT_EXTENSION);
+						 launcher.wait_ms, gepa_wait_event(GEPA_WAIT_LAUNCHER_MAIN));
 	}
 }
 

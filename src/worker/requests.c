@@ -37,8 +37,8 @@
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
+#include "base/wait.h"
 #include "worker/worker_schedule.h"
 
 /* A worker that was started but did not come up in this time never will. */
@@ -376,7 +376,7 @@ gepa_worker_wait_change(int run, int timeout_ms)
 	if (requests.shared == NULL)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 timeout_ms, PG_WAIT_EXTENSION);
+						 timeout_ms, gepa_wait_event(GEPA_WAIT_RUN_CHANGE));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		return;
@@ -385,7 +385,7 @@ gepa_worker_wait_change(int run, int timeout_ms)
 	while (pg_atomic_read_u64(&requests.shared->changes) == requests.changes_seen)
 	{
 		if (ConditionVariableTimedSleep(&requests.shared->changed, timeout_ms,
-										PG_WAIT_EXTENSION))
+										gepa_wait_event(GEPA_WAIT_RUN_CHANGE)))
 			break;
 	}
 	ConditionVariableCancelSleep();
