@@ -10,8 +10,8 @@
  *
  * The tables say what a run is; a slot only says that somebody should look.
  * So a slot may be lost (crash restart, table full) or be there in vain
- * (rolled back in a subtransaction, dropped database) without harm: a worker
- * reads the row first.  When the table is full, "overflow" makes the launcher
+ * (dropped database, run that has ended) without harm: a worker reads the row
+ * first.  When the table is full, "overflow" makes the launcher
  * scout all databases again once there is room.
  *
  * Locking: the LWLock of tranche "GepaWorkers" protects everything but the
@@ -87,6 +87,7 @@ typedef struct Requests
 /* What this backend's transaction asks for when it commits. */
 typedef struct PendingRequest
 {
+	SubTransactionId subxact;	/* that asks; its parent once it is over */
 	int			run;
 	Oid			owner;
 	bool		stop;			/* else start */
@@ -322,6 +323,28 @@ at_end_of_transaction(XactEvent event, void *arg)
 	}
 }
 
+/* What is rolled back to a savepoint, or caught as an error, asks for nothing. */
+static void
+at_end_of_subtransaction(SubXactEvent event, SubTransactionId subxact,
+						 SubTransactionId parent, void *arg)
+{
+	ListCell   *cell;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach(cell, requests.pending)
+	{
+		PendingRequest *request = lfirst(cell);
+
+		if (request->subxact != subxact)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			request->subxact = parent;
+		else
+			requests.pending = foreach_delete_current(requests.pending, cell);
+	}
+}
+
 static void
 add_pending(int run, Oid owner, bool stop)
 {
@@ -329,8 +352,12 @@ add_pending(int run, Oid owner, bool stop)
 	PendingRequest *request = palloc(sizeof(PendingRequest));
 
 	if (!requests.callback_registered)
+	{
 		RegisterXactCallback(at_end_of_transaction, NULL);
+		RegisterSubXactCallback(at_end_of_subtransaction, NULL);
+	}
 	requests.callback_registered = true;
+	request->subxact = GetCurrentSubTransactionId();
 	request->run = run;
 	request->owner = owner;
 	request->stop = stop;
