@@ -51,6 +51,9 @@
 /* A worker that lived this long died of something else than its start. */
 #define GOOD_LIFE_MS 60000
 
+/* So many workers in a row that could not connect: the next one says so. */
+#define MOST_REFUSALS 3
+
 typedef enum SlotState
 {
 	SLOT_FREE,					/* -> WAITING */
@@ -71,6 +74,7 @@ typedef struct RunSlot
 	bool		asked_again;	/* while WORKING: look once more after it */
 	uint32		claim;			/* counts claims, to tell them apart */
 	int			failures;		/* deaths in a row */
+	int			refusals;		/* ... of workers that could not connect */
 	TimestampTz due;			/* WAITING: not before; STARTING, WORKING:
 								 * since */
 } RunSlot;
@@ -103,6 +107,7 @@ static struct
 	List	   *pending;		/* in TopTransactionContext */
 	uint64		changes_seen;
 	int			my_slot;		/* run worker; -1 = none */
+	bool		connected;
 	bool		my_run_done;
 }			requests = {.my_slot = -1};
 
@@ -492,6 +497,7 @@ gepa_worker_claim(int max, WorkerRunArgs *args, int *wait_ms)
 		args->run = best->run;
 		args->slot = (int) (best - requests.shared->slots);
 		args->claim = best->claim;
+		args->shut_out = best->refusals >= MOST_REFUSALS;
 	}
 	LWLockRelease(requests.lock);
 	return best != NULL;
@@ -551,7 +557,9 @@ leave_slot(int code, Datum arg)
 	{
 		if (TimestampDifferenceExceeds(slot->due, GetCurrentTimestamp(), GOOD_LIFE_MS))
 			slot->failures = 0;
-		schedule(slot, retry_delay_ms(++slot->failures));
+		slot->refusals = requests.connected ? 0 : slot->refusals + 1;
+		slot->failures++;
+		schedule(slot, slot->refusals == MOST_REFUSALS ? 0 : retry_delay_ms(slot->failures));
 	}
 	wake_launcher();
 	LWLockRelease(requests.lock);
@@ -577,6 +585,12 @@ gepa_worker_attach(const WorkerRunArgs *args)
 		return false;
 	before_shmem_exit(leave_slot, (Datum) 0);
 	return true;
+}
+
+void
+gepa_worker_mark_connected(void)
+{
+	requests.connected = true;
 }
 
 bool

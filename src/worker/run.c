@@ -14,6 +14,9 @@
  *	 - cancel, termination, deadlock, a crash: the row stays "running" and the
  *	   launcher starts another worker after a while.
  *
+ * A run whose owner was dropped, or may not connect any more, gets a worker
+ * that is the bootstrap superuser and does nothing but say so in the row.
+ *
  * Known hole: a run that makes the server itself crash is begun again after
  * each restart; gepa.stop() or unloading the library ends that.
  *
@@ -22,6 +25,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
@@ -52,6 +56,20 @@ end_run(const StoreRun *row, StoreRunStatus to, const char *reason, MemoryContex
 	gepa_worker_announce_change(row->run);
 }
 
+/* Why there can be no worker that is the owner; NULL when there can. */
+static char *
+why_not_owner(const WorkerRunArgs *args)
+{
+	if (args->orphan)
+		return "the role that owned the run was dropped";
+	if (args->shut_out)
+		return psprintf("workers of the run could not connect to database \"%s\" as role \"%s\"; the server log says why."
+						" Grant CONNECT or raise the connection limit, then SELECT gepa.resume(%d) goes on",
+						get_database_name(MyDatabaseId),
+						GetUserNameFromId(args->owner, true), args->run);
+	return NULL;
+}
+
 /*
  * Take the run up: the row, status running, or NULL when there is nothing to
  * do for it.
@@ -61,28 +79,28 @@ take_up(const WorkerRunArgs *args, MemoryContext context)
 {
 	StoreRun   *row = NULL;
 	bool		wanted;
+	char	   *obstacle;
 
 	gepa_worker_begin(context);
 	if (OidIsValid(gepa_store_extension_owner()))
 		row = gepa_store_get_run(args->run);
 	wanted = row != NULL && (LIVE_MASK & (1 << row->status)) != 0;
-	if (wanted && args->orphan)
-	{
-		(void) gepa_store_move_run(args->run, LIVE_MASK, STORE_RUN_FAILED,
-								   "the role that owned the run was dropped");
-		wanted = false;
-	}
-	else if (wanted && gepa_worker_stop_requested())
+	if (wanted && gepa_worker_stop_requested())
 	{
 		(void) gepa_store_move_run(args->run, LIVE_MASK, STORE_RUN_STOPPED, STOPPED_REASON);
 		wanted = false;
 	}
-	else if (wanted && !gepa_store_move_run(args->run, RUNNABLE_MASK, STORE_RUN_RUNNING, NULL))
+	else if (wanted)
 	{
+		obstacle = why_not_owner(args);
+		wanted = gepa_store_move_run(args->run, RUNNABLE_MASK,
+									 obstacle ? STORE_RUN_FAILED : STORE_RUN_RUNNING,
+									 obstacle);
 		/* Asked to stop, perhaps only since the row was read. */
-		(void) gepa_store_move_run(args->run, 1 << STORE_RUN_STOPPING, STORE_RUN_STOPPED,
-								   STOPPED_REASON);
-		wanted = false;
+		if (!wanted)
+			(void) gepa_store_move_run(args->run, 1 << STORE_RUN_STOPPING,
+									   STORE_RUN_STOPPED, STOPPED_REASON);
+		wanted = wanted && obstacle == NULL;
 	}
 	gepa_worker_commit(context);
 	gepa_worker_announce_change(args->run);
@@ -374,6 +392,7 @@ gepa_worker_run_main(Datum arg)
 	WorkerRunArgs args;
 	MemoryContext context;
 	char		name[NAMEDATALEN];
+	bool		as_owner;
 
 	StaticAssertStmt(sizeof(WorkerRunArgs) <= BGW_EXTRALEN,
 					 "arguments of a run worker fit into bgw_extra");
@@ -381,8 +400,10 @@ gepa_worker_run_main(Datum arg)
 	gepa_worker_setup_signals();
 	if (!gepa_worker_attach(&args))
 		return;
-	gepa_worker_connect(args.database, args.orphan ? InvalidOid : args.owner,
-						args.can_login || args.orphan);
+	as_owner = !args.orphan && !args.shut_out;
+	gepa_worker_connect(args.database, as_owner ? args.owner : InvalidOid,
+						args.can_login || !as_owner);
+	gepa_worker_mark_connected();
 	snprintf(name, sizeof(name), "gepa run %d", args.run);
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 	context = AllocSetContextCreate(TopMemoryContext, "gepa run", ALLOCSET_DEFAULT_SIZES);

@@ -142,6 +142,7 @@ typedef struct WorkerRunArgs
 	uint32		claim;
 	bool		can_login;		/* see gepa_worker_connect */
 	bool		orphan;			/* its owner was dropped */
+	bool		shut_out;		/* its owner cannot connect */
 } WorkerRunArgs;
 
 extern void gepa_worker_requests_init(void);
@@ -166,7 +167,10 @@ extern bool gepa_worker_take_overflow(void);
  */
 extern bool gepa_worker_claim(int max, WorkerRunArgs *args, int *wait_ms);
 
-/* Launcher: a claimed run got no worker, or its worker never came up. */
+/*
+ * Launcher: a claimed run got no worker, or its worker never came up; tried
+ * again after retry_ms, or (0) after a delay that grows.
+ */
 extern void gepa_worker_unclaim(const WorkerRunArgs *args, int retry_ms);
 
 /* Launcher: forget a run, for instance of a database that was dropped. */
@@ -174,6 +178,9 @@ extern void gepa_worker_forget(const WorkerRunArgs *args);
 
 /* Run worker: take over a claimed slot; false if it is not (any more) ours. */
 extern bool gepa_worker_attach(const WorkerRunArgs *args);
+
+/* Run worker: connected; leaving before that is a refusal. */
+extern void gepa_worker_mark_connected(void);
 extern bool gepa_worker_stop_requested(void);
 
 /* Run worker: the run needs no worker any more; else leaving is a death. */
