@@ -236,13 +236,18 @@ launch_scout(void)
 		launcher.to_scout = list_delete_first(launcher.to_scout);
 }
 
-/* Is the database there, and may a worker connect to it?  In a transaction. */
+/*
+ * May a worker connect to the database?  *exists (may be NULL) says whether
+ * there is one.  In a transaction.
+ */
 static bool
-look_up_database(Oid oid)
+look_up_database(Oid oid, bool *exists)
 {
 	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
 	bool		connectable = false;
 
+	if (exists != NULL)
+		*exists = HeapTupleIsValid(tuple);
 	if (HeapTupleIsValid(tuple))
 	{
 		connectable = is_connectable((Form_pg_database) GETSTRUCT(tuple));
@@ -274,15 +279,18 @@ reap_runs(void)
 	}
 }
 
-/* What the catalogs say of a slot's owner; false when the slot is of no use. */
+/*
+ * What the catalogs say of a slot's database and owner.  False when no worker
+ * can be started now; *exists tells whether one can be some day.
+ */
 static bool
-look_up(Oid database, Oid owner, bool *can_login, bool *orphan)
+look_up(Oid database, Oid owner, bool *can_login, bool *orphan, bool *exists)
 {
 	bool		owner_exists;
 	bool		connectable;
 
 	gepa_worker_begin(launcher.cycle);
-	connectable = look_up_database(database);
+	connectable = look_up_database(database, exists);
 	*can_login = gepa_worker_can_login(owner, &owner_exists);
 	*orphan = !owner_exists;
 	gepa_worker_commit(launcher.cycle);
@@ -295,10 +303,14 @@ launch_run(WorkerRunArgs *args)
 	MemoryContext old;
 	Started    *started;
 	BackgroundWorkerHandle *handle;
+	bool		exists;
 
-	if (!look_up(args->database, args->owner, &args->can_login, &args->orphan))
+	if (!look_up(args->database, args->owner, &args->can_login, &args->orphan, &exists))
 	{
-		gepa_worker_forget(args);
+		if (exists)
+			gepa_worker_unclaim(args, 0);
+		else
+			gepa_worker_forget(args);
 		return true;
 	}
 	handle = start_worker("gepa_worker_run_main", psprintf("gepa run %d", args->run),
@@ -357,10 +369,14 @@ launch_schedule(WorkerScheduleArgs *args)
 	MemoryContext old;
 	Started    *started;
 	BackgroundWorkerHandle *handle;
+	bool		exists;
 
-	if (!look_up(args->database, args->owner, &args->can_login, &args->orphan))
+	if (!look_up(args->database, args->owner, &args->can_login, &args->orphan, &exists))
 	{
-		gepa_worker_timetable_forget(args);
+		if (exists)
+			gepa_worker_timetable_unclaim(args, 0);
+		else
+			gepa_worker_timetable_forget(args);
 		return true;
 	}
 	handle = start_worker("gepa_worker_schedule_main",
@@ -443,7 +459,7 @@ can_be_written(Oid database)
 	bool		connectable;
 
 	gepa_worker_begin(launcher.cycle);
-	connectable = look_up_database(database);
+	connectable = look_up_database(database, NULL);
 	gepa_worker_commit(launcher.cycle);
 	return connectable;
 }
