@@ -6,25 +6,26 @@
  * The launcher has no database.  It reads pg_database and pg_authid, and
  * otherwise only shared memory:
  *
- *	 - at its start it sends a scout into every database, one after the other;
- *	   a scout enters the runs that were interrupted and the schedules, and exits;
+ *	 - at its start it sends a scout into every database, a few at a time; a
+ *	   scout enters the runs that were interrupted and the schedules, and
+ *	   exits.  One that ends
+ *	   without having done so is sent again after a while, as is one to a
+ *	   database that is a template or refuses connections (a template must
+ *	   stay free of connections, to be copied);
  *	 - it starts a run worker for every slot that is due (requests.c), up to
  *	   gepa.max_run_workers;
  *	 - it starts a schedule worker for every schedule that is due (timetable.c);
  *	 - it starts a verdict writer for every database whose entries wait in the
  *	   ring without one.
  *
- * It never waits for any of them, so that a scout stuck behind a lock holds
- * up nothing.  That no worker can be registered (max_worker_processes) is a
+ * It never waits for any of them.  A scout gives up at a lock that it does not
+ * get, and makes room for the next.  That no worker can be registered (max_worker_processes) is a
  * normal outcome: said once, tried again later.  The launcher is registered
  * when the library is preloaded and restarted after RESTART_SECONDS; its own
  * death loses nothing, the slots are in shared memory.
  *
  * Two memory contexts: "gepa launcher" lives as long as the process, "gepa
  * launcher cycle" is reset before each turn of the loop.
- *
- * Known hole: a database that was a template, or refused connections, when it
- * was scouted is looked at again only after the next start.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,6 +40,7 @@
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -53,6 +55,7 @@
 #define LONGEST_SLEEP_MS 60000
 #define REGISTER_RETRY_MS 5000
 #define MAX_WRITERS 16
+#define SCOUT_LOCK_TIMEOUT "5s"
 
 /* Those that compare are at work for as long as their calls take. */
 #define MAX_SCHEDULE_WORKERS 4
@@ -60,24 +63,24 @@
 /* A writer that ends sooner than this did not end because it was idle. */
 #define WRITER_GOOD_LIFE_MS 1000
 
-/* A worker that was started; kept until it has exited. */
+/* A worker that was started, or is to be; run workers only until they exit. */
 typedef struct Started
 {
-	BackgroundWorkerHandle *handle;
+	BackgroundWorkerHandle *handle; /* NULL = none at work */
 	WorkerRunArgs args;			/* run workers */
 	WorkerScheduleArgs schedule;	/* schedule workers */
-	Oid			database;		/* writers */
+	Oid			database;		/* scouts, writers */
 	TimestampTz since;
 	int			failures;
-	TimestampTz due;			/* writers: not again before */
+	TimestampTz due;			/* scouts, writers: not again before */
 } Started;
 
 static struct
 {
 	MemoryContext context;
 	MemoryContext cycle;
-	List	   *to_scout;		/* OIDs of databases */
-	BackgroundWorkerHandle *scout;
+	List	   *to_scout;		/* of Started */
+	Started    *scouts[WORKER_NSCOUTS]; /* at work */
 	List	   *runs;			/* of Started */
 	List	   *schedules;		/* of Started */
 	List	   *writers;		/* of Started */
@@ -176,19 +179,61 @@ has_exited(BackgroundWorkerHandle *handle)
 	return GetBackgroundWorkerPid(handle, &pid) == BGWH_STOPPED;
 }
 
+/* How long to wait after so many failures in a row. */
+static int
+delay_ms(int failures)
+{
+	return Min(1000 << Min(failures, 6), LONGEST_SLEEP_MS);
+}
+
 /*
- * Scouts
+ * Databases
  */
 
+/* Is there such a database?  In a transaction. */
 static bool
-is_connectable(Form_pg_database database)
+look_up_database(Oid oid, FormData_pg_database * database)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	*database = *(Form_pg_database) GETSTRUCT(tuple);
+	ReleaseSysCache(tuple);
+	return true;
+}
+
+static bool
+is_connectable(const FormData_pg_database * database)
 {
 	/* A limit below -1 marks a database whose DROP was interrupted. */
 	return database->datallowconn && database->datconnlimit >= -1;
 }
 
+/*
+ * Scouts
+ */
+
+/* One that is at work does not count: it may have looked too early. */
 static void
-list_databases(void)
+want_scout(Oid database)
+{
+	Started    *scout;
+	ListCell   *cell;
+
+	foreach(cell, launcher.to_scout)
+	{
+		scout = lfirst(cell);
+		if (scout->database == database)
+			return;
+	}
+	scout = palloc0(sizeof(Started));
+	scout->database = database;
+	launcher.to_scout = lappend(launcher.to_scout, scout);
+}
+
+static void
+scout_all_databases(void)
 {
 	Relation	rel;
 	TableScanDesc scan;
@@ -201,12 +246,7 @@ list_databases(void)
 	scan = table_beginscan_catalog(rel, 0, NULL);
 	old = MemoryContextSwitchTo(launcher.context);
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-	{
-		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
-
-		if (is_connectable(database) && !database->datistemplate)
-			launcher.to_scout = list_append_unique_oid(launcher.to_scout, database->oid);
-	}
+		want_scout(((Form_pg_database) GETSTRUCT(tuple))->oid);
 	MemoryContextSwitchTo(old);
 	table_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -214,46 +254,94 @@ list_databases(void)
 }
 
 static void
-launch_scout(void)
+put_off_scout(Started *scout, TimestampTz now)
 {
-	Oid			database;
-
-	if (launcher.scout != NULL)
-	{
-		if (!has_exited(launcher.scout))
-			return;
-		pfree(launcher.scout);
-		launcher.scout = NULL;
-	}
-	if (gepa_worker_take_overflow() || gepa_worker_timetable_take_overflow())
-		list_databases();
-	if (launcher.to_scout == NIL)
-		return;
-	database = linitial_oid(launcher.to_scout);
-	launcher.scout = start_worker("gepa_worker_scout_main", "gepa scout", "gepa scout",
-								  &database, sizeof(database));
-	if (launcher.scout != NULL)
-		launcher.to_scout = list_delete_first(launcher.to_scout);
+	scout->due = TimestampTzPlusMilliseconds(now, delay_ms(scout->failures++));
 }
 
-/*
- * May a worker connect to the database?  *exists (may be NULL) says whether
- * there is one.  In a transaction.
- */
-static bool
-look_up_database(Oid oid, bool *exists)
+/* What became of the scout of a place; one that failed is to go once more. */
+static void
+reap_scout(int place, TimestampTz now)
 {
-	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
-	bool		connectable = false;
+	Started    *scout = launcher.scouts[place];
+	MemoryContext old;
 
-	if (exists != NULL)
-		*exists = HeapTupleIsValid(tuple);
-	if (HeapTupleIsValid(tuple))
+	if (scout == NULL || !has_exited(scout->handle))
+		return;
+	launcher.scouts[place] = NULL;
+	pfree(scout->handle);
+	if (gepa_worker_take_scouted(place, scout->database))
 	{
-		connectable = is_connectable((Form_pg_database) GETSTRUCT(tuple));
-		ReleaseSysCache(tuple);
+		pfree(scout);
+		return;
 	}
-	return connectable;
+	put_off_scout(scout, now);
+	old = MemoryContextSwitchTo(launcher.context);
+	launcher.to_scout = lappend(launcher.to_scout, scout);
+	MemoryContextSwitchTo(old);
+}
+
+/* True when it is on its way, or has nowhere to go. */
+static bool
+launch_scout(Started *scout, int place, TimestampTz now)
+{
+	WorkerScoutArgs args = {.database = scout->database,.place = place};
+	FormData_pg_database database;
+	bool		exists;
+
+	gepa_worker_begin(launcher.cycle);
+	exists = look_up_database(scout->database, &database);
+	gepa_worker_commit(launcher.cycle);
+	if (!exists)
+	{
+		pfree(scout);
+		return true;
+	}
+	if (!is_connectable(&database) || database.datistemplate)
+	{
+		put_off_scout(scout, now);
+		return false;
+	}
+	(void) gepa_worker_take_scouted(place, scout->database);
+	scout->handle = start_worker("gepa_worker_scout_main", "gepa scout", "gepa scout",
+								 &args, sizeof(args));
+	if (scout->handle != NULL)
+		launcher.scouts[place] = scout;
+	return scout->handle != NULL;
+}
+
+static int
+find_scout_place(void)
+{
+	for (int i = 0; i < WORKER_NSCOUTS; i++)
+		if (launcher.scouts[i] == NULL)
+			return i;
+	return -1;
+}
+
+static void
+launch_scouts(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *cell;
+
+	if (gepa_worker_take_overflow() || gepa_worker_timetable_take_overflow())
+		scout_all_databases();
+	for (int i = 0; i < WORKER_NSCOUTS; i++)
+		reap_scout(i, now);
+	foreach(cell, launcher.to_scout)
+	{
+		Started    *scout = lfirst(cell);
+		int			place = find_scout_place();
+
+		/* The exit of one that is at work wakes the launcher. */
+		if (place < 0)
+			break;
+		if (scout->due <= now && launch_scout(scout, place, now))
+			launcher.to_scout = foreach_delete_current(launcher.to_scout, cell);
+		else if (scout->due > now)
+			wait_at_most((int) TimestampDifferenceMilliseconds(now, scout->due));
+	}
 }
 
 /*
@@ -286,11 +374,13 @@ reap_runs(void)
 static bool
 look_up(Oid database, Oid owner, bool *can_login, bool *orphan, bool *exists)
 {
+	FormData_pg_database form;
 	bool		owner_exists;
 	bool		connectable;
 
 	gepa_worker_begin(launcher.cycle);
-	connectable = look_up_database(database, exists);
+	*exists = look_up_database(database, &form);
+	connectable = *exists && is_connectable(&form);
 	*can_login = gepa_worker_can_login(owner, &owner_exists);
 	*orphan = !owner_exists;
 	gepa_worker_commit(launcher.cycle);
@@ -446,8 +536,7 @@ reap_writer(Started *writer, TimestampTz now)
 		writer->failures = 0;
 	else
 	{
-		delay = Min(1000 << Min(writer->failures, 6), LONGEST_SLEEP_MS);
-		writer->failures++;
+		delay = delay_ms(writer->failures++);
 	}
 	writer->due = TimestampTzPlusMilliseconds(now, delay);
 }
@@ -456,10 +545,11 @@ reap_writer(Started *writer, TimestampTz now)
 static bool
 can_be_written(Oid database)
 {
+	FormData_pg_database found;
 	bool		connectable;
 
 	gepa_worker_begin(launcher.cycle);
-	connectable = look_up_database(database, NULL);
+	connectable = look_up_database(database, &found) && is_connectable(&found);
 	gepa_worker_commit(launcher.cycle);
 	return connectable;
 }
@@ -505,7 +595,7 @@ take_turn(void)
 	MemoryContextReset(launcher.cycle);
 	launcher.wait_ms = LONGEST_SLEEP_MS;
 	gepa_worker_reload();
-	launch_scout();
+	launch_scouts();
 	launch_runs();
 	launch_schedules();
 	launch_writers();
@@ -525,7 +615,7 @@ gepa_worker_launcher_main(Datum arg)
 	gepa_store_ring_set_launcher(MyLatch);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(launcher.cycle);
-	list_databases();
+	scout_all_databases();
 	for (;;)
 	{
 		ResetLatch(MyLatch);
@@ -544,16 +634,17 @@ gepa_worker_launcher_main(Datum arg)
 void
 gepa_worker_scout_main(Datum arg)
 {
-	Oid			database;
+	WorkerScoutArgs args;
 	int		   *runs;
 	Oid		   *owners;
 	StoreSchedule *schedules = NULL;
 	int			nschedules = 0;
 	int			n = 0;
 
-	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(database));
+	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
 	gepa_worker_setup_signals();
-	gepa_worker_connect(database, InvalidOid, true);
+	gepa_worker_connect(args.database, InvalidOid, true);
+	SetConfigOption("lock_timeout", SCOUT_LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
 	pgstat_report_activity(STATE_RUNNING, "looking for interrupted runs");
 	gepa_worker_begin(TopMemoryContext);
 	if (OidIsValid(gepa_store_extension_owner()))
@@ -566,5 +657,6 @@ gepa_worker_scout_main(Datum arg)
 	for (int i = 0; i < nschedules; i++)
 		gepa_worker_timetable_add(database, &schedules[i]);
 	for (int i = 0; i < n; i++)
-		(void) gepa_worker_add_request(database, runs[i], owners[i], false);
+		(void) gepa_worker_add_request(args.database, runs[i], owners[i], false);
+	gepa_worker_report_scouted(args.place, args.database);
 }

@@ -85,6 +85,8 @@ typedef struct Requests
 	ConditionVariable changed;
 	Latch	   *launcher;
 	bool		overflow;
+	Oid			scouted[WORKER_NSCOUTS];	/* by scouts that have done their
+											 * work */
 	RunSlot		slots[WORKER_NSLOTS];
 } Requests;
 
@@ -448,6 +450,26 @@ gepa_worker_take_overflow(void)
 		requests.shared->overflow = false;
 	LWLockRelease(requests.lock);
 	return overflow;
+}
+
+void
+gepa_worker_report_scouted(int place, Oid database)
+{
+	LWLockAcquire(requests.lock, LW_EXCLUSIVE);
+	requests.shared->scouted[place] = database;
+	LWLockRelease(requests.lock);
+}
+
+bool
+gepa_worker_take_scouted(int place, Oid database)
+{
+	bool		scouted;
+
+	LWLockAcquire(requests.lock, LW_EXCLUSIVE);
+	scouted = requests.shared->scouted[place] == database;
+	requests.shared->scouted[place] = InvalidOid;
+	LWLockRelease(requests.lock);
+	return scouted;
 }
 
 /* Milliseconds until a slot wants attention; 0 = now. */

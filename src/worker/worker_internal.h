@@ -145,6 +145,15 @@ typedef struct WorkerRunArgs
 	bool		shut_out;		/* its owner cannot connect */
 } WorkerRunArgs;
 
+/* Scouts that may be at work at a time; each has a place. */
+#define WORKER_NSCOUTS 4
+
+typedef struct WorkerScoutArgs
+{
+	Oid			database;
+	int			place;
+} WorkerScoutArgs;
+
 extern void gepa_worker_requests_init(void);
 extern bool gepa_worker_requests_available(void);
 
@@ -160,6 +169,13 @@ extern bool gepa_worker_add_request(Oid database, int run, Oid owner, bool resum
 
 /* True, once, after a request found the table full. */
 extern bool gepa_worker_take_overflow(void);
+
+/*
+ * Scout: all live runs of the database have been entered.  Launcher: has the
+ * scout of that place said so?  True once.
+ */
+extern void gepa_worker_report_scouted(int place, Oid database);
+extern bool gepa_worker_take_scouted(int place, Oid database);
 
 /*
  * Launcher: claim a run that is due, if fewer than max are at work; else
