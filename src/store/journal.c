@@ -105,15 +105,22 @@ static StoreStatement put_progress = {
 	" RETURNING (input_tokens + output_tokens)::float8, cost::float8, seconds"
 };
 
+/*
+ * By text, because the cache asks nothing twice of equal texts; the latest of
+ * each sample, because a merged candidate was tried on some before.  With
+ * shared sets the cache knows the minibatches too.
+ */
 static StoreStatement select_outcomes = {
-	.sql = "SELECT o.status = 'ok', s.label, o.label, coalesce(o.judge_score, 0),"
-	" o.from_logprobs"
-	" FROM gepa.proposal p"
+	.sql = "SELECT DISTINCT ON (o.sample) o.status = 'ok', s.label, o.label,"
+	" coalesce(o.judge_score, 0), o.from_logprobs"
+	" FROM gepa.proposal c"
+	" JOIN gepa.run r ON r.run = c.run"
+	" JOIN gepa.proposal p ON p.run = c.run AND p.components = c.components"
 	" JOIN gepa.rollout o ON o.run = p.run AND o.proposal = p.proposal"
-	" AND o.split = 'val'"
-	" JOIN gepa.sample s ON s.run = o.run AND s.split = o.split"
+	" AND (o.split = 'val' OR (r.options ->> 'shared_sets')::bool)"
+	" JOIN gepa.sample s ON s.run = o.run AND s.split = 'val'"
 	" AND s.sample = o.sample"
-	" WHERE p.run = $1 AND p.candidate = $2 ORDER BY o.sample"
+	" WHERE c.run = $1 AND c.candidate = $2 ORDER BY o.sample, o.step DESC, o.slot"
 };
 
 /*
