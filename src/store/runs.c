@@ -310,7 +310,7 @@ gepa_store_get_samples(int run, const JudgeSpec *spec, StoreSplit split, int *ns
 	StoreSample *samples;
 	MemoryContext old;
 
-	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_enter(&scope, STORE_VIEW_LATEST);
 	gepa_store_arg_int(&args, run);
 	gepa_store_arg_text(&args, gepa_store_split_name(split));
 	*nsamples = (int) gepa_store_run(&scope, &select_samples, &args);

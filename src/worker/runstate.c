@@ -170,9 +170,10 @@ create_engine(const WorkerRun *run)
 	if (engine == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("run %d cannot be carried out", run->row->run),
+				 errmsg("a run of judge \"%s\" like this cannot be carried out",
+						run->row->judge_name),
 				 errdetail("The engine says: %s.", error),
-				 errhint("Start a new run with other options.")));
+				 errhint("Start it with other options.")));
 	return engine;
 }
 

@@ -495,6 +495,8 @@ gepa_worker_start_run(const WorkerStartRequest *request)
 	read_samples(&start);
 	check_budget(&start);
 	run = create_run(&start);
+	/* What the engine has to say against it, it says now. */
+	(void) gepa_worker_prepare_run(gepa_store_get_run(run));
 	gepa_worker_start_at_commit(run, GetUserId());
 	return run;
 }

@@ -167,6 +167,11 @@ SELECT matches(refusal(format('SELECT gepa.%s(%s)', f, :theirs)), '^42501 .*run'
 FROM unnest(ARRAY['stop', 'resume', 'wait', 'deploy']) f;
 RESET ROLE;
 
+SELECT gepa.create_judge('test_shown', 'test_lm', 'Is it?', options => '{"examples": [
+	{"document": "a cat", "label": "true"}, {"document": "a dog", "label": "false"}]}');
+SELECT matches(refusal(format('SELECT start_on(%L, judge => %L, options => %L)', 'TABLE test_samples', 'test_shown', '{"max_examples": 1}')),
+	'^22023 .*"test_shown".*the seed has more examples than max_examples.*options', 'what the engine will not do, as more examples than may be shown');
+
 ----------------------------------------------------------------- what is kept
 
 CREATE FUNCTION pg_temp.splits(run_id int) RETURNS text LANGUAGE sql AS $$
