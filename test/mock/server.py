@@ -2,11 +2,13 @@
 
 One process, one event loop, no thread.  It prints its port (with --tls FILE,
 a certificate and its key, also the port that speaks TLS), closes stdout, and
-ends when stdin is closed, so it dies with the test that started it.
+ends when stdin is closed, so it dies with the test that started it.  With
+--port N it comes back where another one was.
 What is answered is a function of the request (models.py, wire.py), except for
 attempts, which are counted by model and messages, and for the gate.
 """
 
+import argparse
 import asyncio
 import itertools
 import json
@@ -332,10 +334,10 @@ def take_chunks(data):
             return body, at
 
 
-async def listen(mock, tls=None):
+async def listen(mock, port=0, tls=None):
     """Open a port; returns its number."""
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(mock), "127.0.0.1", 0, backlog=1024, ssl=tls)
+        lambda: Connection(mock), "127.0.0.1", port, backlog=1024, ssl=tls)
     return server.sockets[0].getsockname()[1]
 
 
@@ -344,11 +346,15 @@ async def main():
     loop = asyncio.get_running_loop()
     mock = Mock()
     stop = loop.create_future()
-    ports = [await listen(mock)]
-    if sys.argv[1:2] == ["--tls"]:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--tls", metavar="FILE")
+    options = parser.parse_args()
+    ports = [await listen(mock, options.port)]
+    if options.tls:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(sys.argv[2])
-        ports.append(await listen(mock, tls))
+        tls.load_cert_chain(options.tls)
+        ports.append(await listen(mock, tls=tls))
 
     def end():
         if not stop.done():

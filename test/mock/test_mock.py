@@ -388,6 +388,21 @@ class Life(unittest.TestCase):
         self.assertEqual(process.wait(10), 0)
         process.stdout.close()
 
+    def test_comes_back_at_its_port(self):
+        command = [sys.executable, os.path.join(HERE, "server.py")]
+        first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        port = int(first.stdout.readline())
+        first.kill()
+        first.wait(10)
+        first.communicate()
+        again = subprocess.Popen(command + ["--port", str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assertEqual(int(again.stdout.readline()), port)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", "/_journal")
+        self.assertEqual(connection.getresponse().status, 200)
+        connection.close()
+        again.communicate()
+
 
 class Tls(unittest.TestCase):
 

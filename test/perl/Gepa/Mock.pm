@@ -8,6 +8,7 @@
 #   $mock->reset, $mock->gate(open => 1), $mock->gate(pass => 3)
 #   $mock->wait_for(sub { $_->{waiting} == 3 }, 'three at the gate')
 #   $mock->stop, $mock->kill        it also ends with the test
+#   $mock->restart                  killed, and back at its port without memory
 package Gepa::Mock;
 
 use strict;
@@ -27,13 +28,22 @@ my $server = abs_path(dirname(__FILE__) . '/../../mock/server.py');
 sub new
 {
 	my ($class, %options) = @_;
+	my $self = bless {}, $class;
+
+	$self->_start($options{tls} ? ('--tls', $options{tls}) : ());
+	return $self;
+}
+
+sub _start
+{
+	my ($self, @arguments) = @_;
 	my ($out, $in);
-	my @tls = $options{tls} ? ('--tls', $options{tls}) : ();
-	my $pid = open2($out, $in, 'python3', $server, @tls);
+	my $pid = open2($out, $in, 'python3', $server, @arguments);
 	my $ports = <$out>;
 
 	die "the mock server did not start" unless defined $ports && $ports =~ /^(\d+)(?: (\d+))?$/;
-	return bless { pid => $pid, in => $in, out => $out, port => 0 + $1, tls_port => $2 }, $class;
+	%$self = (pid => $pid, in => $in, out => $out, port => 0 + $1, tls_port => $2);
+	return;
 }
 
 sub port { return $_[0]->{port}; }
@@ -103,6 +113,15 @@ sub _end
 sub stop { $_[0]->_end('TERM'); return; }
 
 sub kill { $_[0]->_end('KILL'); return; }
+
+sub restart
+{
+	my ($self) = @_;
+
+	$self->kill;
+	$self->_start('--port', $self->{port});
+	return;
+}
 
 sub DESTROY { $_[0]->_end('TERM'); return; }
 

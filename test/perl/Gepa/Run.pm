@@ -7,6 +7,7 @@
 #   run_value($node, $run, 'status, reason')                   columns of gepa.runs
 #   my $facts = run_facts($node, $run);                        all but clocks
 #   same_facts(run_facts($node, $other), $facts, 'same run')   shows the first difference
+#   is(run_flaws($node, $run), '', 'whole')                    what a run that has ended must not leave behind
 #   judge_calls($mock)                                         requests to judge models
 package Gepa::Run;
 
@@ -17,7 +18,7 @@ use Exporter qw(import);
 use Gepa::Test;
 use Test::More;
 
-our @EXPORT = qw(prepare_tuning start_run wait_run run_value run_facts same_facts judge_calls);
+our @EXPORT = qw(prepare_tuning start_run wait_run run_value run_facts same_facts run_flaws judge_calls);
 
 our $prompt = 'Is this page worth keeping?';
 
@@ -87,6 +88,29 @@ sub same_facts
 	return pass($name) if $got eq $expected;
 	shift @got, shift @expected while @got && @expected && $got[0] eq $expected[0];
 	return is($got[0] // 'nothing more', $expected[0] // 'nothing more', $name);
+}
+
+# Rows that are half written: queries that count them.
+my %flaws = (
+	'a step without rollouts, or rollouts without a step' => "SELECT count(*) FROM
+		(SELECT step FROM gepa.step WHERE run = %1\$d AND kind = 'evaluate') s
+		FULL JOIN (SELECT DISTINCT step FROM gepa.rollout WHERE run = %1\$d) o USING (step) WHERE s.step IS NULL OR o.step IS NULL",
+	'slots that are missing' => 'SELECT count(*) FROM (SELECT 1 FROM gepa.rollout WHERE run = %1$d
+		GROUP BY step HAVING max(slot) + 1 <> count(*)) s',
+	'a proposal undecided, or without its reflection' => "SELECT count(*) FROM gepa.proposal p LEFT JOIN gepa.step s
+		ON s.run = p.run AND s.step = p.reflect_step AND s.kind = 'reflect'
+		WHERE p.run = %1\$d AND (accepted IS NULL OR (reflect_step IS NULL) <> (s.step IS NULL))",
+	'rollouts of an unknown proposal' => 'SELECT count(*) FROM gepa.rollout o LEFT JOIN gepa.proposal p USING (run, proposal)
+		WHERE o.run = %1$d AND p.run IS NULL',
+	'figures other than their rows' => "SELECT count(*) FROM gepa.run r,
+		(SELECT count(*) AS n, sum(input_tokens) AS tokens FROM gepa.rollout WHERE run = %1\$d) o,
+		(SELECT count(*) AS n, sum(input_tokens) AS tokens FROM gepa.step WHERE run = %1\$d AND kind = 'reflect') s
+		WHERE run = %1\$d AND (r.rollouts, r.reflections, r.input_tokens) IS DISTINCT FROM (o.n, s.n, o.tokens + s.tokens)");
+
+sub run_flaws
+{
+	my ($node, $run) = @_;
+	return join ', ', grep { value($node, sprintf($flaws{$_}, $run)) } sort keys %flaws;
 }
 
 sub judge_calls
