@@ -565,11 +565,13 @@ gepa_worker_forget(const WorkerRunArgs *args)
  * Run worker
  */
 
+/* An ERROR may have struck while a lock was held. */
 static void
 leave_slot(int code, Datum arg)
 {
 	RunSlot    *slot = &requests.shared->slots[requests.my_slot];
 
+	LWLockReleaseAll();
 	LWLockAcquire(requests.lock, LW_EXCLUSIVE);
 	if (requests.my_run_done && slot->asked_again)
 		schedule(slot, 0);
