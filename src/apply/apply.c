@@ -13,10 +13,20 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "apply/apply.h"
 #include "base/settings.h"
+
+/* How many times the calls in flight may be submitted and not collected. */
+#define WINDOW_FACTOR 4
+
+typedef struct Twin
+{
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+	int			first;
+} Twin;
 
 static void
 check_identity(ApplyJudge *judge)
@@ -103,38 +113,64 @@ hand_over(const ApplyJudge *judge, const uint8 *digest, const JudgeVerdict *verd
 	gepa_store_hand_over(&stored);
 }
 
-/* Index of an earlier document with the same digest, or -1. */
-static int
-find_twin(uint8 (*digests)[JUDGE_DIGEST_LENGTH], int n)
+/* Documents by digest; among few there is nothing to find. */
+static HTAB *
+make_twins(int n)
 {
-	for (int i = 0; i < n; i++)
-		if (memcmp(digests[i], digests[n], JUDGE_DIGEST_LENGTH) == 0)
-			return i;
-	return -1;
+	HASHCTL		ctl = {0};
+
+	if (n < 2)
+		return NULL;
+	ctl.keysize = JUDGE_DIGEST_LENGTH;
+	ctl.entrysize = sizeof(Twin);
+	ctl.hcxt = CurrentMemoryContext;
+	return hash_create("gepa documents", n, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+/* Index of an earlier document with the digest, or -1. */
+static int
+find_twin(HTAB *twins, const uint8 *digest, int n)
+{
+	Twin	   *twin;
+	bool		found;
+
+	if (twins == NULL)
+		return -1;
+	twin = hash_search(twins, digest, HASH_ENTER, &found);
+	if (!found)
+		twin->first = n;
+	return found ? twin->first : -1;
+}
+
+/* Raise what no further call can escape; others in by now were paid for. */
 static void
-collect_all(ApplyBatch *batch)
+give_up(ApplyBatch *batch, const JudgeVerdict *why)
 {
 	ApplyJudge *judge = batch->judge;
 	JudgeVerdict verdict;
 	void	   *tag;
 
-	while (gepa_judge_collect(judge->run, -1, &tag, &verdict))
+	while (gepa_judge_collect(judge->run, 0, &tag, &verdict))
+		if (!verdict.fatal)
+			hand_over(judge, batch->digests[(intptr_t) tag], &verdict);
+	gepa_judge_report(judge->spec, judge->lm, why);
+}
+
+/* Collect until no more than so many calls are on their way. */
+static void
+collect(ApplyBatch *batch, int most)
+{
+	JudgeRun   *run = batch->judge->run;
+	JudgeVerdict verdict;
+	void	   *tag;
+
+	while (gepa_judge_pending(run) > most && gepa_judge_collect(run, -1, &tag, &verdict))
 	{
 		int			i = (int) (intptr_t) tag;
 
-		hand_over(judge, batch->digests[i], &verdict);
+		hand_over(batch->judge, batch->digests[i], &verdict);
 		if (verdict.fatal)
-		{
-			JudgeVerdict why = verdict;
-
-			/* Others that have come in by now were paid for. */
-			while (gepa_judge_collect(judge->run, 0, &tag, &verdict))
-				if (!verdict.fatal)
-					hand_over(judge, batch->digests[(intptr_t) tag], &verdict);
-			gepa_judge_report(judge->spec, judge->lm, &why);
-		}
+			give_up(batch, &verdict);
 		batch->verdicts[i].verdict = verdict;
 		batch->verdicts[i].cached = false;
 	}
@@ -143,6 +179,8 @@ collect_all(ApplyBatch *batch)
 void
 gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge, const JudgeDocument *documents, int n)
 {
+	HTAB	   *twins = make_twins(n);
+
 	batch->judge = judge;
 	batch->n = n;
 	batch->documents = documents;
@@ -155,30 +193,35 @@ gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge, const JudgeDocument *docum
 		ApplyVerdict *known = &batch->verdicts[i];
 
 		gepa_judge_content_digest(&documents[i], batch->digests[i]);
-		batch->twin[i] = find_twin(batch->digests, i);
+		batch->twin[i] = find_twin(twins, batch->digests[i], i);
 		batch->unknown[i] = batch->twin[i] < 0 &&
 			!gepa_store_lookup(judge->spec, judge->verdict_digest, batch->digests[i],
 							   &known->verdict, &known->cached);
 	}
+	if (twins != NULL)
+		hash_destroy(twins);
 }
 
-/* Ask for those that are not known. */
+/*
+ * Ask for those that are not known.  Enough calls are submitted to keep the LM
+ * busy; of the other documents no prompt is made before its turn.
+ */
 static void
 call_unknown(ApplyBatch *batch)
 {
 	ApplyJudge *judge = batch->judge;
-	int			calls = 0;
+	int			window = judge->lm->max_concurrency * WINDOW_FACTOR;
 
 	for (int i = 0; i < batch->n; i++)
 	{
 		if (!batch->unknown[i])
 			continue;
-		if (calls++ == 0)
-			open_run(judge);
+		open_run(judge);
+		collect(batch, window - 1);
 		gepa_judge_submit(judge->run, &batch->documents[i], (void *) (intptr_t) i);
 	}
-	if (calls > 0)
-		collect_all(batch);
+	if (judge->run != NULL)
+		collect(batch, 0);
 }
 
 void
