@@ -1,7 +1,8 @@
 --
 -- Without shared_preload_libraries: what needs a worker says so, and verdicts
--- are written in the query's own transaction.  (A server that has the library
--- preloaded is tested in test/t; its output here is nopreload_1.out.)
+-- are written by the query's own transaction when it commits.  (A server that
+-- has the library preloaded is tested in test/t; its output here is
+-- nopreload_1.out.)
 --
 \pset format unaligned
 \pset tuples_only on
@@ -42,7 +43,7 @@ SELECT refused(s) FROM (VALUES
 SELECT count(*) FROM gepa.runs;
 
 -- A verdict is known within its statement, within its transaction, and after
--- commit; a rollback takes it along.
+-- commit, when it is stored; a rollback leaves it to the session.
 SELECT count(*), count(*) FILTER (WHERE (v).cached)
 FROM (SELECT gepa_verdict('cats', 'same text') FROM generate_series(1, 3)) AS s(v);
 BEGIN;

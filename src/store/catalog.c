@@ -35,22 +35,35 @@
 #include "store/store_internal.h"
 
 Oid
-gepa_store_extension_owner(void)
+gepa_store_extension(Oid *owner)
 {
-	Oid			owner = InvalidOid;
+	Oid			extension = InvalidOid;
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	*owner = InvalidOid;
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
 				F_NAMEEQ, CStringGetDatum("gepa"));
 	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	{
+		extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+		*owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
+	return extension;
+}
+
+Oid
+gepa_store_extension_owner(void)
+{
+	Oid			owner;
+
+	(void) gepa_store_extension(&owner);
 	return owner;
 }
 
@@ -109,13 +122,15 @@ gepa_store_enter_as(StoreScope *scope, StoreView view, Oid userid,
 void
 gepa_store_enter(StoreScope *scope, StoreView view)
 {
-	Oid			owner = gepa_store_extension_owner();
+	Oid			owner;
+	Oid			extension = gepa_store_extension(&owner);
 
-	if (!OidIsValid(owner))
+	if (!OidIsValid(extension))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"gepa\" is not installed in this database"),
 				 errhint("Run CREATE EXTENSION gepa.")));
+	gepa_store_note_extension(extension);
 	gepa_store_enter_as(scope, view, owner, "pg_catalog, pg_temp");
 }
 

@@ -394,4 +394,5 @@ gepa_store_drop_judge(int judge)
 	gepa_store_arg_int(&args, judge);
 	gepa_store_run(&scope, &delete_judge, &args);
 	gepa_store_leave(&scope);
+	gepa_store_forget_judge(judge);
 }

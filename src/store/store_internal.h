@@ -51,6 +51,9 @@ typedef struct StoreArgs
 	char		nulls[STORE_MAX_ARGS + 1];
 } StoreArgs;
 
+/* catalog.c: the extension and its owner; InvalidOid when it is not there */
+extern Oid	gepa_store_extension(Oid *owner);
+
 /* catalog.c: scopes */
 extern void gepa_store_enter(StoreScope *scope, StoreView view);
 extern void gepa_store_enter_as(StoreScope *scope, StoreView view, Oid userid,
@@ -87,6 +90,24 @@ extern char *gepa_store_text(StoreScope *scope, uint64 row, int column);
 extern void gepa_store_digest(uint64 row, int column, uint8 *digest, int length);
 extern char **gepa_store_texts(StoreScope *scope, uint64 row, int column, int *n);
 extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
+
+/*
+ * memory.c: what this session knows.  What was paid for is written by this
+ * transaction at its commit, unless it is handed over before.
+ */
+extern void gepa_store_remember_paid(const StoreVerdict *verdict);
+extern void gepa_store_remember_handed_over(const StoreVerdict *verdict);
+extern void gepa_store_remember_found(const StoreVerdict *verdict);
+
+/* *cached is false if this very statement paid for it. */
+extern bool gepa_store_recall(const uint8 *verdict_digest, const uint8 *digest,
+							  JudgeVerdict *verdict, bool *cached);
+
+/* A judge was dropped, and with it rows that this transaction has seen. */
+extern void gepa_store_forget_judge(int judge);
+
+/* The extension that is there: what is known of another one is forgotten. */
+extern void gepa_store_note_extension(Oid extension);
 
 /* ring.c: used by verdicts.c */
 extern bool gepa_store_ring_put(const StoreVerdict *verdict);

@@ -9,10 +9,8 @@
  * its row is committed, so who misses it in the ring finds it in a snapshot
  * taken later.
  *
- * Session memory also serves three smaller ends: a document judged again in
- * the statement that paid for it is not "cached"; a failure is not tried
- * again within one statement; and where nothing can be written (read-only
- * transaction, no preload) nothing is paid twice within the session.
+ * What was paid for goes to the ring.  Without one (no preload), or where it
+ * does not take it, the transaction writes it at its commit: memory.c.
  *
  * Known hole: a crash of the server loses what is in the ring at that moment.
  *
@@ -20,38 +18,7 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "access/xlog.h"
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
-
 #include "store/store_internal.h"
-
-/* Session memory is forgotten as a whole beyond these. */
-#define MEMORY_MAX_ENTRIES 20000
-#define MEMORY_MAX_BYTES (16 * 1024 * 1024)
-
-typedef struct MemoryKey
-{
-	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
-	uint8		digest[JUDGE_DIGEST_LENGTH];
-} MemoryKey;
-
-typedef struct MemoryEntry
-{
-	MemoryKey	key;
-	TimestampTz paid_by;		/* start of the statement that paid */
-	bool		ok;
-	int			length;
-	char	   *data;			/* packed */
-} MemoryEntry;
-
-static struct
-{
-	MemoryContext context;
-	HTAB	   *entries;
-	Size		bytes;
-}			memory;
 
 static StoreStatement select_verdict = {
 	.sql = "SELECT label, score, from_logprobs, reasoning, input_tokens, output_tokens,"
@@ -84,93 +51,6 @@ static StoreStatement insert_error = {
 	" detail = excluded.detail, attempts = e.attempts + excluded.attempts,"
 	" last_at = excluded.last_at"
 };
-
-/*
- * Session memory
- */
-
-static void
-reset_memory(void)
-{
-	HASHCTL		ctl = {0};
-
-	if (memory.context == NULL)
-		memory.context = AllocSetContextCreate(TopMemoryContext,
-											   "gepa verdict memory",
-											   ALLOCSET_DEFAULT_SIZES);
-	else
-		MemoryContextReset(memory.context);
-	ctl.keysize = sizeof(MemoryKey);
-	ctl.entrysize = sizeof(MemoryEntry);
-	ctl.hcxt = memory.context;
-	memory.entries = hash_create("gepa verdicts", 256, &ctl,
-								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	memory.bytes = 0;
-}
-
-static void
-make_key(MemoryKey *key, const uint8 *verdict_digest, const uint8 *digest)
-{
-	memcpy(key->verdict_digest, verdict_digest, JUDGE_DIGEST_LENGTH);
-	memcpy(key->digest, digest, JUDGE_DIGEST_LENGTH);
-}
-
-static void
-remember(const StoreVerdict *verdict)
-{
-	StringInfoData buf;
-	MemoryKey	key;
-	MemoryEntry *entry;
-	char	   *data;
-	bool		found;
-
-	if (memory.entries == NULL || memory.bytes > MEMORY_MAX_BYTES ||
-		hash_get_num_entries(memory.entries) >= MEMORY_MAX_ENTRIES)
-		reset_memory();
-
-	initStringInfo(&buf);
-	gepa_store_pack(&buf, verdict);
-	data = MemoryContextAlloc(memory.context, buf.len);
-	memcpy(data, buf.data, buf.len);
-
-	make_key(&key, verdict->verdict_digest, verdict->digest);
-	entry = hash_search(memory.entries, &key, HASH_ENTER, &found);
-	if (found)
-	{
-		memory.bytes -= entry->length;
-		pfree(entry->data);
-	}
-	entry->paid_by = GetCurrentStatementStartTimestamp();
-	entry->ok = verdict->verdict.status == GEPA_STATUS_OK;
-	entry->length = buf.len;
-	entry->data = data;
-	memory.bytes += buf.len;
-	pfree(buf.data);
-}
-
-static bool
-recall(const uint8 *verdict_digest, const uint8 *digest, JudgeVerdict *verdict,
-	   bool *cached)
-{
-	MemoryKey	key;
-	MemoryEntry *entry;
-	StoreVerdict stored;
-	bool		this_statement;
-
-	if (memory.entries == NULL)
-		return false;
-	make_key(&key, verdict_digest, digest);
-	entry = hash_search(memory.entries, &key, HASH_FIND, NULL);
-	if (entry == NULL)
-		return false;
-	this_statement = entry->paid_by == GetCurrentStatementStartTimestamp();
-	if (!entry->ok && !this_statement)
-		return false;
-	gepa_store_unpack(entry->data, entry->length, &stored);
-	*verdict = stored.verdict;
-	*cached = !this_statement;
-	return true;
-}
 
 /*
  * Looking up
@@ -206,14 +86,29 @@ lookup_table(const uint8 *verdict_digest, const uint8 *digest, JudgeVerdict *ver
 	return found;
 }
 
+/* Not in session memory: if another has it, it is there from now on. */
+static bool
+look_further(const uint8 *verdict_digest, const uint8 *digest, JudgeVerdict *verdict)
+{
+	StoreVerdict found = {0};
+
+	if (!gepa_store_ring_find(verdict_digest, digest, verdict) &&
+		!lookup_table(verdict_digest, digest, verdict))
+		return false;
+	memcpy(found.verdict_digest, verdict_digest, JUDGE_DIGEST_LENGTH);
+	memcpy(found.digest, digest, JUDGE_DIGEST_LENGTH);
+	found.verdict = *verdict;
+	gepa_store_remember_found(&found);
+	return true;
+}
+
 bool
 gepa_store_lookup(const JudgeSpec *spec, const uint8 *verdict_digest,
 				  const uint8 *digest, JudgeVerdict *verdict, bool *cached)
 {
 	*cached = true;
-	if (!recall(verdict_digest, digest, verdict, cached) &&
-		!gepa_store_ring_find(verdict_digest, digest, verdict) &&
-		!lookup_table(verdict_digest, digest, verdict))
+	if (!gepa_store_recall(verdict_digest, digest, verdict, cached) &&
+		!look_further(verdict_digest, digest, verdict))
 		return false;
 
 	/* The stored verdict may be another version's, with another threshold. */
@@ -276,12 +171,11 @@ gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n)
 	gepa_store_leave(&scope);
 }
 
+/* Waiting for room in the ring can be cancelled: then memory has it. */
 void
 gepa_store_hand_over(const StoreVerdict *verdict)
 {
-	remember(verdict);
+	gepa_store_remember_paid(verdict);
 	if (gepa_store_ring_put(verdict))
-		return;
-	if (!XactReadOnly && !IsInParallelMode() && !RecoveryInProgress())
-		gepa_store_insert_verdicts(verdict, 1);
+		gepa_store_remember_handed_over(verdict);
 }
