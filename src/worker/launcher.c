@@ -8,10 +8,9 @@
  *
  *	 - at its start it sends a scout into every database, a few at a time; a
  *	   scout enters the runs that were interrupted and the schedules, and
- *	   exits.  One that ends
- *	   without having done so is sent again after a while, as is one to a
- *	   database that is a template or refuses connections (a template must
- *	   stay free of connections, to be copied);
+ *	   exits.  One that ends without having done so is sent again after a
+ *	   while, as is one to a database that is a template or refuses
+ *	   connections (a template must stay free of connections, to be copied);
  *	 - it starts a run worker for every slot that is due (requests.c), up to
  *	   gepa.max_run_workers;
  *	 - it starts a schedule worker for every schedule that is due (timetable.c);
@@ -19,10 +18,10 @@
  *	   ring without one.
  *
  * It never waits for any of them.  A scout gives up at a lock that it does not
- * get, and makes room for the next.  That no worker can be registered (max_worker_processes) is a
- * normal outcome: said once, tried again later.  The launcher is registered
- * when the library is preloaded and restarted after RESTART_SECONDS; its own
- * death loses nothing, the slots are in shared memory.
+ * get, and makes room for the next.  That no worker can be registered
+ * (max_worker_processes) is a normal outcome: said once, tried again later.
+ * The launcher is registered when the library is preloaded and restarted after
+ * RESTART_SECONDS; its own death loses nothing, the slots are in shared memory.
  *
  * Two memory contexts: "gepa launcher" lives as long as the process, "gepa
  * launcher cycle" is reset before each turn of the loop.
@@ -655,7 +654,7 @@ gepa_worker_scout_main(Datum arg)
 	gepa_worker_commit(TopMemoryContext);
 	/* Schedules first, so that none misses the end of its run. */
 	for (int i = 0; i < nschedules; i++)
-		gepa_worker_timetable_add(database, &schedules[i]);
+		gepa_worker_timetable_add(args.database, &schedules[i]);
 	for (int i = 0; i < n; i++)
 		(void) gepa_worker_add_request(args.database, runs[i], owners[i], false);
 	gepa_worker_report_scouted(args.place, args.database);
