@@ -4,23 +4,30 @@
  *	  Shared memory in which verdicts wait for their writer.
  *
  * Actors: backends put entries; the verdict writer of a database takes them
- * in batches, commits, and frees them; the launcher starts a writer where
- * entries wait without one.
+ * in batches, commits, and frees them, or puts back those that it could not
+ * write; the launcher starts a writer where entries wait without one, and
+ * frees those of a database that was dropped.
  *
- * An entry is a chain of fixed slots.  A slot is FREE, part of a READY entry,
- * or part of a TAKEN one (a writer has it in an open transaction).  READY and
- * TAKEN entries can be found by their key, so a verdict that was handed over
- * is never paid for again while it waits.
+ * An entry is a chain of fixed slots; its first, the head, says what it is.
+ * It is READY, or TAKEN while a writer has it in an open transaction.  Both
+ * can be found by their key, so a verdict that was handed over is never paid
+ * for again while it waits.  One that was put back is not due before a time;
+ * it has failures then, and gives way to those that have none.
  *
- * Locking: one LWLock (tranche "GepaRing") protects every field below;
- * copying a few kB under it is short beside the call that was paid.  The
+ * Locking: one LWLock (tranche "GepaRing") protects every field below, but
+ * the contents of a TAKEN entry are its writer's alone.  Copying a few kB
+ * under it is short beside the call that was paid; nothing is allocated under
+ * it, and nobody looks at more than the entries of one bucket for a key.  The
  * condition variable "space" wakes backends that found the ring full: they
  * wait (back-pressure), and only when no writer makes room for
  * RING_PATIENCE_MS do they give up and leave the verdict to the caller.
  *
  * A transaction that handed verdicts over waits before its commit until they
- * are written, so that whoever sees it committed finds them in the table.
- * After a rollback or a cancel nobody waits; the writer writes all the same.
+ * are written, so that whoever sees it committed finds them in the table; not
+ * for those that the writer had to put back, nor longer than
+ * COMMIT_PATIENCE_MS.  After a rollback or a cancel nobody waits; the writer
+ * writes all the same.  A backend that has waited in vain does not wait again
+ * for DISTRUST_MS.
  *
  * Crash: shared memory is made anew, what waits in the ring is lost.  A
  * writer that exits gives its TAKEN entries back.
@@ -31,6 +38,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
@@ -52,23 +60,34 @@
 /* How long a commit waits for the writer, who may have to be started. */
 #define COMMIT_PATIENCE_MS 3000
 
+/* How long a backend that waited in vain does without waiting. */
+#define DISTRUST_MS 15000
+
+/* Entries that were put back: how many a writer takes at once, how often. */
+#define RETRY_BATCH 8
+#define RETRY_TURN_MS 1000
+
 typedef enum RingState
 {
-	RING_FREE,					/* -> READY */
-	RING_READY,					/* -> TAKEN */
-	RING_TAKEN					/* -> FREE, or READY if its writer exits */
+	RING_READY,					/* -> TAKEN, or freed with its database */
+	RING_TAKEN					/* -> freed, or READY */
 } RingState;
 
 typedef struct RingSlot
 {
+	int			next;			/* of the entry, or free; -1 = last */
+
+	/* The rest but data is that of the head. */
 	RingState	state;
-	bool		head;			/* first slot of an entry */
-	int			next;			/* next slot of the entry, -1 = last */
+	dlist_node	by_age;			/* in ring->entries */
+	dlist_node	by_key;			/* in its bucket */
 	Oid			database;
 	int			backend;		/* pid of who handed it over */
 	int			writer;			/* pid, while TAKEN */
-	uint64		number;			/* order of arrival */
-	int			length;			/* of the whole entry, in the head */
+	bool		ok;				/* a verdict, not a failure */
+	int			failures;		/* how often it was put back */
+	TimestampTz due;			/* not to be taken before; 0 = at once */
+	int			length;			/* of the whole entry */
 	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 	char		data[RING_SLOT_DATA];
@@ -85,9 +104,11 @@ typedef struct Ring
 {
 	ConditionVariable space;	/* has its own lock */
 	Latch	   *launcher;
-	uint64		next_number;
 	int			nslots;
 	int			nfree;
+	int			first_free;
+	dlist_head	entries;		/* heads in order of arrival */
+	dlist_head *buckets;		/* heads by digest, as many as slots */
 	RingWriter	writers[RING_MAX_WRITERS];
 	RingSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } Ring;
@@ -95,6 +116,8 @@ typedef struct Ring
 static Ring *ring = NULL;
 static LWLock *ring_lock = NULL;
 static bool unwritten = false;	/* this transaction handed something over */
+static TimestampTz distrust_until = 0;
+static TimestampTz retried_at = 0;	/* writer: last turn of what was put back */
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
@@ -109,9 +132,15 @@ slot_count(void)
 }
 
 static Size
-ring_size(void)
+slots_size(void)
 {
 	return add_size(offsetof(Ring, slots), mul_size(slot_count(), sizeof(RingSlot)));
+}
+
+static Size
+buckets_size(void)
+{
+	return mul_size(slot_count(), sizeof(dlist_head));
 }
 
 static void
@@ -119,25 +148,38 @@ request_shmem(void)
 {
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-	RequestAddinShmemSpace(ring_size());
+	RequestAddinShmemSpace(add_size(slots_size(), buckets_size()));
 	RequestNamedLWLockTranche("GepaRing", 1);
+}
+
+static void
+make_ring(dlist_head *buckets)
+{
+	memset(ring, 0, slots_size());
+	ConditionVariableInit(&ring->space);
+	dlist_init(&ring->entries);
+	ring->nslots = ring->nfree = slot_count();
+	ring->buckets = buckets;
+	for (int i = 0; i < ring->nslots; i++)
+	{
+		dlist_init(&buckets[i]);
+		ring->slots[i].next = i + 1 < ring->nslots ? i + 1 : -1;
+	}
 }
 
 static void
 startup_shmem(void)
 {
+	dlist_head *buckets;
 	bool		found;
 
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	ring = ShmemInitStruct("gepa verdict ring", ring_size(), &found);
+	buckets = ShmemInitStruct("gepa verdict ring index", buckets_size(), &found);
+	ring = ShmemInitStruct("gepa verdict ring", slots_size(), &found);
 	if (!found)
-	{
-		memset(ring, 0, ring_size());
-		ConditionVariableInit(&ring->space);
-		ring->nslots = ring->nfree = slot_count();
-	}
+		make_ring(buckets);
 	ring_lock = &(GetNamedLWLockTranche("GepaRing"))->lock;
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -153,8 +195,8 @@ gepa_store_init(void)
 	shmem_startup_hook = startup_shmem;
 }
 
-bool
-gepa_store_ring_available(void)
+static bool
+is_available(void)
 {
 	return ring != NULL && !RecoveryInProgress();
 }
@@ -173,85 +215,110 @@ gepa_store_ring_set_launcher(Latch *latch)
  * Entries; the lock is held
  */
 
-static int
-find_free(int from)
+static dlist_head *
+bucket(const uint8 *digest)
 {
-	for (int i = from; i < ring->nslots; i++)
-		if (ring->slots[i].state == RING_FREE)
-			return i;
-	elog(ERROR, "verdict ring has fewer free slots than it counts");
-	return -1;
+	uint32		hash;
+
+	/* A part of a SHA-256 is as good a hash as any. */
+	memcpy(&hash, digest, sizeof(hash));
+	return &ring->buckets[hash % ring->nslots];
+}
+
+static int
+take_free_slot(void)
+{
+	int			at = ring->first_free;
+
+	ring->first_free = ring->slots[at].next;
+	ring->slots[at].next = -1;
+	ring->nfree--;
+	return at;
 }
 
 static void
-fill_entry(const StoreVerdict *verdict, const StringInfo bytes)
+make_head(RingSlot *slot, const StoreVerdict *verdict, int length)
+{
+	slot->state = RING_READY;
+	slot->database = MyDatabaseId;
+	slot->backend = MyProcPid;
+	slot->writer = 0;
+	slot->ok = verdict->verdict.status == GEPA_STATUS_OK;
+	slot->failures = 0;
+	slot->due = 0;
+	slot->length = length;
+	memcpy(slot->verdict_digest, verdict->verdict_digest, JUDGE_DIGEST_LENGTH);
+	memcpy(slot->digest, verdict->digest, JUDGE_DIGEST_LENGTH);
+	dlist_push_tail(&ring->entries, &slot->by_age);
+	dlist_push_tail(bucket(slot->digest), &slot->by_key);
+}
+
+static void
+add_entry(const StoreVerdict *verdict, const StringInfo bytes)
 {
 	int			previous = -1;
-	int			at = -1;
 
 	for (int done = 0; done < bytes->len; done += RING_SLOT_DATA)
 	{
-		RingSlot   *slot;
+		int			at = take_free_slot();
 
-		at = find_free(at + 1);
-		slot = &ring->slots[at];
-		slot->state = RING_READY;
-		slot->head = (previous < 0);
-		slot->next = -1;
-		slot->database = MyDatabaseId;
-		slot->backend = MyProcPid;
-		slot->writer = 0;
 		if (previous >= 0)
 			ring->slots[previous].next = at;
 		else
-		{
-			slot->number = ring->next_number++;
-			slot->length = bytes->len;
-			memcpy(slot->verdict_digest, verdict->verdict_digest, JUDGE_DIGEST_LENGTH);
-			memcpy(slot->digest, verdict->digest, JUDGE_DIGEST_LENGTH);
-		}
-		memcpy(slot->data, bytes->data + done,
+			make_head(&ring->slots[at], verdict, bytes->len);
+		memcpy(ring->slots[at].data, bytes->data + done,
 			   Min(RING_SLOT_DATA, bytes->len - done));
-		ring->nfree--;
 		previous = at;
 	}
 }
 
-static char *
-copy_entry(const RingSlot *slot, int *length)
+static void
+free_entry(RingSlot *head)
 {
-	char	   *data = palloc(slot->length);
-	int			done = 0;
+	int			at = (int) (head - ring->slots);
 
-	*length = slot->length;
-	for (;;)
+	dlist_delete(&head->by_age);
+	dlist_delete(&head->by_key);
+	while (at >= 0)
 	{
-		int			part = Min(RING_SLOT_DATA, *length - done);
+		int			next = ring->slots[at].next;
 
-		memcpy(data + done, slot->data, part);
-		done += part;
-		if (slot->next < 0)
-			break;
-		slot = &ring->slots[slot->next];
+		ring->slots[at].next = ring->first_free;
+		ring->first_free = at;
+		ring->nfree++;
+		at = next;
 	}
-	return data;
 }
 
 static void
-set_entry_state(RingSlot *slot, RingState state, int writer)
+copy_entry(const RingSlot *slot, char *data)
 {
-	for (;;)
-	{
-		int			next = slot->next;
+	int			length = slot->length;
 
-		slot->state = state;
-		slot->writer = writer;
-		if (state == RING_FREE)
-			ring->nfree++;
-		if (next < 0)
-			break;
-		slot = &ring->slots[next];
+	for (int done = 0; done < length; done += RING_SLOT_DATA)
+	{
+		memcpy(data + done, slot->data, Min(RING_SLOT_DATA, length - done));
+		if (slot->next >= 0)
+			slot = &ring->slots[slot->next];
 	}
+}
+
+/* An entry with a verdict; failures are tried again. */
+static RingSlot *
+find_entry(const uint8 *verdict_digest, const uint8 *digest)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, bucket(digest))
+	{
+		RingSlot   *slot = dlist_container(RingSlot, by_key, iter.cur);
+
+		if (slot->ok && slot->database == MyDatabaseId &&
+			memcmp(slot->digest, digest, JUDGE_DIGEST_LENGTH) == 0 &&
+			memcmp(slot->verdict_digest, verdict_digest, JUDGE_DIGEST_LENGTH) == 0)
+			return slot;
+	}
+	return NULL;
 }
 
 static void
@@ -273,31 +340,35 @@ wake_writer(Oid database)
  * Backends
  */
 
-static bool
-try_put(const StoreVerdict *verdict, const StringInfo bytes, int needed)
+/* How long to wait for the writer: not, soon after it was waited for in vain. */
+static int
+patience(int ms)
 {
-	bool		done = false;
-
-	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
-	if (ring->nfree >= needed)
-	{
-		fill_entry(verdict, bytes);
-		done = true;
-	}
-	wake_writer(MyDatabaseId);
-	LWLockRelease(ring_lock);
-	return done;
+	return GetCurrentTimestamp() < distrust_until ? 0 : ms;
 }
 
-static bool
-has_own_entries(void)
+static void
+lose_patience(void)
 {
+	distrust_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DISTRUST_MS);
+}
+
+/* Entries that have been put back may take long, and are not waited for. */
+static bool
+has_fresh_entries(void)
+{
+	dlist_iter	iter;
 	bool		found = false;
 
 	LWLockAcquire(ring_lock, LW_SHARED);
-	for (int i = 0; i < ring->nslots && ring->nfree < ring->nslots && !found; i++)
-		found = ring->slots[i].state != RING_FREE && ring->slots[i].head &&
-			ring->slots[i].backend == MyProcPid;
+	dlist_foreach(iter, &ring->entries)
+	{
+		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
+
+		found = slot->backend == MyProcPid && slot->failures == 0;
+		if (found)
+			break;
+	}
 	LWLockRelease(ring_lock);
 	return found;
 }
@@ -305,19 +376,26 @@ has_own_entries(void)
 static void
 wait_written(XactEvent event, void *arg)
 {
-	TimestampTz start;
+	TimestampTz end;
+	bool		written;
 
 	if (!unwritten)
 		return;
 	unwritten = false;
-	if (event != XACT_EVENT_PRE_COMMIT)
+	if (event != XACT_EVENT_PRE_COMMIT || patience(COMMIT_PATIENCE_MS) == 0)
 		return;
-	start = GetCurrentTimestamp();
+	end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMMIT_PATIENCE_MS);
 	ConditionVariablePrepareToSleep(&ring->space);
-	while (has_own_entries() &&
-		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), COMMIT_PATIENCE_MS))
+	while (!(written = !has_fresh_entries()) && GetCurrentTimestamp() < end)
 		(void) ConditionVariableTimedSleep(&ring->space, 100, PG_WAIT_EXTENSION);
 	ConditionVariableCancelSleep();
+	if (written)
+		return;
+	lose_patience();
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("verdict writer does not keep up; this transaction commits before its verdicts are in the table"),
+			 errhint("Check the server log for the gepa verdict writer, and max_worker_processes.")));
 }
 
 static void
@@ -331,75 +409,106 @@ note_unwritten(void)
 	unwritten = true;
 }
 
+static bool
+try_put(const StoreVerdict *verdict, const StringInfo bytes, int needed)
+{
+	bool		done = false;
+
+	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
+	if (ring->nfree >= needed)
+	{
+		add_entry(verdict, bytes);
+		done = true;
+	}
+	wake_writer(MyDatabaseId);
+	LWLockRelease(ring_lock);
+	return done;
+}
+
+static bool
+put_patiently(const StoreVerdict *verdict, const StringInfo bytes, int needed)
+{
+	TimestampTz end;
+	bool		done;
+
+	if (try_put(verdict, bytes, needed))
+		return true;
+	if (patience(RING_PATIENCE_MS) == 0)
+		return false;
+	end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RING_PATIENCE_MS);
+	ConditionVariablePrepareToSleep(&ring->space);
+	while (!(done = try_put(verdict, bytes, needed)) && GetCurrentTimestamp() < end)
+		(void) ConditionVariableTimedSleep(&ring->space, 100, PG_WAIT_EXTENSION);
+	ConditionVariableCancelSleep();
+	if (done)
+		return true;
+	lose_patience();
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("verdict writer does not keep up, its ring is full"),
+			 errdetail("Transactions that may write store their verdicts themselves, when they commit."),
+			 errhint("Check the server log for the gepa verdict writer, max_worker_processes and gepa.verdict_ring_size.")));
+	return false;
+}
+
 /*
- * Returns false when there is no ring, or when it stayed full: then the
- * caller keeps the verdict.
+ * Returns false when there is no ring, when the verdict is larger than it, or
+ * when it stayed full: then the caller keeps the verdict.
  */
 bool
 gepa_store_ring_put(const StoreVerdict *verdict)
 {
 	StringInfoData bytes;
-	TimestampTz start;
 	int			needed;
 	bool		done;
 
-	if (!gepa_store_ring_available())
+	if (!is_available())
 		return false;
 	initStringInfo(&bytes);
 	gepa_store_pack(&bytes, verdict);
 	needed = (bytes.len + RING_SLOT_DATA - 1) / RING_SLOT_DATA;
-	done = needed <= ring->nslots && try_put(verdict, &bytes, needed);
-	if (!done && needed <= ring->nslots)
-	{
-		start = GetCurrentTimestamp();
-		ConditionVariablePrepareToSleep(&ring->space);
-		while (!(done = try_put(verdict, &bytes, needed)) &&
-			   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), RING_PATIENCE_MS))
-			(void) ConditionVariableTimedSleep(&ring->space, 100, PG_WAIT_EXTENSION);
-		ConditionVariableCancelSleep();
-		if (!done)
-			ereport(WARNING,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("verdict writer does not keep up; this verdict is stored by the query itself"),
-					 errhint("Check the server log for the gepa verdict writer, max_worker_processes and gepa.verdict_ring_size.")));
-	}
+	done = needed <= ring->nslots && put_patiently(verdict, &bytes, needed);
 	pfree(bytes.data);
 	if (done)
 		note_unwritten();
 	return done;
 }
 
+/* Nothing is allocated under the lock, so a look says how much it takes. */
 bool
 gepa_store_ring_find(const uint8 *verdict_digest, const uint8 *digest,
 					 JudgeVerdict *verdict)
 {
-	char	   *data = NULL;
-	int			length = 0;
 	StoreVerdict stored;
+	char	   *data = NULL;
+	int			capacity = 0;
+	int			length;
 
 	if (ring == NULL)
 		return false;
-	LWLockAcquire(ring_lock, LW_SHARED);
-	for (int i = 0; i < ring->nslots && ring->nfree < ring->nslots; i++)
+	for (;;)
 	{
-		RingSlot   *slot = &ring->slots[i];
+		RingSlot   *slot;
 
-		if (slot->state == RING_FREE || !slot->head || slot->database != MyDatabaseId)
-			continue;
-		if (memcmp(slot->digest, digest, JUDGE_DIGEST_LENGTH) != 0 ||
-			memcmp(slot->verdict_digest, verdict_digest, JUDGE_DIGEST_LENGTH) != 0)
-			continue;
-		data = copy_entry(slot, &length);
-		gepa_store_unpack(data, length, &stored);
-		if (stored.verdict.status == GEPA_STATUS_OK)
+		LWLockAcquire(ring_lock, LW_SHARED);
+		slot = find_entry(verdict_digest, digest);
+		length = slot != NULL ? slot->length : 0;
+		if (slot != NULL && length <= capacity)
+			copy_entry(slot, data);
+		LWLockRelease(ring_lock);
+		if (length <= capacity)
 			break;
-		data = NULL;			/* failures are tried again */
+		capacity = length;
+		data = data ? repalloc(data, capacity) : palloc(capacity);
 	}
-	LWLockRelease(ring_lock);
-	if (data == NULL)
-		return false;
-	*verdict = stored.verdict;
-	return true;
+	if (length > 0)
+	{
+		gepa_store_unpack(data, length, &stored);
+		*verdict = stored.verdict;
+	}
+	if (data != NULL)
+		pfree(data);
+	return length > 0;
 }
 
 /*
@@ -415,52 +524,97 @@ has_writer(Oid database)
 	return false;
 }
 
-int
-gepa_store_ring_databases(Oid *databases, int max)
+static int
+ms_until(TimestampTz due, TimestampTz now)
 {
+	return (int) TimestampDifferenceMilliseconds(now, due);
+}
+
+int
+gepa_store_ring_databases(Oid *databases, int max, int *wait_ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	dlist_iter	iter;
 	int			n = 0;
 
 	if (ring == NULL)
 		return 0;
 	LWLockAcquire(ring_lock, LW_SHARED);
-	for (int i = 0; i < ring->nslots && n < max; i++)
+	dlist_foreach(iter, &ring->entries)
 	{
-		RingSlot   *slot = &ring->slots[i];
-		bool		known = false;
+		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
+		bool		known = slot->state != RING_READY;
 
-		if (slot->state != RING_READY || !slot->head)
-			continue;
 		for (int k = 0; k < n && !known; k++)
 			known = databases[k] == slot->database;
-		if (!known && !has_writer(slot->database))
+		if (known || n == max || has_writer(slot->database))
+			continue;
+		if (slot->due <= now)
 			databases[n++] = slot->database;
+		else
+			*wait_ms = Min(*wait_ms, ms_until(slot->due, now));
 	}
 	LWLockRelease(ring_lock);
 	return n;
+}
+
+int
+gepa_store_ring_forget(Oid database)
+{
+	dlist_mutable_iter iter;
+	int			n = 0;
+
+	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
+	dlist_foreach_modify(iter, &ring->entries)
+	{
+		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
+
+		if (slot->database != database || slot->state != RING_READY)
+			continue;
+		free_entry(slot);
+		n++;
+	}
+	LWLockRelease(ring_lock);
+	ConditionVariableBroadcast(&ring->space);
+	return n;
+}
+
+void
+gepa_store_ring_postpone(Oid database, int ms)
+{
+	TimestampTz due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	dlist_iter	iter;
+
+	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
+	dlist_foreach(iter, &ring->entries)
+	{
+		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
+
+		if (slot->database == database && slot->state == RING_READY)
+			slot->due = Max(slot->due, due);
+	}
+	LWLockRelease(ring_lock);
 }
 
 /*
  * Writers
  */
 
-/* Move all entries of this writer to a state; the lock is held. */
-static void
-release_taken(RingState state)
-{
-	for (int i = 0; i < ring->nslots; i++)
-	{
-		RingSlot   *slot = &ring->slots[i];
-
-		if (slot->state == RING_TAKEN && slot->head && slot->writer == MyProcPid)
-			set_entry_state(slot, state, 0);
-	}
-}
-
+/* An ERROR may have struck while a lock was held. */
 static void
 detach_writer(int code, Datum arg)
 {
+	dlist_iter	iter;
+
+	LWLockReleaseAll();
 	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
-	release_taken(RING_READY);
+	dlist_foreach(iter, &ring->entries)
+	{
+		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
+
+		if (slot->state == RING_TAKEN && slot->writer == MyProcPid)
+			slot->state = RING_READY;
+	}
 	for (int i = 0; i < RING_MAX_WRITERS; i++)
 		if (ring->writers[i].pid == MyProcPid)
 			memset(&ring->writers[i], 0, sizeof(RingWriter));
@@ -493,33 +647,84 @@ gepa_store_ring_attach(Oid database)
 	return true;
 }
 
-int
-gepa_store_ring_take(StoreVerdict *verdicts, int max)
+/* Take fresh entries, or such as were put back and are due; the lock is held. */
+static int
+take_entries(RingSlot **taken, int max, bool retries, TimestampTz now)
 {
+	dlist_iter	iter;
 	int			n = 0;
 
-	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < ring->nslots && n < max; i++)
+	dlist_foreach(iter, &ring->entries)
 	{
-		RingSlot   *slot = &ring->slots[i];
-		char	   *data;
-		int			length;
+		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
 
-		if (slot->state != RING_READY || !slot->head || slot->database != MyDatabaseId)
+		if (n == max)
+			break;
+		if (slot->state != RING_READY || slot->database != MyDatabaseId ||
+			slot->due > now || (slot->failures > 0) != retries)
 			continue;
-		data = copy_entry(slot, &length);
-		gepa_store_unpack(data, length, &verdicts[n++]);
-		set_entry_state(slot, RING_TAKEN, MyProcPid);
+		slot->state = RING_TAKEN;
+		slot->writer = MyProcPid;
+		taken[n++] = slot;
 	}
-	LWLockRelease(ring_lock);
 	return n;
 }
 
-void
-gepa_store_ring_done(void)
+int
+gepa_store_ring_take(StoreVerdict *verdicts, int *failures, int max)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	bool		retries = TimestampDifferenceExceeds(retried_at, now, RETRY_TURN_MS);
+	RingSlot  **taken = palloc(sizeof(RingSlot *) * max);
+	int			n = 0;
+
 	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
-	release_taken(RING_FREE);
+	for (int turn = 0; turn < 2 && n == 0; turn++, retries = !retries)
+	{
+		n = take_entries(taken, retries ? Min(max, RETRY_BATCH) : max, retries, now);
+		if (n > 0 && retries)
+			retried_at = now;
+	}
+	LWLockRelease(ring_lock);
+
+	/* What is TAKEN nobody else changes. */
+	for (int i = 0; i < n; i++)
+	{
+		char	   *data = palloc(taken[i]->length);
+
+		copy_entry(taken[i], data);
+		gepa_store_unpack(data, taken[i]->length, &verdicts[i]);
+		failures[i] = taken[i]->failures;
+		pfree(data);
+	}
+	pfree(taken);
+	return n;
+}
+
+/* They were taken in order of arrival, and this is the same order. */
+void
+gepa_store_ring_release(const int *retry_ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	dlist_mutable_iter iter;
+
+	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
+	dlist_foreach_modify(iter, &ring->entries)
+	{
+		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
+
+		if (slot->state != RING_TAKEN || slot->writer != MyProcPid)
+			continue;
+		if (*retry_ms == 0)
+			free_entry(slot);
+		else
+		{
+			slot->state = RING_READY;
+			slot->failures++;
+			slot->due = TimestampTzPlusMilliseconds(now, *retry_ms);
+		}
+		retry_ms++;
+	}
 	LWLockRelease(ring_lock);
 	ConditionVariableBroadcast(&ring->space);
 }

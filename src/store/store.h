@@ -96,12 +96,12 @@ extern bool gepa_store_lookup(const JudgeSpec *spec, const uint8 *verdict_digest
 
 /*
  * Hand over what was paid.  With the library preloaded it goes to the ring
- * and the writer commits it; else it is written in this transaction where
- * that may write, or else kept for this session only.
+ * and the writer commits it; else this transaction writes it at its commit,
+ * or, where it may not write, the session keeps it until one does.
  */
 extern void gepa_store_hand_over(const StoreVerdict *verdict);
 
-/* Writer's side: insert a batch; needs a transaction. */
+/* Insert a batch; needs a transaction. */
 extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n);
 
 /* datasets.c */
@@ -320,8 +320,7 @@ typedef struct StoreSpent
  * work since the last call.
  */
 extern StoreSpent gepa_store_put_progress(int run, int iteration, int rollouts,
-										  int best_candidate, double best_score,
-										  double seconds);
+										  int best_candidate, double best_score, double seconds);
 
 /* Validation outcomes of a candidate, for the threshold. */
 extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,

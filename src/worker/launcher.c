@@ -53,11 +53,14 @@
 #define RESTART_SECONDS 5
 #define LONGEST_SLEEP_MS 60000
 #define REGISTER_RETRY_MS 5000
-#define MAX_WRITERS 16
+#define MAX_WRITERS 64
 #define SCOUT_LOCK_TIMEOUT "5s"
 
 /* Those that compare are at work for as long as their calls take. */
 #define MAX_SCHEDULE_WORKERS 4
+
+/* When a database is looked at again that refused connections. */
+#define CLOSED_RETRY_MS 5000
 
 /* A writer that ends sooner than this did not end because it was idle. */
 #define WRITER_GOOD_LIFE_MS 1000
@@ -534,54 +537,71 @@ reap_writer(Started *writer, TimestampTz now)
 	if (TimestampDifferenceExceeds(writer->since, now, WRITER_GOOD_LIFE_MS))
 		writer->failures = 0;
 	else
-	{
 		delay = delay_ms(writer->failures++);
-	}
 	writer->due = TimestampTzPlusMilliseconds(now, delay);
 }
 
-/* Entries of a database that no writer can connect to have to wait. */
+/*
+ * Entries of a database that refuses connections have to wait; those of one
+ * that was dropped would keep their room in the ring for good.
+ */
 static bool
 can_be_written(Oid database)
 {
 	FormData_pg_database found;
+	bool		exists;
 	bool		connectable;
 
 	gepa_worker_begin(launcher.cycle);
-	connectable = look_up_database(database, &found) && is_connectable(&found);
+	exists = look_up_database(database, &found);
+	connectable = exists && is_connectable(&found);
 	gepa_worker_commit(launcher.cycle);
+	if (!exists)
+	{
+		int			n = gepa_store_ring_forget(database);
+
+		ereport(LOG,
+				(errmsg("gepa launcher discarded %d verdicts of a database that was dropped",
+						n)));
+		wait_at_most(0);		/* there may be more than were listed */
+	}
+	else if (!connectable)
+	{
+		gepa_store_ring_postpone(database, CLOSED_RETRY_MS);
+		wait_at_most(CLOSED_RETRY_MS);
+	}
 	return connectable;
 }
 
 static void
-launch_writer(Started *writer, TimestampTz now)
+launch_writer(Oid database, TimestampTz now)
 {
+	Started    *writer = find_writer(database);
+
 	if (writer->handle != NULL)
 		return;
-	if (writer->due <= now && !can_be_written(writer->database))
-		writer->due = TimestampTzPlusMilliseconds(now, LONGEST_SLEEP_MS);
 	if (writer->due > now)
-	{
 		wait_at_most((int) TimestampDifferenceMilliseconds(now, writer->due));
-		return;
+	else if (can_be_written(database))
+	{
+		writer->since = now;
+		writer->handle = start_worker("gepa_worker_writer_main", "gepa verdict writer",
+									  "gepa verdict writer", &database, sizeof(Oid));
 	}
-	writer->since = now;
-	writer->handle = start_worker("gepa_worker_writer_main", "gepa verdict writer",
-								  "gepa verdict writer", &writer->database, sizeof(Oid));
 }
 
 static void
 launch_writers(void)
 {
 	Oid			databases[MAX_WRITERS];
-	int			n = gepa_store_ring_databases(databases, MAX_WRITERS);
+	int			n = gepa_store_ring_databases(databases, MAX_WRITERS, &launcher.wait_ms);
 	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *cell;
 
 	foreach(cell, launcher.writers)
 		reap_writer(lfirst(cell), now);
 	for (int i = 0; i < n; i++)
-		launch_writer(find_writer(databases[i]), now);
+		launch_writer(databases[i], now);
 }
 
 /*

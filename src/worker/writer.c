@@ -9,6 +9,13 @@
  * dies in between, the ring gives them to the next writer, and inserting them
  * twice is the same as once.
  *
+ * What cannot be written must not hold up the rest.  The writer waits for no
+ * lock longer than LOCK_TIMEOUT; when a batch fails, its entries are written
+ * one by one, and those that fail again are put back into the ring, to be
+ * tried later.  The usual reason is somebody's open transaction, which has the
+ * row or the table locked: then soon.  Any other error is logged once per
+ * entry, which is then tried less and less often.
+ *
  * It runs as the bootstrap superuser because it belongs to no role, and does
  * nothing but fixed statements on gepa's own tables.  It exits when it has
  * been idle for IDLE_MS, which is less than DROP DATABASE waits for others to
@@ -22,6 +29,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -34,27 +42,133 @@
 /* Verdicts are gathered this long, so that a commit carries several. */
 #define GATHER_MS 5
 
+/* Milliseconds, as the setting wants it. */
+#define LOCK_TIMEOUT "20"
+
+/* When entries that were put back are due: 1 s later, twice that, ... */
+#define FIRST_RETRY_MS 1000
+#define LAST_RETRY_BLOCKED_MS 2000
+#define LAST_RETRY_MS 60000
+
+/* That something is locked is said at most this often. */
+#define BLOCKED_LOG_MS 60000
+
+static struct
+{
+	MemoryContext context;		/* reset before each batch */
+	StoreVerdict verdicts[BATCH];
+	int			failures[BATCH];	/* to write each of them, before */
+	int			retry_ms[BATCH];	/* 0 = written */
+	TimestampTz blocked_logged_at;
+}			writer;
+
 /*
  * Without the extension there is nowhere to write to: what was handed over
  * by transactions that still saw it is let go.
  */
 static void
-write_batch(const StoreVerdict *verdicts, int n, MemoryContext context)
+write_verdicts(const StoreVerdict *verdicts, int n)
 {
 	bool		installed;
 
-	pgstat_report_activity(STATE_RUNNING, "writing verdicts");
-	gepa_worker_begin(context);
+	gepa_worker_begin(writer.context);
 	installed = OidIsValid(gepa_store_extension_owner());
 	if (installed)
 		gepa_store_insert_verdicts(verdicts, n);
-	gepa_worker_commit(context);
-	gepa_store_ring_done();
-	pgstat_report_activity(STATE_IDLE, NULL);
+	gepa_worker_commit(writer.context);
 	if (!installed)
 		ereport(LOG,
 				(errmsg("gepa verdict writer discarded %d verdicts, the extension is not installed",
 						n)));
+}
+
+/* In a transaction of their own; returns why not, NULL when they are. */
+static ErrorData *
+try_to_write(const StoreVerdict *verdicts, int n)
+{
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		write_verdicts(verdicts, n);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(writer.context);
+		error = CopyErrorData();
+		FlushErrorState();
+		gepa_worker_abort(writer.context);
+	}
+	PG_END_TRY();
+	return error;
+}
+
+static bool
+is_blocked(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+}
+
+static int
+retry_delay_ms(int failures, int last)
+{
+	return Min(FIRST_RETRY_MS << Min(failures, 10), last);
+}
+
+static void
+log_blocked(const ErrorData *error)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(writer.blocked_logged_at, now, BLOCKED_LOG_MS))
+		return;
+	writer.blocked_logged_at = now;
+	ereport(LOG,
+			(errmsg("gepa verdict writer is held up: %s", error->message),
+			 errhint("An open transaction has locked rows or tables of gepa; see pg_locks. Other verdicts are written meanwhile.")));
+}
+
+static void
+log_failure(const StoreVerdict *verdict, const ErrorData *error)
+{
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("gepa verdict writer cannot write a verdict of judge %d, and will try again: %s",
+					verdict->judge, error->message),
+			 error->detail ? errdetail("%s", error->detail) : 0,
+			 errhint("It stays in shared memory until it can be written.")));
+}
+
+/* Returns when to try again, 0 when it is written. */
+static int
+write_one(const StoreVerdict *verdict, int failures)
+{
+	ErrorData  *error = try_to_write(verdict, 1);
+
+	if (error == NULL)
+		return 0;
+	if (is_blocked(error))
+	{
+		log_blocked(error);
+		return retry_delay_ms(failures, LAST_RETRY_BLOCKED_MS);
+	}
+	if (failures == 0)
+		log_failure(verdict, error);
+	return retry_delay_ms(failures, LAST_RETRY_MS);
+}
+
+static void
+write_batch(int n)
+{
+	pgstat_report_activity(STATE_RUNNING, "writing verdicts");
+	memset(writer.retry_ms, 0, sizeof(writer.retry_ms));
+	if (writer.failures[0] > 0 || try_to_write(writer.verdicts, n) != NULL)
+		for (int i = 0; i < n; i++)
+			writer.retry_ms[i] = write_one(&writer.verdicts[i], writer.failures[i]);
+	gepa_store_ring_release(writer.retry_ms);
+	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
 static void
@@ -69,8 +183,6 @@ wait_for_verdicts(int ms)
 void
 gepa_worker_writer_main(Datum arg)
 {
-	StoreVerdict *verdicts;
-	MemoryContext context;
 	TimestampTz last_work;
 	Oid			database;
 	int			n;
@@ -78,22 +190,22 @@ gepa_worker_writer_main(Datum arg)
 	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(database));
 	gepa_worker_setup_signals();
 	gepa_worker_connect(database, InvalidOid, true);
+	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
 	if (!gepa_store_ring_attach(database))
 		return;
-	context = AllocSetContextCreate(TopMemoryContext, "gepa verdict batch",
-									ALLOCSET_DEFAULT_SIZES);
-	verdicts = palloc(sizeof(StoreVerdict) * BATCH);
+	writer.context = AllocSetContextCreate(TopMemoryContext, "gepa verdict batch",
+										   ALLOCSET_DEFAULT_SIZES);
 	last_work = GetCurrentTimestamp();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	while (!TimestampDifferenceExceeds(last_work, GetCurrentTimestamp(), IDLE_MS))
 	{
-		MemoryContextSwitchTo(context);
-		MemoryContextReset(context);
+		MemoryContextSwitchTo(writer.context);
+		MemoryContextReset(writer.context);
 		gepa_worker_reload();
-		n = gepa_store_ring_take(verdicts, BATCH);
+		n = gepa_store_ring_take(writer.verdicts, writer.failures, BATCH);
 		if (n > 0)
 		{
-			write_batch(verdicts, n, context);
+			write_batch(n);
 			last_work = GetCurrentTimestamp();
 		}
 		if (n < BATCH)

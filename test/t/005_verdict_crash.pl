@@ -69,14 +69,14 @@ is(calls('j', 'backend', 30), 0, '... none of which is paid for again');
 is(calls('j', 'after', 5), 5, 'the writer works again');
 stored('j', 35, '... and writes');
 
-# -- the verdict writer, with verdicts in its open transaction
+# -- the verdict writer, with verdicts that it cannot write
 
 my $writer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'";
+my $log = -s $node->logfile;
 my $lock = background($node, "BEGIN; LOCK TABLE gepa.verdict IN EXCLUSIVE MODE; SELECT 'locked';");
 $lock->{run}->pump until $lock->{out} =~ /locked/;
 my $asked = background($node, "SELECT count(gepa_judge('j', 'writer ' || i)) FROM generate_series(1, 5) i;");
-wait_sql($node, "SELECT count(*) = 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-	WHERE a.backend_type = 'gepa verdict writer' AND NOT l.granted", 'the writer waits for the table');
+$node->wait_for_log(qr/gepa verdict writer is held up/, $log);
 crash(value($node, $writer), 'kill -9 of the writer');
 finish($_) for $lock, $asked;
 stored('j', 35, '... with what was committed');
@@ -85,12 +85,12 @@ stored('j', 40, '... and stored');
 
 # A writer that is only told to end gives back what it has taken.  It lived
 # for a short time, so that the next one comes after a second.
+$log = -s $node->logfile;
 $lock = background($node, "BEGIN; LOCK TABLE gepa.verdict IN EXCLUSIVE MODE; SELECT 'locked';");
 $lock->{run}->pump until $lock->{out} =~ /locked/;
 my $before = $mock->journal->{requests};
 value($node, "BEGIN; SELECT gepa_judge('j', 'terminated'); ROLLBACK");
-wait_sql($node, "SELECT count(*) = 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-	WHERE a.backend_type = 'gepa verdict writer' AND NOT l.granted", 'the writer waits for the table');
+$node->wait_for_log(qr/gepa verdict writer is held up/, $log);
 is(value($node, "SELECT pg_terminate_backend(pid, 10000) FROM ($writer) w"), 't', 'a writer is terminated');
 is(value($node, "SELECT cached FROM gepa_verdict('j', 'terminated')"), 't', '... what it had taken is still known');
 value($node, "SELECT pg_terminate_backend($lock->{pid}, 10000)");
