@@ -13,7 +13,6 @@
 /* ring.c: shared memory between backends and writers; see its header */
 
 extern void gepa_store_init(void);	/* at load */
-extern bool gepa_store_ring_available(void);
 
 /*
  * Launcher: databases that have entries which are due and no writer, up to max
