@@ -37,6 +37,7 @@ session('rollback', 'BEGIN; JUDGE; ROLLBACK', 0);
 session('rollback, again', 'BEGIN; JUDGE; ROLLBACK; JUDGE', 1);
 session('savepoint', 'BEGIN; SAVEPOINT s; JUDGE; ROLLBACK TO s; COMMIT', 1);
 session('caught', "DO \$\$ BEGIN PERFORM gepa_judge('j', 'caught'); PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN END \$\$", 1);
+session('a procedure', "DO \$\$ BEGIN PERFORM gepa_judge('j', 'a procedure'); COMMIT; PERFORM 1; ROLLBACK; END \$\$", 1);
 session('in a read-only transaction', 'BEGIN READ ONLY; JUDGE; COMMIT', 0);
 session('read-only transaction, another', 'BEGIN READ ONLY; JUDGE; COMMIT; BEGIN READ ONLY; JUDGE; COMMIT; JUDGE', 1);
 session('read only from now on', 'BEGIN; JUDGE; SET TRANSACTION READ ONLY; COMMIT; JUDGE; ', 1);
