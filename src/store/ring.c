@@ -107,7 +107,7 @@ typedef struct Ring
 	int			nslots;
 	int			nfree;
 	int			first_free;
-	dlist_head	entries;		/* heads in order of arrival */
+	dlist_head	entries;		/* heads in order of arrival, or return */
 	dlist_head *buckets;		/* heads by digest, as many as slots */
 	RingWriter	writers[RING_MAX_WRITERS];
 	RingSlot	slots[FLEXIBLE_ARRAY_MEMBER];
@@ -701,7 +701,10 @@ gepa_store_ring_take(StoreVerdict *verdicts, int *failures, int max)
 	return n;
 }
 
-/* They were taken in order of arrival, and this is the same order. */
+/*
+ * They were taken in order of arrival, and this is the same order.  What is put
+ * back comes last, so that those that wait for another try take turns.
+ */
 void
 gepa_store_ring_release(const int *retry_ms)
 {
@@ -722,6 +725,8 @@ gepa_store_ring_release(const int *retry_ms)
 			slot->state = RING_READY;
 			slot->failures++;
 			slot->due = TimestampTzPlusMilliseconds(now, *retry_ms);
+			dlist_delete(&slot->by_age);
+			dlist_push_tail(&ring->entries, &slot->by_age);
 		}
 		retry_ms++;
 	}

@@ -58,6 +58,7 @@ static struct
 	MemoryContext context;		/* reset before each batch */
 	StoreVerdict verdicts[BATCH];
 	int			failures[BATCH];	/* to write each of them, before */
+	bool		blocked[BATCH]; /* by a lock */
 	int			retry_ms[BATCH];	/* 0 = written */
 	TimestampTz blocked_logged_at;
 }			writer;
@@ -141,22 +142,41 @@ log_failure(const StoreVerdict *verdict, const ErrorData *error)
 			 errhint("It stays in shared memory until it can be written.")));
 }
 
-/* Returns when to try again, 0 when it is written. */
-static int
-write_one(const StoreVerdict *verdict, int failures)
+/*
+ * Whoever has a row of one judge locked has probably all of them: dropping it
+ * does that.  So one wait for each judge in a batch is enough.  What was put
+ * back comes round in turn, so that every entry gets its try.
+ */
+static bool
+is_held_up(int n)
 {
-	ErrorData  *error = try_to_write(verdict, 1);
+	for (int i = 0; i < n; i++)
+		if (writer.blocked[i] && memcmp(writer.verdicts[i].verdict_digest,
+										writer.verdicts[n].verdict_digest,
+										JUDGE_DIGEST_LENGTH) == 0)
+			return true;
+	return false;
+}
 
-	if (error == NULL)
-		return 0;
-	if (is_blocked(error))
-	{
+static void
+write_one(int n)
+{
+	int			failures = writer.failures[n];
+	ErrorData  *error = NULL;
+	bool		held_up = is_held_up(n);
+
+	if (!held_up)
+		error = try_to_write(&writer.verdicts[n], 1);
+	writer.blocked[n] = error != NULL && is_blocked(error);
+	if (writer.blocked[n])
 		log_blocked(error);
-		return retry_delay_ms(failures, LAST_RETRY_BLOCKED_MS);
-	}
-	if (failures == 0)
-		log_failure(verdict, error);
-	return retry_delay_ms(failures, LAST_RETRY_MS);
+	else if (error != NULL && failures == 0)
+		log_failure(&writer.verdicts[n], error);
+
+	if (held_up || writer.blocked[n])
+		writer.retry_ms[n] = retry_delay_ms(failures, LAST_RETRY_BLOCKED_MS);
+	else if (error != NULL)
+		writer.retry_ms[n] = retry_delay_ms(failures, LAST_RETRY_MS);
 }
 
 static void
@@ -166,7 +186,7 @@ write_batch(int n)
 	memset(writer.retry_ms, 0, sizeof(writer.retry_ms));
 	if (writer.failures[0] > 0 || try_to_write(writer.verdicts, n) != NULL)
 		for (int i = 0; i < n; i++)
-			writer.retry_ms[i] = write_one(&writer.verdicts[i], writer.failures[i]);
+			write_one(i);
 	gepa_store_ring_release(writer.retry_ms);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
