@@ -29,9 +29,9 @@ OBJS_LM     = src/lm/address.o src/lm/batch.o src/lm/canned.o src/lm/check.o \
 OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/measure.o src/judge/parse.o src/judge/render.o src/judge/run.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o
-OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/journal.o \
-	src/store/judges.o src/store/memory.o src/store/pack.o src/store/ring.o \
-	src/store/runs.o src/store/schedules.o src/store/verdicts.o
+OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/handover.o \
+	src/store/journal.o src/store/judges.o src/store/memory.o src/store/pack.o \
+	src/store/ring.o src/store/runs.o src/store/schedules.o src/store/verdicts.o
 OBJS_APPLY  = src/apply/apply.o src/apply/candidate.o src/apply/samples.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \

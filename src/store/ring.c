@@ -18,16 +18,8 @@
  * the contents of a TAKEN entry are its writer's alone.  Copying a few kB
  * under it is short beside the call that was paid; nothing is allocated under
  * it, and nobody looks at more than the entries of one bucket for a key.  The
- * condition variable "space" wakes backends that found the ring full: they
- * wait (back-pressure), and only when no writer makes room for
- * RING_PATIENCE_MS do they give up and leave the verdict to the caller.
- *
- * A transaction that handed verdicts over waits before its commit until they
- * are written, so that whoever sees it committed finds them in the table; not
- * for those that the writer had to put back, nor longer than
- * COMMIT_PATIENCE_MS.  After a rollback or a cancel nobody waits; the writer
- * writes all the same.  A backend that has waited in vain does not wait again
- * for DISTRUST_MS.
+ * condition variable "space" wakes backends that wait for the writer, for room
+ * or until it has written: handover.c.
  *
  * Crash: shared memory is made anew, what waits in the ring is lost.  A
  * writer that exits gives its TAKEN entries back.
@@ -36,7 +28,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "access/xlog.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -44,24 +35,14 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
-#include "storage/proc.h"
 #include "storage/shmem.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "base/settings.h"
 #include "store/store_internal.h"
 
 #define RING_SLOT_DATA 1920
 #define RING_MAX_WRITERS 64
-#define RING_PATIENCE_MS 10000
-
-/* How long a commit waits for the writer, who may have to be started. */
-#define COMMIT_PATIENCE_MS 3000
-
-/* How long a backend that waited in vain does without waiting. */
-#define DISTRUST_MS 15000
 
 /* Entries that were put back: how many a writer takes at once, how often. */
 #define RETRY_BATCH 8
@@ -115,8 +96,6 @@ typedef struct Ring
 
 static Ring *ring = NULL;
 static LWLock *ring_lock = NULL;
-static bool unwritten = false;	/* this transaction handed something over */
-static TimestampTz distrust_until = 0;
 static TimestampTz retried_at = 0;	/* writer: last turn of what was put back */
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
@@ -193,12 +172,6 @@ gepa_store_init(void)
 	shmem_request_hook = request_shmem;
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = startup_shmem;
-}
-
-static bool
-is_available(void)
-{
-	return ring != NULL && !RecoveryInProgress();
 }
 
 void
@@ -340,22 +313,48 @@ wake_writer(Oid database)
  * Backends
  */
 
-/* How long to wait for the writer: not, soon after it was waited for in vain. */
+bool
+gepa_store_ring_available(void)
+{
+	return ring != NULL && !RecoveryInProgress();
+}
+
+ConditionVariable *
+gepa_store_ring_space(void)
+{
+	return &ring->space;
+}
+
 static int
-patience(int ms)
+slots_needed(const StringInfo bytes)
 {
-	return GetCurrentTimestamp() < distrust_until ? 0 : ms;
+	return (bytes->len + RING_SLOT_DATA - 1) / RING_SLOT_DATA;
 }
 
-static void
-lose_patience(void)
+bool
+gepa_store_ring_fits(const StringInfo bytes)
 {
-	distrust_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DISTRUST_MS);
+	return slots_needed(bytes) <= ring->nslots;
 }
 
-/* Entries that have been put back may take long, and are not waited for. */
-static bool
-has_fresh_entries(void)
+bool
+gepa_store_ring_put(const StoreVerdict *verdict, const StringInfo bytes)
+{
+	bool		done = false;
+
+	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
+	if (ring->nfree >= slots_needed(bytes))
+	{
+		add_entry(verdict, bytes);
+		done = true;
+	}
+	wake_writer(MyDatabaseId);
+	LWLockRelease(ring_lock);
+	return done;
+}
+
+bool
+gepa_store_ring_has_fresh(void)
 {
 	dlist_iter	iter;
 	bool		found = false;
@@ -371,107 +370,6 @@ has_fresh_entries(void)
 	}
 	LWLockRelease(ring_lock);
 	return found;
-}
-
-static void
-wait_written(XactEvent event, void *arg)
-{
-	TimestampTz end;
-	bool		written;
-
-	if (!unwritten)
-		return;
-	unwritten = false;
-	if (event != XACT_EVENT_PRE_COMMIT || patience(COMMIT_PATIENCE_MS) == 0)
-		return;
-	end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMMIT_PATIENCE_MS);
-	ConditionVariablePrepareToSleep(&ring->space);
-	while (!(written = !has_fresh_entries()) && GetCurrentTimestamp() < end)
-		(void) ConditionVariableTimedSleep(&ring->space, 100, PG_WAIT_EXTENSION);
-	ConditionVariableCancelSleep();
-	if (written)
-		return;
-	lose_patience();
-	ereport(WARNING,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("verdict writer does not keep up; this transaction commits before its verdicts are in the table"),
-			 errhint("Check the server log for the gepa verdict writer, and max_worker_processes.")));
-}
-
-static void
-note_unwritten(void)
-{
-	static bool registered = false;
-
-	if (!registered)
-		RegisterXactCallback(wait_written, NULL);
-	registered = true;
-	unwritten = true;
-}
-
-static bool
-try_put(const StoreVerdict *verdict, const StringInfo bytes, int needed)
-{
-	bool		done = false;
-
-	LWLockAcquire(ring_lock, LW_EXCLUSIVE);
-	if (ring->nfree >= needed)
-	{
-		add_entry(verdict, bytes);
-		done = true;
-	}
-	wake_writer(MyDatabaseId);
-	LWLockRelease(ring_lock);
-	return done;
-}
-
-static bool
-put_patiently(const StoreVerdict *verdict, const StringInfo bytes, int needed)
-{
-	TimestampTz end;
-	bool		done;
-
-	if (try_put(verdict, bytes, needed))
-		return true;
-	if (patience(RING_PATIENCE_MS) == 0)
-		return false;
-	end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RING_PATIENCE_MS);
-	ConditionVariablePrepareToSleep(&ring->space);
-	while (!(done = try_put(verdict, bytes, needed)) && GetCurrentTimestamp() < end)
-		(void) ConditionVariableTimedSleep(&ring->space, 100, PG_WAIT_EXTENSION);
-	ConditionVariableCancelSleep();
-	if (done)
-		return true;
-	lose_patience();
-	ereport(WARNING,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("verdict writer does not keep up, its ring is full"),
-			 errdetail("Transactions that may write store their verdicts themselves, when they commit."),
-			 errhint("Check the server log for the gepa verdict writer, max_worker_processes and gepa.verdict_ring_size.")));
-	return false;
-}
-
-/*
- * Returns false when there is no ring, when the verdict is larger than it, or
- * when it stayed full: then the caller keeps the verdict.
- */
-bool
-gepa_store_ring_put(const StoreVerdict *verdict)
-{
-	StringInfoData bytes;
-	int			needed;
-	bool		done;
-
-	if (!is_available())
-		return false;
-	initStringInfo(&bytes);
-	gepa_store_pack(&bytes, verdict);
-	needed = (bytes.len + RING_SLOT_DATA - 1) / RING_SLOT_DATA;
-	done = needed <= ring->nslots && put_patiently(verdict, &bytes, needed);
-	pfree(bytes.data);
-	if (done)
-		note_unwritten();
-	return done;
 }
 
 /* Nothing is allocated under the lock, so a look says how much it takes. */

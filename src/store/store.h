@@ -99,7 +99,7 @@ extern bool gepa_store_lookup(const JudgeSpec *spec, const uint8 *verdict_digest
  * and the writer commits it; else this transaction writes it at its commit,
  * or, where it may not write, the session keeps it until one does.
  */
-extern void gepa_store_hand_over(const StoreVerdict *verdict);
+extern void gepa_store_hand_over(const StoreVerdict *verdict);	/* handover.c */
 
 /* Insert a batch; needs a transaction. */
 extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n);

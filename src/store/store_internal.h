@@ -9,6 +9,7 @@
 #define GEPA_STORE_STORE_INTERNAL_H
 
 #include "executor/spi.h"
+#include "storage/condition_variable.h"
 
 #include "store/store.h"
 
@@ -109,8 +110,16 @@ extern void gepa_store_forget_judge(int judge);
 /* The extension that is there: what is known of another one is forgotten. */
 extern void gepa_store_note_extension(Oid extension);
 
-/* ring.c: used by verdicts.c */
-extern bool gepa_store_ring_put(const StoreVerdict *verdict);
+/*
+ * ring.c, for backends.  Put is false when there is no room; "space" is
+ * signalled when there may be, or when entries have left.  Fresh are entries of
+ * this backend that have not been put back.
+ */
+extern bool gepa_store_ring_available(void);
+extern ConditionVariable *gepa_store_ring_space(void);
+extern bool gepa_store_ring_fits(const StringInfo bytes);
+extern bool gepa_store_ring_put(const StoreVerdict *verdict, const StringInfo bytes);
+extern bool gepa_store_ring_has_fresh(void);
 extern bool gepa_store_ring_find(const uint8 *verdict_digest, const uint8 *digest,
 								 JudgeVerdict *verdict);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verdicts.c
- *	  Stored verdicts: looking up, handing over, inserting.
+ *	  Stored verdicts: looking up and inserting.
  *
  * A verdict is looked for in three places, in this order: this session's
  * memory, the ring (handed over, not yet committed), the table under the
@@ -9,8 +9,8 @@
  * its row is committed, so who misses it in the ring finds it in a snapshot
  * taken later.
  *
- * What was paid for goes to the ring.  Without one (no preload), or where it
- * does not take it, the transaction writes it at its commit: memory.c.
+ * What was paid for goes to the ring (handover.c).  Without one (no preload),
+ * or where it does not take it, the transaction writes it (memory.c).
  *
  * Known hole: a crash of the server loses what is in the ring at that moment.
  *
@@ -120,7 +120,7 @@ gepa_store_lookup(const JudgeSpec *spec, const uint8 *verdict_digest,
 }
 
 /*
- * Handing over
+ * Inserting
  */
 
 static void
@@ -169,13 +169,4 @@ gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n)
 	for (int i = 0; i < n; i++)
 		insert_one(&scope, &verdicts[i]);
 	gepa_store_leave(&scope);
-}
-
-/* Waiting for room in the ring can be cancelled: then memory has it. */
-void
-gepa_store_hand_over(const StoreVerdict *verdict)
-{
-	gepa_store_remember_paid(verdict);
-	if (gepa_store_ring_put(verdict))
-		gepa_store_remember_handed_over(verdict);
 }
