@@ -22,8 +22,8 @@
 
 #include "access/xact.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
+#include "base/wait.h"
 #include "store/store_internal.h"
 
 #define RING_PATIENCE_MS 10000
@@ -59,7 +59,8 @@ wait_written(void)
 
 	ConditionVariablePrepareToSleep(gepa_store_ring_space());
 	while (!(written = !gepa_store_ring_has_fresh()) && GetCurrentTimestamp() < end)
-		(void) ConditionVariableTimedSleep(gepa_store_ring_space(), 100, PG_WAIT_EXTENSION);
+		(void) ConditionVariableTimedSleep(gepa_store_ring_space(), 100,
+										   gepa_wait_event(GEPA_WAIT_VERDICTS_WRITTEN));
 	ConditionVariableCancelSleep();
 	return written;
 }
@@ -102,7 +103,8 @@ wait_for_room(const StoreVerdict *verdict, const StringInfo bytes)
 
 	ConditionVariablePrepareToSleep(gepa_store_ring_space());
 	while (!(done = gepa_store_ring_put(verdict, bytes)) && GetCurrentTimestamp() < end)
-		(void) ConditionVariableTimedSleep(gepa_store_ring_space(), 100, PG_WAIT_EXTENSION);
+		(void) ConditionVariableTimedSleep(gepa_store_ring_space(), 100,
+										   gepa_wait_event(GEPA_WAIT_RING_SPACE));
 	ConditionVariableCancelSleep();
 	return done;
 }

@@ -26,9 +26,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "base/settings.h"
 #include "worker/worker_internal.h"

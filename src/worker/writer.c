@@ -32,8 +32,8 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
+#include "base/wait.h"
 #include "worker/worker_internal.h"
 
 #define BATCH 128
@@ -195,7 +195,7 @@ static void
 wait_for_verdicts(int ms)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
-					 PG_WAIT_EXTENSION);
+					 gepa_wait_event(GEPA_WAIT_WRITER_MAIN));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
