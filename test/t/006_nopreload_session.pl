@@ -45,6 +45,9 @@ session('deferred error', q{
 	CREATE TABLE late (i int UNIQUE DEFERRABLE INITIALLY DEFERRED);
 	BEGIN; INSERT INTO late VALUES (1), (1); JUDGE; DELETE FROM late; COMMIT}, 1);
 session('dropped extension in a transaction', 'BEGIN; JUDGE; DROP EXTENSION gepa CASCADE; ROLLBACK; JUDGE', 1);
+is(value($node, "SELECT gepa.create_judge('d', 'plain', 'Is it?') > 0; BEGIN; SELECT gepa_judge('d', 'of a dropped judge') IS NULL;
+	SELECT gepa.drop_judge('d') \\g /dev/null\nCOMMIT; SELECT count(*) FROM gepa.verdict WHERE judge NOT IN (SELECT judge FROM gepa.judge)"),
+	"t\nf\n0", 'nothing is written for a judge that the transaction drops');
 is(value($node, "BEGIN; SELECT gepa_judge('b', 'failing') IS NULL; SELECT gepa_judge('b', 'failing') IS NULL; COMMIT;
 	SELECT attempts FROM gepa.verdict_errors"), "t\nt\n2", 'every attempt at a failure counts');
 
