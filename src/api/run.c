@@ -198,12 +198,15 @@ gepa_stop(PG_FUNCTION_ARGS)
 	int			id = PG_GETARG_INT32(0);
 	StoreRun   *run = gepa_api_get_run(id);
 
-	/* No worker would ever do it. */
+	/* No worker would ever do it; one that finds it ended tells schedules. */
 	if (!gepa_worker_is_known(id) &&
-		gepa_store_move_run(id, (1 << STORE_RUN_RUNNING) | (1 << STORE_RUN_STOPPING),
+		gepa_worker_end_run(id, (1 << STORE_RUN_RUNNING) | (1 << STORE_RUN_STOPPING),
 							STORE_RUN_STOPPED, "stopped while no worker had it"))
+	{
+		gepa_worker_start_at_commit(id, run->owner);
 		PG_RETURN_VOID();
-	if (gepa_store_move_run(id, 1 << STORE_RUN_QUEUED, STORE_RUN_STOPPED,
+	}
+	if (gepa_worker_end_run(id, 1 << STORE_RUN_QUEUED, STORE_RUN_STOPPED,
 							"stopped before it began") ||
 		gepa_store_move_run(id, 1 << STORE_RUN_RUNNING, STORE_RUN_STOPPING,
 							"asked to stop"))

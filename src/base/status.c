@@ -45,3 +45,23 @@ gepa_status_parse(const char *name, GepaStatus *status)
 	}
 	return false;
 }
+
+bool
+gepa_status_no_answer(GepaStatus status)
+{
+	switch (status)
+	{
+		case GEPA_STATUS_TIMEOUT:
+		case GEPA_STATUS_HTTP_ERROR:
+		case GEPA_STATUS_BUDGET:
+		case GEPA_STATUS_CANCELLED:
+			return true;
+		case GEPA_STATUS_OK:
+		case GEPA_STATUS_UNPARSEABLE:
+		case GEPA_STATUS_REFUSED:
+		case GEPA_STATUS_TRUNCATED:
+		case GEPA_STATUS_TOO_LONG:
+			break;
+	}
+	return false;
+}

@@ -33,4 +33,10 @@ extern const char *gepa_status_name(GepaStatus status);
 /* The reverse; false when the word is unknown. */
 extern bool gepa_status_parse(const char *name, GepaStatus *status);
 
+/*
+ * Has the model said nothing about the document?  Then the failure is that of
+ * the endpoint or of a limit, unless it rejects this very document for good.
+ */
+extern bool gepa_status_no_answer(GepaStatus status);
+
 #endif							/* GEPA_BASE_STATUS_H */

@@ -187,6 +187,7 @@ extern void gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, void
 extern bool gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag,
 							   JudgeVerdict *verdict);
 extern int	gepa_judge_pending(const JudgeRun *run);
+extern void gepa_judge_stop(JudgeRun *run); /* send nothing more */
 extern void gepa_judge_close(JudgeRun *run);
 
 /* Raise a verdict that is not ok as an ERROR that names judge and LM. */

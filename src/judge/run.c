@@ -125,6 +125,12 @@ gepa_judge_pending(const JudgeRun *run)
 }
 
 void
+gepa_judge_stop(JudgeRun *run)
+{
+	gepa_lm_batch_stop(run->batch);
+}
+
+void
 gepa_judge_close(JudgeRun *run)
 {
 	gepa_lm_batch_close(run->batch);

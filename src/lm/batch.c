@@ -9,8 +9,12 @@
  * not in libcurl, whose time-outs would count the time in its own queue.
  *
  * After a failure that no further call can escape (wrong key, unknown model,
- * refused address, or a Retry-After too long to wait for) what is not yet on
- * the wire is not sent: it is DONE with the same failure.
+ * refused address) what is not yet on the wire is not sent: it is DONE with the
+ * same failure.
+ *
+ * Retry-After is said to the client, not to one call.  It is kept in a gate
+ * that all batches of the process on that LM share: until then nothing is
+ * sent, and when that is longer than a call can wait, calls fail at once.
  *
  * The batch is a memory context.  Its reset callback aborts what is on the
  * wire, so that ERROR, cancel and normal end leave nothing behind.  Each call
@@ -20,6 +24,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "lib/ilist.h"
 #include "mb/pg_wchar.h"
@@ -58,8 +63,13 @@ typedef struct Call
 typedef struct Gate
 {
 	struct Gate *next;
+	MemoryContext context;		/* of closed */
 	Oid			serverid;
+	uint32		door;			/* hash of address and key */
 	int			nrunning;
+	TimestampTz hold;			/* Retry-After: start nothing before */
+	TimestampTz closed_until;	/* one too long to wait for */
+	const LmReply *closed;		/* ... what it came with */
 } Gate;
 
 static Gate *gates = NULL;
@@ -77,10 +87,9 @@ struct LmBatch
 	dlist_head	done;
 	int			nrunning;
 	bool		starved;		/* no descriptor for a further one */
+	bool		stopped;		/* nothing is sent any more */
 	int			npending;		/* submitted, not yet collected */
-	TimestampTz hold;			/* Retry-After: start nothing before */
 	const LmReply *fatal;		/* why nothing is sent any more */
-	TimestampTz closed_until;	/* ... for now, if that passes; else 0 */
 };
 
 static void call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg);
@@ -95,19 +104,34 @@ find_provider(LmApi api)
 	return api == LM_API_CANNED ? &gepa_lm_canned : &gepa_lm_openai;
 }
 
-static Gate *
-find_gate(Oid serverid)
+static uint32
+hash_text(const char *text)
 {
+	return text == NULL ? 0 : hash_bytes((const unsigned char *) text, (int) strlen(text));
+}
+
+/* What another address, or another key, was told is no longer to be kept to. */
+static Gate *
+find_gate(const LmServer *server)
+{
+	uint32		door = hash_combine(hash_text(server->base_url), hash_text(server->api_key));
 	Gate	   *gate = gates;
 
-	while (gate != NULL && gate->serverid != serverid)
+	while (gate != NULL && gate->serverid != server->serverid)
 		gate = gate->next;
-	if (gate != NULL)
-		return gate;
-	gate = MemoryContextAllocZero(TopMemoryContext, sizeof(Gate));
-	gate->serverid = serverid;
-	gate->next = gates;
-	gates = gate;
+	if (gate == NULL)
+	{
+		gate = MemoryContextAllocZero(TopMemoryContext, sizeof(Gate));
+		gate->context = AllocSetContextCreate(TopMemoryContext, "gepa lm gate",
+											  ALLOCSET_SMALL_SIZES);
+		gate->serverid = server->serverid;
+		gate->door = door;
+		gate->next = gates;
+		gates = gate;
+	}
+	if (gate->door != door)
+		gate->hold = gate->closed_until = 0;
+	gate->door = door;
 	return gate;
 }
 
@@ -152,7 +176,7 @@ gepa_lm_batch_open(const LmServer *server)
 	batch->context = context;
 	batch->server = server;
 	batch->provider = find_provider(server->api);
-	batch->gate = find_gate(server->serverid);
+	batch->gate = find_gate(server);
 	dlist_init(&batch->queued);
 	dlist_init(&batch->running);
 	dlist_init(&batch->delayed);
@@ -194,11 +218,19 @@ call_done(Call *call)
 	call->body = NULL;
 }
 
+/* Why nothing is to be sent now; NULL if it may be. */
+static const LmReply *
+why_closed(const LmBatch *batch)
+{
+	if (batch->fatal != NULL)
+		return batch->fatal;
+	return batch->gate->closed_until > GetCurrentTimestamp() ? batch->gate->closed : NULL;
+}
+
 /* Finish a call that is not sent because of an earlier one's failure. */
 static void
-call_give_up(Call *call)
+call_give_up(Call *call, const LmReply *why)
 {
-	const LmReply *why = call->batch->fatal;
 	MemoryContext old = MemoryContextSwitchTo(call->context);
 	LmReply    *reply = call->reply;
 
@@ -213,23 +245,19 @@ call_give_up(Call *call)
 }
 
 static void
-give_up_list(dlist_head *list)
+give_up_list(dlist_head *list, const LmReply *why)
 {
 	while (!dlist_is_empty(list))
-		call_give_up(dlist_container(Call, node, dlist_pop_head_node(list)));
+		call_give_up(dlist_container(Call, node, dlist_pop_head_node(list)), why);
 }
 
-/* Keep a copy: the reply itself goes to whoever collects it. */
-static void
-note_fatal(LmBatch *batch, const LmReply *reply)
+/* The reply itself goes to whoever collects it. */
+static LmReply *
+copy_failure(MemoryContext context, const LmReply *reply)
 {
-	MemoryContext old;
-	LmReply    *copy;
+	MemoryContext old = MemoryContextSwitchTo(context);
+	LmReply    *copy = palloc0(sizeof(LmReply));
 
-	if (batch->fatal != NULL)
-		return;
-	old = MemoryContextSwitchTo(batch->context);
-	copy = palloc0(sizeof(LmReply));
 	copy->status = reply->status;
 	copy->fatal = reply->fatal;
 	copy->sqlerrcode = reply->sqlerrcode;
@@ -237,7 +265,7 @@ note_fatal(LmBatch *batch, const LmReply *reply)
 	copy->detail = reply->detail ? pstrdup(reply->detail) : NULL;
 	copy->hint = reply->hint ? pstrdup(reply->hint) : NULL;
 	MemoryContextSwitchTo(old);
-	batch->fatal = copy;
+	return copy;
 }
 
 /*
@@ -358,17 +386,14 @@ delay(Call *call, const LmOutcome *outcome)
 	dlist_push_tail(&batch->delayed, &call->node);
 }
 
-/*
- * Retry-After is said to the client, not to one request: it holds the batch,
- * even if this call is not tried again.
- */
+/* Even if this call is not tried again. */
 static void
-hold_batch(LmBatch *batch, const LmOutcome *outcome)
+hold_gate(Gate *gate, const LmOutcome *outcome)
 {
 	int			ms = gepa_lm_retry_delay_ms(1, 0, outcome->retry_after_ms);
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 
-	batch->hold = Max(batch->hold, until);
+	gate->hold = Max(gate->hold, until);
 }
 
 /* Take a failed attempt's words back before the next one. */
@@ -399,19 +424,21 @@ may_retry(const Call *call, const LmOutcome *outcome)
 
 	if (failure == LM_FAILURE_NONE && reply->http_status != outcome->http_status)
 		failure = LM_FAILURE_HTTP;
-	return !reply->fatal && call->batch->fatal == NULL &&
+	return !reply->fatal && why_closed(call->batch) == NULL &&
 		reply->attempts < LM_MAX_ATTEMPTS && reply->status != GEPA_STATUS_TOO_LONG &&
 		!is_long_hold(outcome) &&
 		gepa_lm_may_retry(failure, reply->http_status);
 }
 
 static void
-note_long_hold(LmBatch *batch, LmReply *reply, const LmOutcome *outcome)
+close_gate(Gate *gate, LmReply *reply, const LmOutcome *outcome)
 {
-	batch->closed_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													  outcome->retry_after_ms);
 	reply->hint = psprintf("The endpoint asks not to be called again for %lld s; try again then.",
 						   (long long) (outcome->retry_after_ms / 1000));
+	MemoryContextReset(gate->context);
+	gate->closed = copy_failure(gate->context, reply);
+	gate->closed_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													 outcome->retry_after_ms);
 }
 
 static void
@@ -426,21 +453,21 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 	reply->latency_ms = outcome->latency_ms;
 	reply->http_status = outcome->http_status;
 	read_outcome(batch, outcome, reply);
-	if (is_long_hold(outcome))
-		note_long_hold(batch, reply, outcome);
 	convert_reply(reply);
+	if (is_long_hold(outcome))
+		close_gate(batch->gate, reply, outcome);
 	MemoryContextSwitchTo(old);
 
 	dlist_delete(&call->node);
 	count_running(batch, -1);
 	if (outcome->failure == LM_FAILURE_HTTP && outcome->retry_after_ms > 0)
-		hold_batch(batch, outcome);
+		hold_gate(batch->gate, outcome);
 	if (may_retry(call, outcome))
 		delay(call, outcome);
 	else
 		call_done(call);
-	if (reply->fatal || is_long_hold(outcome))
-		note_fatal(batch, reply);
+	if (reply->fatal && batch->fatal == NULL)
+		batch->fatal = copy_failure(batch->context, reply);
 	call->transfer = NULL;
 	gepa_lm_transfer_free(transfer);
 }
@@ -463,7 +490,8 @@ call_start(Call *call)
 	{
 		MemoryContext old;
 
-		if (batch->nrunning > 0)
+		/* The end of any other will leave one, whatever batch it is of. */
+		if (gepa_lm_transport_running() > 0)
 			return false;
 		old = MemoryContextSwitchTo(call->context);
 		set_failure(call->reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_INSUFFICIENT_RESOURCES,
@@ -506,20 +534,18 @@ static void
 admit(LmBatch *batch)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	const LmReply *why = why_closed(batch);
 
-	if (batch->closed_until != 0 && batch->closed_until <= now)
+	if (batch->stopped)
+		return;
+	if (why != NULL)
 	{
-		batch->fatal = NULL;
-		batch->closed_until = 0;
-	}
-	if (batch->fatal != NULL)
-	{
-		give_up_list(&batch->delayed);
-		give_up_list(&batch->queued);
+		give_up_list(&batch->delayed, why);
+		give_up_list(&batch->queued, why);
 		return;
 	}
 	batch->starved = false;
-	if (batch->hold > now)
+	if (batch->gate->hold > now)
 		return;
 	admit_list(batch, &batch->delayed, now);
 	if (!batch->starved)
@@ -533,14 +559,14 @@ next_due(LmBatch *batch)
 	TimestampTz next = 0;
 	dlist_iter	iter;
 
-	if (batch->starved || is_full(batch))
+	if (batch->stopped || batch->starved || is_full(batch))
 		return 0;
 	if (!dlist_is_empty(&batch->queued))
-		next = batch->hold;
+		next = batch->gate->hold;
 	dlist_foreach(iter, &batch->delayed)
 	{
 		const Call *call = dlist_container(Call, node, iter.cur);
-		TimestampTz due = Max(call->due, batch->hold);
+		TimestampTz due = Max(call->due, batch->gate->hold);
 
 		if (next == 0 || due < next)
 			next = due;
@@ -651,6 +677,21 @@ gepa_lm_batch_collect(LmBatch *batch, int timeout_ms)
 		gepa_lm_transport_wait(due);
 		waited = true;
 	}
+}
+
+void
+gepa_lm_batch_stop(LmBatch *batch)
+{
+	batch->stopped = true;
+}
+
+long
+gepa_lm_hold_ms(const LmServer *server)
+{
+	const Gate *gate = find_gate(server);
+
+	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+										   Max(gate->hold, gate->closed_until));
 }
 
 void

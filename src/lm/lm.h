@@ -192,6 +192,15 @@ extern LmReply *gepa_lm_batch_collect(LmBatch *batch, int timeout_ms);
 extern int	gepa_lm_batch_pending(const LmBatch *batch);
 extern void gepa_lm_batch_close(LmBatch *batch);
 
+/* Send nothing more; polling still hands out what has come, or comes. */
+extern void gepa_lm_batch_stop(LmBatch *batch);
+
+/*
+ * How long the endpoint wants to be left alone from now on (Retry-After, as
+ * this process was told), in milliseconds; 0 = it may be called.
+ */
+extern long gepa_lm_hold_ms(const LmServer *server);
+
 /*
  * For who has several batches open: sleep until a call of any of them ends, at
  * most timeout_ms, or an interrupt comes.  Then poll each (collect with 0).

@@ -121,6 +121,9 @@ extern LmTransfer *gepa_lm_transfer_start(const LmServer *server, const char *pa
 /* Abort if under way, and free.  Never raises; fit for reset callbacks. */
 extern void gepa_lm_transfer_free(LmTransfer *transfer);
 
+/* Transfers under way in this process. */
+extern int	gepa_lm_transport_running(void);
+
 /*
  * Let transfers make progress until something ends, the timeout passes or an
  * interrupt comes (raises).  timeout_ms 0 polls, < 0 waits without limit.

@@ -160,6 +160,8 @@ gepa_lm_split_thinking(const char *answer, char **reasoning)
 		end = p;
 	if (opened)
 		start += 7;
+	else if (*start == '{')
+		end = NULL;				/* an answer that speaks of the tag */
 	if (end != NULL && end >= start)
 	{
 		*reasoning = pnstrdup(start, end - start);

@@ -606,6 +606,12 @@ time_to_wait(int timeout_ms, TimestampTz deadline)
 	return wait;
 }
 
+int
+gepa_lm_transport_running(void)
+{
+	return transport.nrunning;
+}
+
 void
 gepa_lm_transport_wait(int timeout_ms)
 {

@@ -183,7 +183,7 @@ SELECT r.run,
 	r.cost,
 	pg_catalog.make_interval(secs => r.seconds) AS elapsed,
 	CASE WHEN r.seconds > 0 THEN r.rollouts / r.seconds END AS rollouts_per_second,
-	CASE WHEN r.rollouts > 0 THEN
+	CASE WHEN r.rollouts > 0 AND r.seconds > 0 THEN
 		pg_catalog.make_interval(secs => r.seconds)
 			* (greatest(r.budget - r.rollouts, 0)::float8 / r.rollouts) END AS eta
 FROM gepa.run r

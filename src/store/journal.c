@@ -28,7 +28,8 @@ static StoreStatement insert_rollout = {
 
 static StoreStatement add_rollouts = {
 	.sql = "UPDATE gepa.run SET rollouts = rollouts + $2, input_tokens = input_tokens + $3,"
-	" output_tokens = output_tokens + $4, cost = cost + $5::numeric WHERE run = $1"
+	" output_tokens = output_tokens + $4, cost = cost + $5::numeric, seconds = seconds + $6"
+	" WHERE run = $1"
 };
 
 static StoreStatement select_rollouts = {
@@ -82,12 +83,11 @@ static StoreStatement select_proposals = {
 };
 
 static StoreStatement put_front = {
-	.sql = "INSERT INTO gepa.front AS f (run, ordinal, key, score, candidates)"
-	" VALUES ($1, $2, $3, $4, $5)"
+	.sql = "INSERT INTO gepa.front (run, ordinal, key, score, candidates)"
+	" SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT FROM gepa.front"
+	" WHERE run = $1 AND ordinal = $2 AND key = $3 AND score = $4 AND candidates = $5)"
 	" ON CONFLICT (run, ordinal) DO UPDATE SET key = excluded.key,"
 	" score = excluded.score, candidates = excluded.candidates"
-	" WHERE (f.key, f.score, f.candidates)"
-	" IS DISTINCT FROM (excluded.key, excluded.score, excluded.candidates)"
 };
 
 static StoreStatement trim_fronts = {
@@ -186,7 +186,7 @@ put_rollout(StoreScope *scope, int run, const StoreRollout *rollout)
 }
 
 void
-gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n)
+gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n, double seconds)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
@@ -210,6 +210,7 @@ gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n)
 	gepa_store_arg_bigint(&args, input_tokens);
 	gepa_store_arg_bigint(&args, output_tokens);
 	gepa_store_arg_double(&args, cost);
+	gepa_store_arg_double(&args, seconds);
 	gepa_store_run(&scope, &add_rollouts, &args);
 	gepa_store_leave(&scope);
 }

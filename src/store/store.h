@@ -280,8 +280,12 @@ typedef struct StoreProposal
 	int			rollouts_at_discovery;
 } StoreProposal;
 
-/* Rollouts: inserted as they finish; a (step, slot) already there is kept. */
-extern void gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n);
+/*
+ * Rollouts: inserted as they finish; a (step, slot) already there is kept.
+ * seconds are added to the run's time at work.
+ */
+extern void gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n,
+									   double seconds);
 
 /* Rollouts of a step in order of slot; may be fewer than the step has. */
 extern StoreRollout *gepa_store_get_rollouts(int run, const JudgeSpec *spec, int step, int *n);

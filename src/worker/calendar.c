@@ -149,12 +149,14 @@ add_interval(TimestampTz from, Interval *interval, const char *time_zone)
 TimestampTz
 gepa_worker_next_due(const StoreSchedule *schedule, TimestampTz previous, TimestampTz now)
 {
+	TimestampTz after = TIMESTAMP_IS_NOBEGIN(previous) ? now : Max(now, previous);
 	TimestampTz next;
 
 	(void) find_zone(schedule->time_zone);
 	if (schedule->at != NULL)
 	{
-		(void) gepa_worker_cron_times(schedule->at, schedule->time_zone, now, 1, &next);
+		/* A clock that was set back must not bring the same time again. */
+		(void) gepa_worker_cron_times(schedule->at, schedule->time_zone, after, 1, &next);
 		return next;
 	}
 	if (!TIMESTAMP_IS_NOBEGIN(previous))

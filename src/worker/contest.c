@@ -7,7 +7,8 @@
  * run.  Both judge the test rows that the run held out, through the verdict
  * store and so by the path of gepa.report(): what one of them has judged
  * before is not paid again.  A document that a version fails to judge (not
- * parsed, refused, cut off) counts as wrong; a call that gets no answer says
+ * parsed, refused, cut off, rejected by the endpoint for good) counts as
+ * wrong; a call that gets no answer says
  * nothing about either and ends the contest.
  *
  * No transaction is open during the calls.
@@ -18,13 +19,6 @@
 
 #include "apply/apply.h"
 #include "worker/worker_schedule.h"
-
-static bool
-got_no_answer(GepaStatus status)
-{
-	return status == GEPA_STATUS_TIMEOUT || status == GEPA_STATUS_HTTP_ERROR ||
-		status == GEPA_STATUS_CANCELLED || status == GEPA_STATUS_BUDGET;
-}
 
 static JudgeOutcome *
 judge_rows(StoreVersion *version, int run, int *nrows, MemoryContext context)
@@ -44,10 +38,12 @@ judge_rows(StoreVersion *version, int run, int *nrows, MemoryContext context)
 	outcomes = gepa_apply_outcomes(judge->spec, samples, batch.verdicts, *nrows);
 	for (int i = 0; i < *nrows; i++)
 	{
+		const JudgeVerdict *verdict = &batch.verdicts[i].verdict;
+
 		if (outcomes[i].decided)
 			continue;
-		if (got_no_answer(batch.verdicts[i].verdict.status))
-			gepa_judge_report(judge->spec, judge->lm, &batch.verdicts[i].verdict);
+		if (gepa_status_no_answer(verdict->status) && !verdict->rejected)
+			gepa_judge_report(judge->spec, judge->lm, verdict);
 		outcomes[i].decided = true;
 		outcomes[i].positive = !outcomes[i].expected;
 	}

@@ -22,8 +22,11 @@
 
 #include "worker/worker_due.h"
 
-/* Leap days are at most eight years apart (1896 to 1904). */
-#define SEARCH_DAYS (8 * 366 + 31)
+/*
+ * A leap day that is to be a certain day of the week comes every 28 years, and
+ * after a century without a leap day at its end within 40.
+ */
+#define SEARCH_DAYS (40 * 366)
 
 #define MINUTES_OF_DAY (24 * 60)
 #define LONGEST_FIELD 200

@@ -18,8 +18,12 @@
  * with score 0: another prompt may do better.  A call that got no answer says
  * nothing about the prompt: it is tried again, WORKER_ROUNDS times in all,
  * with the LM as it is by then, so that a run follows an endpoint that moves.
- * Then the run fails and can be resumed.  Where no call can succeed, and where
- * every document is rejected, the run fails at once.
+ * Rounds keep to the endpoint's Retry-After.  Then the run fails and can be
+ * resumed.  Where no call can succeed it fails at once.
+ *
+ * An endpoint that rejects every document of a step is itself to blame when it
+ * never took one of this run, or when it goes on and on so with programs that
+ * it took before.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,6 +41,9 @@
 /* Before the second round, and twice as long before the third. */
 #define FIRST_PAUSE_MS 1000
 
+/* So many rejections of programs that were taken before, and nothing else. */
+#define REJECTIONS_IN_A_ROW 10
+
 struct WorkerEvaluation
 {
 	WorkerRun  *run;
@@ -48,11 +55,11 @@ struct WorkerEvaluation
 	TimestampTz due;			/* of the next round, in a pause */
 	StoreRollout *rollouts;		/* by slot */
 	bool	   *done;			/* by slot: has its rollout */
+	bool	   *rejected;		/* by slot: its verdict waits in rollouts */
 	int			nunsaved;
 	int		   *unsaved;		/* slots that are not committed yet */
 	TimestampTz unsaved_since;
-	int			nrejected;
-	int		   *rejected;		/* slots whose verdict waits in rollouts */
+	bool		closed;			/* nothing is sent any more */
 	bool		failed;			/* some call of this round got no answer */
 	JudgeVerdict failure;		/* ... the last of these */
 };
@@ -91,7 +98,8 @@ save_rollouts(Evaluation *eval)
 	for (int i = 0; i < eval->nunsaved; i++)
 		batch[i] = eval->rollouts[eval->unsaved[i]];
 	gepa_worker_enter(eval->run, context);
-	gepa_store_insert_rollouts(eval->run->row->run, batch, eval->nunsaved);
+	gepa_store_insert_rollouts(eval->run->row->run, batch, eval->nunsaved,
+							   gepa_worker_take_elapsed(eval->run));
 	gepa_worker_commit(context);
 	eval->nunsaved = 0;
 	pfree(batch);
@@ -166,7 +174,8 @@ submit_missing(Evaluation *eval)
 
 	for (int slot = 0; slot < step->nsamples; slot++)
 	{
-		if (eval->done[slot] || (reuse && find_twin(step, slot) >= 0))
+		if (eval->done[slot] || eval->rejected[slot] ||
+			(reuse && find_twin(step, slot) >= 0))
 			continue;
 		gepa_judge_submit(eval->judge,
 						  &eval->run->samples[split][step->samples[slot]].document,
@@ -178,40 +187,17 @@ submit_missing(Evaluation *eval)
  * Collecting
  */
 
-static bool
-got_no_answer(GepaStatus status)
-{
-	switch (status)
-	{
-		case GEPA_STATUS_TIMEOUT:
-		case GEPA_STATUS_HTTP_ERROR:
-		case GEPA_STATUS_BUDGET:
-		case GEPA_STATUS_CANCELLED:
-			return true;
-		case GEPA_STATUS_OK:
-		case GEPA_STATUS_UNPARSEABLE:
-		case GEPA_STATUS_REFUSED:
-		case GEPA_STATUS_TRUNCATED:
-		case GEPA_STATUS_TOO_LONG:
-			break;
-	}
-	return false;
-}
-
 static void
 take_verdict(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 {
-	if (verdict->fatal)
-	{
-		gepa_worker_save_works(eval->run);
+	if (verdict->fatal && !eval->closed)
 		gepa_judge_report(eval->spec, eval->lm, verdict);
-	}
-	if (!got_no_answer(verdict->status))
+	if (!gepa_status_no_answer(verdict->status))
 		add_rollout(eval, slot, verdict);
 	else if (verdict->rejected)
 	{
 		eval->rollouts[slot].verdict = *verdict;
-		eval->rejected[eval->nrejected++] = slot;
+		eval->rejected[slot] = true;
 	}
 	else
 	{
@@ -224,35 +210,72 @@ take_verdict(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 static void
 give_up(Evaluation *eval)
 {
-	gepa_worker_save_works(eval->run);
 	if (eval->failure.hint == NULL)
 		eval->failure.hint = psprintf("See what SELECT * FROM gepa.check_lm('%s') says.",
 									  eval->lm->name);
 	gepa_judge_report(eval->spec, eval->lm, &eval->failure);
 }
 
-/*
- * Documents that the endpoint will not take.  When it takes none it is not the
- * documents' fault.
- */
+/* Is there a verdict on some document, or only rejections? */
+static bool
+has_answer(const Evaluation *eval)
+{
+	for (int slot = 0; slot < eval->step.nsamples; slot++)
+		if (eval->done[slot] && !gepa_status_no_answer(eval->rollouts[slot].verdict.status))
+			return true;
+	return false;
+}
+
+/* Raise what ends the run if it is not the documents' fault. */
+static void
+check_rejections(Evaluation *eval)
+{
+	WorkerRun  *run = eval->run;
+	int			first = -1;
+
+	for (int slot = 0; slot < eval->step.nsamples; slot++)
+	{
+		if (!eval->rejected[slot])
+			continue;
+		if (first < 0)
+			first = slot;
+		if (list_member_int(run->answered, eval->step.proposal))
+			run->rejections++;
+	}
+	if (first >= 0 && (run->answered == NIL || run->rejections >= REJECTIONS_IN_A_ROW))
+	{
+		eval->failure = eval->rollouts[first].verdict;
+		give_up(eval);
+	}
+}
+
+void
+gepa_worker_note_answer(WorkerRun *run, const StoreRollout *rollouts, int n)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->context);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (gepa_status_no_answer(rollouts[i].verdict.status))
+			continue;
+		run->answered = list_append_unique_int(run->answered, rollouts[i].proposal);
+		run->rejections = 0;
+		break;
+	}
+	MemoryContextSwitchTo(old);
+}
+
 static void
 settle_rejected(Evaluation *eval)
 {
-	if (eval->nrejected == 0)
-		return;
-	if (eval->nrejected == eval->step.nsamples &&
-		(eval->nrejected > 2 || gepa_engine_rollouts(eval->run->engine) == 0))
+	for (int slot = 0; slot < eval->step.nsamples; slot++)
 	{
-		eval->failure = eval->rollouts[eval->rejected[0]].verdict;
-		give_up(eval);
-	}
-	for (int i = 0; i < eval->nrejected; i++)
-	{
-		JudgeVerdict verdict = eval->rollouts[eval->rejected[i]].verdict;
+		JudgeVerdict verdict = eval->rollouts[slot].verdict;
 
-		add_rollout(eval, eval->rejected[i], &verdict);
+		if (eval->rejected[slot])
+			add_rollout(eval, slot, &verdict);
+		eval->rejected[slot] = false;
 	}
-	eval->nrejected = 0;
 }
 
 /* Slots whose sample was asked for another slot. */
@@ -290,7 +313,6 @@ renew_lm(Evaluation *eval)
 	gepa_worker_commit(context);
 }
 
-
 static void
 begin_round(Evaluation *eval)
 {
@@ -300,6 +322,18 @@ begin_round(Evaluation *eval)
 	submit_missing(eval);
 }
 
+/* Some call got no answer: another round, or the end of the run. */
+static void
+put_off(Evaluation *eval)
+{
+	long		hold_ms = gepa_lm_hold_ms(eval->lm);
+
+	if (eval->round == WORKER_ROUNDS || hold_ms > WORKER_LONGEST_HOLD_MS)
+		give_up(eval);
+	eval->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											Max(FIRST_PAUSE_MS << (eval->round - 1), hold_ms));
+}
+
 /* All calls of a round have ended; true when there is nothing left to ask. */
 static bool
 end_round(Evaluation *eval)
@@ -307,16 +341,15 @@ end_round(Evaluation *eval)
 	save_rollouts(eval);
 	gepa_judge_close(eval->judge);
 	eval->judge = NULL;
+	if (eval->failed && !eval->closed)
+		put_off(eval);
 	if (eval->failed)
-	{
-		if (eval->round == WORKER_ROUNDS)
-			give_up(eval);
-		eval->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												FIRST_PAUSE_MS << (eval->round - 1));
 		return false;
-	}
+	if (!has_answer(eval))
+		check_rejections(eval);
 	settle_rejected(eval);
 	copy_twins(eval);
+	gepa_worker_note_answer(eval->run, eval->rollouts, eval->step.nsamples);
 	return true;
 }
 
@@ -347,7 +380,7 @@ gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step)
 	eval->rollouts = palloc0(sizeof(StoreRollout) * n);
 	eval->done = palloc0(sizeof(bool) * n);
 	eval->unsaved = palloc(sizeof(int) * n);
-	eval->rejected = palloc(sizeof(int) * n);
+	eval->rejected = palloc0(sizeof(bool) * n);
 	gepa_worker_enter(run, context);
 	eval->spec = gepa_worker_candidate(run, step->texts);
 	eval->lm = gepa_worker_task_lm(run);
@@ -362,7 +395,7 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 {
 	if (eval->judge == NULL)
 	{
-		if (eval->due > GetCurrentTimestamp())
+		if (eval->closed || eval->due > GetCurrentTimestamp())
 			return false;
 		renew_lm(eval);
 		begin_round(eval);
@@ -377,8 +410,14 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 }
 
 void
-gepa_worker_evaluation_save(WorkerEvaluation *eval)
+gepa_worker_evaluation_close(WorkerEvaluation *eval)
 {
+	eval->closed = true;
+	if (eval->judge != NULL)
+	{
+		gepa_judge_stop(eval->judge);
+		take_arrived(eval);
+	}
 	save_rollouts(eval);
 }
 

@@ -161,7 +161,8 @@ read_number(const char *name, const GepaJson *value, double min, double max, boo
 
 	if (value->kind == GEPA_JSON_NUMBER)
 		number = strtod(value->text, NULL);
-	if (value->kind != GEPA_JSON_NUMBER || !(number >= min && number <= max) ||
+	if (value->kind != GEPA_JSON_NUMBER || !isfinite(number) ||
+		!(number >= min && number <= max) ||
 		(integer && number != floor(number)))
 		refuse(name, max >= INT_MAX ? psprintf("%s of at least %g", what, min) :
 			   psprintf("%s from %g to %g", what, min, max));

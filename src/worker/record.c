@@ -54,6 +54,15 @@ gepa_worker_notify(int run, const char *event, int candidate, double score)
 	pfree(buf.data);
 }
 
+bool
+gepa_worker_end_run(int run, int from_mask, StoreRunStatus to, const char *reason)
+{
+	if (!gepa_store_move_run(run, from_mask, to, reason))
+		return false;
+	gepa_worker_notify(run, gepa_store_run_status_name(to), -1, 0);
+	return true;
+}
+
 static void
 put_proposal(WorkerRun *run, const EngineEvent *event)
 {
@@ -149,20 +158,36 @@ limit_reached(const WorkerRunOptions *options, const StoreSpent *spent)
 	return NULL;
 }
 
+double
+gepa_worker_take_elapsed(WorkerRun *run)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	double		seconds = run->counted_until == 0 ? 0 : (now - run->counted_until) / 1e6;
+
+	run->counted_until = now;
+	return seconds;
+}
+
 void
 gepa_worker_put_progress(WorkerRun *run)
 {
 	int			best = gepa_engine_best(run->engine);
 	double		score = best >= 0 ? gepa_engine_candidate_score(run->engine, best) : NAN;
-	TimestampTz now = GetCurrentTimestamp();
-	double		seconds = run->progress_at == 0 ? 0 : (now - run->progress_at) / 1e6;
 	StoreSpent	spent = gepa_store_put_progress(run->row->run,
 												gepa_engine_iteration(run->engine),
 												(int) gepa_engine_rollouts(run->engine),
-												best, score, seconds);
+												best, score,
+												gepa_worker_take_elapsed(run));
 
-	run->progress_at = now;
 	gepa_engine_caller_stops(run->engine, limit_reached(&run->options, &spent));
+}
+
+void
+gepa_worker_put_decisions(WorkerRun *run)
+{
+	if (put_events(run))
+		put_frontier(run);
+	gepa_worker_put_progress(run);
 }
 
 void
@@ -183,9 +208,7 @@ gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
 	if (!taken)
 		elog(ERROR, "engine refuses the outcome of step %d", step->step);
 	gepa_worker_drop_asked(run, step->step);
-	if (put_events(run))
-		put_frontier(run);
-	gepa_worker_put_progress(run);
+	gepa_worker_put_decisions(run);
 	gepa_worker_commit(run->step_context);
 	run->seq++;
 	gepa_worker_announce_change(run->row->run);

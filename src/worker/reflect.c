@@ -122,6 +122,7 @@ struct WorkerReflection
 	LmServer   *lm;
 	LmBatch    *batch;			/* a call is under way; NULL = pause */
 	TimestampTz due;			/* of the next call, in a pause */
+	bool		closed;			/* nothing is sent any more */
 	int			unreached;		/* calls that got no answer */
 	int			useless;		/* answers that hold no text */
 };
@@ -144,13 +145,6 @@ send_prompt(WorkerReflection *reflection)
 	request.messages = &message;
 	reflection->batch = gepa_lm_batch_open(reflection->lm);
 	gepa_lm_batch_submit(reflection->batch, &request, NULL);
-}
-
-static bool
-got_no_answer(const LmReply *reply)
-{
-	return reply->status == GEPA_STATUS_TIMEOUT || reply->status == GEPA_STATUS_HTTP_ERROR ||
-		reply->status == GEPA_STATUS_BUDGET || reply->status == GEPA_STATUS_CANCELLED;
 }
 
 /* Extract the new text; without one say why. */
@@ -181,27 +175,33 @@ read_answer(const WorkerRun *run, const LmReply *reply, StoreStep *entry)
 }
 
 /*
- * Take an answer in.  Raises what ends the run: a call that cannot succeed, or
- * the last of WORKER_ROUNDS that got no answer.
+ * What ends the run is raised: a call that cannot succeed, the last of
+ * WORKER_ROUNDS that got no answer, an endpoint that is closed for long.
  */
+static long
+pause_after(WorkerReflection *reflection, const LmReply *reply)
+{
+	long		hold_ms = gepa_lm_hold_ms(reflection->lm);
+
+	if (reply->fatal || reply->rejected || ++reflection->unreached == WORKER_ROUNDS ||
+		hold_ms > WORKER_LONGEST_HOLD_MS)
+		gepa_lm_report(reflection->lm, reply);
+	return Max(FIRST_PAUSE_MS << (reflection->unreached - 1), hold_ms);
+}
+
 static void
 take_reply(WorkerReflection *reflection, const LmReply *reply)
 {
 	StoreStep  *entry = reflection->entry;
-	int			pause_ms = 0;
+	bool		failed = reply->fatal || gepa_status_no_answer(reply->status);
+	long		pause_ms = 0;
 
 	entry->input_tokens += reply->input_tokens;
 	entry->output_tokens += reply->output_tokens;
 	entry->cost += reply->cost;
-	if (reply->fatal || reply->rejected ||
-		(got_no_answer(reply) && ++reflection->unreached == WORKER_ROUNDS))
-	{
-		gepa_worker_save_works(reflection->run);
-		gepa_lm_report(reflection->lm, reply);
-	}
-	if (got_no_answer(reply))
-		pause_ms = FIRST_PAUSE_MS << (reflection->unreached - 1);
-	else
+	if (failed && !reflection->closed)
+		pause_ms = pause_after(reflection, reply);
+	if (!failed)
 	{
 		read_answer(reflection->run, reply, entry);
 		reflection->useless++;
@@ -236,15 +236,25 @@ gepa_worker_reflection_poll(WorkerReflection *reflection)
 {
 	LmReply    *reply;
 
-	if (reflection->batch == NULL && reflection->due <= GetCurrentTimestamp())
-		send_prompt(reflection);
 	if (reflection->batch == NULL)
-		return false;
+	{
+		if (reflection->closed || reflection->due > GetCurrentTimestamp())
+			return false;
+		send_prompt(reflection);
+	}
 	reply = gepa_lm_batch_collect(reflection->batch, 0);
 	if (reply == NULL)
 		return false;
 	take_reply(reflection, reply);
 	return reflection->entry->new_text != NULL || reflection->useless >= USEFUL_ATTEMPTS;
+}
+
+void
+gepa_worker_reflection_close(WorkerReflection *reflection)
+{
+	reflection->closed = true;
+	if (reflection->batch != NULL)
+		gepa_lm_batch_stop(reflection->batch);
 }
 
 int

@@ -191,7 +191,8 @@ gepa_worker_replay(StoreRun *row)
 		result.difference = compare_proposals(&replay);
 	if (result.difference == NULL)
 		result.difference = compare_frontier(&replay);
-	if (result.difference == NULL)
+	/* Its row was read before its journal, which may have grown meanwhile. */
+	if (result.difference == NULL && gepa_store_run_has_ended(row->status))
 		result.difference = compare_figures(&replay);
 	result.candidates = gepa_engine_ncandidates(replay.run->engine);
 	return result;

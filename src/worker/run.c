@@ -5,8 +5,8 @@
  *
  * The worker connects as the owner of the run.  It reads the row first and
  * ends quietly when there is nothing to do: the run has ended, was dropped,
- * or the extension is gone.  Then it asks the engine for a step, carries it
- * out with no transaction open, and records the outcome.
+ * or the extension is gone.  Then it has the engine's steps carried out with
+ * no transaction open (works.c) and each outcome recorded (record.c).
  *
  * How it ends:
  *	 - the engine is finished, or somebody asked to stop: the row says so;
@@ -27,7 +27,6 @@
 #include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -42,18 +41,25 @@
 
 #define STOPPED_REASON "stopped on request"
 
-/* The run that this worker has taken up, for who catches its errors. */
-static StoreRun *taken_up = NULL;
-
-static void
-end_run(const StoreRun *row, StoreRunStatus to, const char *reason, MemoryContext context)
+/* What this worker has taken up, for who catches its errors. */
+static struct
 {
-	gepa_worker_begin(context);
-	if (gepa_store_run_exists(row) &&
-		gepa_store_move_run(row->run, LIVE_MASK, to, reason))
-		gepa_worker_notify(row->run, gepa_store_run_status_name(to), -1, 0);
-	gepa_worker_commit(context);
-	gepa_worker_announce_change(row->run);
+	StoreRun   *row;
+	WorkerRun  *run;			/* NULL until it is loaded */
+}			at_work;
+
+/* With what the engine decided since the last step was recorded. */
+static void
+end_run(WorkerRun *run, StoreRunStatus to, const char *reason)
+{
+	gepa_worker_begin(run->step_context);
+	if (gepa_store_run_exists(run->row))
+	{
+		gepa_worker_put_decisions(run);
+		(void) gepa_worker_end_run(run->row->run, LIVE_MASK, to, reason);
+	}
+	gepa_worker_commit(run->step_context);
+	gepa_worker_announce_change(run->row->run);
 }
 
 /* Why there can be no worker that is the owner; NULL when there can. */
@@ -70,6 +76,24 @@ why_not_owner(const WorkerRunArgs *args)
 	return NULL;
 }
 
+/* In a transaction; true when the run is ours to carry on. */
+static bool
+take_over(const WorkerRunArgs *args)
+{
+	char	   *obstacle = why_not_owner(args);
+
+	if (gepa_worker_stop_requested())
+		(void) gepa_worker_end_run(args->run, LIVE_MASK, STORE_RUN_STOPPED, STOPPED_REASON);
+	if (obstacle != NULL)
+		(void) gepa_worker_end_run(args->run, RUNNABLE_MASK, STORE_RUN_FAILED, obstacle);
+	else if (gepa_store_move_run(args->run, RUNNABLE_MASK, STORE_RUN_RUNNING, NULL))
+		return true;
+	/* Asked to stop, perhaps only since the row was read. */
+	(void) gepa_worker_end_run(args->run, 1 << STORE_RUN_STOPPING, STORE_RUN_STOPPED,
+							   STOPPED_REASON);
+	return false;
+}
+
 /*
  * Take the run up: the row, status running, or NULL when there is nothing to
  * do for it.
@@ -78,47 +102,16 @@ static StoreRun *
 take_up(const WorkerRunArgs *args, MemoryContext context)
 {
 	StoreRun   *row = NULL;
-	bool		wanted;
-	char	   *obstacle;
+	bool		ours;
 
 	gepa_worker_begin(context);
 	if (OidIsValid(gepa_store_extension_owner()))
 		row = gepa_store_get_run(args->run);
-	wanted = row != NULL && (LIVE_MASK & (1 << row->status)) != 0;
-	if (wanted && gepa_worker_stop_requested())
-	{
-		(void) gepa_store_move_run(args->run, LIVE_MASK, STORE_RUN_STOPPED, STOPPED_REASON);
-		wanted = false;
-	}
-	else if (wanted)
-	{
-		obstacle = why_not_owner(args);
-		wanted = gepa_store_move_run(args->run, RUNNABLE_MASK,
-									 obstacle ? STORE_RUN_FAILED : STORE_RUN_RUNNING,
-									 obstacle);
-		/* Asked to stop, perhaps only since the row was read. */
-		if (!wanted)
-			(void) gepa_store_move_run(args->run, 1 << STORE_RUN_STOPPING,
-									   STORE_RUN_STOPPED, STOPPED_REASON);
-		wanted = wanted && obstacle == NULL;
-	}
+	ours = row != NULL && (LIVE_MASK & (1 << row->status)) != 0 && take_over(args);
 	gepa_worker_commit(context);
 	gepa_worker_announce_change(args->run);
-	return wanted ? row : NULL;
+	return ours ? row : NULL;
 }
-
-/*
- * Steps at work
- */
-
-typedef struct Work
-{
-	MemoryContext context;
-	EngineStep	step;
-	StoreStep	entry;			/* for the journal */
-	WorkerEvaluation *evaluation;	/* one of the two */
-	WorkerReflection *reflection;
-} Work;
 
 void
 gepa_worker_enter(const WorkerRun *run, MemoryContext context)
@@ -132,182 +125,36 @@ gepa_worker_enter(const WorkerRun *run, MemoryContext context)
 }
 
 static void
-report_step(const WorkerRun *run, const EngineStep *step)
+wait_for_done(WorkerRun *run)
 {
-	char		activity[160];
-
-	if (step->kind == ENGINE_STEP_REFLECT)
-		snprintf(activity, sizeof(activity), "gepa run %d: iteration %d, reflecting; %d steps at work",
-				 run->row->run, step->iteration, list_length(run->works));
-	else
-		snprintf(activity, sizeof(activity),
-				 "gepa run %d: iteration %d, proposal %d on %d samples of %s; %d steps at work",
-				 run->row->run, step->iteration, step->proposal, step->nsamples,
-				 step->split == ENGINE_SPLIT_TRAIN ? "train" : "val",
-				 list_length(run->works));
-	pgstat_report_activity(STATE_RUNNING, activity);
-}
-
-static void
-begin_work(WorkerRun *run, const EngineStep *step)
-{
-	MemoryContext context = AllocSetContextCreate(run->context, "gepa run step",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	Work	   *work = palloc0(sizeof(Work));
-
-	work->context = context;
-	work->step = *step;
-	MemoryContextSwitchTo(run->context);
-	run->works = lappend(run->works, work);
-	MemoryContextSwitchTo(context);
-	report_step(run, step);
-	if (step->kind == ENGINE_STEP_REFLECT)
-		work->reflection = gepa_worker_reflection_begin(run, step, &work->entry);
-	else
-		work->evaluation = gepa_worker_evaluation_begin(run, step);
-	MemoryContextSwitchTo(old);
-}
-
-/* Begin whatever the engine asks for; true when it is finished. */
-static bool
-begin_works(WorkerRun *run)
-{
-	EngineStep	step;
-
-	for (;;)
+	while (!gepa_worker_record_done(run) && !gepa_worker_stop_requested())
 	{
-		/* After a restart some were asked for before the journal ended. */
-		while (list_length(run->works) < run->nasked)
-			begin_work(run, &run->asked[list_length(run->works)]);
-		step = gepa_engine_next(run->engine);
-		if (step.kind == ENGINE_STEP_FINISHED)
-			return true;
-		if (step.kind == ENGINE_STEP_WAIT)
-			return false;
-		gepa_worker_add_asked(run, &step);
-	}
-}
-
-static bool
-is_done(Work *work)
-{
-	if (work->evaluation != NULL)
-		return gepa_worker_evaluation_poll(work->evaluation);
-	return gepa_worker_reflection_poll(work->reflection);
-}
-
-/* The first step that is done, out of the list; NULL if none is. */
-static Work *
-take_done(WorkerRun *run)
-{
-	ListCell   *cell;
-
-	foreach(cell, run->works)
-	{
-		Work	   *work = lfirst(cell);
-
-		MemoryContextSwitchTo(work->context);
-		if (!is_done(work))
-			continue;
-		run->works = foreach_delete_current(run->works, cell);
-		return work;
-	}
-	return NULL;
-}
-
-static void
-record_work(WorkerRun *run, Work *work)
-{
-	double	   *scores = NULL;
-
-	if (work->evaluation != NULL)
-		scores = gepa_worker_evaluation_scores(work->evaluation);
-	MemoryContextReset(run->step_context);
-	gepa_worker_record(run, &work->step, &work->entry, scores);
-	MemoryContextSwitchTo(run->step_context);
-	MemoryContextDelete(work->context);
-}
-
-/* Sleep until something may have come in. */
-static void
-wait_for_works(const WorkerRun *run)
-{
-	int			wait_ms = WORKER_SLICE_MS;
-	ListCell   *cell;
-
-	foreach(cell, run->works)
-	{
-		const Work *work = lfirst(cell);
-
-		wait_ms = Min(wait_ms, work->evaluation != NULL ?
-					  gepa_worker_evaluation_wait_ms(work->evaluation) :
-					  gepa_worker_reflection_wait_ms(work->reflection));
-	}
-	gepa_lm_wait(wait_ms);
-}
-
-void
-gepa_worker_save_works(WorkerRun *run)
-{
-	MemoryContext old = CurrentMemoryContext;
-	ListCell   *cell;
-
-	foreach(cell, run->works)
-	{
-		Work	   *work = lfirst(cell);
-
-		MemoryContextSwitchTo(work->context);
-		if (work->evaluation != NULL)
-			gepa_worker_evaluation_save(work->evaluation);
-	}
-	MemoryContextSwitchTo(old);
-}
-
-/* Asked to stop: what has come in was paid for, the rest is called back. */
-static void
-stop_works(WorkerRun *run)
-{
-	Work	   *work;
-
-	while ((work = take_done(run)) != NULL)
-		record_work(run, work);
-	gepa_worker_save_works(run);
-	MemoryContextSwitchTo(run->step_context);
-	while (run->works != NIL)
-	{
-		work = llast(run->works);
-		run->works = list_delete_last(run->works);
-		MemoryContextDelete(work->context);
+		gepa_worker_wait_works(run);
+		CHECK_FOR_INTERRUPTS();
+		gepa_worker_reload();
 	}
 }
 
 static void
 drive(WorkerRun *run)
 {
-	Work	   *work;
+	bool		stop = false;
 
-	while (!begin_works(run))
+	while (!stop && gepa_worker_begin_works(run))
 	{
-		if (run->works == NIL)
-			elog(ERROR, "engine waits for an outcome, but no step is outstanding");
-		while ((work = take_done(run)) == NULL && !gepa_worker_stop_requested())
-		{
-			wait_for_works(run);
-			CHECK_FOR_INTERRUPTS();
-			gepa_worker_reload();
-		}
-		if (work != NULL)
-			record_work(run, work);
-		if (gepa_worker_stop_requested())
-		{
-			stop_works(run);
-			end_run(run->row, STORE_RUN_STOPPED, STOPPED_REASON, run->step_context);
-			return;
-		}
+		wait_for_done(run);
+		stop = gepa_worker_stop_requested();
 	}
-	end_run(run->row, STORE_RUN_FINISHED, gepa_engine_stop_reason(run->engine),
-			run->step_context);
+	if (!stop)
+	{
+		end_run(run, STORE_RUN_FINISHED, gepa_engine_stop_reason(run->engine));
+		return;
+	}
+	gepa_worker_close_works(run);
+	while (gepa_worker_record_done(run))
+		 /* each may complete a further decision */ ;
+	gepa_worker_drop_works(run);
+	end_run(run, STORE_RUN_STOPPED, STOPPED_REASON);
 }
 
 static void
@@ -318,11 +165,12 @@ work(const WorkerRunArgs *args, MemoryContext context)
 
 	if (row == NULL)
 		return;
-	taken_up = row;
+	at_work.row = row;
 	gepa_worker_begin(context);
 	run = gepa_worker_load_run(row);
 	gepa_worker_put_progress(run);
 	gepa_worker_commit(context);
+	at_work.run = run;
 	drive(run);
 }
 
@@ -353,6 +201,24 @@ gepa_worker_is_passing(int sqlerrcode)
 		category == ERRCODE_TRANSACTION_ROLLBACK;
 }
 
+/* What has come in was paid for; that it cannot be saved is no new failure. */
+static void
+save_paid(MemoryContext context)
+{
+	if (at_work.run == NULL)
+		return;
+	PG_TRY();
+	{
+		gepa_worker_close_works(at_work.run);
+	}
+	PG_CATCH();
+	{
+		FlushErrorState();
+		gepa_worker_abort(context);
+	}
+	PG_END_TRY();
+}
+
 /* In a PG_CATCH block: the error becomes the reason of a failed run. */
 static void
 fail(int run, MemoryContext context)
@@ -366,13 +232,12 @@ fail(int run, MemoryContext context)
 		PG_RE_THROW();
 	FlushErrorState();
 	gepa_worker_abort(context);
+	save_paid(context);
 
 	gepa_worker_begin(context);
-	if (taken_up != NULL && gepa_store_run_exists(taken_up))
-		failed = gepa_store_move_run(run, LIVE_MASK, STORE_RUN_FAILED,
+	if (at_work.row != NULL && gepa_store_run_exists(at_work.row))
+		failed = gepa_worker_end_run(run, LIVE_MASK, STORE_RUN_FAILED,
 									 gepa_worker_reason_text(edata));
-	if (failed)
-		gepa_worker_notify(run, gepa_store_run_status_name(STORE_RUN_FAILED), -1, 0);
 	gepa_worker_commit(context);
 	gepa_worker_announce_change(run);
 	if (failed)

@@ -195,12 +195,13 @@ refuse_journal(const WorkerRun *run, int seq)
 static double *
 objectives_of(const WorkerRun *run, const EngineStep *step, const double *scores)
 {
+	StoreSplit	split = step->split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
 	int			nlabels = run->seed->nlabels;
 	double	   *values = palloc(sizeof(double) * Max(step->nsamples, 1) * nlabels);
 
 	for (int i = 0; i < step->nsamples; i++)
 	{
-		const StoreSample *sample = &run->samples[STORE_SPLIT_VAL][step->samples[i]];
+		const StoreSample *sample = &run->samples[split][step->samples[i]];
 
 		for (int k = 0; k < nlabels; k++)
 			values[i * nlabels + k] =
@@ -213,7 +214,7 @@ bool
 gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step, const double *scores)
 {
 	bool		wanted = run->options.frontier_type != ENGINE_FRONTIER_INSTANCE &&
-		step->split == ENGINE_SPLIT_VAL;
+		(step->split == ENGINE_SPLIT_VAL || run->options.shared_sets);
 
 	return gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
 									  wanted ? run->seed->nlabels : 0,
@@ -230,6 +231,7 @@ replay_scores(WorkerRun *run, const EngineStep *step)
 
 	for (int i = 0; i < n; i++)
 		scores[i] = rollouts[i].score;
+	gepa_worker_note_answer(run, rollouts, n);
 	return n == step->nsamples && gepa_worker_observe_scores(run, step, scores);
 }
 

@@ -50,6 +50,15 @@ extern void gepa_worker_wait_change(int run, int timeout_ms);
 /* Run worker: tell those who wait that the row has changed. */
 extern void gepa_worker_announce_change(int run);
 
+/* record.c */
+
+/*
+ * End a run that is in one of the states of a mask, and tell who listens; false
+ * when it is in another.  In a transaction.
+ */
+extern bool gepa_worker_end_run(int run, int from_mask, StoreRunStatus to,
+								const char *reason);
+
 /* starter.c */
 
 /* What gepa.start was called with; texts in server encoding. */

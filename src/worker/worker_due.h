@@ -33,7 +33,7 @@ extern char *gepa_worker_parse_cron(const char *text, WorkerCron *cron);
 
 /*
  * Move to the next minute that matches, always a later one; false, changing
- * nothing, when none comes in eight years, and so never.
+ * nothing, when none comes in 40 years, and so never.
  */
 extern bool gepa_worker_next_minute(const WorkerCron *cron, WorkerMinute *at);
 

@@ -185,9 +185,12 @@ typedef struct WorkerRun
 	int			nasked;			/* steps that the engine asked for and was */
 	int			asked_allocated;	/* not told of */
 	EngineStep *asked;
-	List	   *works;			/* of those, what is being carried out: run.c */
+	List	   *works;			/* of those, what is being carried out:
+								 * works.c */
 	int			seq;			/* next number in the journal */
-	TimestampTz progress_at;	/* when its figures were last written */
+	List	   *answered;		/* proposals that the LM took some sample of */
+	int			rejections;		/* ... and what it rejected of these since */
+	TimestampTz counted_until;	/* what time was last added to its seconds */
 } WorkerRun;
 
 /*
@@ -195,9 +198,6 @@ typedef struct WorkerRun
  * another of its number may be there.
  */
 extern void gepa_worker_enter(const WorkerRun *run, MemoryContext context);
-
-/* run.c: commit the rollouts that have come in by now, of all steps. */
-extern void gepa_worker_save_works(WorkerRun *run);
 
 /*
  * The program that a run tunes: the version's, with an empty component of
@@ -245,20 +245,22 @@ extern JudgeSpec *gepa_worker_candidate(WorkerRun *run, const char *const *texts
  * evaluate.c, reflect.c: a step being carried out.  Begun in a memory context
  * that lasts until its outcome is recorded, and current at each call here;
  * polled until true, which never waits, with no transaction open in between.
- * What ends the run is raised, after what others have got was saved.
+ * What ends the run is raised.  Closed, it sends nothing more and has saved what
+ * has come in; polled then, it is true if that was all.
  */
 typedef struct WorkerEvaluation WorkerEvaluation;
 typedef struct WorkerReflection WorkerReflection;
 
 extern WorkerEvaluation *gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step);
 extern bool gepa_worker_evaluation_poll(WorkerEvaluation *eval);
-extern void gepa_worker_evaluation_save(WorkerEvaluation *eval);	/* what is here by now */
+extern void gepa_worker_evaluation_close(WorkerEvaluation *eval);
 extern int	gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval);
 extern double *gepa_worker_evaluation_scores(const WorkerEvaluation *eval);
 
 extern WorkerReflection *gepa_worker_reflection_begin(WorkerRun *run, const EngineStep *step,
 													  StoreStep *entry);
 extern bool gepa_worker_reflection_poll(WorkerReflection *reflection);
+extern void gepa_worker_reflection_close(WorkerReflection *reflection);
 extern int	gepa_worker_reflection_wait_ms(const WorkerReflection *reflection);
 
 /*
@@ -267,11 +269,29 @@ extern int	gepa_worker_reflection_wait_ms(const WorkerReflection *reflection);
  */
 extern LmServer *gepa_worker_task_lm(const WorkerRun *run);
 
+/* Note that the LM took some of the rollouts, all of one proposal, if it did. */
+extern void gepa_worker_note_answer(WorkerRun *run, const StoreRollout *rollouts, int n);
+
 /* Rounds of attempts at calls that the LM client itself has given up. */
 #define WORKER_ROUNDS 3
 
+/* A run that an endpoint wants to pause for longer than this fails. */
+#define WORKER_LONGEST_HOLD_MS (60 * 60 * 1000)
+
 /* How long a wait may last before it looks for a stop request. */
 #define WORKER_SLICE_MS 200
+
+/*
+ * works.c: steps at work.  Begin whatever the engine asks for; false when it is
+ * finished.  Record the first step that is done; false if none is.  Sleep until
+ * something may have come in.  Close all: nothing further is sent, what has
+ * come in is saved.  Drop what is left.
+ */
+extern bool gepa_worker_begin_works(WorkerRun *run);
+extern bool gepa_worker_record_done(WorkerRun *run);
+extern void gepa_worker_wait_works(const WorkerRun *run);
+extern void gepa_worker_close_works(WorkerRun *run);
+extern void gepa_worker_drop_works(WorkerRun *run);
 
 /*
  * record.c: the outcome of a step goes into journal, engine and tables in one
@@ -285,6 +305,12 @@ extern void gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep
  * that it cannot know of is reached.  Needs a transaction.
  */
 extern void gepa_worker_put_progress(WorkerRun *run);
+
+/* The same, and what the engine has decided.  Needs a transaction. */
+extern void gepa_worker_put_decisions(WorkerRun *run);
+
+/* Seconds since the last call, to be added to the run's; the first time 0. */
+extern double gepa_worker_take_elapsed(WorkerRun *run);
 
 /*
  * Tell who listens on the channel that a run has a new candidate (-1: none) or
