@@ -246,7 +246,7 @@ extern JudgeSpec *gepa_worker_candidate(WorkerRun *run, const char *const *texts
  * that lasts until its outcome is recorded, and current at each call here;
  * polled until true, which never waits, with no transaction open in between.
  * What ends the run is raised.  Closed, it sends nothing more and has saved what
- * has come in; polled then, it is true if that was all.
+ * has come in; polled then, it is true if that was all that is missing.
  */
 typedef struct WorkerEvaluation WorkerEvaluation;
 typedef struct WorkerReflection WorkerReflection;

@@ -165,7 +165,7 @@ class Mock:
             model = None
         if model is None:
             return wire.error(404, message=f"The model {call.model!r} does not exist."), None
-        fault = wire.early_fault(name, call.attempt, call.headers)
+        fault = wire.early_fault(name, call.attempt, call.headers, call.document)
         if fault is not None:
             return fault, name
         said = model(call.request, name.options)

@@ -290,6 +290,15 @@ class Faults(Server):
                     for i in range(200)]
         self.assertTrue(35 < contents.count("lorem ipsum dolor sit amet") < 85)
 
+    def test_rejections_are_a_share_of_the_documents(self):
+        model = "judge-fixed-true+reject-30+html-once"
+        first, second = ([self.post("/v1/chat/completions", judge_request(model, f"text {i}"))[0]
+                          for i in range(200)] for _ in range(2))
+        self.assertTrue(35 < first.count(400) < 85)
+        self.assertEqual(first, second)
+        _, body, _ = self.post("/v1/chat/completions", judge_request(model, "text 1"))
+        self.assertIn(body[:1], b"{")
+
     def test_bodies(self):
         _, body, response = self.post("/v1/chat/completions", judge_request("judge-fixed-true+html", "x"))
         self.assertEqual((response.getheader("Content-Type"), body[:6]), ("text/html", b"<html>"))

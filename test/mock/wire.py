@@ -14,14 +14,14 @@ from email.utils import formatdate
 from models import percent
 
 STATUS = re.compile(r"(\d{3})(-date|-bare|-s\d+)?(-once|-n\d+)?$")
-COUNTED = re.compile(r"(drop|drop-body|slow-\d+|hang)-(?:once|n(\d+))$")
+COUNTED = re.compile(r"(drop|drop-body|slow-\d+|hang|html)-(?:once|n(\d+))$")
 FLAGS = frozenset("""
     drop drop-body truncated-json html huge badlabel prose extra fenced empty length refusal filter
     think unclosed reasoning tool choices wrongtype dupkeys nul badutf8 nan nousage logprobs
     nologprobs badlogprobs splittoken noschema toolong quota leak gate hang gullible skew
     chunked badchunk close nolength script
 """.split())
-VALUED = re.compile(r"(slow|garbage|key|bias|drip|long|redirect)-(.+)$", re.S)
+VALUED = re.compile(r"(slow|garbage|reject|key|bias|drip|long|redirect)-(.+)$", re.S)
 
 HUGE_BYTES = 20 * 1024 * 1024
 MESSAGES = {
@@ -122,10 +122,12 @@ def key_refused(name, headers):
     return wanted is not None and headers.get("authorization") != f"Bearer {wanted}"
 
 
-def early_fault(name, attempt, headers):
+def early_fault(name, attempt, headers, document):
     """A response that comes before any model is asked, or None."""
     if key_refused(name, headers):
         return error(401)
+    if "reject" in name.options and percent("reject", document) < int(name.options["reject"]):
+        return error(400, message="This text cannot be taken.")
     for fault in name.statuses:
         if attempt <= fault.times:
             return error(fault.status, headers=retry_after(fault))
@@ -139,7 +141,7 @@ def early_fault(name, attempt, headers):
         # 307: who follows sends the same POST again
         return Response(307, b"", (("Location",
                                     f"http://127.0.0.1:{name.options['redirect']}/v1/chat/completions"),))
-    if "html" in name.options:
+    if holds(name, "html", attempt):
         return Response(200, b"<html><body><h1>It works!</h1></body></html>", content_type="text/html")
     if "huge" in name.options:
         return Response(200, b'{"choices": [{"message": {"content": "' + b"x" * HUGE_BYTES + b'"}}]}')

@@ -120,7 +120,8 @@ FROM (VALUES
 	(18, '{"split": {"train": 0.5, "val": 0.5, "holdout": 0}}', '^22023 .*split'),
 	(19, '{"split": [0.5, 0.5]}', '^22023 .*split'),
 	(20, '{"reflection_template": "no placeholders"}', '^22023 .*reflection_template.*curr_param'),
-	(21, '{"task_lm": 1}', '^22023 .*task_lm')
+	(21, '{"task_lm": 1}', '^22023 .*task_lm'),
+	(22, '{"max_cost": 1e999}', '^22023 .*max_cost')
 ) AS o(n, options, pattern)
 ORDER BY n;
 

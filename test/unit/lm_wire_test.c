@@ -56,6 +56,9 @@ check_answers(void)
 	tap_is_string(reply.content, "yes", "thinking is removed");
 	tap_is_string(reply.reasoning, "hm", "and kept");
 
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\" {\\\"label\\\":\\\"yes </think>\\\"}\"}}]}");
+	tap_is_string(reply.content, " {\"label\":\"yes </think>\"}", "an answer that speaks of the tag is whole");
+
 	reply = parse("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
 				  "{\"type\":\"text\",\"text\":\"b\"}]}}]}");
 	tap_is_string(reply.content, "ab", "content as parts");
