@@ -61,7 +61,7 @@ sub waiting_session
 	$mock->reset;
 	my $session = background($node, $statement . judge('j'));
 	$mock->wait_for($condition, "a call that waits for $wait");
-	wait_sql($node, "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $session->{pid}",
+	wait_sql($node, "SELECT wait_event IN ('GepaLm', 'Extension') FROM pg_stat_activity WHERE pid = $session->{pid}",
 		'a session that waits');
 	return $session;
 }
