@@ -6,8 +6,7 @@
  * gepa_engine_next() hands out queued steps in order; when there are none and
  * no iteration is under way it looks at the stop conditions and starts the
  * next one.  So nothing is decided between an observation and the next
- * question, and gepa_engine_stop() takes effect between iterations.  What is
- * decided is in iterate.c.
+ * question.  What is decided is in iterate.c.
  *
  * Steps and proposals are numbered when they are made, which depends on the
  * observations' contents, never on their order within an iteration: the same
@@ -249,8 +248,6 @@ reason_to_stop(Engine *engine)
 {
 	EngineProgress progress;
 
-	if (engine->stop_request != NULL)
-		return engine->stop_request;
 	progress.rollouts = engine->rollouts;
 	progress.iterations = engine->iteration;
 	progress.ncandidates = engine->pool.ncandidates;
@@ -372,13 +369,6 @@ gepa_engine_observe_text(Engine *engine, int step, const char *text)
 	record->observed = true;
 	gepa_engine_take_text(engine, record, text);
 	return true;
-}
-
-void
-gepa_engine_stop(Engine *engine, const char *reason)
-{
-	if (engine->stop_request == NULL)
-		engine->stop_request = gepa_engine_strdup(&engine->arena, reason);
 }
 
 void

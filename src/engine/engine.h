@@ -273,11 +273,9 @@ extern bool gepa_engine_observe_scores(Engine *engine, int step, int n, const do
 extern bool gepa_engine_observe_text(Engine *engine, int step, const char *text);
 
 /*
- * Ask it to finish at the next occasion, that is, between iterations: at once,
- * or (with caller_stops) as one of the conditions.  The latter may be taken
- * back with NULL.
+ * Say that the caller's own condition holds (with caller_stops), for a reason;
+ * NULL takes it back.  Conditions are looked at between iterations.
  */
-extern void gepa_engine_stop(Engine *engine, const char *reason);
 extern void gepa_engine_caller_stops(Engine *engine, const char *reason);
 
 extern bool gepa_engine_next_event(Engine *engine, EngineEvent *event);

@@ -190,7 +190,6 @@ struct Engine
 	int			merges_accepted;
 	bool		found_new;		/* the last iteration's reflection had success */
 
-	const char *stop_request;
 	const char *caller_reason;
 	const char *stop_reason;	/* set = finished */
 };

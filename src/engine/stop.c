@@ -7,7 +7,7 @@
  * about money and holds by itself.
  *
  * Conditions over tokens, money and time belong to whoever knows these: it
- * calls gepa_engine_stop().
+ * says so by gepa_engine_caller_stops().
  *
  *-------------------------------------------------------------------------
  */

@@ -280,6 +280,10 @@ request_stop(int run)
 		slot->stop_requested = true;
 		if (slot->latch != NULL)
 			SetLatch(slot->latch);
+		/* Nobody wants to sit out the delay after a failed start. */
+		if (slot->state == SLOT_WAITING)
+			schedule(slot, 0);
+		wake_launcher();
 	}
 	LWLockRelease(requests.lock);
 }

@@ -126,6 +126,9 @@ settle_plainly(StoreSchedule *schedule, const StoreRun *run)
 		set_outcome(schedule, STORE_OUTCOME_STOPPED, run->reason);
 	else if (!schedule->if_better)
 		set_outcome(schedule, STORE_OUTCOME_FINISHED, run->reason);
+	else if (run->best_candidate < 0)
+		set_outcome(schedule, STORE_OUTCOME_KEPT,
+					psprintf("run %d ended before it had a candidate", run->run));
 	else
 		return false;
 	return true;

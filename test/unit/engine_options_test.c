@@ -454,7 +454,7 @@ test_keep(void)
 }
 
 static void
-test_asked_to_stop(void)
+test_stop_under_way(void)
 {
 	EngineConfig config;
 	Engine	   *engine;
@@ -462,9 +462,10 @@ test_asked_to_stop(void)
 	double		scores[10] = {0};
 
 	set_config(&config, 10, 10, 100);
+	config.caller_stops = true;
 	engine = gepa_engine_create(&config, NULL);
 	step = gepa_engine_next(engine);
-	gepa_engine_stop(engine, "because");
+	gepa_engine_caller_stops(engine, "because");
 	tap_ok(gepa_engine_next(engine).kind == ENGINE_STEP_WAIT, "what is under way is finished");
 	gepa_engine_observe_scores(engine, step.step, 10, scores, 0, NULL, NULL);
 	tap_ok(gepa_engine_next(engine).kind == ENGINE_STEP_FINISHED, "then it stops");
@@ -582,7 +583,7 @@ main(void)
 	test_stops();
 	test_caller_stops();
 	test_keep();
-	test_asked_to_stop();
+	test_stop_under_way();
 	test_observations();
 	test_refusals();
 	test_subset();
