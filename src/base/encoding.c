@@ -28,7 +28,7 @@ gepa_needs_conversion(void)
 }
 
 static void
-find_conversion(int from, int to, FmgrInfo * function)
+find_conversion(int from, int to, FmgrInfo *function)
 {
 	Oid			oid = FindDefaultConversionProc(from, to);
 
@@ -53,7 +53,7 @@ gepa_prepare_conversion(void)
 
 /* Returns how many bytes were converted; with no_error it may be fewer. */
 static int
-convert(FmgrInfo * function, int from, int to, const char *text, int length,
+convert(FmgrInfo *function, int from, int to, const char *text, int length,
 		char *result, bool no_error)
 {
 	return DatumGetInt32(FunctionCall6(function, Int32GetDatum(from), Int32GetDatum(to),

@@ -61,7 +61,7 @@ refuse_out_of_range(void)
 
 /* The instant of a local minute. */
 static TimestampTz
-instant(const WorkerMinute *at, pg_tz * zone)
+instant(const WorkerMinute *at, pg_tz *zone)
 {
 	struct pg_tm tm = {0};
 	TimestampTz result;
@@ -80,7 +80,7 @@ instant(const WorkerMinute *at, pg_tz * zone)
 
 /* The first instant after one that a cron text names; false = there is none. */
 static bool
-next_instant(const WorkerCron *cron, pg_tz * zone, TimestampTz after, TimestampTz *result)
+next_instant(const WorkerCron *cron, pg_tz *zone, TimestampTz after, TimestampTz *result)
 {
 	WorkerMinute at;
 	struct pg_tm tm;
