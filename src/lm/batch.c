@@ -27,16 +27,12 @@
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "lib/ilist.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/encoding.h"
 #include "lm/lm_internal.h"
-
-/* Keys of fewer characters ("none", "EMPTY") are no secrets. */
-#define SHORTEST_SECRET 8
 
 typedef enum CallState
 {
@@ -269,109 +265,8 @@ copy_failure(MemoryContext context, const LmReply *reply)
 }
 
 /*
- * What an outcome means
+ * What is done about an outcome
  */
-
-static void
-set_failure(LmReply *reply, GepaStatus status, int sqlerrcode, const char *detail,
-			const char *hint)
-{
-	reply->status = status;
-	reply->sqlerrcode = sqlerrcode;
-	reply->detail = pstrdup(detail);
-	reply->hint = hint ? pstrdup(hint) : NULL;
-}
-
-/*
- * The body, which may be about to be quoted.  Some endpoints repeat the key in
- * what they say of an error; a key so short that it may be a word of any text hides
- * nothing.
- */
-static char *
-without_key(const LmServer *server, const LmOutcome *outcome)
-{
-	size_t		length = server->api_key != NULL ? strlen(server->api_key) : 0;
-	char	   *body = palloc(outcome->length + 1);
-
-	memcpy(body, outcome->body, outcome->length);
-	body[outcome->length] = '\0';
-	if (length >= SHORTEST_SECRET)
-		for (char *p = body; (p = strstr(p, server->api_key)) != NULL; p += length)
-			memset(p, '*', length);
-	return body;
-}
-
-static void
-read_outcome(const LmBatch *batch, const LmOutcome *outcome, LmReply *reply)
-{
-	char	   *error = outcome->error ? gepa_lm_clean_text(outcome->error, 300) : "";
-
-	switch (outcome->failure)
-	{
-		case LM_FAILURE_NONE:
-			batch->provider->parse(without_key(batch->server, outcome), outcome->length,
-								   reply);
-			break;
-		case LM_FAILURE_HTTP:
-			batch->provider->parse_error(outcome->http_status,
-										 without_key(batch->server, outcome),
-										 outcome->length, reply);
-			break;
-		case LM_FAILURE_TIMEOUT:
-			set_failure(reply, GEPA_STATUS_TIMEOUT, ERRCODE_CONNECTION_FAILURE,
-						psprintf("No answer came within request_timeout (%.15g s).",
-								 batch->server->request_timeout_ms / 1000.0),
-						"Raise request_timeout of the server, or lower max_concurrency.");
-			break;
-		case LM_FAILURE_CONNECT:
-			set_failure(reply, GEPA_STATUS_HTTP_ERROR,
-						ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-						psprintf("The endpoint cannot be reached: %s.", error),
-						"Check base_url of the server, and that the endpoint is up.");
-			break;
-		case LM_FAILURE_BROKEN:
-			set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_CONNECTION_FAILURE,
-						psprintf("The connection broke: %s.", error), NULL);
-			break;
-		case LM_FAILURE_TOO_BIG:
-			set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-						"The response is larger than gepa accepts.",
-						"Check that base_url names a chat completions endpoint.");
-			break;
-		case LM_FAILURE_REFUSED_ADDRESS:
-			set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_INSUFFICIENT_PRIVILEGE,
-						"The address of base_url is private, and the server does not allow that.",
-						"If this is intended, a superuser can set option allow_private_address of the server to true.");
-			reply->fatal = true;
-			break;
-		case LM_FAILURE_TLS:
-			set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_CONNECTION_FAILURE,
-						psprintf("The endpoint's certificate was not accepted: %s.", error),
-						"Install the issuer's certificate in the system's store.");
-			reply->fatal = true;
-			break;
-	}
-}
-
-/* From the wire's encoding; the tokens still make up the content. */
-static void
-convert_reply(LmReply *reply)
-{
-	if (!gepa_needs_conversion())
-		return;
-	reply->content = gepa_from_utf8(reply->content);
-	reply->reasoning = gepa_from_utf8(reply->reasoning);
-	reply->finish_reason = gepa_from_utf8(reply->finish_reason);
-	reply->detail = gepa_from_utf8(reply->detail);
-	for (int i = 0; i < reply->ntokens; i++)
-	{
-		LmToken    *token = &reply->tokens[i];
-
-		token->token = gepa_from_utf8(token->token);
-		for (int k = 0; k < token->nalternatives; k++)
-			token->alternatives[k].token = gepa_from_utf8(token->alternatives[k].token);
-	}
-}
 
 static void
 delay(Call *call, const LmOutcome *outcome)
@@ -450,10 +345,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 	MemoryContext old = MemoryContextSwitchTo(call->context);
 
 	clear_reply(reply);
-	reply->latency_ms = outcome->latency_ms;
-	reply->http_status = outcome->http_status;
-	read_outcome(batch, outcome, reply);
-	convert_reply(reply);
+	gepa_lm_read_outcome(batch->server, batch->provider, outcome, reply);
 	if (is_long_hold(outcome))
 		close_gate(batch->gate, reply, outcome);
 	MemoryContextSwitchTo(old);
@@ -494,9 +386,9 @@ call_start(Call *call)
 		if (gepa_lm_transport_running() > 0)
 			return false;
 		old = MemoryContextSwitchTo(call->context);
-		set_failure(call->reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_INSUFFICIENT_RESOURCES,
-					psprintf("The request could not be started: %s.", error),
-					"Raise max_files_per_process or close other sessions.");
+		gepa_lm_set_failure(call->reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_INSUFFICIENT_RESOURCES,
+							psprintf("The request could not be started: %s.", error),
+							"Raise max_files_per_process or close other sessions.");
 		MemoryContextSwitchTo(old);
 		dlist_delete(&call->node);
 		call_done(call);

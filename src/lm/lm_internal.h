@@ -130,4 +130,11 @@ extern int	gepa_lm_transport_running(void);
  */
 extern void gepa_lm_transport_wait(int timeout_ms);
 
+/* outcome.c: into the current memory context, texts in server encoding */
+
+extern void gepa_lm_read_outcome(const LmServer *server, const LmProvider *provider,
+								 const LmOutcome *outcome, LmReply *reply);
+extern void gepa_lm_set_failure(LmReply *reply, GepaStatus status, int sqlerrcode,
+								const char *detail, const char *hint);
+
 #endif							/* GEPA_LM_LM_INTERNAL_H */

@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * outcome.c
+ *	  What the end of a transfer means: status, detail, hint, SQLSTATE.
+ *
+ * Bodies are read by the provider (openai.c), failures below HTTP here.  What
+ * is kept of either is cleaned, short, and without the key.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/encoding.h"
+#include "lm/lm_internal.h"
+
+/* Keys of fewer characters ("none", "EMPTY") are no secrets. */
+#define SHORTEST_SECRET 8
+
+void
+gepa_lm_set_failure(LmReply *reply, GepaStatus status, int sqlerrcode, const char *detail,
+					const char *hint)
+{
+	reply->status = status;
+	reply->sqlerrcode = sqlerrcode;
+	reply->detail = pstrdup(detail);
+	reply->hint = hint ? pstrdup(hint) : NULL;
+}
+
+/*
+ * The body, which may be about to be quoted.  Some endpoints repeat the key in
+ * what they say of an error; a key so short that it may be a word of any text hides
+ * nothing.
+ */
+static char *
+without_key(const LmServer *server, const LmOutcome *outcome)
+{
+	size_t		length = server->api_key != NULL ? strlen(server->api_key) : 0;
+	char	   *body = palloc(outcome->length + 1);
+
+	memcpy(body, outcome->body, outcome->length);
+	body[outcome->length] = '\0';
+	if (length >= SHORTEST_SECRET)
+		for (char *p = body; (p = strstr(p, server->api_key)) != NULL; p += length)
+			memset(p, '*', length);
+	return body;
+}
+
+static void
+read_outcome(const LmServer *server, const LmProvider *provider, const LmOutcome *outcome,
+			 LmReply *reply)
+{
+	char	   *error = outcome->error ? gepa_lm_clean_text(outcome->error, 300) : "";
+
+	switch (outcome->failure)
+	{
+		case LM_FAILURE_NONE:
+			provider->parse(without_key(server, outcome), outcome->length,
+							reply);
+			break;
+		case LM_FAILURE_HTTP:
+			provider->parse_error(outcome->http_status,
+								  without_key(server, outcome),
+								  outcome->length, reply);
+			break;
+		case LM_FAILURE_TIMEOUT:
+			gepa_lm_set_failure(reply, GEPA_STATUS_TIMEOUT, ERRCODE_CONNECTION_FAILURE,
+								psprintf("No answer came within request_timeout (%.15g s).",
+										 server->request_timeout_ms / 1000.0),
+								"Raise request_timeout of the server, or lower max_concurrency.");
+			break;
+		case LM_FAILURE_CONNECT:
+			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR,
+								ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+								psprintf("The endpoint cannot be reached: %s.", error),
+								"Check base_url of the server, and that the endpoint is up.");
+			break;
+		case LM_FAILURE_BROKEN:
+			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_CONNECTION_FAILURE,
+								psprintf("The connection broke: %s.", error), NULL);
+			break;
+		case LM_FAILURE_TOO_BIG:
+			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+								"The response is larger than gepa accepts.",
+								"Check that base_url names a chat completions endpoint.");
+			break;
+		case LM_FAILURE_REFUSED_ADDRESS:
+			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_INSUFFICIENT_PRIVILEGE,
+								"The address of base_url is private, and the server does not allow that.",
+								"If this is intended, a superuser can set option allow_private_address of the server to true.");
+			reply->fatal = true;
+			break;
+		case LM_FAILURE_TLS:
+			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_CONNECTION_FAILURE,
+								psprintf("The endpoint's certificate was not accepted: %s.", error),
+								"Install the issuer's certificate in the system's store.");
+			reply->fatal = true;
+			break;
+	}
+}
+
+/* From the wire's encoding; the tokens still make up the content. */
+static void
+convert_reply(LmReply *reply)
+{
+	if (!gepa_needs_conversion())
+		return;
+	reply->content = gepa_from_utf8(reply->content);
+	reply->reasoning = gepa_from_utf8(reply->reasoning);
+	reply->finish_reason = gepa_from_utf8(reply->finish_reason);
+	reply->detail = gepa_from_utf8(reply->detail);
+	for (int i = 0; i < reply->ntokens; i++)
+	{
+		LmToken    *token = &reply->tokens[i];
+
+		token->token = gepa_from_utf8(token->token);
+		for (int k = 0; k < token->nalternatives; k++)
+			token->alternatives[k].token = gepa_from_utf8(token->alternatives[k].token);
+	}
+}
+
+void
+gepa_lm_read_outcome(const LmServer *server, const LmProvider *provider,
+					 const LmOutcome *outcome, LmReply *reply)
+{
+	reply->latency_ms = outcome->latency_ms;
+	reply->http_status = outcome->http_status;
+	read_outcome(server, provider, outcome, reply);
+	convert_reply(reply);
+}
