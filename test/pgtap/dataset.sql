@@ -123,7 +123,7 @@ SELECT is((SELECT count(*) FROM (SELECT FROM gepa.samples WHERE run = :run GROUP
 -- What the judge shows already it cannot be tested on.
 SELECT gepa.create_judge('test_shown', 'test_lm', 'Is it?', options => jsonb_build_object('examples',
 	(SELECT jsonb_agg(jsonb_build_object('document', "The Body", 'label', label::text)) FROM test_data.samples WHERE k % 10 = 7)));
-SELECT start_on('test_data.samples', judge => 'test_shown') AS run \gset
+SELECT start_on('test_data.samples', judge => 'test_shown', options => '{"max_examples": 10}') AS run \gset
 SELECT is((SELECT string_agg(split || ' ' || sample, ', ' ORDER BY sample::int) FROM gepa.samples WHERE run = :run AND sample LIKE '%7' AND split <> 'train'),
 	NULL, 'examples of the seed are put in train');
 SELECT start_on('test_data.samples') AS plain \gset
