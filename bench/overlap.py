@@ -69,7 +69,7 @@ def measure(session, mock, parallel, options):
 def main():
     """Print a line for each number of proposals at a time."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--budget", type=int, default=4000)
+    parser.add_argument("--budget", type=int, default=2000)
     parser.add_argument("--concurrency", type=int, default=8)
     parser.add_argument("--rows", type=int, default=400)
     options = parser.parse_args()
