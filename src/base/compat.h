@@ -75,6 +75,13 @@ gepa_has_server_usage(Oid serverid, Oid userid)
 #define gepa_new_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
 #endif
 
+/* 17: a transaction may be given a time limit, which ends its process. */
+#if PG_VERSION_NUM >= 170000
+#define GEPA_MORE_OWN_SETTINGS {"transaction_timeout", "0"},
+#else
+#define GEPA_MORE_OWN_SETTINGS
+#endif
+
 /* 17: a worker may connect as a role that cannot log in. */
 #if PG_VERSION_NUM >= 170000
 #define GEPA_BYPASS_LOGIN_CHECK BGWORKER_BYPASS_ROLELOGINCHECK

@@ -40,9 +40,54 @@ gepa_judge_grade(const JudgeSpec *spec, JudgeMetric metric, const char *expected
 
 	if (verdict->status != GEPA_STATUS_OK || label < 0)
 		return 0;
-	if (metric == JUDGE_METRIC_SCORE)
+	if (metric != JUDGE_METRIC_LABEL)
 		return spec->positive[label] ? verdict->score : 1 - verdict->score;
 	return is_right(spec, label, verdict) ? 1 : 0;
+}
+
+/* Sides of rollouts, as gepa_judge_rank() compares them. */
+enum
+{
+	SIDE_NEGATIVE, SIDE_POSITIVE, SIDE_NONE
+};
+
+static int
+side_of(const JudgeSpec *spec, const char *expected, const JudgeVerdict *verdict)
+{
+	int			label = gepa_judge_label_index(spec, expected);
+
+	if (verdict->status != GEPA_STATUS_OK || label < 0)
+		return SIDE_NONE;
+	return spec->positive[label] ? SIDE_POSITIVE : SIDE_NEGATIVE;
+}
+
+void
+gepa_judge_rank(const JudgeSpec *spec, int n, const char *const *expected,
+				const JudgeVerdict *const *verdicts, double *scores)
+{
+	int		   *sides = palloc(sizeof(int) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		sides[i] = side_of(spec, expected[i], verdicts[i]);
+	for (int i = 0; i < n; i++)
+	{
+		double		sign = sides[i] == SIDE_POSITIVE ? 1 : -1;
+		double		right = 0;
+		int			others = 0;
+
+		for (int k = 0; k < n && sides[i] != SIDE_NONE; k++)
+		{
+			double		lead = sign * (verdicts[i]->score - verdicts[k]->score);
+
+			if (sides[k] == SIDE_NONE || sides[k] == sides[i])
+				continue;
+			others++;
+			right += lead > 0 ? 1 : lead < 0 ? 0 : 0.5;
+		}
+		if (others > 0)
+			scores[i] = right / others;
+	}
+	pfree(sides);
 }
 
 /* The label that counts: of a binary judge the one on the verdict's side. */

@@ -212,12 +212,25 @@ extern void gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply,
 typedef enum JudgeMetric
 {
 	JUDGE_METRIC_LABEL,			/* 1 when right, 0 when wrong */
-	JUDGE_METRIC_SCORE			/* probability given to the right side */
+	JUDGE_METRIC_SCORE,			/* probability given to the right side */
+	JUDGE_METRIC_RANKING		/* as score, until gepa_judge_rank() */
 } JudgeMetric;
 
 /* Score of a rollout in [0,1]; a verdict that is not ok scores 0. */
 extern double gepa_judge_grade(const JudgeSpec *spec, JudgeMetric metric,
 							   const char *expected, const JudgeVerdict *verdict);
+
+/*
+ * Metric "ranking" of rollouts that were made together: the share of those of
+ * the other side that a rollout's score is on the right side of, ties half.
+ * The mean over all, as over either side, is the area under the ROC curve
+ * (Hanley and McNeil, 1982), so no threshold matters.  expected[i] is a label's
+ * text.  scores are the ones of gepa_judge_grade(), and are replaced; one
+ * without a verdict stays 0 and is compared with none; without any of the
+ * other side they stay.
+ */
+extern void gepa_judge_rank(const JudgeSpec *spec, int n, const char *const *expected,
+							const JudgeVerdict *const *verdicts, double *scores);
 
 /*
  * Feedback text for reflection: expected label, given label, the judge's

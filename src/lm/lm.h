@@ -157,8 +157,6 @@ extern void gepa_lm_validate(struct List *options, Oid catalog);
 extern LmServer *gepa_lm_resolve(const char *name, Oid userid);
 extern void gepa_lm_free(LmServer *server);
 
-/* True if the user may cause calls on this server; no error. */
-extern bool gepa_lm_usable(const char *name, Oid userid);
 
 /*
  * Everything about the LM that can change an answer (api, model, sampling

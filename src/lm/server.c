@@ -251,12 +251,6 @@ find_server(const char *name, Oid userid, bool missing_ok)
 	return foreign;
 }
 
-bool
-gepa_lm_usable(const char *name, Oid userid)
-{
-	return find_server(name, userid, true) != NULL;
-}
-
 static char *
 find_key(const LmServer *server, const KeyOptions *keys)
 {

@@ -250,6 +250,18 @@ gepa_store_arg_ints(StoreArgs *args, int n, const int *values)
 	add_arg(args, INT4ARRAYOID, PointerGetDatum(array), false);
 }
 
+void
+gepa_store_arg_doubles(StoreArgs *args, int n, const double *values)
+{
+	Datum	   *elems = palloc(sizeof(Datum) * Max(n, 1));
+	ArrayType  *array;
+
+	for (int i = 0; i < n; i++)
+		elems[i] = Float8GetDatum(values[i]);
+	array = construct_array(elems, n, FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	add_arg(args, FLOAT8ARRAYOID, PointerGetDatum(array), false);
+}
+
 /*
  * Statements
  */
@@ -301,15 +313,6 @@ fetch_not_null(uint64 row, int column)
 	if (isnull)
 		elog(ERROR, "unexpected null in column %d of a catalog row", column);
 	return value;
-}
-
-bool
-gepa_store_is_null(uint64 row, int column)
-{
-	bool		isnull;
-
-	(void) fetch(row, column, &isnull);
-	return isnull;
 }
 
 bool

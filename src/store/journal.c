@@ -32,6 +32,13 @@ static StoreStatement add_rollouts = {
 	" WHERE run = $1"
 };
 
+static StoreStatement update_scores = {
+	.sql = "UPDATE gepa.rollout o SET score = s.score"
+	" FROM unnest($3) WITH ORDINALITY s(score, place)"
+	" WHERE o.run = $1 AND o.step = $2 AND o.slot = s.place - 1"
+	" AND o.score IS DISTINCT FROM s.score"
+};
+
 static StoreStatement select_rollouts = {
 	.sql = "SELECT slot, proposal, split, sample, score, feedback, label,"
 	" coalesce(judge_score, 'NaN'), from_logprobs, output ->> 'reasoning',"
@@ -212,6 +219,20 @@ gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n, double 
 	gepa_store_arg_double(&args, cost);
 	gepa_store_arg_double(&args, seconds);
 	gepa_store_run(&scope, &add_rollouts, &args);
+	gepa_store_leave(&scope);
+}
+
+void
+gepa_store_put_scores(int run, int step, const double *scores, int n)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, step);
+	gepa_store_arg_doubles(&args, n, scores);
+	gepa_store_run(&scope, &update_scores, &args);
 	gepa_store_leave(&scope);
 }
 

@@ -165,7 +165,7 @@ may_write(void)
 {
 	Oid			owner;
 
-	return !XactReadOnly && !IsInParallelMode() && !RecoveryInProgress() &&
+	return IsTransactionState() && !XactReadOnly && !IsInParallelMode() && !RecoveryInProgress() &&
 		gepa_store_extension(&owner) == memory.extension;
 }
 

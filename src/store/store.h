@@ -287,6 +287,9 @@ typedef struct StoreProposal
 extern void gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n,
 									   double seconds);
 
+/* Scores of a step's rollouts, by slot, where they are known only at its end. */
+extern void gepa_store_put_scores(int run, int step, const double *scores, int n);
+
 /* Rollouts of a step in order of slot; may be fewer than the step has. */
 extern StoreRollout *gepa_store_get_rollouts(int run, const JudgeSpec *spec, int step, int *n);
 

@@ -74,12 +74,12 @@ extern void gepa_store_arg_text(StoreArgs *args, const char *value);
 extern void gepa_store_arg_bytes(StoreArgs *args, const uint8 *value, int length);
 extern void gepa_store_arg_texts(StoreArgs *args, int n, char *const *values);
 extern void gepa_store_arg_ints(StoreArgs *args, int n, const int *values);
+extern void gepa_store_arg_doubles(StoreArgs *args, int n, const double *values);
 
 /* Run a statement; returns the number of rows processed or fetched. */
 extern uint64 gepa_store_run(StoreScope *scope, StoreStatement *statement, StoreArgs *args);
 
 /* catalog.c: values of the last result, copied to the caller's context */
-extern bool gepa_store_is_null(uint64 row, int column);
 extern bool gepa_store_bool(uint64 row, int column);
 extern int	gepa_store_int(uint64 row, int column, int if_null);
 extern int64 gepa_store_bigint(uint64 row, int column);

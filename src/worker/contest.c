@@ -8,8 +8,8 @@
  * store and so by the path of gepa.report(): what one of them has judged
  * before is not paid again.  A document that a version fails to judge (not
  * parsed, refused, cut off, rejected by the endpoint for good) counts as
- * wrong; a call that gets no answer says
- * nothing about either and ends the contest.
+ * wrong; a call that gets no answer says nothing about either and ends the
+ * contest.
  *
  * No transaction is open during the calls.
  *

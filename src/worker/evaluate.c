@@ -6,9 +6,10 @@
  * The step's samples are slots 0 .. n-1.  Slots whose rollout was recorded
  * before a restart are not run again.  A sample that occurs twice in a step
  * is asked once; the second slot gets the answer at no cost.  All others go
- * to the LM together, which keeps as many in flight as it allows.
+ * to the LM, a window of them at a time, which keeps as many in flight as it
+ * allows.
  *
- * An evaluation never waits: it is begun and then polled (run.c), so that
+ * An evaluation never waits: it is begun and then polled (works.c), so that
  * several steps can be at work.  Rollouts are committed as they come in, a few
  * at a time (FLUSH_MS, FLUSH_ROLLOUTS), so that a kill loses little of what
  * was paid.  No transaction is open between polls.
@@ -41,6 +42,9 @@
 /* Before the second round, and twice as long before the third. */
 #define FIRST_PAUSE_MS 1000
 
+/* How many times the calls in flight may be submitted and not collected. */
+#define WINDOW_FACTOR 4
+
 /* So many rejections of programs that were taken before, and nothing else. */
 #define REJECTIONS_IN_A_ROW 10
 
@@ -52,6 +56,7 @@ struct WorkerEvaluation
 	LmServer   *lm;
 	JudgeRun   *judge;			/* a round is under way; NULL = pause */
 	int			round;			/* from 1 */
+	int			next;			/* slot to be looked at in this round */
 	TimestampTz due;			/* of the next round, in a pause */
 	StoreRollout *rollouts;		/* by slot */
 	bool	   *done;			/* by slot: has its rollout */
@@ -106,19 +111,30 @@ save_rollouts(Evaluation *eval)
 	gepa_worker_announce_change(eval->run->row->run);
 }
 
+static StoreSplit
+split_of(const Evaluation *eval)
+{
+	return eval->step.split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
+}
+
+static const StoreSample *
+sample_of(const Evaluation *eval, int slot)
+{
+	return &eval->run->samples[split_of(eval)][eval->step.samples[slot]];
+}
+
 static void
 add_rollout(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 {
 	const WorkerRun *run = eval->run;
 	const EngineStep *step = &eval->step;
-	StoreSplit	split = step->split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
-	const StoreSample *sample = &run->samples[split][step->samples[slot]];
+	const StoreSample *sample = sample_of(eval, slot);
 	StoreRollout *rollout = &eval->rollouts[slot];
 
 	rollout->step = step->step;
 	rollout->slot = slot;
 	rollout->proposal = step->proposal;
-	rollout->split = split;
+	rollout->split = split_of(eval);
 	rollout->sample = step->samples[slot];
 	rollout->score = gepa_judge_grade(eval->spec, (JudgeMetric) run->options.metric,
 									  sample->label, verdict);
@@ -165,21 +181,26 @@ find_twin(const EngineStep *step, int slot)
 	return -1;
 }
 
-static void
-submit_missing(Evaluation *eval)
+static bool
+is_wanted(const Evaluation *eval, int slot)
 {
-	const EngineStep *step = &eval->step;
-	StoreSplit	split = step->split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
-	bool		reuse = eval->run->options.reuse_rollouts;
+	return !eval->done[slot] && !eval->rejected[slot] &&
+		!(eval->run->options.reuse_rollouts && find_twin(&eval->step, slot) >= 0);
+}
 
-	for (int slot = 0; slot < step->nsamples; slot++)
+/* So many that the LM is busy until the next poll. */
+static void
+submit_some(Evaluation *eval)
+{
+	int			window = eval->lm->max_concurrency * WINDOW_FACTOR;
+
+	while (eval->next < eval->step.nsamples && gepa_judge_pending(eval->judge) < window)
 	{
-		if (eval->done[slot] || eval->rejected[slot] ||
-			(reuse && find_twin(step, slot) >= 0))
-			continue;
-		gepa_judge_submit(eval->judge,
-						  &eval->run->samples[split][step->samples[slot]].document,
-						  (void *) (intptr_t) slot);
+		int			slot = eval->next++;
+
+		if (is_wanted(eval, slot))
+			gepa_judge_submit(eval->judge, &sample_of(eval, slot)->document,
+							  (void *) (intptr_t) slot);
 	}
 }
 
@@ -232,17 +253,20 @@ check_rejections(Evaluation *eval)
 {
 	WorkerRun  *run = eval->run;
 	int			first = -1;
+	int			rejections = 0;
 
-	for (int slot = 0; slot < eval->step.nsamples; slot++)
+	for (int slot = eval->step.nsamples - 1; slot >= 0; slot--)
 	{
 		if (!eval->rejected[slot])
 			continue;
-		if (first < 0)
-			first = slot;
-		if (list_member_int(run->answered, eval->step.proposal))
-			run->rejections++;
+		first = slot;
+		rejections++;
 	}
-	if (first >= 0 && (run->answered == NIL || run->rejections >= REJECTIONS_IN_A_ROW))
+	if (list_member_int(run->answered, eval->step.proposal))
+		rejections += run->rejections;
+	else
+		rejections = 0;
+	if (first >= 0 && (run->answered == NIL || rejections >= REJECTIONS_IN_A_ROW))
 	{
 		eval->failure = eval->rollouts[first].verdict;
 		give_up(eval);
@@ -250,18 +274,20 @@ check_rejections(Evaluation *eval)
 }
 
 void
-gepa_worker_note_answer(WorkerRun *run, const StoreRollout *rollouts, int n)
+gepa_worker_note_step(WorkerRun *run, const StoreRollout *rollouts, int n)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->context);
+	bool		answered = false;
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n && !answered; i++)
+		answered = !gepa_status_no_answer(rollouts[i].verdict.status);
+	if (answered)
 	{
-		if (gepa_status_no_answer(rollouts[i].verdict.status))
-			continue;
-		run->answered = list_append_unique_int(run->answered, rollouts[i].proposal);
+		run->answered = list_append_unique_int(run->answered, rollouts[0].proposal);
 		run->rejections = 0;
-		break;
 	}
+	else if (n > 0 && list_member_int(run->answered, rollouts[0].proposal))
+		run->rejections += n;
 	MemoryContextSwitchTo(old);
 }
 
@@ -318,8 +344,8 @@ begin_round(Evaluation *eval)
 {
 	eval->round++;
 	eval->failed = false;
+	eval->next = 0;
 	eval->judge = gepa_judge_open(eval->spec, eval->lm);
-	submit_missing(eval);
 }
 
 /* Some call got no answer: another round, or the end of the run. */
@@ -349,7 +375,7 @@ end_round(Evaluation *eval)
 		check_rejections(eval);
 	settle_rejected(eval);
 	copy_twins(eval);
-	gepa_worker_note_answer(eval->run, eval->rollouts, eval->step.nsamples);
+	gepa_worker_note_step(eval->run, eval->rollouts, eval->step.nsamples);
 	return true;
 }
 
@@ -401,7 +427,9 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 		begin_round(eval);
 	}
 	take_arrived(eval);
-	if (gepa_judge_pending(eval->judge) == 0)
+	if (!eval->closed)
+		submit_some(eval);
+	if (eval->next == eval->step.nsamples && gepa_judge_pending(eval->judge) == 0)
 		return end_round(eval);
 	if (eval->nunsaved > 0 &&
 		TimestampDifferenceExceeds(eval->unsaved_since, GetCurrentTimestamp(), FLUSH_MS))
@@ -433,6 +461,24 @@ gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval)
 	return (int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
 }
 
+/* By the other rollouts of the step; only now all of them are there. */
+static void
+rank(const Evaluation *eval, double *scores)
+{
+	int			n = eval->step.nsamples;
+	const char **expected = palloc(sizeof(char *) * Max(n, 1));
+	const JudgeVerdict **verdicts = palloc(sizeof(JudgeVerdict *) * Max(n, 1));
+
+	for (int slot = 0; slot < n; slot++)
+	{
+		expected[slot] = sample_of(eval, slot)->label;
+		verdicts[slot] = &eval->rollouts[slot].verdict;
+	}
+	gepa_judge_rank(eval->spec, n, expected, verdicts, scores);
+	pfree(expected);
+	pfree(verdicts);
+}
+
 double *
 gepa_worker_evaluation_scores(const WorkerEvaluation *eval)
 {
@@ -440,5 +486,7 @@ gepa_worker_evaluation_scores(const WorkerEvaluation *eval)
 
 	for (int slot = 0; slot < eval->step.nsamples; slot++)
 		scores[slot] = eval->rollouts[slot].score;
+	if (eval->run->options.metric == JUDGE_METRIC_RANKING)
+		rank(eval, scores);
 	return scores;
 }

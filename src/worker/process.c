@@ -41,6 +41,7 @@ static const char *const own_settings[][2] = {
 	{"default_transaction_isolation", "read committed"},
 	{"lock_timeout", "0"},
 	{"role", "none"},
+	GEPA_MORE_OWN_SETTINGS
 };
 
 void

@@ -204,7 +204,11 @@ gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
 	if (entry->reflect)
 		taken = gepa_engine_observe_text(run->engine, step->step, entry->new_text);
 	else
+	{
+		if (run->options.metric == JUDGE_METRIC_RANKING)
+			gepa_store_put_scores(run->row->run, step->step, scores, step->nsamples);
 		taken = gepa_worker_observe_scores(run, step, scores);
+	}
 	if (!taken)
 		elog(ERROR, "engine refuses the outcome of step %d", step->step);
 	gepa_worker_drop_asked(run, step->step);

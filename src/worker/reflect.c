@@ -7,7 +7,7 @@
  * that a resumed run shows the LM what the undisturbed one would have.  The
  * documents appear as the judge saw them: cut and fenced.
  *
- * A reflection never waits: it is begun and then polled (run.c).
+ * A reflection never waits: it is begun and then polled (works.c).
  *
  * An answer that is no use (refused, cut off, empty, too long) is asked for
  * once more; then the iteration is given up, with the reason in its journal

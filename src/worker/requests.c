@@ -578,7 +578,10 @@ leave_slot(int code, Datum arg)
 	LWLockReleaseAll();
 	LWLockAcquire(requests.lock, LW_EXCLUSIVE);
 	if (requests.my_run_done && slot->asked_again)
+	{
+		slot->failures = slot->refusals = 0;
 		schedule(slot, 0);
+	}
 	else if (requests.my_run_done)
 		memset(slot, 0, sizeof(RunSlot));
 	else

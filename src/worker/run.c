@@ -24,10 +24,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -41,7 +39,7 @@
 
 #define STOPPED_REASON "stopped on request"
 
-/* What this worker has taken up, for who catches its errors. */
+/* What this worker has taken up, for whoever catches its errors. */
 static struct
 {
 	StoreRun   *row;
@@ -228,14 +226,15 @@ fail(int run, MemoryContext context)
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
-	if (gepa_worker_is_passing(edata->sqlerrcode))
+	/* Of a run that was not taken up the next worker may say more. */
+	if (gepa_worker_is_passing(edata->sqlerrcode) || at_work.row == NULL)
 		PG_RE_THROW();
 	FlushErrorState();
 	gepa_worker_abort(context);
 	save_paid(context);
 
 	gepa_worker_begin(context);
-	if (at_work.row != NULL && gepa_store_run_exists(at_work.row))
+	if (gepa_store_run_exists(at_work.row))
 		failed = gepa_worker_end_run(run, LIVE_MASK, STORE_RUN_FAILED,
 									 gepa_worker_reason_text(edata));
 	gepa_worker_commit(context);

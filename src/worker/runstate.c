@@ -231,7 +231,7 @@ replay_scores(WorkerRun *run, const EngineStep *step)
 
 	for (int i = 0; i < n; i++)
 		scores[i] = rollouts[i].score;
-	gepa_worker_note_answer(run, rollouts, n);
+	gepa_worker_note_step(run, rollouts, n);
 	return n == step->nsamples && gepa_worker_observe_scores(run, step, scores);
 }
 

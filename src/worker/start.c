@@ -250,6 +250,19 @@ check_shared_sets(const Start *start)
 				 errhint("Give a reflection LM and set \"examples\" to false, or leave \"shared_sets\" out.")));
 }
 
+/* Scores that are relative to their step cannot be taken over into another. */
+static void
+check_ranking(const Start *start)
+{
+	if (start->options.metric == JUDGE_METRIC_RANKING &&
+		(start->options.merge || start->options.shared_sets))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("run option \"metric\" \"ranking\" cannot be combined with \"merge\" or \"shared_sets\""),
+				 errdetail("Its scores are relative to the samples of their step; these options compare scores of different steps."),
+				 errhint("Use metric \"score\", or leave these options out.")));
+}
+
 static void
 count_samples(Start *start)
 {
@@ -336,6 +349,7 @@ read_samples(Start *start)
 	check_known_labels(start);
 	check_both_sides(start);
 	check_shared_sets(start);
+	check_ranking(start);
 	split_samples(start);
 	if (start->options.shared_sets)
 		share_sets(start);

@@ -31,7 +31,7 @@ extern void gepa_worker_start_at_commit(int run, Oid owner);
 
 /*
  * Ask the worker of a run to stop: at_commit, or at once (from a cancelled
- * wait).  Without a worker at work this does nothing.
+ * wait).  Of a run that no worker was asked for it does nothing.
  */
 extern void gepa_worker_stop_run(int run, bool at_commit);
 

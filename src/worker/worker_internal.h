@@ -245,8 +245,8 @@ extern JudgeSpec *gepa_worker_candidate(WorkerRun *run, const char *const *texts
  * evaluate.c, reflect.c: a step being carried out.  Begun in a memory context
  * that lasts until its outcome is recorded, and current at each call here;
  * polled until true, which never waits, with no transaction open in between.
- * What ends the run is raised.  Closed, it sends nothing more and has saved what
- * has come in; polled then, it is true if that was all that is missing.
+ * What ends the run is raised.  Closed, it sends nothing more, and rollouts that
+ * have come in are saved; polled then, it is true if nothing is missing.
  */
 typedef struct WorkerEvaluation WorkerEvaluation;
 typedef struct WorkerReflection WorkerReflection;
@@ -269,8 +269,8 @@ extern int	gepa_worker_reflection_wait_ms(const WorkerReflection *reflection);
  */
 extern LmServer *gepa_worker_task_lm(const WorkerRun *run);
 
-/* Note that the LM took some of the rollouts, all of one proposal, if it did. */
-extern void gepa_worker_note_answer(WorkerRun *run, const StoreRollout *rollouts, int n);
+/* Note whether the LM took any of a step's rollouts, all of one proposal. */
+extern void gepa_worker_note_step(WorkerRun *run, const StoreRollout *rollouts, int n);
 
 /* Rounds of attempts at calls that the LM client itself has given up. */
 #define WORKER_ROUNDS 3

@@ -101,10 +101,23 @@ is($events[-1], qq({"run": ${\ ($run + 1)}, "event": "finished"}), 'the end of a
 is(scalar(@events), 1 + value($node, "SELECT count(*) FROM gepa.candidates WHERE run = $run + 1"), '... and each candidate');
 like($events[0], qr/"event": "candidate", "candidate": 0, "score": 0\.\d+\}/, '... with its score');
 
+# A ranking is the area under the curve of each step, whatever the threshold.
+create_lm($node, 'scored', $mock, 'judge-rules+skew', logprobs => 'true');
+my $ranked = start_run($node, budget => 200, options => '{"metric": "ranking", "task_lm": "scored"}');
+is(wait_run($node, $ranked), 'finished', 'a run by metric ranking');
+is( value($node, "WITH o AS (SELECT step, o.label, s.label = 'true' AS expected, score, judge_score AS p FROM gepa.rollout o
+		JOIN gepa.sample s USING (run, split, sample) WHERE run = $ranked AND split = 'val')
+	SELECT count(*) > 1, bool_and(abs(mean - area) < 1e-9), count(DISTINCT area) > 1 FROM (SELECT step, avg(score) AS mean,
+		(SELECT avg((a.p > b.p)::int + 0.5 * (a.p = b.p)::int) FROM o a, o b WHERE a.step = o.step AND b.step = o.step AND a.expected AND NOT b.expected) AS area
+		FROM o GROUP BY step) areas"),
+	't|t|t', '... scores are the area under the curve');
+is(value($node, "SELECT difference FROM gepa.replay($ranked)"), '', '... and replayed without a difference');
+
 # Refusals that need a split to be seen.
 for my $case (
 	[ '{"validate": ["nope"]}', qr/22023: run option "validate" names "nope"/ ],
 	[ '{"shared_sets": true, "examples": true}', qr/22023: run option "shared_sets" cannot be combined/ ],
+	[ '{"metric": "ranking", "merge": true}', qr/22023: run option "metric" "ranking" cannot be combined with "merge"/ ],
 	[ '{"parallel_proposals": 80}', qr/22023: a budget of 2000 rollouts is too small/ ])
 {
 	my ($out, $err) = outcome($node, "SELECT gepa.start('j', 'labels', 'writer', 2000, options => '$case->[0]')");

@@ -421,6 +421,37 @@ check_grades(void)
 				  "of several labels the very label counts");
 }
 
+static void
+check_ranking(void)
+{
+	JudgeSpec	spec = make_spec();
+	const char *const expected[] = {"true", "false", "true", "false", "false", "true"};
+	const double scores[] = {0.9, 0.8, 0.8, 0.7, 0.95, 0.1};
+	const double ranks[] = {2 / 3.0, 0.5, 0.5, 2 / 3.0, 0, 0};
+	const JudgeVerdict *pointers[6];
+	JudgeVerdict verdicts[7];
+	double		got[7];
+
+	for (int i = 0; i < 7; i++)
+	{
+		verdicts[i] = answer(&spec, "{\"label\":\"true\"}");
+		verdicts[i].score = i < 6 ? scores[i] : 0.5;
+		got[i] = 0.25;
+	}
+	for (int i = 0; i < 6; i++)
+		pointers[i] = &verdicts[i];
+	gepa_judge_rank(&spec, 6, expected, pointers, got);
+	for (int i = 0; i < 6; i++)
+		tap_is_double(got[i], ranks[i], 1e-12, "share of the other side");
+	got[0] = 0.25;
+	gepa_judge_rank(&spec, 1, expected, pointers, got);
+	tap_is_double(got[0], 0.25, 0, "without the other side a score stays");
+	verdicts[1].status = GEPA_STATUS_REFUSED;
+	got[1] = 0;
+	gepa_judge_rank(&spec, 3, expected, pointers, got);
+	tap_is_double(got[1], 0, 0, "no verdict, no rank");
+}
+
 int
 main(void)
 {
@@ -432,5 +463,6 @@ main(void)
 	check_answers();
 	check_scores();
 	check_grades();
+	check_ranking();
 	return tap_done();
 }
