@@ -95,7 +95,7 @@ SELECT gepa.create_dataset('labelled', source => 'labelled_mails', key => 'id', 
 \echo '-- 4. Tune, for five minutes at most: search the texts that judge the validation mails best'
 SELECT gepa.optimize('spam', dataset => 'labelled', reflection_lm => :reflection_lm, budget => :budget, seed => 1,
 	options => '{"metric": "ranking", "examples": true, "max_examples": 6, "minibatch_size": 8,
-		"max_seconds": 300, "split": {"train": 0.25, "val": 0.25, "test": 0.5}}') AS run \gset
+		"max_seconds": 270, "split": {"train": 0.25, "val": 0.25, "test": 0.5}}') AS run \gset
 SELECT run, status, reason, rollouts, best_candidate, round(best_score::numeric, 3) AS best_score,
 	input_tokens, output_tokens, cost, date_trunc('second', finished_at - started_at) AS took
 FROM gepa.runs WHERE run = :run;
