@@ -200,7 +200,7 @@ extern void gepa_lm_batch_stop(LmBatch *batch);
 extern long gepa_lm_hold_ms(const LmServer *server);
 
 /*
- * For who has several batches open: sleep until a call of any of them ends, at
+ * For whoever has several batches open: sleep until a call of any of them ends, at
  * most timeout_ms, or an interrupt comes.  Then poll each (collect with 0).
  */
 extern void gepa_lm_wait(int timeout_ms);

@@ -38,7 +38,7 @@ components_json(const JudgeSpec *spec)
 	return buf.data;
 }
 
-/* For who listens: a candidate, or the end.  Sent when the transaction commits. */
+/* For whoever listens: a candidate, or the end.  Sent when the transaction commits. */
 void
 gepa_worker_notify(int run, const char *event, int candidate, double score)
 {

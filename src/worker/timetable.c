@@ -414,11 +414,13 @@ gepa_worker_timetable_forget(const WorkerScheduleArgs *args)
  * Schedule worker
  */
 
+/* An ERROR may have struck while a lock was held. */
 static void
 leave_slot(int code, Datum arg)
 {
 	ScheduleSlot *slot = timetable.mine;
 
+	LWLockReleaseAll();
 	LWLockAcquire(timetable.lock, LW_EXCLUSIVE);
 	slot->run = timetable.run;
 	if (!timetable.done)

@@ -19,6 +19,7 @@ my $mock = Gepa::Mock->new;
 # So few descriptors that a call which leaks its own is soon noticed.
 my $node = gepa_node('main', conf => "max_files_per_process = 64\n");
 my $texts = 0;
+my $event = $node->pg_version >= 17 ? 'GepaLm' : 'Extension';
 
 create_lm($node, 'lm', $mock, 'judge-fixed-true');
 value($node, q{SELECT gepa.create_judge('j', 'lm', 'Is it good?')});
@@ -61,7 +62,7 @@ sub waiting_session
 	$mock->reset;
 	my $session = background($node, $statement . judge('j'));
 	$mock->wait_for($condition, "a call that waits for $wait");
-	wait_sql($node, "SELECT wait_event IN ('GepaLm', 'Extension') FROM pg_stat_activity WHERE pid = $session->{pid}",
+	wait_sql($node, "SELECT wait_event = '$event' FROM pg_stat_activity WHERE pid = $session->{pid}",
 		'a session that waits');
 	return $session;
 }
