@@ -347,26 +347,40 @@ launch_scouts(void)
 }
 
 /*
- * Run workers
+ * Workers that have slots
  */
 
-static void
-reap_runs(void)
+/* Enter a worker that was started; the caller fills its arguments in. */
+static Started *
+note_started(List **list, BackgroundWorkerHandle *handle)
+{
+	MemoryContext old = MemoryContextSwitchTo(launcher.context);
+	Started    *started = palloc0(sizeof(Started));
+
+	started->handle = handle;
+	*list = lappend(*list, started);
+	MemoryContextSwitchTo(old);
+	return started;
+}
+
+/* Strike out those that have exited; the list that is left. */
+static List *
+reap(List *list, void (*give_back) (const Started *))
 {
 	ListCell   *cell;
 
-	foreach(cell, launcher.runs)
+	foreach(cell, list)
 	{
 		Started    *started = lfirst(cell);
 
 		if (!has_exited(started->handle))
 			continue;
-		/* Nothing happens if it had taken its slot over. */
-		gepa_worker_unclaim(&started->args, 0);
-		launcher.runs = foreach_delete_current(launcher.runs, cell);
+		give_back(started);
+		list = foreach_delete_current(list, cell);
 		pfree(started->handle);
 		pfree(started);
 	}
+	return list;
 }
 
 /*
@@ -389,11 +403,20 @@ look_up(Oid database, Oid owner, bool *can_login, bool *orphan, bool *exists)
 	return connectable;
 }
 
+/*
+ * Run workers
+ */
+
+/* Nothing happens if it had taken its slot over. */
+static void
+give_back_run(const Started *started)
+{
+	gepa_worker_unclaim(&started->args, 0);
+}
+
 static bool
 launch_run(WorkerRunArgs *args)
 {
-	MemoryContext old;
-	Started    *started;
 	BackgroundWorkerHandle *handle;
 	bool		exists;
 
@@ -412,12 +435,7 @@ launch_run(WorkerRunArgs *args)
 		gepa_worker_unclaim(args, REGISTER_RETRY_MS);
 		return false;
 	}
-	old = MemoryContextSwitchTo(launcher.context);
-	started = palloc0(sizeof(Started));
-	started->handle = handle;
-	started->args = *args;
-	launcher.runs = lappend(launcher.runs, started);
-	MemoryContextSwitchTo(old);
+	note_started(&launcher.runs, handle)->args = *args;
 	return true;
 }
 
@@ -426,7 +444,7 @@ launch_runs(void)
 {
 	WorkerRunArgs args;
 
-	reap_runs();
+	launcher.runs = reap(launcher.runs, give_back_run);
 	while (gepa_worker_claim(gepa_max_run_workers, &args, &launcher.wait_ms))
 		if (!launch_run(&args))
 			break;
@@ -436,30 +454,16 @@ launch_runs(void)
  * Schedule workers
  */
 
+/* Nothing happens if it had taken its slot over. */
 static void
-reap_schedules(void)
+give_back_schedule(const Started *started)
 {
-	ListCell   *cell;
-
-	foreach(cell, launcher.schedules)
-	{
-		Started    *started = lfirst(cell);
-
-		if (!has_exited(started->handle))
-			continue;
-		/* Nothing happens if it had taken its slot over. */
-		gepa_worker_timetable_unclaim(&started->schedule, 0);
-		launcher.schedules = foreach_delete_current(launcher.schedules, cell);
-		pfree(started->handle);
-		pfree(started);
-	}
+	gepa_worker_timetable_unclaim(&started->schedule, 0);
 }
 
 static bool
 launch_schedule(WorkerScheduleArgs *args)
 {
-	MemoryContext old;
-	Started    *started;
 	BackgroundWorkerHandle *handle;
 	bool		exists;
 
@@ -479,12 +483,7 @@ launch_schedule(WorkerScheduleArgs *args)
 		gepa_worker_timetable_unclaim(args, REGISTER_RETRY_MS);
 		return false;
 	}
-	old = MemoryContextSwitchTo(launcher.context);
-	started = palloc0(sizeof(Started));
-	started->handle = handle;
-	started->schedule = *args;
-	launcher.schedules = lappend(launcher.schedules, started);
-	MemoryContextSwitchTo(old);
+	note_started(&launcher.schedules, handle)->schedule = *args;
 	return true;
 }
 
@@ -493,7 +492,7 @@ launch_schedules(void)
 {
 	WorkerScheduleArgs args;
 
-	reap_schedules();
+	launcher.schedules = reap(launcher.schedules, give_back_schedule);
 	while (gepa_worker_timetable_claim(MAX_SCHEDULE_WORKERS, &args, &launcher.wait_ms))
 		if (!launch_schedule(&args))
 			break;
