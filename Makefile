@@ -37,8 +37,9 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \
 	src/worker/options.o src/worker/process.o src/worker/record.o src/worker/reflect.o \
 	src/worker/replay.o src/worker/requests.o src/worker/run.o src/worker/runstate.o \
-	src/worker/schedule.o src/worker/scheduler.o src/worker/split.o src/worker/start.o \
-	src/worker/starter.o src/worker/timetable.o src/worker/works.o src/worker/writer.o
+	src/worker/schedule.o src/worker/scheduler.o src/worker/scout.o src/worker/slots.o \
+	src/worker/split.o src/worker/start.o src/worker/starter.o src/worker/timetable.o \
+	src/worker/works.o src/worker/writer.o
 OBJS_API    = src/api/args.o src/api/candidates.o \
 	src/api/dataset.o src/api/judge.o src/api/lm.o src/api/predicate.o \
 	src/api/report.o src/api/run.o src/api/schedule.o

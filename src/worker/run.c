@@ -62,7 +62,7 @@ end_run(WorkerRun *run, StoreRunStatus to, const char *reason)
 
 /* Why there can be no worker that is the owner; NULL when there can. */
 static char *
-why_not_owner(const WorkerRunArgs *args)
+why_not_owner(const WorkerArgs *args)
 {
 	if (args->orphan)
 		return "the role that owned the run was dropped";
@@ -70,24 +70,24 @@ why_not_owner(const WorkerRunArgs *args)
 		return psprintf("workers of the run could not connect to database \"%s\" as role \"%s\"; the server log says why."
 						" Grant CONNECT or raise the connection limit, then SELECT gepa.resume(%d) goes on",
 						get_database_name(MyDatabaseId),
-						GetUserNameFromId(args->owner, true), args->run);
+						GetUserNameFromId(args->owner, true), args->id);
 	return NULL;
 }
 
 /* In a transaction; true when the run is ours to carry on. */
 static bool
-take_over(const WorkerRunArgs *args)
+take_over(const WorkerArgs *args)
 {
 	char	   *obstacle = why_not_owner(args);
 
 	if (gepa_worker_stop_requested())
-		(void) gepa_worker_end_run(args->run, LIVE_MASK, STORE_RUN_STOPPED, STOPPED_REASON);
+		(void) gepa_worker_end_run(args->id, LIVE_MASK, STORE_RUN_STOPPED, STOPPED_REASON);
 	if (obstacle != NULL)
-		(void) gepa_worker_end_run(args->run, RUNNABLE_MASK, STORE_RUN_FAILED, obstacle);
-	else if (gepa_store_move_run(args->run, RUNNABLE_MASK, STORE_RUN_RUNNING, NULL))
+		(void) gepa_worker_end_run(args->id, RUNNABLE_MASK, STORE_RUN_FAILED, obstacle);
+	else if (gepa_store_move_run(args->id, RUNNABLE_MASK, STORE_RUN_RUNNING, NULL))
 		return true;
 	/* Asked to stop, perhaps only since the row was read. */
-	(void) gepa_worker_end_run(args->run, 1 << STORE_RUN_STOPPING, STORE_RUN_STOPPED,
+	(void) gepa_worker_end_run(args->id, 1 << STORE_RUN_STOPPING, STORE_RUN_STOPPED,
 							   STOPPED_REASON);
 	return false;
 }
@@ -97,17 +97,17 @@ take_over(const WorkerRunArgs *args)
  * do for it.
  */
 static StoreRun *
-take_up(const WorkerRunArgs *args, MemoryContext context)
+take_up(const WorkerArgs *args, MemoryContext context)
 {
 	StoreRun   *row = NULL;
 	bool		ours;
 
 	gepa_worker_begin(context);
 	if (OidIsValid(gepa_store_extension_owner()))
-		row = gepa_store_get_run(args->run);
+		row = gepa_store_get_run(args->id);
 	ours = row != NULL && (LIVE_MASK & (1 << row->status)) != 0 && take_over(args);
 	gepa_worker_commit(context);
-	gepa_worker_announce_change(args->run);
+	gepa_worker_announce_change(args->id);
 	return ours ? row : NULL;
 }
 
@@ -156,7 +156,7 @@ drive(WorkerRun *run)
 }
 
 static void
-work(const WorkerRunArgs *args, MemoryContext context)
+work(const WorkerArgs *args, MemoryContext context)
 {
 	StoreRun   *row = take_up(args, context);
 	WorkerRun  *run;
@@ -253,13 +253,11 @@ fail(int run, MemoryContext context)
 void
 gepa_worker_run_main(Datum arg)
 {
-	WorkerRunArgs args;
+	WorkerArgs	args;
 	MemoryContext context;
 	char		name[NAMEDATALEN];
 	bool		as_owner;
 
-	StaticAssertStmt(sizeof(WorkerRunArgs) <= BGW_EXTRALEN,
-					 "arguments of a run worker fit into bgw_extra");
 	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
 	gepa_worker_setup_signals();
 	if (!gepa_worker_attach(&args))
@@ -268,7 +266,7 @@ gepa_worker_run_main(Datum arg)
 	gepa_worker_connect(args.database, as_owner ? args.owner : InvalidOid,
 						args.can_login || !as_owner);
 	gepa_worker_mark_connected();
-	snprintf(name, sizeof(name), "gepa run %d", args.run);
+	snprintf(name, sizeof(name), "gepa run %d", args.id);
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 	context = AllocSetContextCreate(TopMemoryContext, "gepa run", ALLOCSET_DEFAULT_SIZES);
 
@@ -278,8 +276,9 @@ gepa_worker_run_main(Datum arg)
 	}
 	PG_CATCH();
 	{
-		fail(args.run, context);
+		fail(args.id, context);
 	}
 	PG_END_TRY();
 	gepa_worker_mark_done();
+	gepa_worker_wake_awaiting(args.id);
 }

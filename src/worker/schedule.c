@@ -107,7 +107,7 @@ gepa_worker_create_schedule(StoreSchedule *schedule)
 	check_times(schedule);
 	gepa_worker_check_start(&request);
 	gepa_worker_require("gepa.create_schedule");
-	if (!gepa_worker_timetable_has_room())
+	if (!gepa_worker_has_room(WORKER_KIND_SCHEDULE))
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("this server has %d schedules already", WORKER_NSCHEDULES),

@@ -44,7 +44,7 @@ typedef enum TurnPhase
 /* One schedule's turn; in the worker's context. */
 typedef struct Turn
 {
-	const WorkerScheduleArgs *args;
+	const WorkerArgs *args;
 	MemoryContext context;
 	TurnPhase	phase;
 } Turn;
@@ -186,7 +186,7 @@ compare(Turn *turn, const StoreRun *run)
 
 	gepa_worker_begin(turn->context);
 	current = gepa_store_lock_version(run->judge_name);
-	schedule = gepa_store_lock_schedule(turn->args->schedule);
+	schedule = gepa_store_lock_schedule(turn->args->id);
 	if (schedule != NULL && schedule->enabled &&
 		schedule->outcome == STORE_OUTCOME_STARTED && schedule->last_run == run->run)
 	{
@@ -208,7 +208,7 @@ lock_live(const Turn *turn)
 	StoreSchedule *schedule = NULL;
 
 	if (OidIsValid(gepa_store_extension_owner()))
-		schedule = gepa_store_lock_schedule(turn->args->schedule);
+		schedule = gepa_store_lock_schedule(turn->args->id);
 	return schedule != NULL && schedule->enabled ? schedule : NULL;
 }
 
@@ -219,7 +219,7 @@ finish(const StoreSchedule *schedule)
 	if (schedule != NULL && schedule->enabled)
 		gepa_worker_timetable_next(schedule);
 	else
-		gepa_worker_timetable_gone();
+		gepa_worker_mark_done();
 }
 
 /* It cannot go on by itself. */
@@ -347,18 +347,17 @@ gepa_worker_schedule_main(Datum arg)
 {
 	/* Static, not automatic: it is changed, and read after an ERROR. */
 	static Turn turn;
-	WorkerScheduleArgs args;
+	WorkerArgs	args;
 	char		name[NAMEDATALEN];
 
-	StaticAssertStmt(sizeof(WorkerScheduleArgs) <= BGW_EXTRALEN,
-					 "arguments of a schedule worker fit into bgw_extra");
 	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
 	gepa_worker_setup_signals();
-	if (!gepa_worker_timetable_attach(&args))
+	if (!gepa_worker_attach(&args))
 		return;
 	gepa_worker_connect(args.database, args.orphan ? InvalidOid : args.owner,
 						args.can_login || args.orphan);
-	snprintf(name, sizeof(name), "gepa schedule %d", args.schedule);
+	gepa_worker_mark_connected();
+	snprintf(name, sizeof(name), "gepa schedule %d", args.id);
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 	turn.args = &args;
 	turn.context = AllocSetContextCreate(TopMemoryContext, "gepa schedule",

@@ -60,6 +60,10 @@ extern bool gepa_worker_split(WorkerSplitItem *items, int n,
 #include "worker/worker.h"
 #include "worker/worker_slots.h"
 
+/* requests.c */
+
+extern void gepa_worker_requests_init(void);	/* at load */
+
 /* options.c */
 
 /* Keys of samples. */
@@ -319,7 +323,7 @@ extern double gepa_worker_take_elapsed(WorkerRun *run);
 #define WORKER_CHANNEL "gepa"
 extern void gepa_worker_notify(int run, const char *event, int candidate, double score);
 
-/* Entry points, looked up by name: launcher.c, run.c, scheduler.c, starter.c, writer.c */
+/* Entry points, looked up by name: launcher.c, run.c, scheduler.c, scout.c, starter.c, writer.c */
 extern PGDLLEXPORT void gepa_worker_launcher_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_scout_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_run_main(Datum arg);

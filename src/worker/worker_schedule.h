@@ -10,49 +10,16 @@
 
 #include "worker/worker_internal.h"
 
-/* timetable.c: schedules in shared memory */
-
-#define WORKER_NSCHEDULES 512
-
-/* A slot as the launcher copies it. */
-typedef struct WorkerScheduleArgs
-{
-	Oid			database;
-	Oid			owner;
-	int			schedule;
-	int			slot;
-	uint32		claim;
-	bool		can_login;		/* see gepa_worker_connect */
-	bool		orphan;			/* its owner was dropped */
-} WorkerScheduleArgs;
-
-extern void gepa_worker_timetable_init(void);
-extern bool gepa_worker_timetable_has_room(void);
-
-/* True, once, when there is room again for what was turned away. */
-extern bool gepa_worker_timetable_take_overflow(void);
+/* timetable.c */
 
 /* Look at a schedule when it is due, or has changed, once this commits. */
 extern void gepa_worker_look_at_commit(int schedule, Oid owner, TimestampTz due);
 
-/* Enter a schedule; the end of run (0 = none) makes it due as well. */
+/* Enter a schedule; the end of the run that it waits for makes it due as well. */
 extern void gepa_worker_timetable_add(Oid database, const StoreSchedule *schedule);
 
-/* Launcher: as for runs. */
-extern bool gepa_worker_timetable_claim(int max, WorkerScheduleArgs *args, int *wait_ms);
-extern void gepa_worker_timetable_unclaim(const WorkerScheduleArgs *args, int retry_ms);
-extern void gepa_worker_timetable_forget(const WorkerScheduleArgs *args);
-
-/*
- * Schedule worker: take over a claimed slot; say when to look again (or never
- * more), else leaving is a death.
- */
-extern bool gepa_worker_timetable_attach(const WorkerScheduleArgs *args);
+/* Schedule worker: its turn is over, and when the next one is. */
 extern void gepa_worker_timetable_next(const StoreSchedule *schedule);
-extern void gepa_worker_timetable_gone(void);
-
-/* Run worker: a run has ended; its schedule may want to know. */
-extern void gepa_worker_timetable_run_ended(int run);
 
 /* calendar.c: schedules in time zones */
 

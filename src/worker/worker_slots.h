@@ -1,90 +1,104 @@
 /*-------------------------------------------------------------------------
  *
  * worker_slots.h
- *	  Run slots in shared memory, between launcher, scouts and run workers.
+ *	  Slots in shared memory: what wants a worker, and which are at work.
  *
- * The life of a slot is described in requests.c and docs/workers.md.
+ * The life of a slot is described in slots.c and docs/workers.md.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef GEPA_WORKER_WORKER_SLOTS_H
 #define GEPA_WORKER_WORKER_SLOTS_H
 
+#include "datatype/timestamp.h"
 #include "storage/latch.h"
 
-#define WORKER_NSLOTS 128
-
-/* A slot as the launcher copies it. */
-typedef struct WorkerRunArgs
+/* What a worker may be for; each kind has slots of its own. */
+typedef enum WorkerKind
 {
+	WORKER_KIND_RUN,
+	WORKER_KIND_SCHEDULE
+} WorkerKind;
+#define WORKER_NKINDS 2
+
+#define WORKER_NRUNS 128
+#define WORKER_NSCHEDULES 512
+
+/* A slot as the launcher copies it, and hands it to the worker. */
+typedef struct WorkerArgs
+{
+	WorkerKind	kind;
 	Oid			database;
 	Oid			owner;
-	int			run;
+	int			id;				/* of the run or schedule */
 	int			slot;
 	uint32		claim;
 	bool		can_login;		/* see gepa_worker_connect */
 	bool		orphan;			/* its owner was dropped */
 	bool		shut_out;		/* its owner cannot connect */
-} WorkerRunArgs;
+} WorkerArgs;
 
-/* Scouts that may be at work at a time; each has a place. */
-#define WORKER_NSCOUTS 4
-
-typedef struct WorkerScoutArgs
+/* What somebody wants looked at. */
+typedef struct WorkerWish
 {
+	WorkerKind	kind;
 	Oid			database;
-	int			place;
-} WorkerScoutArgs;
+	int			id;
+	Oid			owner;
+	TimestampTz due;			/* not before; 0 = at once */
+	int			awaits;			/* a run whose end makes it due; 0 = none */
+	bool		anew;			/* it has changed: if it is known already,
+								 * look once more */
+} WorkerWish;
 
-extern void gepa_worker_requests_init(void);
-extern bool gepa_worker_requests_available(void);
+extern void gepa_worker_slots_init(void);
+extern bool gepa_worker_slots_available(void);
 
-/* Launcher: be the one whom requests wake. */
+/* Launcher: be the one whom wishes wake. */
 extern void gepa_worker_set_launcher(Latch *latch);
 
-/*
- * Put a run of a database in the table; false when it is full.  One that is
- * there already is looked at once more if it was started or resumed, which
- * takes a stop back; else, when a scout found it, it stays as it is.
- */
-extern bool gepa_worker_add_request(Oid database, int run, Oid owner, bool resumed);
+/* Enter a wish, which takes back a stop; false when there is no slot left. */
+extern bool gepa_worker_enter_slot(const WorkerWish *wish);
 
-/* True, once, after a request found the table full. */
+extern bool gepa_worker_has_slot(WorkerKind kind, int id);
+extern bool gepa_worker_has_room(WorkerKind kind);
+
+/* Have whatever is at work on it, or about to be, stop. */
+extern void gepa_worker_request_stop(WorkerKind kind, int id);
+
+/* A run has ended: look at what awaits it, and again at what is looked at now. */
+extern void gepa_worker_wake_awaiting(int run);
+
+/* True, once, when there is room again for a wish that was turned away. */
 extern bool gepa_worker_take_overflow(void);
 
 /*
- * Scout: all live runs of the database have been entered.  Launcher: has the
- * scout of that place said so?  True once.
+ * Launcher: claim a slot that is due, if fewer than max of its kind are at
+ * work; else false.  *wait_ms is lowered to the time until the next is due.
  */
-extern void gepa_worker_report_scouted(int place, Oid database);
-extern bool gepa_worker_take_scouted(int place, Oid database);
+extern bool gepa_worker_claim(WorkerKind kind, int max, WorkerArgs *args, int *wait_ms);
 
 /*
- * Launcher: claim a run that is due, if fewer than max are at work; else
- * false.  *wait_ms is lowered to the time until the next one is due.
- */
-extern bool gepa_worker_claim(int max, WorkerRunArgs *args, int *wait_ms);
-
-/*
- * Launcher: a claimed run got no worker, or its worker never came up; tried
+ * Launcher: a claimed slot got no worker, or its worker never came up; tried
  * again after retry_ms, or (0) after a delay that grows.
  */
-extern void gepa_worker_unclaim(const WorkerRunArgs *args, int retry_ms);
+extern void gepa_worker_unclaim(const WorkerArgs *args, int retry_ms);
 
-/* Launcher: forget a run, for instance of a database that was dropped. */
-extern void gepa_worker_forget(const WorkerRunArgs *args);
+/* Launcher: forget a slot, for instance of a database that was dropped. */
+extern void gepa_worker_forget(const WorkerArgs *args);
 
-/* Run worker: take over a claimed slot; false if it is not (any more) ours. */
-extern bool gepa_worker_attach(const WorkerRunArgs *args);
+/* Worker: take over a claimed slot; false if it is not (any more) ours. */
+extern bool gepa_worker_attach(const WorkerArgs *args);
 
-/* Run worker: connected; leaving before that is a refusal. */
+/* Worker: connected; leaving before that is a refusal. */
 extern void gepa_worker_mark_connected(void);
 extern bool gepa_worker_stop_requested(void);
 
-/* Run worker: the run needs no worker any more; else leaving is a death. */
+/*
+ * Worker: no worker is needed any more, or none before a time or the end of a
+ * run (0 = none); else leaving is a death.
+ */
 extern void gepa_worker_mark_done(void);
-
-/* Wake the launcher from a file that has slots of its own. */
-extern void gepa_worker_wake_launcher(void);
+extern void gepa_worker_mark_next(TimestampTz due, int awaits);
 
 #endif							/* GEPA_WORKER_WORKER_SLOTS_H */
