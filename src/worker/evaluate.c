@@ -61,6 +61,7 @@ struct WorkerEvaluation
 	StoreRollout *rollouts;		/* by slot */
 	bool	   *done;			/* by slot: has its rollout */
 	bool	   *rejected;		/* by slot: its verdict waits in rollouts */
+	int		   *twins;			/* by slot: the first of its sample */
 	int			nunsaved;
 	int		   *unsaved;		/* slots that are not committed yet */
 	TimestampTz unsaved_since;
@@ -171,21 +172,34 @@ take_recorded(Evaluation *eval)
 	}
 }
 
-/* The slot before this one that has the same sample, -1 if none. */
-static int
-find_twin(const EngineStep *step, int slot)
+/* By slot: the first one that has the same sample, perhaps itself. */
+static int *
+find_twins(const Evaluation *eval)
 {
-	for (int i = 0; i < slot; i++)
-		if (step->samples[i] == step->samples[slot])
-			return i;
-	return -1;
+	const EngineStep *step = &eval->step;
+	int			nsamples = eval->run->nsamples[split_of(eval)];
+	int		   *first = palloc(sizeof(int) * Max(nsamples, 1));
+	int		   *twins = palloc(sizeof(int) * Max(step->nsamples, 1));
+
+	for (int i = 0; i < nsamples; i++)
+		first[i] = -1;
+	for (int slot = 0; slot < step->nsamples; slot++)
+	{
+		int			sample = step->samples[slot];
+
+		if (first[sample] < 0)
+			first[sample] = slot;
+		twins[slot] = first[sample];
+	}
+	pfree(first);
+	return twins;
 }
 
 static bool
 is_wanted(const Evaluation *eval, int slot)
 {
 	return !eval->done[slot] && !eval->rejected[slot] &&
-		!(eval->run->options.reuse_rollouts && find_twin(&eval->step, slot) >= 0);
+		!(eval->run->options.reuse_rollouts && eval->twins[slot] < slot);
 }
 
 /* So many that the LM is busy until the next poll. */
@@ -314,7 +328,7 @@ copy_twins(Evaluation *eval)
 
 		if (eval->done[slot])
 			continue;
-		verdict = eval->rollouts[find_twin(&eval->step, slot)].verdict;
+		verdict = eval->rollouts[eval->twins[slot]].verdict;
 		verdict.input_tokens = verdict.output_tokens = verdict.attempts = 0;
 		verdict.cost = verdict.latency_ms = 0;
 		add_rollout(eval, slot, &verdict);
@@ -407,6 +421,7 @@ gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step)
 	eval->done = palloc0(sizeof(bool) * n);
 	eval->unsaved = palloc(sizeof(int) * n);
 	eval->rejected = palloc0(sizeof(bool) * n);
+	eval->twins = find_twins(eval);
 	gepa_worker_enter(run, context);
 	eval->spec = gepa_worker_candidate(run, step->texts);
 	eval->lm = gepa_worker_task_lm(run);
