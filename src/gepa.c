@@ -14,6 +14,7 @@
 
 #include "base/compat.h"
 #include "base/settings.h"
+#include "lm/lm.h"
 #include "store/store.h"
 #include "worker/worker.h"
 
@@ -25,6 +26,7 @@ void
 _PG_init(void)
 {
 	gepa_base_init();
+	gepa_lm_init();
 	gepa_store_init();
 	gepa_worker_init();
 }

@@ -1,16 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * lm.c
- *	  The validator of the wrapper gepa_lm, and gepa.check_lm().
+ *	  The validator of the wrapper gepa_lm, gepa.check_lm(), gepa.lm_calls.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_authid.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "api/api_internal.h"
@@ -45,5 +49,91 @@ gepa_check_lm(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	gepa_lm_free(server);
+	return (Datum) 0;
+}
+
+/*
+ * The log of calls
+ *
+ * A role sees the calls of roles whose rights it has, and those of all if it
+ * may read all statistics; texts only the former see.  They, like whatever a
+ * judge's number means, belong to the database of the call and are shown in no
+ * other.
+ */
+
+#define NCOLUMNS 19
+
+static void
+put_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column] = text == NULL;
+	if (text != NULL)
+		values[column] = CStringGetTextDatum(text);
+}
+
+static void
+put_number(Datum *values, bool *nulls, int column, int number)
+{
+	nulls[column] = number == 0;
+	values[column] = Int32GetDatum(number);
+}
+
+/* The name may be of a database with another encoding. */
+static const char *
+lm_name(const LmLogEntry *entry)
+{
+	bool		good = entry->database == MyDatabaseId ||
+		pg_verifymbstr(entry->lm, strlen(entry->lm), true);
+
+	return good ? entry->lm : NULL;
+}
+
+static void
+put_call(ReturnSetInfo *rsinfo, const LmLogEntry *entry, bool with_texts)
+{
+	Datum		values[NCOLUMNS] = {0};
+	bool		nulls[NCOLUMNS] = {0};
+
+	values[0] = TimestampTzGetDatum(entry->ended_at);
+	values[1] = ObjectIdGetDatum(entry->role);
+	values[2] = ObjectIdGetDatum(entry->database);
+	put_text(values, nulls, 3, lm_name(entry));
+	put_text(values, nulls, 4, gepa_lm_purpose_name(entry->origin.purpose));
+	put_number(values, nulls, 5, entry->origin.judge);
+	put_number(values, nulls, 6, entry->origin.version);
+	put_number(values, nulls, 7, entry->origin.run);
+	put_text(values, nulls, 8, gepa_status_name(entry->status));
+	put_number(values, nulls, 9, entry->http_status);
+	values[10] = Int32GetDatum(entry->attempts);
+	values[11] = Int32GetDatum(entry->input_tokens);
+	values[12] = Int32GetDatum(entry->output_tokens);
+	values[13] = Float8GetDatum(entry->cost);
+	values[14] = Float8GetDatum(entry->latency_ms);
+	values[15] = Float8GetDatum(entry->sample_rate);
+	put_text(values, nulls, 16, with_texts ? entry->detail : NULL);
+	put_text(values, nulls, 17, with_texts ? entry->prompt : NULL);
+	put_text(values, nulls, 18, with_texts ? entry->answer : NULL);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+PG_FUNCTION_INFO_V1(gepa_call_log);
+Datum
+gepa_call_log(PG_FUNCTION_ARGS)
+{
+	bool		sees_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+	LmLogEntry *entries;
+	int			n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	entries = gepa_lm_log_read(&n);
+	for (int i = 0; i < n; i++)
+	{
+		bool		own = has_privs_of_role(GetUserId(), entries[i].role);
+
+		CHECK_FOR_INTERRUPTS();
+		if (own || sees_all)
+			put_call((ReturnSetInfo *) fcinfo->resultinfo, &entries[i],
+					 own && entries[i].database == MyDatabaseId);
+	}
 	return (Datum) 0;
 }

@@ -83,7 +83,8 @@ resolve(OpenJudge *open)
 	open->curcid = GetActiveSnapshot()->curcid;
 	open->xmax = GetActiveSnapshot()->xmax;
 	open->running = running(GetActiveSnapshot());
-	open->judge = gepa_apply_open(gepa_store_get_version(open->name, 0));
+	open->judge = gepa_apply_open(gepa_store_get_version(open->name, 0),
+								  LM_PURPOSE_JUDGE);
 	MemoryContextSwitchTo(old);
 }
 

@@ -66,7 +66,7 @@ tuned_version(const StoreRun *run, const StoreVersion *seed, StoreVersion *curre
 static JudgeOutcome *
 judge_rows(StoreVersion *version, const StoreSample *samples, int n)
 {
-	ApplyJudge *judge = gepa_apply_open(version);
+	ApplyJudge *judge = gepa_apply_open(version, LM_PURPOSE_REPORT);
 	ApplyVerdict *verdicts = gepa_apply_documents(judge, gepa_apply_sample_documents(samples, n),
 												  n);
 	JudgeOutcome *outcomes = gepa_apply_outcomes(judge->spec, samples, verdicts, n);

@@ -52,7 +52,7 @@ check_identity(ApplyJudge *judge)
 }
 
 ApplyJudge *
-gepa_apply_open(StoreVersion *version)
+gepa_apply_open(StoreVersion *version, LmPurpose purpose)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "gepa judge",
@@ -62,6 +62,7 @@ gepa_apply_open(StoreVersion *version)
 
 	judge->context = context;
 	judge->version = version;
+	judge->purpose = purpose;
 	judge->spec = version->spec;
 	memcpy(judge->verdict_digest, version->verdict_digest, JUDGE_DIGEST_LENGTH);
 	judge->lm = gepa_lm_resolve(version->lm, GetUserId());
@@ -82,11 +83,15 @@ static void
 open_run(ApplyJudge *judge)
 {
 	MemoryContext old;
+	LmOrigin	origin = {.purpose = judge->purpose,.judge = judge->version->judge,
+	.version = judge->spec->version};
 
 	if (judge->run != NULL)
 		return;
+	if (judge->spec->version == 0)
+		origin.run = judge->version->run;	/* its candidate, not deployed */
 	old = MemoryContextSwitchTo(judge->context);
-	judge->run = gepa_judge_open(judge->spec, judge->lm);
+	judge->run = gepa_judge_open(judge->spec, judge->lm, &origin);
 	MemoryContextSwitchTo(old);
 }
 

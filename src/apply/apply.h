@@ -25,6 +25,7 @@ typedef struct ApplyJudge
 	StoreVersion *version;
 	JudgeSpec  *spec;			/* of the version, with the LM as it is now */
 	LmServer   *lm;
+	LmPurpose	purpose;
 	JudgeRun   *run;			/* opened with the first call */
 	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
 } ApplyJudge;
@@ -50,10 +51,11 @@ typedef struct ApplyBatch
 /*
  * A version ready to judge for the current user: checks USAGE on its LM and
  * that the LM is what the version was made for (55000, unless
- * gepa.allow_lm_mismatch).  Needs a transaction; lives in a new child of the
- * current context; the version must outlive it.
+ * gepa.allow_lm_mismatch).  purpose is what the log of calls will say.  Needs
+ * a transaction; lives in a new child of the current context; the version must
+ * outlive it.
  */
-extern ApplyJudge *gepa_apply_open(StoreVersion *version);
+extern ApplyJudge *gepa_apply_open(StoreVersion *version, LmPurpose purpose);
 extern void gepa_apply_close(ApplyJudge *judge);
 
 /* Look the documents up; equal documents are one.  Needs a transaction. */

@@ -18,6 +18,9 @@
 #include "base/settings.h"
 
 bool		gepa_allow_lm_mismatch = false;
+double		gepa_call_log_sample_rate = 1;
+int			gepa_call_log_size = 256;
+int			gepa_call_log_text = 0;
 int			gepa_max_run_workers = 4;
 int			gepa_on_error = GEPA_ON_ERROR_NULL;
 int			gepa_verdict_ring_size = 4096;
@@ -40,6 +43,34 @@ gepa_base_init(void)
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomRealVariable("gepa.call_log_sample_rate",
+							 "Sets the share of calls to language models that gepa.lm_calls shows.",
+							 "Calls that fail are shown all, unless this is 0.",
+							 &gepa_call_log_sample_rate,
+							 1.0, 0.0, 1.0,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("gepa.call_log_size",
+								"Sets the shared memory for the calls that gepa.lm_calls shows.",
+								"New calls take the place of the oldest.",
+								&gepa_call_log_size,
+								256, 64, 65536,
+								PGC_POSTMASTER,
+								GUC_UNIT_KB,
+								NULL, NULL, NULL);
+
+	DefineCustomIntVariable("gepa.call_log_text",
+							"Sets how much of prompt and answer of a call gepa.lm_calls shows.",
+							"0 keeps none of either.",
+							&gepa_call_log_text,
+							0, 0, 1024 * 1024,
+							PGC_SUSET,
+							GUC_UNIT_BYTE,
+							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("gepa.max_run_workers",
 							"Sets how many optimisation runs may work at a time.",

@@ -16,6 +16,9 @@ typedef enum GepaOnError
 } GepaOnError;
 
 extern bool gepa_allow_lm_mismatch; /* force a judge whose LM changed */
+extern double gepa_call_log_sample_rate;	/* share of calls that is logged */
+extern int	gepa_call_log_size; /* kB of shared memory */
+extern int	gepa_call_log_text; /* bytes of prompt and of answer */
 extern int	gepa_max_run_workers;	/* runs working at a time, server-wide */
 extern int	gepa_on_error;		/* GepaOnError */
 extern int	gepa_verdict_ring_size; /* kB of shared memory */

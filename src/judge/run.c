@@ -37,7 +37,7 @@ struct JudgeRun
 };
 
 JudgeRun *
-gepa_judge_open(const JudgeSpec *spec, const LmServer *server)
+gepa_judge_open(const JudgeSpec *spec, const LmServer *server, const LmOrigin *origin)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gepa judge run",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -54,7 +54,7 @@ gepa_judge_open(const JudgeSpec *spec, const LmServer *server)
 		if (spec->components[i].kind == JUDGE_COMPONENT_EXAMPLES)
 			run->examples = gepa_judge_examples_parse(spec, spec->components[i].text,
 													  &run->nexamples);
-	run->batch = gepa_lm_batch_open(server);
+	run->batch = gepa_lm_batch_open(server, origin);
 	MemoryContextSwitchTo(old);
 	return run;
 }

@@ -48,8 +48,11 @@ typedef struct Call
 	LmBatch    *batch;
 	MemoryContext context;		/* of the reply */
 	CallState	state;
+	char	   *prompt;			/* for the log; NULL = not wanted */
 	char	   *body;
 	size_t		length;
+	int			attempts;		/* as in reply, which ends before the call */
+	TimestampTz started;		/* the last attempt */
 	LmTransfer *transfer;		/* RUNNING only */
 	TimestampTz due;			/* DELAYED only */
 	LmReply    *reply;
@@ -75,6 +78,7 @@ struct LmBatch
 	MemoryContext context;
 	MemoryContextCallback on_reset;
 	const LmServer *server;
+	LmOrigin	origin;
 	const LmProvider *provider;
 	Gate	   *gate;
 	dlist_head	queued;
@@ -145,11 +149,29 @@ count_running(LmBatch *batch, int change)
 	batch->gate->nrunning += change;
 }
 
+/*
+ * What is called back was sent, and is perhaps paid for.  The contexts of the
+ * replies are gone by now.
+ */
+static void
+log_cancelled(const LmBatch *batch, const Call *call)
+{
+	LmReply		reply = {0};
+
+	reply.status = GEPA_STATUS_CANCELLED;
+	reply.attempts = call->attempts;
+	reply.latency_ms = (GetCurrentTimestamp() - call->started) / 1000.0;
+	gepa_lm_log_call(batch->server, &batch->origin, &reply, call->prompt);
+}
+
 static void
 abort_running(void *arg)
 {
 	LmBatch    *batch = arg;
 	dlist_iter	iter;
+
+	dlist_foreach(iter, &batch->delayed)
+		log_cancelled(batch, dlist_container(Call, node, iter.cur));
 
 	count_running(batch, -batch->nrunning);
 
@@ -158,12 +180,13 @@ abort_running(void *arg)
 		Call	   *call = dlist_container(Call, node, iter.cur);
 
 		gepa_lm_transfer_free(call->transfer);
+		log_cancelled(batch, call);
 	}
 	dlist_init(&batch->running);
 }
 
 LmBatch *
-gepa_lm_batch_open(const LmServer *server)
+gepa_lm_batch_open(const LmServer *server, const LmOrigin *origin)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gepa lm batch",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -171,6 +194,7 @@ gepa_lm_batch_open(const LmServer *server)
 
 	batch->context = context;
 	batch->server = server;
+	batch->origin = *origin;
 	batch->provider = find_provider(server->api);
 	batch->gate = find_gate(server);
 	dlist_init(&batch->queued);
@@ -207,8 +231,12 @@ call_done(Call *call)
 
 	reply->cost = (reply->input_tokens * batch->server->input_price +
 				   reply->output_tokens * batch->server->output_price) / 1e6;
+	gepa_lm_log_call(batch->server, &batch->origin, reply, call->prompt);
 	call->state = CALL_DONE;
 	dlist_push_tail(&batch->done, &call->node);
+	if (call->prompt != NULL)
+		pfree(call->prompt);
+	call->prompt = NULL;
 	if (call->body != NULL)
 		pfree(call->body);
 	call->body = NULL;
@@ -397,6 +425,8 @@ call_start(Call *call)
 	dlist_delete(&call->node);
 	call->state = CALL_RUNNING;
 	call->reply->attempts++;
+	call->attempts++;
+	call->started = GetCurrentTimestamp();
 	dlist_push_tail(&batch->running, &call->node);
 	count_running(batch, 1);
 	return true;
@@ -496,6 +526,9 @@ gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag)
 	call->context = context;
 	call->reply = MemoryContextAllocZero(context, sizeof(LmReply));
 	call->reply->tag = tag;
+	old = MemoryContextSwitchTo(batch->context);
+	call->prompt = gepa_lm_log_prompt(request);
+	MemoryContextSwitchTo(old);
 	batch->npending++;
 	if (batch->provider->answer != NULL)
 	{
@@ -593,9 +626,9 @@ gepa_lm_wait(int timeout_ms)
 }
 
 LmReply *
-gepa_lm_call(const LmServer *server, const LmRequest *request)
+gepa_lm_call(const LmServer *server, const LmOrigin *origin, const LmRequest *request)
 {
-	LmBatch    *batch = gepa_lm_batch_open(server);
+	LmBatch    *batch = gepa_lm_batch_open(server, origin);
 	LmReply    *reply;
 
 	gepa_lm_batch_submit(batch, request, NULL);

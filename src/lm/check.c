@@ -91,6 +91,7 @@ check_logprobs(const LmServer *server, const LmReply *reply, LmCheck *checks, in
 LmCheck *
 gepa_lm_check(const LmServer *server, int *nchecks)
 {
+	LmOrigin	origin = {.purpose = LM_PURPOSE_CHECK};
 	LmRequest	request = {0};
 	LmReply    *reply;
 	LmCheck    *checks = palloc0(sizeof(LmCheck) * NCHECKS);
@@ -104,7 +105,7 @@ gepa_lm_check(const LmServer *server, int *nchecks)
 	request.nchoices = lengthof(check_choices);
 	request.choices = check_choices;
 	request.want_logprobs = true;
-	reply = gepa_lm_call(server, &request);
+	reply = gepa_lm_call(server, &origin, &request);
 
 	if (!was_reached(server, reply))
 	{

@@ -17,6 +17,8 @@
 #ifndef GEPA_LM_LM_H
 #define GEPA_LM_LM_H
 
+#include "datatype/timestamp.h"
+
 #include "base/status.h"
 
 struct List;
@@ -139,6 +141,25 @@ typedef struct LmReply
 	char	   *hint;			/* what to do, or NULL */
 } LmReply;
 
+/* What calls are for. */
+typedef enum LmPurpose
+{
+	LM_PURPOSE_JUDGE,			/* a document, for a predicate */
+	LM_PURPOSE_ROLLOUT,			/* a sample, for a run */
+	LM_PURPOSE_REFLECTION,
+	LM_PURPOSE_REPORT,			/* a held-out sample: report, schedule */
+	LM_PURPOSE_CHECK
+} LmPurpose;
+
+/* ... and in whose name; 0 = none. */
+typedef struct LmOrigin
+{
+	LmPurpose	purpose;
+	int			judge;			/* id */
+	int			version;
+	int			run;
+} LmOrigin;
+
 typedef struct LmBatch LmBatch;
 
 /* options.c */
@@ -175,9 +196,10 @@ extern char *gepa_lm_identity(const LmServer *server);
  * The batch owns a child of the current memory context; a reset callback of
  * that context aborts transfers, so ERROR and cancel leak nothing.  Whoever
  * may run inside a subtransaction closes the batch on ERROR: the context
- * lives on when the ERROR is caught.  The server must outlive the batch.
+ * lives on when the ERROR is caught.  The server must outlive the batch; the
+ * origin, which goes into the log of calls, is copied.
  */
-extern LmBatch *gepa_lm_batch_open(const LmServer *server);
+extern LmBatch *gepa_lm_batch_open(const LmServer *server, const LmOrigin *origin);
 extern void gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag);
 
 /*
@@ -206,7 +228,8 @@ extern long gepa_lm_hold_ms(const LmServer *server);
 extern void gepa_lm_wait(int timeout_ms);
 
 /* One request, one reply: submit, collect, close. */
-extern LmReply *gepa_lm_call(const LmServer *server, const LmRequest *request);
+extern LmReply *gepa_lm_call(const LmServer *server, const LmOrigin *origin,
+							 const LmRequest *request);
 
 /* Raise a failed reply as an ERROR that names the LM. */
 extern void gepa_lm_report(const LmServer *server, const LmReply *reply);
@@ -223,5 +246,40 @@ typedef struct LmCheck
 
 /* One small request; returns what works.  *nchecks rows, palloc'd. */
 extern LmCheck *gepa_lm_check(const LmServer *server, int *nchecks);
+
+/* log.c */
+
+/* Reserves the shared memory of the log; once, at load. */
+extern void gepa_lm_init(void);
+
+/* A call that has ended, as the log kept it. */
+typedef struct LmLogEntry
+{
+	TimestampTz ended_at;
+	Oid			role;			/* on whose behalf it was made */
+	Oid			database;
+	char	   *lm;				/* this and the texts: in the encoding of
+								 * database */
+	LmOrigin	origin;
+	GepaStatus	status;			/* cancelled: called back, perhaps paid */
+	int			http_status;	/* 0 = none */
+	int			attempts;
+	int			input_tokens;
+	int			output_tokens;
+	double		cost;
+	double		latency_ms;		/* of the last attempt */
+	double		sample_rate;	/* such calls were kept with this chance */
+	char	   *detail;			/* what went wrong, or NULL */
+	char	   *prompt;			/* their beginnings, or NULL */
+	char	   *answer;
+} LmLogEntry;
+
+/*
+ * The log, oldest first, of all roles and databases: it is for the caller to
+ * hide what is not to be seen.  Raises 55000 where there is none.
+ */
+extern LmLogEntry *gepa_lm_log_read(int *n);
+
+extern const char *gepa_lm_purpose_name(LmPurpose purpose);
 
 #endif							/* GEPA_LM_LM_H */

@@ -130,6 +130,18 @@ extern int	gepa_lm_transport_running(void);
  */
 extern void gepa_lm_transport_wait(int timeout_ms);
 
+/* log.c */
+
+/*
+ * Enter a call that has ended, if it was ever sent and is to be kept.  prompt is
+ * what gepa_lm_log_prompt() said.  Never raises.
+ */
+extern void gepa_lm_log_call(const LmServer *server, const LmOrigin *origin,
+							 const LmReply *reply, const char *prompt);
+
+/* What the log may want of a prompt; NULL = nothing. */
+extern char *gepa_lm_log_prompt(const LmRequest *request);
+
 /* outcome.c: into the current memory context, texts in server encoding */
 
 extern void gepa_lm_read_outcome(const LmServer *server, const LmProvider *provider,

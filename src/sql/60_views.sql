@@ -337,3 +337,31 @@ FROM gepa.schedule s
 WHERE pg_catalog.pg_has_role(s.owner, 'USAGE');
 COMMENT ON VIEW gepa.schedules IS
 	'schedules: next and last time, what came of it, and the comparison that decided; champion and deployed are versions, challenger a candidate of last_run';
+
+-- What a judge, a version or a run is called is known in its own database only.
+CREATE VIEW gepa.lm_calls WITH (security_barrier) AS
+SELECT c.ended_at,
+	pg_catalog.pg_get_userbyid(c.role)::text AS role,
+	d.datname::text AS database,
+	c.lm,
+	c.purpose,
+	j.judge,
+	c.version,
+	c.run,
+	c.status,
+	c.http_status,
+	c.attempts,
+	c.input_tokens,
+	c.output_tokens,
+	c.cost::numeric AS cost,
+	c.latency_ms,
+	c.sample_rate,
+	c.detail,
+	c.prompt,
+	c.answer
+FROM gepa.call_log() c
+	LEFT JOIN pg_catalog.pg_database d ON d.oid = c.database
+	LEFT JOIN gepa.judges j ON j.id = c.judge
+		AND d.datname = pg_catalog.current_database();
+COMMENT ON VIEW gepa.lm_calls IS
+	'the newest calls to language models, of all databases: a sample in memory of bounded size (gepa.call_log_size)';

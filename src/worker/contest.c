@@ -30,7 +30,7 @@ judge_rows(StoreVersion *version, int run, int *nrows, MemoryContext context)
 
 	gepa_worker_begin(context);
 	samples = gepa_store_get_samples(run, version->spec, STORE_SPLIT_TEST, nrows);
-	judge = gepa_apply_open(version);
+	judge = gepa_apply_open(version, LM_PURPOSE_REPORT);
 	gepa_apply_find(&batch, judge, gepa_apply_sample_documents(samples, *nrows), *nrows);
 	gepa_worker_commit(context);
 

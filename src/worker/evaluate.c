@@ -356,10 +356,13 @@ renew_lm(Evaluation *eval)
 static void
 begin_round(Evaluation *eval)
 {
+	LmOrigin	origin = {.purpose = LM_PURPOSE_ROLLOUT,.judge = eval->run->row->judge,
+	.run = eval->run->row->run};
+
 	eval->round++;
 	eval->failed = false;
 	eval->next = 0;
-	eval->judge = gepa_judge_open(eval->spec, eval->lm);
+	eval->judge = gepa_judge_open(eval->spec, eval->lm, &origin);
 }
 
 /* Some call got no answer: another round, or the end of the run. */

@@ -131,19 +131,21 @@ struct WorkerReflection
 static void
 send_prompt(WorkerReflection *reflection)
 {
+	const StoreRun *run = reflection->run->row;
+	LmOrigin	origin = {.purpose = LM_PURPOSE_REFLECTION,.judge = run->judge,.run = run->run};
 	MemoryContext context = CurrentMemoryContext;
 	LmMessage	message;
 	LmRequest	request;
 
 	gepa_worker_enter(reflection->run, context);
-	reflection->lm = gepa_lm_resolve(reflection->run->row->reflection_lm, GetUserId());
+	reflection->lm = gepa_lm_resolve(run->reflection_lm, GetUserId());
 	gepa_worker_commit(context);
 	message.role = LM_ROLE_USER;
 	message.content = reflection->entry->prompt;
 	memset(&request, 0, sizeof(request));
 	request.nmessages = 1;
 	request.messages = &message;
-	reflection->batch = gepa_lm_batch_open(reflection->lm);
+	reflection->batch = gepa_lm_batch_open(reflection->lm, &origin);
 	gepa_lm_batch_submit(reflection->batch, &request, NULL);
 }
 

@@ -46,6 +46,11 @@ FROM (VALUES ('text'), ('jsonb')) AS t(type),
 INSERT INTO contract_function VALUES
 	('gepa', 'lm_validator', 'options text[], catalog oid', 'void', 'v', 'u', true),
 	('gepa', 'check_lm', 'lm name', 'TABLE(item text, ok boolean, detail text)', 'v', 'r', true),
+	('gepa', 'call_log', 'OUT ended_at timestamp with time zone, OUT role oid, OUT database oid, OUT lm text,'
+		' OUT purpose text, OUT judge integer, OUT version integer, OUT run integer, OUT status text,'
+		' OUT http_status integer, OUT attempts integer, OUT input_tokens integer, OUT output_tokens integer,'
+		' OUT cost double precision, OUT latency_ms double precision, OUT sample_rate double precision,'
+		' OUT detail text, OUT prompt text, OUT answer text', 'SETOF record', 'v', 's', true),
 	('gepa', 'create_judge', 'name text, lm name, prompt text, labels text[] DEFAULT ''{true,false}''::text[],'
 		' positive text[] DEFAULT ''{true}''::text[], options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
 	('gepa', 'alter_judge', 'name text, prompt text DEFAULT NULL::text, lm name DEFAULT NULL::name,'
@@ -145,6 +150,10 @@ INSERT INTO contract_view VALUES
 		' accepted boolean, reason text, reflection_prompt text, answer text, created_at timestamp with time zone'),
 	('reflections', 'run integer, step integer, reflection_prompt text, answer text, text text, detail text,'
 		' input_tokens integer, output_tokens integer, cost numeric'),
+	('lm_calls', 'ended_at timestamp with time zone, role text, database text, lm text, purpose text, judge text,'
+		' version integer, run integer, status text, http_status integer, attempts integer, input_tokens integer,'
+		' output_tokens integer, cost numeric, latency_ms double precision, sample_rate double precision,'
+		' detail text, prompt text, answer text'),
 	('rollouts', 'run integer, candidate integer, sample text, split text, score double precision, feedback text,'
 		' label text, output jsonb, status text, input_tokens integer, output_tokens integer, cost numeric,'
 		' latency_ms double precision'),
@@ -249,8 +258,11 @@ SELECT is_empty(
 
 SELECT results_eq(
 	$$SELECT name, vartype, context, boot_val FROM pg_settings
-		WHERE name IN ('gepa.allow_lm_mismatch', 'gepa.max_run_workers', 'gepa.on_error') ORDER BY name$$,
+		WHERE name IN ('gepa.allow_lm_mismatch', 'gepa.call_log_sample_rate', 'gepa.call_log_text',
+			'gepa.max_run_workers', 'gepa.on_error') ORDER BY name$$,
 	$$VALUES ('gepa.allow_lm_mismatch', 'bool', 'user', 'off'),
+		('gepa.call_log_sample_rate', 'real', 'superuser', '1'),
+		('gepa.call_log_text', 'integer', 'superuser', '0'),
 		('gepa.max_run_workers', 'integer', 'sighup', '4'),
 		('gepa.on_error', 'enum', 'user', 'null')$$,
 	'parameters with their kinds and defaults');

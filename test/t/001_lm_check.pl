@@ -101,6 +101,11 @@ like($detail->{reachable}, qr/resolve.*no-such-host.invalid/, '... is shown');
 is($items, 'reachable=f', 'an endpoint that does not answer');
 like($detail->{reachable}, qr/within request_timeout \(0.1 s\). Raise request_timeout/, '... says what to mend');
 
+# The log of calls is in shared memory.
+like((outcome($node, 'SELECT * FROM gepa.lm_calls'))[1],
+	qr/ERROR:  55000: gepa keeps no log of calls, because it was not preloaded\nHINT:  Add gepa to shared_preload_libraries/,
+	'without preload there is no log of calls');
+
 # Without USAGE nothing is sent.
 value($node, 'CREATE ROLE stranger');
 $mock->reset;
