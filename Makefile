@@ -23,7 +23,8 @@ OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/memory.o src/engine/merge.o src/engine/order.o src/engine/pool.o \
 	src/engine/random.o src/engine/record.o src/engine/reduce.o src/engine/reflect.o \
 	src/engine/sampler.o src/engine/select.o src/engine/stop.o
-OBJS_LM     = src/lm/address.o src/lm/batch.o src/lm/canned.o src/lm/check.o \
+OBJS_LM     = src/lm/address.o src/lm/batch.o src/lm/canned.o src/lm/cause.o src/lm/check.o \
+	src/lm/explain.o \
 	src/lm/log.o src/lm/openai.o src/lm/outcome.o src/lm/options.o src/lm/retry.o src/lm/server.o \
 	src/lm/transport.o
 OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \

@@ -8,12 +8,14 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -27,27 +29,97 @@ gepa_lm_validator(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * Checking
+ */
+
+static bool
+is_about_key(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_CONFIG_FILE_ERROR ||
+		sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ||
+		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_SYSTEM_ERROR;
+}
+
+/* An error message as a sentence, and its hint. */
+static char *
+error_sentences(const ErrorData *error)
+{
+	char	   *message = pstrdup(error->message);
+
+	message[0] = pg_toupper((unsigned char) message[0]);
+	return psprintf("%s. %s", message, error->hint ? error->hint : "");
+}
+
+/*
+ * The LM, or NULL and what is wrong with its key.  That cannot be read
+ * is one of the things that a check is to explain, so the ERROR is caught; the
+ * rights were checked before.
+ */
+static LmServer *
+resolve(const char *name, char **problem)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	LmServer   *volatile server = NULL;
+
+	gepa_lm_check_usage(name, GetUserId());
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		server = gepa_lm_resolve(name, GetUserId());
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (!is_about_key(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		*problem = error_sentences(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return server;
+}
+
+static void
+put_check(ReturnSetInfo *rsinfo, const char *item, bool ok, const char *detail)
+{
+	Datum		values[3];
+	bool		nulls[3] = {0};
+
+	values[0] = CStringGetTextDatum(item);
+	values[1] = BoolGetDatum(ok);
+	values[2] = CStringGetTextDatum(detail);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
 PG_FUNCTION_INFO_V1(gepa_check_lm);
 Datum
 gepa_check_lm(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	LmServer   *server = gepa_lm_resolve(NameStr(*PG_GETARG_NAME(0)), GetUserId());
+	char	   *problem = NULL;
+	LmServer   *server = resolve(NameStr(*PG_GETARG_NAME(0)), &problem);
 	LmCheck    *checks;
 	int			n;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (server == NULL)
+	{
+		put_check(rsinfo, "key", false, problem);
+		return (Datum) 0;
+	}
 	checks = gepa_lm_check(server, &n);
 	for (int i = 0; i < n; i++)
-	{
-		Datum		values[3];
-		bool		nulls[3] = {false, false, checks[i].detail == NULL};
-
-		values[0] = CStringGetTextDatum(checks[i].item);
-		values[1] = BoolGetDatum(checks[i].ok);
-		values[2] = checks[i].detail ? CStringGetTextDatum(checks[i].detail) : (Datum) 0;
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
+		put_check(rsinfo, checks[i].item, checks[i].ok, checks[i].detail);
 	gepa_lm_free(server);
 	return (Datum) 0;
 }

@@ -48,6 +48,7 @@ typedef struct Call
 	LmBatch    *batch;
 	MemoryContext context;		/* of the reply */
 	CallState	state;
+	bool		once;			/* as in the request */
 	char	   *prompt;			/* for the log; NULL = not wanted */
 	char	   *body;
 	size_t		length;
@@ -262,6 +263,8 @@ call_give_up(Call *call, const LmReply *why)
 	reply->fatal = why->fatal;
 	reply->sqlerrcode = why->sqlerrcode;
 	reply->http_status = why->http_status;
+	reply->cause = why->cause;
+	reply->retry_after_ms = why->retry_after_ms;
 	reply->detail = why->detail ? pstrdup(why->detail) : NULL;
 	reply->hint = why->hint ? pstrdup(why->hint) : NULL;
 	MemoryContextSwitchTo(old);
@@ -286,6 +289,8 @@ copy_failure(MemoryContext context, const LmReply *reply)
 	copy->fatal = reply->fatal;
 	copy->sqlerrcode = reply->sqlerrcode;
 	copy->http_status = reply->http_status;
+	copy->cause = reply->cause;
+	copy->retry_after_ms = reply->retry_after_ms;
 	copy->detail = reply->detail ? pstrdup(reply->detail) : NULL;
 	copy->hint = reply->hint ? pstrdup(reply->hint) : NULL;
 	MemoryContextSwitchTo(old);
@@ -347,7 +352,7 @@ may_retry(const Call *call, const LmOutcome *outcome)
 
 	if (failure == LM_FAILURE_NONE && reply->http_status != outcome->http_status)
 		failure = LM_FAILURE_HTTP;
-	return !reply->fatal && why_closed(call->batch) == NULL &&
+	return !call->once && !reply->fatal && why_closed(call->batch) == NULL &&
 		reply->attempts < LM_MAX_ATTEMPTS && reply->status != GEPA_STATUS_TOO_LONG &&
 		!is_long_hold(outcome) &&
 		gepa_lm_may_retry(failure, reply->http_status);
@@ -374,6 +379,8 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 
 	clear_reply(reply);
 	gepa_lm_read_outcome(batch->server, batch->provider, outcome, reply);
+	reply->cause = gepa_lm_find_cause(batch->server, outcome, reply);
+	reply->retry_after_ms = outcome->retry_after_ms;
 	if (is_long_hold(outcome))
 		close_gate(batch->gate, reply, outcome);
 	MemoryContextSwitchTo(old);
@@ -523,6 +530,7 @@ gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag)
 	MemoryContext old;
 
 	call->batch = batch;
+	call->once = request->once;
 	call->context = context;
 	call->reply = MemoryContextAllocZero(context, sizeof(LmReply));
 	call->reply->tag = tag;

@@ -4,7 +4,10 @@
  *	  What an LM can do, by one small request.
  *
  * The request is of the kind that judges send: a schema, log-probabilities if
- * the server has them on.  Everything that can be said is read off its reply.
+ * the server has them on.  It is sent once: whoever checks wants to know what
+ * is wrong now, not whether it passes.  Everything that can be said is read off
+ * its reply, in the order in which one thing needs the other; the first that
+ * fails ends the list, or, where the rest can be seen all the same, does not.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +15,10 @@
 
 #include "lm/lm_internal.h"
 
-#define NCHECKS 5
+#define MAX_CHECKS 8
+
+/* The share of request_timeout beyond which the smallest request is slow. */
+#define SLOW_SHARE 0.25
 
 static const LmMessage check_messages[] = {
 	{LM_ROLE_SYSTEM, "You answer with a JSON object {\"label\": \"yes\"} or {\"label\": \"no\"}, and nothing else."},
@@ -25,79 +31,38 @@ static const char check_schema[] =
 
 static const char *const check_choices[] = {"yes", "no"};
 
+/* A check on its way. */
+typedef struct Checking
+{
+	const LmServer *server;
+	const LmReply *reply;
+	LmCheck    *checks;
+	int			n;
+} Checking;
+
 static void
-put(LmCheck *checks, int *n, const char *item, bool ok, char *detail)
+put(Checking *checking, const char *item, bool ok, char *detail)
 {
-	checks[*n].item = item;
-	checks[*n].ok = ok;
-	checks[*n].detail = detail;
-	(*n)++;
-}
+	LmCheck    *check = &checking->checks[checking->n++];
 
-static char *
-failure_text(const LmReply *reply)
-{
-	const char *detail = reply->detail ? reply->detail : gepa_status_name(reply->status);
-
-	return reply->hint ? psprintf("%s %s", detail, reply->hint) : pstrdup(detail);
-}
-
-/* A reply with any HTTP status came from a server that was reached. */
-static bool
-was_reached(const LmServer *server, const LmReply *reply)
-{
-	return server->api == LM_API_CANNED || reply->http_status > 0;
+	check->item = item;
+	check->ok = ok;
+	check->detail = detail;
 }
 
 static void
-check_schema_kept(const LmServer *server, const LmReply *reply, LmCheck *checks, int *n)
+put_failure(Checking *checking, LmCause cause)
 {
-	static const char *const names[] = {"json_schema", "json_object", "text"};
-	const GepaJson *json = reply->content == NULL ? NULL :
-		gepa_json_parse(reply->content, strlen(reply->content), NULL);
-	const char *label = gepa_json_get_string(json, "label");
-	bool		kept = label != NULL && json->nitems == 1 &&
-		(strcmp(label, "yes") == 0 || strcmp(label, "no") == 0);
-
-	if (kept)
-		put(checks, n, "json_schema", true,
-			psprintf("The answer keeps to the schema (structured_output %s).",
-					 names[server->structured_output]));
-	else if (reply->status != GEPA_STATUS_OK)
-		put(checks, n, "json_schema", false, failure_text(reply));
-	else
-		put(checks, n, "json_schema", false,
-			psprintf("The answer does not keep to the schema: %s. Try %s.",
-					 gepa_lm_clean_text(reply->content, 120),
-					 server->structured_output == LM_STRUCTURED_JSON_SCHEMA ?
-					 "another structured_output, or another model" :
-					 "structured_output json_schema, or another model"));
+	put(checking, gepa_lm_cause_item(cause), false,
+		gepa_lm_explain(cause, checking->server, checking->reply));
 }
 
-static void
-check_logprobs(const LmServer *server, const LmReply *reply, LmCheck *checks, int *n)
-{
-	if (!server->logprobs)
-		put(checks, n, "logprobs", false,
-			pstrdup("Not asked for; set option logprobs of the server to true to get probabilities as scores."));
-	else if (reply->ntokens > 0)
-		put(checks, n, "logprobs", true,
-			psprintf("%d tokens with log-probabilities.", reply->ntokens));
-	else
-		put(checks, n, "logprobs", false,
-			pstrdup("The endpoint gave no usable log-probabilities; scores will be 0 or 1."));
-}
-
-LmCheck *
-gepa_lm_check(const LmServer *server, int *nchecks)
+static LmReply *
+ask(const LmServer *server)
 {
 	LmOrigin	origin = {.purpose = LM_PURPOSE_CHECK};
 	LmRequest	request = {0};
-	LmReply    *reply;
-	LmCheck    *checks = palloc0(sizeof(LmCheck) * NCHECKS);
-	bool		answered;
 
-	*nchecks = 0;
 	request.nmessages = lengthof(check_messages);
 	request.messages = check_messages;
 	request.schema_name = "check";
@@ -105,25 +70,111 @@ gepa_lm_check(const LmServer *server, int *nchecks)
 	request.nchoices = lengthof(check_choices);
 	request.choices = check_choices;
 	request.want_logprobs = true;
-	reply = gepa_lm_call(server, &origin, &request);
+	request.once = true;
+	return gepa_lm_call(server, &origin, &request);
+}
 
-	if (!was_reached(server, reply))
+/* Up to the answer; false where there is none. */
+static bool
+check_answered(Checking *checking)
+{
+	const LmServer *server = checking->server;
+	const LmReply *reply = checking->reply;
+	const char *blocked = reply->status == GEPA_STATUS_OK ? NULL :
+		gepa_lm_cause_item(reply->cause);
+
+	if (blocked != NULL && strcmp(blocked, "reachable") == 0)
 	{
-		put(checks, nchecks, "reachable", false, failure_text(reply));
-		return checks;
+		put_failure(checking, reply->cause);
+		return false;
 	}
-	put(checks, nchecks, "reachable", true,
-		server->api == LM_API_CANNED ? pstrdup("Canned answers, no network.") :
-		psprintf("%s answered HTTP %d.", server->base_url, reply->http_status));
-	answered = reply->content != NULL;
-	put(checks, nchecks, "model", answered,
-		answered ? psprintf("Model \"%s\" answered.", server->model) : failure_text(reply));
-	if (!answered)
-		return checks;
-	check_schema_kept(server, reply, checks, nchecks);
-	check_logprobs(server, reply, checks, nchecks);
-	put(checks, nchecks, "latency", true,
-		psprintf("%.0f ms, %d attempts, %d input and %d output tokens.",
-				 reply->latency_ms, reply->attempts, reply->input_tokens, reply->output_tokens));
-	return checks;
+	if (server->api == LM_API_CANNED)
+		put(checking, "reachable", true, pstrdup("Canned answers, no network."));
+	else
+		put(checking, "reachable", true,
+			psprintf("%s answered HTTP %d.", server->base_url, reply->http_status));
+	if (reply->content == NULL || (blocked != NULL && strcmp(blocked, "model") == 0))
+	{
+		put_failure(checking, reply->cause);
+		return false;
+	}
+	if (server->api != LM_API_CANNED)
+		put(checking, "key", true,
+			pstrdup(server->api_key ? "A key is set, and the endpoint did not refuse it." :
+					"No key is set, and the endpoint asked for none."));
+	put(checking, "model", true, psprintf("Model \"%s\" answered.", server->model));
+	return true;
+}
+
+static void
+check_schema_kept(Checking *checking)
+{
+	static const char *const names[] = {"json_schema", "json_object", "text"};
+	const LmReply *reply = checking->reply;
+	const GepaJson *json = gepa_json_parse(reply->content, strlen(reply->content), NULL);
+	const char *label = gepa_json_get_string(json, "label");
+	bool		kept = label != NULL && json->nitems == 1 &&
+		(strcmp(label, "yes") == 0 || strcmp(label, "no") == 0);
+
+	if (kept)
+		put(checking, "json_schema", true,
+			psprintf("The answer keeps to the schema (structured_output %s).",
+					 names[checking->server->structured_output]));
+	else
+		put_failure(checking, reply->status == GEPA_STATUS_OK ? LM_CAUSE_NOT_BY_SCHEMA :
+					reply->cause);
+}
+
+static void
+check_logprobs(Checking *checking)
+{
+	if (!checking->server->logprobs)
+		put(checking, "logprobs", false,
+			pstrdup("Not asked for. Set logprobs of the server to true to get probabilities as scores."));
+	else if (checking->reply->ntokens > 0)
+		put(checking, "logprobs", true,
+			psprintf("%d tokens with log-probabilities.", checking->reply->ntokens));
+	else
+		put_failure(checking, LM_CAUSE_NO_TOKENS);
+}
+
+static void
+check_usage(Checking *checking)
+{
+	const LmReply *reply = checking->reply;
+
+	if (reply->input_tokens == 0 && reply->output_tokens == 0)
+		put_failure(checking, LM_CAUSE_NO_USAGE);
+	else
+		put(checking, "usage", true,
+			psprintf("%d input and %d output tokens.", reply->input_tokens, reply->output_tokens));
+}
+
+static void
+check_latency(Checking *checking)
+{
+	double		ms = checking->reply->latency_ms;
+
+	if (ms > checking->server->request_timeout_ms * SLOW_SHARE)
+		put_failure(checking, LM_CAUSE_SLOW);
+	else
+		put(checking, "latency", true, psprintf("%.0f ms.", ms));
+}
+
+LmCheck *
+gepa_lm_check(const LmServer *server, int *nchecks)
+{
+	Checking	checking = {.server = server};
+
+	checking.checks = palloc0(sizeof(LmCheck) * MAX_CHECKS);
+	checking.reply = ask(server);
+	if (check_answered(&checking))
+	{
+		check_schema_kept(&checking);
+		check_logprobs(&checking);
+		check_usage(&checking);
+		check_latency(&checking);
+	}
+	*nchecks = checking.n;
+	return checking.checks;
 }

@@ -96,6 +96,7 @@ typedef struct LmRequest
 	int			nchoices;
 	const char *const *choices;
 	bool		want_logprobs;	/* honoured only if the LM has them on */
+	bool		once;			/* do not try again what fails */
 } LmRequest;
 
 /* One token of the answer with the alternatives the model weighed. */
@@ -137,6 +138,8 @@ typedef struct LmReply
 	bool		fatal;
 	bool		rejected;		/* this very request will never be taken */
 	int			sqlerrcode;		/* for a raised failure */
+	int			cause;			/* of a failure: LmCause, for src/lm */
+	int64		retry_after_ms; /* with a rate limit; < 0 = not said */
 	char	   *detail;			/* what went wrong; no secret, no prompt */
 	char	   *hint;			/* what to do, or NULL */
 } LmReply;
@@ -177,6 +180,9 @@ extern void gepa_lm_validate(struct List *options, Oid catalog);
  */
 extern LmServer *gepa_lm_resolve(const char *name, Oid userid);
 extern void gepa_lm_free(LmServer *server);
+
+/* Raise what gepa_lm_resolve() would, but for what is wrong with a key. */
+extern void gepa_lm_check_usage(const char *name, Oid userid);
 
 
 /*
@@ -238,13 +244,16 @@ extern void gepa_lm_report(const LmServer *server, const LmReply *reply);
 
 typedef struct LmCheck
 {
-	const char *item;			/* reachable, model, json_schema, logprobs,
-								 * latency */
+	const char *item;			/* reachable, key, model, json_schema,
+								 * logprobs, usage, latency */
 	bool		ok;
-	char	   *detail;
+	char	   *detail;			/* of a failure: a sentence and what to do */
 } LmCheck;
 
-/* One small request; returns what works.  *nchecks rows, palloc'd. */
+/*
+ * One small request; returns what works, up to the first thing without which
+ * nothing does.  *nchecks rows, palloc'd.  Needs a transaction.
+ */
 extern LmCheck *gepa_lm_check(const LmServer *server, int *nchecks);
 
 /* log.c */

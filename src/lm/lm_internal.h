@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "lm/lm.h"
+#include "lm/lm_cause.h"
 
 /*
  * Providers: the seam for other dialects.  A provider either answers at once
@@ -105,6 +106,7 @@ typedef struct LmOutcome
 	int64		retry_after_ms;
 	double		latency_ms;
 	const char *error;			/* for LM_FAILURE_*; never a secret */
+	LmTrouble	trouble;
 } LmOutcome;
 
 /*

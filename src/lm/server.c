@@ -251,6 +251,12 @@ find_server(const char *name, Oid userid, bool missing_ok)
 	return foreign;
 }
 
+void
+gepa_lm_check_usage(const char *name, Oid userid)
+{
+	(void) find_server(name, userid, false);
+}
+
 static char *
 find_key(const LmServer *server, const KeyOptions *keys)
 {

@@ -537,6 +537,7 @@ finish(LmTransfer *transfer, CURLcode code)
 	outcome.length = transfer->length;
 	outcome.retry_after_ms = transfer->retry_after_ms;
 	outcome.latency_ms = seconds * 1000;
+	gepa_lm_note_trouble(transfer->easy, code, &outcome.trouble);
 	outcome.error = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
 
 	block_signals(&saved);

@@ -15,9 +15,9 @@ COMMENT ON FOREIGN DATA WRAPPER gepa_lm IS
 CREATE FUNCTION gepa.check_lm(lm name)
 RETURNS TABLE (item text, ok bool, detail text)
 AS 'MODULE_PATHNAME', 'gepa_check_lm'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION gepa.check_lm(name) IS
-	'sends one small request to a language model and tells what works';
+	'sends one small request to a language model and tells what works, and what to do about what does not';
 
 -- Filters by the rights of whoever asks; gepa.lm_calls gives names to numbers.
 CREATE FUNCTION gepa.call_log(

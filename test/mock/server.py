@@ -165,7 +165,7 @@ class Mock:
             model = None
         if model is None:
             return wire.error(404, message=f"The model {call.model!r} does not exist."), None
-        fault = wire.early_fault(name, call.attempt, call.headers, call.document)
+        fault = wire.early_fault(name, call.attempt, call.headers, call.document, call.request)
         if fault is not None:
             return fault, name
         said = model(call.request, name.options)
@@ -256,7 +256,7 @@ class Connection(asyncio.Protocol):
             self.mock.gate.set(json.loads(body or b"{}"))
             self.reply_json({"waiting": self.mock.gate.count()})
         else:
-            self.reply(wire.error(404, message=f"Nothing is at {path}."))
+            self.reply(wire.not_found(path))
 
     def reply_json(self, value):
         """Answer a request of the test's."""

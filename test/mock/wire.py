@@ -19,9 +19,9 @@ FLAGS = frozenset("""
     drop drop-body truncated-json html huge badlabel prose extra fenced empty length refusal filter
     think unclosed reasoning tool choices wrongtype dupkeys nul badutf8 nan nousage logprobs
     nologprobs badlogprobs splittoken noschema toolong quota leak gate hang gullible skew
-    chunked badchunk close nolength script
+    chunked badchunk close nolength script plain nochoices
 """.split())
-VALUED = re.compile(r"(slow|garbage|reject|key|bias|drip|long|redirect)-(.+)$", re.S)
+VALUED = re.compile(r"(lacks|slow|garbage|reject|key|bias|drip|long|redirect)-(.+)$", re.S)
 
 HUGE_BYTES = 20 * 1024 * 1024
 MESSAGES = {
@@ -122,7 +122,7 @@ def key_refused(name, headers):
     return wanted is not None and headers.get("authorization") != f"Bearer {wanted}"
 
 
-def early_fault(name, attempt, headers, document):
+def early_fault(name, attempt, headers, document, request):
     """A response that comes before any model is asked, or None."""
     if key_refused(name, headers):
         return error(401)
@@ -131,6 +131,8 @@ def early_fault(name, attempt, headers, document):
     for fault in name.statuses:
         if attempt <= fault.times:
             return error(fault.status, headers=retry_after(fault))
+    if name.options.get("lacks") in request:
+        return error(400, message=f"Unsupported parameter: {name.options['lacks']}.")
     if "leak" in name.options:
         return error(400, message=f"I was sent {headers.get('authorization')} and do not like it.")
     if "quota" in name.options:
@@ -143,9 +145,18 @@ def early_fault(name, attempt, headers, document):
                                     f"http://127.0.0.1:{name.options['redirect']}/v1/chat/completions"),))
     if holds(name, "html", attempt):
         return Response(200, b"<html><body><h1>It works!</h1></body></html>", content_type="text/html")
+    if "plain" in name.options:
+        return Response(200, b"pong", content_type="text/plain")
+    if "nochoices" in name.options:
+        return Response(200, b'{"object": "list", "data": []}')
     if "huge" in name.options:
         return Response(200, b'{"choices": [{"message": {"content": "' + b"x" * HUGE_BYTES + b'"}}]}')
     return None
+
+
+def not_found(path):
+    """What a web framework says of a path that it has nothing at."""
+    return Response(404, json.dumps({"detail": f"Nothing is at {path}."}).encode())
 
 
 def holds(name, flag, attempt):

@@ -45,7 +45,7 @@ FROM (VALUES ('text'), ('jsonb')) AS t(type),
 	) AS f(name, outputs, result);
 INSERT INTO contract_function VALUES
 	('gepa', 'lm_validator', 'options text[], catalog oid', 'void', 'v', 'u', true),
-	('gepa', 'check_lm', 'lm name', 'TABLE(item text, ok boolean, detail text)', 'v', 'r', true),
+	('gepa', 'check_lm', 'lm name', 'TABLE(item text, ok boolean, detail text)', 'v', 'u', true),
 	('gepa', 'call_log', 'OUT ended_at timestamp with time zone, OUT role oid, OUT database oid, OUT lm text,'
 		' OUT purpose text, OUT judge integer, OUT version integer, OUT run integer, OUT status text,'
 		' OUT http_status integer, OUT attempts integer, OUT input_tokens integer, OUT output_tokens integer,'

@@ -72,15 +72,16 @@ is(keys_sent("$check; SELECT count(*) FROM gepa.check_lm('other'); $check"),
 is(join(' ', map { $_->{headers}{authorization} } $other->requests), 'Bearer sk-secret-other', '... the other its');
 
 # Keys that cannot be had are errors that do not quote.
+my $use_broken = q{SELECT gepa.create_judge('broken', 'broken', 'Is it good?'); SELECT * FROM gepa.check_lm('broken')};
 create_lm($node, 'broken', $mock, 'judge-rules', api_key_file => "$folder/none");
-like((outcome($node, q{SELECT gepa.check_lm('broken')}))[1],
+like((outcome($node, $use_broken))[1],
 	qr/ERROR:  58P01: could not open api_key_file of LM "broken".*HINT/s, 'no such file');
 append_to_file("$folder/bad", "sk-secret-b\x{e9}\n");
 value($node, "ALTER SERVER broken OPTIONS (SET api_key_file '$folder/bad')");
-like((outcome($node, q{SELECT gepa.check_lm('broken')}))[1],
+like((outcome($node, $use_broken))[1],
 	qr/ERROR:  F0000: api_key_file of LM "broken" holds no usable key.*HINT/s, 'no key in the file');
 value($node, q{ALTER SERVER broken OPTIONS (DROP api_key_file, ADD api_key_env 'GEPA_NO_SUCH_KEY')});
-like((outcome($node, q{SELECT gepa.check_lm('broken')}))[1],
+like((outcome($node, $use_broken))[1],
 	qr/ERROR:  F0000: environment variable .* is not set.*HINT/s, 'no such variable');
 
 # Whatever happens to a call, what is said of it has no key in it.
