@@ -44,6 +44,7 @@ is(value($node, "SELECT cached, length(reasoning) FROM gepa_verdict('k', 'a text
 
 # -- a full ring: two such verdicts fit, the writer cannot write
 
+my $room = $node->pg_version >= 17 ? 'GepaRingSpace' : 'Extension';
 my $lock = background($node, "BEGIN; LOCK TABLE gepa.verdict IN EXCLUSIVE MODE; SELECT 'locked';");
 $lock->{run}->pump until $lock->{out} =~ /locked/;
 $mock->reset;
@@ -53,7 +54,7 @@ my @sessions = map { background($node, <<~SQL) } 1 .. 3;
 ok($mock->wait_for(sub { $_->{answered} == 5 && $_->{in_flight} == 0 }, 'five answers'),
 	'two verdicts are in the ring, and each session has one in its hand');
 wait_sql($node, "SELECT count(*) = 3 FROM pg_stat_activity
-	WHERE query LIKE '%session % text%' AND wait_event_type = 'Extension' AND pid <> pg_backend_pid()",
+	WHERE query LIKE '%session % text%' AND wait_event = '$room' AND pid <> pg_backend_pid()",
 	'three sessions that wait for room');
 is($mock->journal->{answered}, 5, '... sessions that find no room wait, and call no further');
 stored('j', 1, '... while nothing can be written');
@@ -75,7 +76,7 @@ $lock->{run}->pump until $lock->{out} =~ /locked/;
 $mock->reset;
 my $session = background($node, "SELECT count(gepa_judge('j', 'cancelled ' || i)) FROM generate_series(1, 9) i;");
 ok($mock->wait_for(sub { $_->{answered} == 3 }, 'the ring is full'), 'a session fills the ring');
-wait_sql($node, "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $session->{pid}", 'it waits');
+wait_sql($node, "SELECT wait_event = '$room' FROM pg_stat_activity WHERE pid = $session->{pid}", 'it waits');
 value($node, "SELECT pg_cancel_backend($session->{pid})");
 like((finish($session))[1], qr/57014/, '... and is cancelled at once');
 value($node, "SELECT pg_terminate_backend($lock->{pid}, 10000)");
