@@ -133,6 +133,13 @@ is( value($node, q{SET gepa.call_log_text = 8; SELECT * FROM gepa.check_lm('cann
 		SELECT string_agg(DISTINCT octet_length(prompt)::text, ' ') FROM gepa.lm_calls WHERE purpose = 'check'})
 	=~ s/.*\n//sr, '8', 'cut by bytes');
 
+# ... without the key, also where an endpoint repeats it.
+my $leaking = judge_on($node, $mock, 'judge-rules+leak');
+value($node, qq{CREATE USER MAPPING FOR CURRENT_USER SERVER "$leaking" OPTIONS (api_key 'sk-secret-5678')});
+outcome($node, "SET gepa.call_log_text = 20000; SELECT gepa_judge('$leaking', 'text')");
+like(value($node, "SELECT detail FROM gepa.lm_calls WHERE lm = '$leaking'"), qr/I was sent Bearer \*+ and/, 'the key is taken out');
+is(value($node, "SELECT count(*) FROM gepa.lm_calls c WHERE c::text LIKE '%sk-secret%'"), 0, '... of everything');
+
 # Who sees what.
 value($node, qq{CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE watcher IN ROLE pg_monitor; CREATE ROLE friend IN ROLE alice;
 	GRANT USAGE ON FOREIGN SERVER "$judge", "$failing" TO alice});

@@ -58,6 +58,13 @@ like(shown('It costs too much'), qr/^qwen\|judge\|code_quality\|\d+\|/m, 'what a
 like(shown('The verdict store grows'), qr/^code_quality\|1\|\d+\|/m, 'where verdicts are');
 is(value($node, 'SELECT enabled FROM gepa.schedules'), 'f', 'what a restored database must not do was switched off');
 
+# Without preload.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\ngepa.verdict_ring_size = 8MB\n");
+$node->restart;
+like((outcome($node, "LOAD 'gepa'"))[1], qr/WARNING: .*"gepa.verdict_ring_size"/, 'a setting that is none without preload');
+like((outcome($node, 'SELECT gepa.resume(1)'))[1], qr/gepa was not preloaded/, '... and what else is said');
+is(value($node, "SELECT gepa_judge('code_quality', body) IS NOT NULL FROM labels LIMIT 1"), 't', '... while judges work');
+
 # Links lead somewhere.
 sub anchors
 {
