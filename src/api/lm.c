@@ -41,14 +41,12 @@ is_about_key(int sqlerrcode)
 		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_SYSTEM_ERROR;
 }
 
-/* An error message as a sentence, and its hint. */
+/* Message and hint as two sentences. */
 static char *
 error_sentences(const ErrorData *error)
 {
-	char	   *message = pstrdup(error->message);
-
-	message[0] = pg_toupper((unsigned char) message[0]);
-	return psprintf("%s. %s", message, error->hint ? error->hint : "");
+	return psprintf("The key cannot be had: %s. %s", error->message,
+					error->hint ? error->hint : "");
 }
 
 /*

@@ -253,14 +253,17 @@ char *
 gepa_lm_explain(LmCause cause, const LmServer *server, const LmReply *reply)
 {
 	StringInfoData buf;
+	StringInfoData fix;
 
 	initStringInfo(&buf);
+	initStringInfo(&fix);
 	expand(&buf, explanations[cause].sentence, server, reply);
+	expand(&fix, explanations[cause].fix, server, reply);
 
 	/* What an endpoint says of itself does not always end like a sentence. */
 	if (buf.len > 0 && strchr(".!?", buf.data[buf.len - 1]) == NULL)
 		appendStringInfoChar(&buf, '.');
-	appendStringInfoChar(&buf, ' ');
-	expand(&buf, explanations[cause].fix, server, reply);
+	if (fix.len > 0)
+		appendStringInfo(&buf, " %s", fix.data);
 	return buf.data;
 }

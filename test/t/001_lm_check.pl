@@ -133,13 +133,13 @@ my %failures = (
 		'reachable=t key=f', 'The endpoint knows the key, and forbids the call (HTTP 403).'
 		  . ' Have the provider give the key\'s account the right to model "judge-rules+403".' ],
 	'a key file that is not there' => [ 'judge-rules', { api_key_file => "$folder/none" },
-		'key=f', 'Could not open api_key_file of LM "lmN": No such file or directory.'
+		'key=f', 'The key cannot be had: could not open api_key_file of LM "lmN": No such file or directory.'
 		  . ' The file must be readable for the operating system user of the server.' ],
 	'a key file without a key' => [ 'judge-rules', { api_key_file => "$folder/empty" },
-		'key=f', 'Api_key_file of LM "lmN" holds no usable key.'
+		'key=f', 'The key cannot be had: api_key_file of LM "lmN" holds no usable key.'
 		  . ' It must hold the key alone: printable ASCII characters without blanks.' ],
 	'a variable that is not set' => [ 'judge-rules', { api_key_env => 'GEPA_NO_SUCH_KEY' },
-		'key=f', 'Environment variable of option api_key_env of LM "lmN" is not set.'
+		'key=f', 'The key cannot be had: environment variable of option api_key_env of LM "lmN" is not set.'
 		  . ' Set it in the environment of the server, then restart.' ],
 
 	# HTTP errors
@@ -262,6 +262,12 @@ is($mock->journal->{by_model}{'judge-rules'}{requests}, 1, '... with one request
 is((check('judge-rules'))[1]{key}, 'No key is set, and the endpoint asked for none.', 'no key, and none is wanted');
 check('judge-rules+500');
 is($mock->journal->{by_model}{'judge-rules+500'}{requests}, 1, 'what fails is not tried again');
+
+# A Retry-After too long to wait for holds the session; what it was told is said again.
+create_lm($node, 'held', $mock, 'judge-rules+429-s600');
+my ($held) = outcome($node, "SELECT detail FROM gepa.check_lm('held') WHERE NOT ok;" x 2);
+like($held, qr/^(The endpoint takes no more calls for now \(HTTP 429\); it wants 600 s of rest\. .*)\n\1$/, 'a long Retry-After');
+is($mock->journal->{by_model}{'judge-rules+429-s600'}{requests}, 1, '... and the endpoint is left alone');
 
 # In a transaction, a key that cannot be read leaves nothing behind.
 is( value($node, "BEGIN; CREATE TABLE kept (a int); SELECT count(*) FROM gepa.check_lm('"
