@@ -267,7 +267,7 @@ canned(const char *instruction, const char *document, int nchoices, const char *
 	char	   *user = psprintf("<<<abcd\n%s\nabcd>>>\nAnswer:", document);
 	LmMessage	messages[] = {{LM_ROLE_SYSTEM, system}, {LM_ROLE_USER, user}};
 	LmServer	server = {0};
-	LmRequest	request = {2, messages, "v", "{}", nchoices, choices, false};
+	LmRequest	request = {2, messages, "v", "{}", nchoices, choices, false, false};
 	LmReply		reply = {0};
 
 	gepa_lm_canned.answer(&server, &request, &reply);
