@@ -52,7 +52,7 @@ typedef struct Call
 	char	   *prompt;			/* for the log; NULL = not wanted */
 	char	   *body;
 	size_t		length;
-	int			attempts;		/* as in reply, which ends before the call */
+	int			attempts;		/* that have ended */
 	TimestampTz started;		/* the last attempt */
 	LmTransfer *transfer;		/* RUNNING only */
 	TimestampTz due;			/* DELAYED only */
@@ -155,12 +155,12 @@ count_running(LmBatch *batch, int change)
  * replies are gone by now.
  */
 static void
-log_cancelled(const LmBatch *batch, const Call *call)
+log_cancelled(const LmBatch *batch, const Call *call, int attempts)
 {
 	LmReply		reply = {0};
 
 	reply.status = GEPA_STATUS_CANCELLED;
-	reply.attempts = call->attempts;
+	reply.attempts = attempts;
 	reply.latency_ms = (GetCurrentTimestamp() - call->started) / 1000.0;
 	gepa_lm_log_call(batch->server, &batch->origin, &reply, call->prompt);
 }
@@ -172,7 +172,11 @@ abort_running(void *arg)
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &batch->delayed)
-		log_cancelled(batch, dlist_container(Call, node, iter.cur));
+	{
+		const Call *call = dlist_container(Call, node, iter.cur);
+
+		log_cancelled(batch, call, call->attempts);
+	}
 
 	count_running(batch, -batch->nrunning);
 
@@ -181,7 +185,7 @@ abort_running(void *arg)
 		Call	   *call = dlist_container(Call, node, iter.cur);
 
 		gepa_lm_transfer_free(call->transfer);
-		log_cancelled(batch, call);
+		log_cancelled(batch, call, call->attempts + 1);
 	}
 	dlist_init(&batch->running);
 }
@@ -381,6 +385,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 	gepa_lm_read_outcome(batch->server, batch->provider, outcome, reply);
 	reply->cause = gepa_lm_find_cause(batch->server, outcome, reply);
 	reply->retry_after_ms = outcome->retry_after_ms;
+	call->attempts = reply->attempts;
 	if (is_long_hold(outcome))
 		close_gate(batch->gate, reply, outcome);
 	MemoryContextSwitchTo(old);
@@ -429,11 +434,10 @@ call_start(Call *call)
 		call_done(call);
 		return true;
 	}
+	call->started = GetCurrentTimestamp();
 	dlist_delete(&call->node);
 	call->state = CALL_RUNNING;
 	call->reply->attempts++;
-	call->attempts++;
-	call->started = GetCurrentTimestamp();
 	dlist_push_tail(&batch->running, &call->node);
 	count_running(batch, 1);
 	return true;

@@ -529,6 +529,7 @@ finish(LmTransfer *transfer, CURLcode code)
 	double		seconds = 0;
 	sigset_t	saved;
 
+	gepa_lm_note_trouble(transfer->easy, code, &outcome.trouble);
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME, &seconds);
 	outcome.failure = classify(transfer, code, http_status);
@@ -537,7 +538,6 @@ finish(LmTransfer *transfer, CURLcode code)
 	outcome.length = transfer->length;
 	outcome.retry_after_ms = transfer->retry_after_ms;
 	outcome.latency_ms = seconds * 1000;
-	gepa_lm_note_trouble(transfer->easy, code, &outcome.trouble);
 	outcome.error = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
 
 	block_signals(&saved);
