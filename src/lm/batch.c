@@ -3,18 +3,14 @@
  * batch.c
  *	  Many calls on one LM: admission, retries, collecting.
  *
- * A call is QUEUED until the limit of calls in flight admits it; RUNNING while
- * it is on the wire; DELAYED while it waits to be tried again (it then takes
- * no place in flight); DONE until it is collected.  Admission happens here and
- * not in libcurl, whose time-outs would count the time in its own queue.
+ * A call is QUEUED until it has a place in flight (gate.c); RUNNING while it
+ * is on the wire; DELAYED while it waits to be tried again (it then takes no
+ * place); DONE until it is collected.  Admission happens here and not in
+ * libcurl, whose time-outs would count the time in its own queue.
  *
  * After a failure that no further call can escape (wrong key, unknown model,
  * refused address) what is not yet on the wire is not sent: it is DONE with the
  * same failure.
- *
- * Retry-After is said to the client, not to one call.  It is kept in a gate
- * that all batches of the process on that LM share: until then nothing is
- * sent, and when that is longer than a call can wait, calls fail at once.
  *
  * The batch is a memory context.  Its reset callback aborts what is on the
  * wire, so that ERROR, cancel and normal end leave nothing behind.  Each call
@@ -24,7 +20,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -33,6 +28,7 @@
 
 #include "base/encoding.h"
 #include "lm/lm_internal.h"
+#include "lm/lm_limit.h"
 
 typedef enum CallState
 {
@@ -59,21 +55,6 @@ typedef struct Call
 	LmReply    *reply;
 } Call;
 
-/* What the batches of this process on one LM share; kept for good. */
-typedef struct Gate
-{
-	struct Gate *next;
-	MemoryContext context;		/* of closed */
-	Oid			serverid;
-	uint32		door;			/* hash of address and key */
-	int			nrunning;
-	TimestampTz hold;			/* Retry-After: start nothing before */
-	TimestampTz closed_until;	/* one too long to wait for */
-	const LmReply *closed;		/* ... what it came with */
-} Gate;
-
-static Gate *gates = NULL;
-
 struct LmBatch
 {
 	MemoryContext context;
@@ -81,19 +62,16 @@ struct LmBatch
 	const LmServer *server;
 	LmOrigin	origin;
 	const LmProvider *provider;
-	Gate	   *gate;
+	LmVisit		visit;			/* to the gate of the LM */
 	dlist_head	queued;
 	dlist_head	running;
 	dlist_head	delayed;
 	dlist_head	done;
-	int			nrunning;
 	bool		starved;		/* no descriptor for a further one */
 	bool		stopped;		/* nothing is sent any more */
 	int			npending;		/* submitted, not yet collected */
 	const LmReply *fatal;		/* why nothing is sent any more */
 };
-
-static void call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg);
 
 /*
  * Opening and closing
@@ -103,51 +81,6 @@ static const LmProvider *
 find_provider(LmApi api)
 {
 	return api == LM_API_CANNED ? &gepa_lm_canned : &gepa_lm_openai;
-}
-
-static uint32
-hash_text(const char *text)
-{
-	return text == NULL ? 0 : hash_bytes((const unsigned char *) text, (int) strlen(text));
-}
-
-/* What another address, or another key, was told is no longer to be kept to. */
-static Gate *
-find_gate(const LmServer *server)
-{
-	uint32		door = hash_combine(hash_text(server->base_url), hash_text(server->api_key));
-	Gate	   *gate = gates;
-
-	while (gate != NULL && gate->serverid != server->serverid)
-		gate = gate->next;
-	if (gate == NULL)
-	{
-		gate = MemoryContextAllocZero(TopMemoryContext, sizeof(Gate));
-		gate->context = AllocSetContextCreate(TopMemoryContext, "gepa lm gate",
-											  ALLOCSET_SMALL_SIZES);
-		gate->serverid = server->serverid;
-		gate->door = door;
-		gate->next = gates;
-		gates = gate;
-	}
-	if (gate->door != door)
-		gate->hold = gate->closed_until = 0;
-	gate->door = door;
-	return gate;
-}
-
-static bool
-is_full(const LmBatch *batch)
-{
-	return batch->gate->nrunning >= batch->server->max_concurrency;
-}
-
-/* One more on the wire, or one less. */
-static void
-count_running(LmBatch *batch, int change)
-{
-	batch->nrunning += change;
-	batch->gate->nrunning += change;
 }
 
 /*
@@ -178,8 +111,6 @@ abort_running(void *arg)
 		log_cancelled(batch, call, call->attempts);
 	}
 
-	count_running(batch, -batch->nrunning);
-
 	dlist_foreach(iter, &batch->running)
 	{
 		Call	   *call = dlist_container(Call, node, iter.cur);
@@ -188,6 +119,8 @@ abort_running(void *arg)
 		log_cancelled(batch, call, call->attempts + 1);
 	}
 	dlist_init(&batch->running);
+	gepa_lm_gate_want(&batch->visit, false);
+	gepa_lm_gate_leave(&batch->visit, batch->visit.nplaces);
 }
 
 LmBatch *
@@ -201,7 +134,7 @@ gepa_lm_batch_open(const LmServer *server, const LmOrigin *origin)
 	batch->server = server;
 	batch->origin = *origin;
 	batch->provider = find_provider(server->api);
-	batch->gate = find_gate(server);
+	batch->visit.gate = gepa_lm_gate_open(server);
 	dlist_init(&batch->queued);
 	dlist_init(&batch->running);
 	dlist_init(&batch->delayed);
@@ -253,7 +186,7 @@ why_closed(const LmBatch *batch)
 {
 	if (batch->fatal != NULL)
 		return batch->fatal;
-	return batch->gate->closed_until > GetCurrentTimestamp() ? batch->gate->closed : NULL;
+	return gepa_lm_gate_why_closed(batch->visit.gate);
 }
 
 /* Finish a call that is not sent because of an earlier one's failure. */
@@ -261,16 +194,8 @@ static void
 call_give_up(Call *call, const LmReply *why)
 {
 	MemoryContext old = MemoryContextSwitchTo(call->context);
-	LmReply    *reply = call->reply;
 
-	reply->status = why->status;
-	reply->fatal = why->fatal;
-	reply->sqlerrcode = why->sqlerrcode;
-	reply->http_status = why->http_status;
-	reply->cause = why->cause;
-	reply->retry_after_ms = why->retry_after_ms;
-	reply->detail = why->detail ? pstrdup(why->detail) : NULL;
-	reply->hint = why->hint ? pstrdup(why->hint) : NULL;
+	gepa_lm_copy_failure(call->reply, why);
 	MemoryContextSwitchTo(old);
 	call_done(call);
 }
@@ -283,22 +208,13 @@ give_up_list(dlist_head *list, const LmReply *why)
 }
 
 /* The reply itself goes to whoever collects it. */
-static LmReply *
-copy_failure(MemoryContext context, const LmReply *reply)
+static void
+stop_all(LmBatch *batch, const LmReply *why)
 {
-	MemoryContext old = MemoryContextSwitchTo(context);
-	LmReply    *copy = palloc0(sizeof(LmReply));
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
-	copy->status = reply->status;
-	copy->fatal = reply->fatal;
-	copy->sqlerrcode = reply->sqlerrcode;
-	copy->http_status = reply->http_status;
-	copy->cause = reply->cause;
-	copy->retry_after_ms = reply->retry_after_ms;
-	copy->detail = reply->detail ? pstrdup(reply->detail) : NULL;
-	copy->hint = reply->hint ? pstrdup(reply->hint) : NULL;
+	batch->fatal = gepa_lm_copy_failure(palloc0(sizeof(LmReply)), why);
 	MemoryContextSwitchTo(old);
-	return copy;
 }
 
 /*
@@ -316,16 +232,6 @@ delay(Call *call, const LmOutcome *outcome)
 	call->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 	call->state = CALL_DELAYED;
 	dlist_push_tail(&batch->delayed, &call->node);
-}
-
-/* Even if this call is not tried again. */
-static void
-hold_gate(Gate *gate, const LmOutcome *outcome)
-{
-	int			ms = gepa_lm_retry_delay_ms(1, 0, outcome->retry_after_ms);
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
-
-	gate->hold = Max(gate->hold, until);
 }
 
 /* Take a failed attempt's words back before the next one. */
@@ -363,17 +269,6 @@ may_retry(const Call *call, const LmOutcome *outcome)
 }
 
 static void
-close_gate(Gate *gate, LmReply *reply, const LmOutcome *outcome)
-{
-	reply->hint = psprintf("The endpoint asks not to be called again for %lld s; try again then.",
-						   (long long) (outcome->retry_after_ms / 1000));
-	MemoryContextReset(gate->context);
-	gate->closed = copy_failure(gate->context, reply);
-	gate->closed_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													 outcome->retry_after_ms);
-}
-
-static void
 call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 {
 	Call	   *call = arg;
@@ -387,19 +282,21 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 	reply->retry_after_ms = outcome->retry_after_ms;
 	call->attempts = reply->attempts;
 	if (is_long_hold(outcome))
-		close_gate(batch->gate, reply, outcome);
+		gepa_lm_gate_close(batch->visit.gate, reply, outcome);
 	MemoryContextSwitchTo(old);
 
 	dlist_delete(&call->node);
-	count_running(batch, -1);
+	gepa_lm_gate_leave(&batch->visit, 1);
+
+	/* Even if this call is not tried again. */
 	if (outcome->failure == LM_FAILURE_HTTP && outcome->retry_after_ms > 0)
-		hold_gate(batch->gate, outcome);
+		gepa_lm_gate_hold(batch->visit.gate, outcome);
 	if (may_retry(call, outcome))
 		delay(call, outcome);
 	else
 		call_done(call);
 	if (reply->fatal && batch->fatal == NULL)
-		batch->fatal = copy_failure(batch->context, reply);
+		stop_all(batch, reply);
 	call->transfer = NULL;
 	gepa_lm_transfer_free(transfer);
 }
@@ -439,11 +336,11 @@ call_start(Call *call)
 	call->state = CALL_RUNNING;
 	call->reply->attempts++;
 	dlist_push_tail(&batch->running, &call->node);
-	count_running(batch, 1);
 	return true;
 }
 
-static void
+/* Start those whose time has come; returns false when one found no place. */
+static bool
 admit_list(LmBatch *batch, dlist_head *list, TimestampTz now)
 {
 	dlist_mutable_iter iter;
@@ -452,54 +349,63 @@ admit_list(LmBatch *batch, dlist_head *list, TimestampTz now)
 	{
 		Call	   *call = dlist_container(Call, node, iter.cur);
 
-		if (is_full(batch))
-			return;
 		if (call->state == CALL_DELAYED && call->due > now)
 			continue;
+		if (!gepa_lm_gate_enter(&batch->visit))
+			return false;
 		batch->starved = !call_start(call);
+		if (call->state != CALL_RUNNING)
+			gepa_lm_gate_leave(&batch->visit, 1);
 		if (batch->starved)
-			return;
+			break;
 	}
+	return true;
 }
 
-/* Those that were tried before go first. */
-static void
-admit(LmBatch *batch)
+/* Those that were tried before go first; returns false for want of a place. */
+static bool
+admit_some(LmBatch *batch)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	const LmReply *why = why_closed(batch);
 
 	if (batch->stopped)
-		return;
+		return true;
 	if (why != NULL)
 	{
 		give_up_list(&batch->delayed, why);
 		give_up_list(&batch->queued, why);
-		return;
+		return true;
 	}
 	batch->starved = false;
-	if (batch->gate->hold > now)
-		return;
-	admit_list(batch, &batch->delayed, now);
-	if (!batch->starved)
-		admit_list(batch, &batch->queued, now);
+	if (gepa_lm_gate_held_until(batch->visit.gate) > now)
+		return true;
+	return admit_list(batch, &batch->delayed, now) &&
+		(batch->starved || admit_list(batch, &batch->queued, now));
+}
+
+static void
+admit(LmBatch *batch)
+{
+	gepa_lm_gate_want(&batch->visit, !admit_some(batch));
 }
 
 /* When admit() may have something to do without a transfer ending; 0 = never. */
 static TimestampTz
 next_due(LmBatch *batch)
 {
+	TimestampTz hold = gepa_lm_gate_held_until(batch->visit.gate);
 	TimestampTz next = 0;
 	dlist_iter	iter;
 
-	if (batch->stopped || batch->starved || is_full(batch))
+	if (batch->stopped || batch->starved || batch->visit.wants)
 		return 0;
 	if (!dlist_is_empty(&batch->queued))
-		next = batch->gate->hold;
+		next = hold;
 	dlist_foreach(iter, &batch->delayed)
 	{
 		const Call *call = dlist_container(Call, node, iter.cur);
-		TimestampTz due = Max(call->due, batch->gate->hold);
+		TimestampTz due = Max(call->due, hold);
 
 		if (next == 0 || due < next)
 			next = due;
@@ -592,10 +498,7 @@ gepa_lm_batch_collect(LmBatch *batch, int timeout_ms)
 		int			left;
 		int			due;
 
-		/*
-		 * What has come was paid for: hand it out before an interrupt is
-		 * served.
-		 */
+		/* What has come was paid for: hand it out before an interrupt. */
 		if (!dlist_is_empty(&batch->done))
 		{
 			admit(batch);
@@ -611,7 +514,7 @@ gepa_lm_batch_collect(LmBatch *batch, int timeout_ms)
 		due = ms_until(next_due(batch));
 		if (left >= 0 && (due < 0 || due > left))
 			due = left;
-		gepa_lm_transport_wait(due);
+		gepa_lm_wait(due);
 		waited = true;
 	}
 }
@@ -620,21 +523,7 @@ void
 gepa_lm_batch_stop(LmBatch *batch)
 {
 	batch->stopped = true;
-}
-
-long
-gepa_lm_hold_ms(const LmServer *server)
-{
-	const Gate *gate = find_gate(server);
-
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-										   Max(gate->hold, gate->closed_until));
-}
-
-void
-gepa_lm_wait(int timeout_ms)
-{
-	gepa_lm_transport_wait(timeout_ms);
+	gepa_lm_gate_want(&batch->visit, false);
 }
 
 LmReply *
@@ -647,16 +536,4 @@ gepa_lm_call(const LmServer *server, const LmOrigin *origin, const LmRequest *re
 	reply = gepa_lm_batch_collect(batch, -1);
 	gepa_lm_batch_close(batch);
 	return reply;
-}
-
-void
-gepa_lm_report(const LmServer *server, const LmReply *reply)
-{
-	ereport(ERROR,
-			(errcode(reply->sqlerrcode ? reply->sqlerrcode : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-			 errmsg("call to LM \"%s\" failed: %s", server->name,
-					gepa_status_name(reply->status)),
-			 reply->detail ? errdetail("%s", reply->detail) : 0,
-			 reply->hint ? errhint("%s", reply->hint) :
-			 errhint("See what SELECT * FROM gepa.check_lm('%s') says.", server->name)));
 }

@@ -198,7 +198,8 @@ extern char *gepa_lm_identity(const LmServer *server);
 /*
  * A batch of calls on one LM.  Submitting sends what max_concurrency admits
  * and is as interruptible as collecting; further requests wait inside.  The
- * limit holds for all batches of the process on this LM together.
+ * limit, as the server opened last has it, holds for all batches on this LM
+ * together: of all processes when the library is preloaded, else of this one.
  * The batch owns a child of the current memory context; a reset callback of
  * that context aborts transfers, so ERROR and cancel leak nothing.  Whoever
  * may run inside a subtransaction closes the batch on ERROR: the context
@@ -221,6 +222,8 @@ extern void gepa_lm_batch_close(LmBatch *batch);
 /* Send nothing more; polling still hands out what has come, or comes. */
 extern void gepa_lm_batch_stop(LmBatch *batch);
 
+/* gate.c */
+
 /*
  * How long the endpoint wants to be left alone from now on (Retry-After, as
  * this process was told), in milliseconds; 0 = it may be called.
@@ -233,9 +236,13 @@ extern long gepa_lm_hold_ms(const LmServer *server);
  */
 extern void gepa_lm_wait(int timeout_ms);
 
+/* batch.c */
+
 /* One request, one reply: submit, collect, close. */
 extern LmReply *gepa_lm_call(const LmServer *server, const LmOrigin *origin,
 							 const LmRequest *request);
+
+/* outcome.c */
 
 /* Raise a failed reply as an ERROR that names the LM. */
 extern void gepa_lm_report(const LmServer *server, const LmReply *reply);
@@ -258,7 +265,7 @@ extern LmCheck *gepa_lm_check(const LmServer *server, int *nchecks);
 
 /* log.c */
 
-/* Reserves the shared memory of the log; once, at load. */
+/* Reserves the shared memory of the log, and of limits (limit.c); once, at load. */
 extern void gepa_lm_init(void);
 
 /* A call that has ended, as the log kept it. */

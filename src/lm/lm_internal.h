@@ -151,4 +151,7 @@ extern void gepa_lm_read_outcome(const LmServer *server, const LmProvider *provi
 extern void gepa_lm_set_failure(LmReply *reply, GepaStatus status, int sqlerrcode,
 								const char *detail, const char *hint);
 
+/* What failed, without what it cost; the texts are copied.  Returns to. */
+extern LmReply *gepa_lm_copy_failure(LmReply *to, const LmReply *from);
+
 #endif							/* GEPA_LM_LM_INTERNAL_H */

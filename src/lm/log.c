@@ -35,6 +35,7 @@
 
 #include "base/settings.h"
 #include "lm/lm_internal.h"
+#include "lm/lm_limit.h"
 
 /* Of an endpoint's words: what fits into an error message. */
 #define DETAIL_BYTES 400
@@ -131,6 +132,7 @@ gepa_lm_init(void)
 	shmem_request_hook = request_shmem;
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = startup_shmem;
+	gepa_lm_limit_init();
 }
 
 /*

@@ -26,6 +26,20 @@ gepa_lm_set_failure(LmReply *reply, GepaStatus status, int sqlerrcode, const cha
 	reply->hint = hint ? pstrdup(hint) : NULL;
 }
 
+LmReply *
+gepa_lm_copy_failure(LmReply *to, const LmReply *from)
+{
+	to->status = from->status;
+	to->fatal = from->fatal;
+	to->sqlerrcode = from->sqlerrcode;
+	to->http_status = from->http_status;
+	to->cause = from->cause;
+	to->retry_after_ms = from->retry_after_ms;
+	to->detail = from->detail ? pstrdup(from->detail) : NULL;
+	to->hint = from->hint ? pstrdup(from->hint) : NULL;
+	return to;
+}
+
 /*
  * The body, which may be about to be quoted.  Some endpoints repeat the key in
  * what they say of an error; a key so short that it may be a word of any text hides
@@ -126,4 +140,16 @@ gepa_lm_read_outcome(const LmServer *server, const LmProvider *provider,
 	reply->http_status = outcome->http_status;
 	read_outcome(server, provider, outcome, reply);
 	convert_reply(reply);
+}
+
+void
+gepa_lm_report(const LmServer *server, const LmReply *reply)
+{
+	ereport(ERROR,
+			(errcode(reply->sqlerrcode ? reply->sqlerrcode : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+			 errmsg("call to LM \"%s\" failed: %s", server->name,
+					gepa_status_name(reply->status)),
+			 reply->detail ? errdetail("%s", reply->detail) : 0,
+			 reply->hint ? errhint("%s", reply->hint) :
+			 errhint("See what SELECT * FROM gepa.check_lm('%s') says.", server->name)));
 }

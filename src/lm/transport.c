@@ -42,8 +42,8 @@
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 
-#include "base/wait.h"
 #include "lm/lm_internal.h"
+#include "lm/lm_limit.h"
 
 /*
  * A response is a few kB; with reasoning and log-probabilities perhaps a few
@@ -630,7 +630,7 @@ gepa_lm_transport_wait(int timeout_ms)
 		CHECK_FOR_INTERRUPTS();
 		serve_sockets();
 		serve_timer();
-		if (finish_all())
+		if (finish_all() || gepa_lm_gate_was_granted())
 			return;
 		if (timeout_ms >= 0 && GetCurrentTimestamp() >= deadline)
 			return;
@@ -638,7 +638,7 @@ gepa_lm_transport_wait(int timeout_ms)
 		if (wait >= 0)
 			events |= WL_TIMEOUT;
 		rc = WaitLatchOrSocket(MyLatch, events, transport.epoll_fd, wait,
-							   gepa_wait_event(GEPA_WAIT_LM));
+							   gepa_lm_gate_wait_event());
 		if (rc & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 	}

@@ -11,6 +11,7 @@
 #   my $session = background($node, $sql);        a psql that runs meanwhile
 #   $session->{pid}; finish($session)             backend's pid; ($stdout, $stderr)
 #   wait_sql($node, $sql, 'what')                 until the query says t
+#   ok(session_waits($node, $session, 'GepaLease'), 'it waits')   by the name of the wait event
 package Gepa::Test;
 
 use strict;
@@ -25,7 +26,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(gepa_node create_lm judge_on load_world value outcome background finish wait_sql);
+our @EXPORT = qw(gepa_node create_lm judge_on load_world value outcome background finish wait_sql
+  session_waits);
 
 my $world = abs_path(dirname(__FILE__) . '/../../mock/world.py');
 
@@ -136,6 +138,15 @@ sub wait_sql
 	my ($node, $sql, $what, %options) = @_;
 
 	return $node->poll_query_until($options{db} // 'postgres', $sql) || diag("waited in vain for $what");
+}
+
+# Before PostgreSQL 17 all names are "Extension".
+sub session_waits
+{
+	my ($node, $session, $event) = @_;
+
+	$event = 'Extension' if $node->pg_version < 17;
+	return wait_sql($node, "SELECT wait_event = '$event' FROM pg_stat_activity WHERE pid = $session->{pid}", $event);
 }
 
 1;

@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ *
+ * lm_share_test.c
+ *	  Who gets the next place in flight.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include "common/pg_prng.h"
+
+#include "lm/lm_limit.h"
+#include "tap.h"
+
+#define NPARTIES 5
+
+static LmPlaces places;
+static LmParty parties[NPARTIES];
+
+static void
+start(int limit, int n)
+{
+	places.limit = limit;
+	places.taken = 0;
+	dlist_init(&places.parties);
+	for (int i = 0; i < n; i++)
+		gepa_lm_places_join(&places, &parties[i]);
+}
+
+static void
+wait_for_one(int i)
+{
+	parties[i].wants = parties[i].attends = true;
+}
+
+/* Number of the party that is granted a place, -1 for none. */
+static int
+grant(void)
+{
+	LmParty    *party = gepa_lm_places_grant(&places);
+
+	return party == NULL ? -1 : (int) (party - parties);
+}
+
+static void
+take_many(int i, int n)
+{
+	for (int k = 0; k < n; k++)
+		tap_ok(gepa_lm_places_take(&places, &parties[i]), "party %d takes a place", i);
+}
+
+static void
+check_limit(void)
+{
+	start(2, 2);
+	take_many(0, 2);
+	tap_ok(!gepa_lm_places_take(&places, &parties[0]) &&
+		   !gepa_lm_places_take(&places, &parties[1]), "no more than the limit");
+	wait_for_one(1);
+	tap_is_int(grant(), -1, "nothing is granted of what is not there");
+	places.limit = 1;
+	gepa_lm_places_give_back(&places, &parties[0], 1);
+	tap_is_int(grant(), -1, "nor when the limit has fallen meanwhile");
+	gepa_lm_places_part(&places, &parties[0]);
+	tap_is_int(grant(), 1, "who parts leaves its places to others");
+	tap_is_int(places.taken, 1, "a grant is a place taken");
+}
+
+static void
+check_order(void)
+{
+	start(4, 4);
+	take_many(0, 4);
+	for (int i = 0; i < 4; i++)
+		wait_for_one(i);
+	gepa_lm_places_give_back(&places, &parties[0], 1);
+	tap_is_int(grant(), 1, "who has fewest, of equals who came first");
+	gepa_lm_places_give_back(&places, &parties[0], 2);
+	tap_is_int(grant(), 2, "one at a time to each");
+	tap_is_int(grant(), 3, "until all have one");
+	take_many(1, 1);
+	take_many(3, 1);
+	take_many(2, 1);
+	gepa_lm_places_give_back(&places, &parties[0], 1);
+	tap_is_int(grant(), 0, "who has none comes before who has one");
+	take_many(0, 1);
+	gepa_lm_places_give_back(&places, &parties[2], 1);
+	tap_is_int(grant(), 2, "also if it had one just now");
+	take_many(2, 1);
+	places.limit = 5;
+	tap_is_int(grant(), 1, "of equals who took one longest ago");
+}
+
+static void
+check_attention(void)
+{
+	start(1, 3);
+	parties[0].wants = true;
+	tap_is_int(grant(), -1, "nothing is kept for who does not attend");
+	take_many(1, 1);
+	gepa_lm_places_give_back(&places, &parties[1], 1);
+	wait_for_one(2);
+	tap_is_int(grant(), 2, "it goes to another");
+	tap_ok(!gepa_lm_places_take(&places, &parties[0]), "and is kept for that one");
+	tap_ok(gepa_lm_places_take(&places, &parties[2]), "which takes it");
+	gepa_lm_places_give_back(&places, &parties[2], 1);
+	tap_is_int(grant(), 2, "granted again");
+	gepa_lm_places_decline(&places, &parties[2]);
+	tap_ok(places.taken == 0 && parties[2].held == 0, "and declined");
+	tap_ok(gepa_lm_places_take(&places, &parties[0]), "so that others have it");
+}
+
+/*
+ * All want more than there is and end their calls at random: each has its
+ * share, give or take the one that ends.
+ */
+static void
+check_shares(void)
+{
+	pg_prng_state random;
+	int			worst = 0;
+
+	pg_prng_seed(&random, 7);
+	start(17, NPARTIES);
+	take_many(0, 17);
+	for (int i = 0; i < NPARTIES; i++)
+		wait_for_one(i);
+	for (int n = 0; n < 10000; n++)
+	{
+		int			i = (int) pg_prng_uint64_range(&random, 0, NPARTIES - 1);
+		int			next;
+
+		if (parties[i].held == 0)
+			continue;
+		gepa_lm_places_give_back(&places, &parties[i], 1);
+		next = grant();
+		if (next < 0 || !gepa_lm_places_take(&places, &parties[next]))
+			worst = 100;
+		for (int k = 0; k < NPARTIES && n > 200; k++)
+			worst = Max(worst, abs(parties[k].held - 17 / NPARTIES));
+	}
+	tap_ok(worst <= 1, "everybody has a fifth, and nobody waits beside a free place");
+	tap_is_int(places.taken, 17, "all places are in use");
+}
+
+int
+main(void)
+{
+	check_limit();
+	check_order();
+	check_attention();
+	check_shares();
+	return tap_done();
+}
