@@ -31,9 +31,9 @@ OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/measure.o src/judge/parse.o src/judge/render.o src/judge/run.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/handover.o \
-	src/store/journal.o src/store/judges.o src/store/memory.o src/store/pack.o \
+	src/store/journal.o src/store/judges.o src/store/lease.o src/store/memory.o src/store/pack.o \
 	src/store/ring.o src/store/runs.o src/store/schedules.o src/store/verdicts.o
-OBJS_APPLY  = src/apply/apply.o src/apply/candidate.o src/apply/samples.o
+OBJS_APPLY  = src/apply/apply.o src/apply/call.o src/apply/candidate.o src/apply/samples.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \
 	src/worker/options.o src/worker/process.o src/worker/record.o src/worker/reflect.o \

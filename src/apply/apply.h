@@ -46,6 +46,7 @@ typedef struct ApplyBatch
 	uint8		(*digests)[JUDGE_DIGEST_LENGTH];
 	int		   *twin;			/* earlier document that is equal, -1 = none */
 	bool	   *unknown;		/* has to be called */
+	StoreLease *leases;
 } ApplyBatch;
 
 /*
@@ -62,12 +63,18 @@ extern void gepa_apply_close(ApplyJudge *judge);
 extern void gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge,
 							const JudgeDocument *documents, int n);
 
+/* call.c */
+
 /*
  * Call what was not found, concurrently, and hand each verdict over as it
- * comes.  A failure that no further call can escape is raised.  Outside a
- * transaction the library has to be preloaded.
+ * comes.  What another process calls meanwhile is not called but waited for.
+ * A failure that no further call can escape is raised.  Outside a transaction
+ * the library has to be preloaded; what was waited for is then looked up in
+ * one of its own.
  */
 extern void gepa_apply_call(ApplyBatch *batch);
+
+/* apply.c */
 
 /* Both at once; the verdicts are allocated in the current context. */
 extern ApplyVerdict *gepa_apply_documents(ApplyJudge *judge,

@@ -18,6 +18,7 @@
 static const char *const wait_names[] = {
 	[GEPA_WAIT_LM] = "GepaLm",
 	[GEPA_WAIT_LM_SLOT] = "GepaLmSlot",
+	[GEPA_WAIT_LEASE] = "GepaLease",
 	[GEPA_WAIT_VERDICTS_WRITTEN] = "GepaVerdictsWritten",
 	[GEPA_WAIT_RING_SPACE] = "GepaRingSpace",
 	[GEPA_WAIT_RUN_CHANGE] = "GepaRunChange",

@@ -14,6 +14,7 @@ typedef enum GepaWait
 {
 	GEPA_WAIT_LM,				/* an answer, or the time of a retry */
 	GEPA_WAIT_LM_SLOT,			/* a place for a call, and nothing else */
+	GEPA_WAIT_LEASE,			/* another's call on the same document */
 	GEPA_WAIT_VERDICTS_WRITTEN, /* a commit: the verdict writer */
 	GEPA_WAIT_RING_SPACE,		/* a full ring: the verdict writer */
 	GEPA_WAIT_RUN_CHANGE,		/* gepa.wait(), gepa.optimize(): the run */

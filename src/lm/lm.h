@@ -247,6 +247,11 @@ extern LmReply *gepa_lm_call(const LmServer *server, const LmOrigin *origin,
 /* Raise a failed reply as an ERROR that names the LM. */
 extern void gepa_lm_report(const LmServer *server, const LmReply *reply);
 
+/* retry.c */
+
+/* No call takes longer once it is sent, all its attempts and pauses together. */
+extern int64 gepa_lm_longest_call_ms(const LmServer *server);
+
 /* check.c */
 
 typedef struct LmCheck

@@ -58,6 +58,14 @@ gepa_lm_retry_delay_ms(int attempts, double uniform, int64 retry_after_ms)
 }
 
 int64
+gepa_lm_longest_call_ms(const LmServer *server)
+{
+	int64		attempt_ms = (int64) server->request_timeout_ms + LM_MAX_RETRY_AFTER_MS;
+
+	return LM_MAX_ATTEMPTS * attempt_ms;
+}
+
+int64
 gepa_lm_parse_retry_after(const char *value, int64 now)
 {
 	char	   *end;

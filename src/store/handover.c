@@ -130,20 +130,23 @@ put(const StoreVerdict *verdict, const StringInfo bytes)
 }
 
 /* Waiting for room can be cancelled: then session memory has the verdict. */
-void
+bool
 gepa_store_hand_over(const StoreVerdict *verdict)
 {
 	StringInfoData bytes;
+	bool		done;
 
 	gepa_store_remember_paid(verdict);
 	if (!gepa_store_ring_available())
-		return;
+		return false;
 	initStringInfo(&bytes);
 	gepa_store_pack(&bytes, verdict);
-	if (put(verdict, &bytes))
+	done = put(verdict, &bytes);
+	if (done)
 	{
 		gepa_store_remember_handed_over(verdict);
 		note_unwritten();
 	}
 	pfree(bytes.data);
+	return done && verdict->verdict.status == GEPA_STATUS_OK;
 }

@@ -172,6 +172,7 @@ gepa_store_init(void)
 	shmem_request_hook = request_shmem;
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = startup_shmem;
+	gepa_store_lease_init();
 }
 
 void

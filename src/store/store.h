@@ -97,9 +97,10 @@ extern bool gepa_store_lookup(const JudgeSpec *spec, const uint8 *verdict_digest
 /*
  * Hand over what was paid.  With the library preloaded it goes to the ring
  * and the writer commits it; else this transaction writes it at its commit,
- * or, where it may not write, the session keeps it until one does.
+ * or, where it may not write, the session keeps it until one does.  Returns
+ * whether other sessions find it from now on.
  */
-extern void gepa_store_hand_over(const StoreVerdict *verdict);	/* handover.c */
+extern bool gepa_store_hand_over(const StoreVerdict *verdict);	/* handover.c */
 
 /* Insert a batch; needs a transaction. */
 extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n);
@@ -333,6 +334,7 @@ extern StoreSpent gepa_store_put_progress(int run, int iteration, int rollouts,
 extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,
 												   int candidate, int *n);
 
+#include "store/store_lease.h"
 #include "store/store_ring.h"
 #include "store/store_schedule.h"
 

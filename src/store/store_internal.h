@@ -123,6 +123,9 @@ extern bool gepa_store_ring_has_fresh(void);
 extern bool gepa_store_ring_find(const uint8 *verdict_digest, const uint8 *digest,
 								 JudgeVerdict *verdict);
 
+/* lease.c: at load */
+extern void gepa_store_lease_init(void);
+
 /* pack.c: a verdict as flat bytes */
 extern void gepa_store_pack(StringInfo buf, const StoreVerdict *verdict);
 extern void gepa_store_unpack(const char *data, int length, StoreVerdict *verdict);

@@ -141,18 +141,6 @@ interrupted('cancel', 1, sub {
 }, '');
 interrupted('timeout', 1, sub { }, "SET LOCAL statement_timeout = '50ms';");
 
-# -- two sessions at a time
-
-$mock->reset;
-my @sessions = map { background($node, "SELECT label FROM gepa_verdict('g', 'asked twice');") } 1, 2;
-ok($mock->wait_for(sub { $_->{waiting} == 2 }, 'both at the gate'), 'two sessions ask the same');
-$mock->gate(open => 1);
-my @answers = map { (finish($_))[0] } @sessions;
-like($answers[0], qr/^(true|false)$/, 'one gets its answer');
-is($answers[1], $answers[0], '... and the other the same');
-is(value($node, "SELECT count(*) FROM gepa.verdicts v JOIN gepa.judges USING (judge) WHERE judge = 'g' AND chars_total = length('asked twice')"),
-	1, '... which is one row');
-
 # -- planning and EXPLAIN
 
 is(calls(q{

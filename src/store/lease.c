@@ -1,0 +1,410 @@
+/*-------------------------------------------------------------------------
+ *
+ * lease.c
+ *	  Leases on documents that are being called: equal texts are one call.
+ *
+ * Actors: a process takes the lease of a document (database, verdict digest,
+ * content digest) before it calls, hands the verdict over, and releases the
+ * lease.  Another that wants the same document waits for that and then finds
+ * the verdict.
+ *
+ *					   take						release
+ *			(none) ----------> held by a process ----------> (none)
+ *								|	 ^					 ^
+ *								|	 +- taken over		 | its end, by itself
+ *								+---- dead, or too old --+
+ *
+ * What a waiter finds when the lease is gone:
+ *
+ *	 a verdict				it is stored; nothing is called
+ *	 a failed call			it calls by itself without a further wait: those who
+ *							waited do so side by side, so that an endpoint that is
+ *							down costs each of them one wait, not one after another
+ *	 nothing (cancelled)	one of the waiters takes the lease, the others wait for it
+ *
+ * Buckets count their releases, and those after a failed call.  A document
+ * that was looked up before a release of its bucket is looked up again before
+ * it is called; thus a look-up and the lease need no common lock.
+ *
+ * Deadlock: leases are taken without waiting.  Who cannot have one defers the
+ * document, finishes and releases those it has, and only then waits.
+ *
+ * Locking: one LWLock (tranche "GepaLeases") protects the table; counters are
+ * read without.  A release wakes those who wait in its part of the table by a
+ * condition variable, so that not all waiters of the server run for each.  A
+ * holder that is gone without a release, or has taken longer than a call can,
+ * is noticed by its waiters, who look every second.  One that still waits for
+ * a place after so long is mistaken for such: one call more.
+ *
+ * When the table is full a document is called without: one call more, perhaps.
+ * Crash: shared memory is made anew, and so are calls.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/procarray.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#include "base/wait.h"
+#include "store/store_internal.h"
+
+/*
+ * A query has four times max_concurrency documents under way, by default 64.
+ * Few processes of a server do that at a time; some have a larger limit.
+ */
+#define LEASES_PER_PROCESS 64
+#define MAX_LEASES 65536
+
+#define PARTS 16
+#define CHECK_HOLDER_MS 1000
+
+typedef struct Lease
+{
+	dlist_node	node;			/* in its bucket, or free */
+	Oid			database;
+	int			holder;			/* pid */
+	TimestampTz expires;
+	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+} Lease;
+
+typedef struct Bucket
+{
+	dlist_head	leases;
+	pg_atomic_uint32 releases;
+	pg_atomic_uint32 failures;
+} Bucket;
+
+typedef struct LeaseTable
+{
+	int			nbuckets;		/* as many as leases */
+	dlist_head	free;
+	ConditionVariable released[PARTS];
+	Bucket		buckets[FLEXIBLE_ARRAY_MEMBER]; /* then the leases */
+} LeaseTable;
+
+static struct
+{
+	LeaseTable *shared;			/* NULL = not preloaded */
+	LWLock	   *lock;
+	shmem_request_hook_type prev_request_hook;
+	shmem_startup_hook_type prev_startup_hook;
+	bool		registered;		/* for the end of the process */
+	int			nheld;
+}			table;
+
+/*
+ * Set-up
+ */
+
+static int
+lease_count(void)
+{
+	return Min(MaxBackends * LEASES_PER_PROCESS, MAX_LEASES);
+}
+
+static Size
+buckets_size(void)
+{
+	return MAXALIGN(add_size(offsetof(LeaseTable, buckets),
+							 mul_size(lease_count(), sizeof(Bucket))));
+}
+
+static Size
+table_size(void)
+{
+	return add_size(buckets_size(), mul_size(lease_count(), sizeof(Lease)));
+}
+
+static void
+request_shmem(void)
+{
+	if (table.prev_request_hook)
+		table.prev_request_hook();
+	RequestAddinShmemSpace(table_size());
+	RequestNamedLWLockTranche("GepaLeases", 1);
+}
+
+static void
+make_table(LeaseTable *shared)
+{
+	Lease	   *leases = (Lease *) ((char *) shared + buckets_size());
+
+	memset(shared, 0, table_size());
+	shared->nbuckets = lease_count();
+	dlist_init(&shared->free);
+	for (int i = 0; i < PARTS; i++)
+		ConditionVariableInit(&shared->released[i]);
+	for (int i = 0; i < shared->nbuckets; i++)
+	{
+		dlist_init(&shared->buckets[i].leases);
+		pg_atomic_init_u32(&shared->buckets[i].releases, 0);
+		pg_atomic_init_u32(&shared->buckets[i].failures, 0);
+		dlist_push_tail(&shared->free, &leases[i].node);
+	}
+}
+
+static void
+startup_shmem(void)
+{
+	bool		found;
+
+	if (table.prev_startup_hook)
+		table.prev_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	table.shared = ShmemInitStruct("gepa leases", table_size(), &found);
+	if (!found)
+		make_table(table.shared);
+	table.lock = &(GetNamedLWLockTranche("GepaLeases"))->lock;
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+gepa_store_lease_init(void)
+{
+	table.prev_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	table.prev_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+}
+
+/*
+ * The table
+ */
+
+static uint32
+hash(const uint8 *digest)
+{
+	uint32		value;
+
+	/* A part of a SHA-256 is as good a hash as any. */
+	memcpy(&value, digest, sizeof(value));
+	return value;
+}
+
+static Bucket *
+bucket_of(const uint8 *digest)
+{
+	return &table.shared->buckets[hash(digest) % table.shared->nbuckets];
+}
+
+static ConditionVariable *
+released(const uint8 *digest)
+{
+	return &table.shared->released[hash(digest) % PARTS];
+}
+
+/* The lock is held, here and below. */
+static Lease *
+find(const StoreLease *wanted)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &bucket_of(wanted->digest)->leases)
+	{
+		Lease	   *lease = dlist_container(Lease, node, iter.cur);
+
+		if (lease->database == MyDatabaseId &&
+			memcmp(lease->digest, wanted->digest, JUDGE_DIGEST_LENGTH) == 0 &&
+			memcmp(lease->verdict_digest, wanted->verdict_digest, JUDGE_DIGEST_LENGTH) == 0)
+			return lease;
+	}
+	return NULL;
+}
+
+static void
+put(Lease *lease, const StoreLease *wanted, int64 longest_ms)
+{
+	lease->database = MyDatabaseId;
+	lease->holder = MyProcPid;
+	lease->expires = GetCurrentTimestamp() + longest_ms * 1000;
+	memcpy(lease->verdict_digest, wanted->verdict_digest, JUDGE_DIGEST_LENGTH);
+	memcpy(lease->digest, wanted->digest, JUDGE_DIGEST_LENGTH);
+	dlist_push_tail(&bucket_of(wanted->digest)->leases, &lease->node);
+}
+
+static void
+drop(Lease *lease, bool failed)
+{
+	Bucket	   *bucket = bucket_of(lease->digest);
+
+	lease->holder = 0;
+	dlist_delete(&lease->node);
+	dlist_push_head(&table.shared->free, &lease->node);
+	pg_atomic_fetch_add_u32(&bucket->releases, 1);
+	if (failed)
+		pg_atomic_fetch_add_u32(&bucket->failures, 1);
+}
+
+/*
+ * Taking and releasing
+ */
+
+void
+gepa_store_lease_note(StoreLease *lease, const uint8 *verdict_digest, const uint8 *digest)
+{
+	memset(lease, 0, sizeof(StoreLease));
+	lease->verdict_digest = verdict_digest;
+	lease->digest = digest;
+	if (table.shared == NULL)
+		return;
+	lease->releases = pg_atomic_read_u32(&bucket_of(digest)->releases);
+	lease->failures = pg_atomic_read_u32(&bucket_of(digest)->failures);
+	pg_read_barrier();			/* counters first, then the look-up */
+}
+
+/* Whoever ends while it holds leases never comes to release them. */
+static void
+at_exit(int code, Datum arg)
+{
+	Lease	   *leases = (Lease *) ((char *) table.shared + buckets_size());
+
+	if (table.nheld == 0)
+		return;
+	LWLockAcquire(table.lock, LW_EXCLUSIVE);
+	for (int i = 0; i < table.shared->nbuckets; i++)
+		if (leases[i].holder == MyProcPid)
+			drop(&leases[i], false);
+	LWLockRelease(table.lock);
+	for (int i = 0; i < PARTS; i++)
+		ConditionVariableBroadcast(&table.shared->released[i]);
+}
+
+static void
+register_exit(void)
+{
+	if (!table.registered)
+		on_shmem_exit(at_exit, (Datum) 0);
+	table.registered = true;
+}
+
+static StoreLeaseAnswer
+take(StoreLease *wanted, int64 longest_ms)
+{
+	Bucket	   *bucket = bucket_of(wanted->digest);
+	uint32		releases = pg_atomic_read_u32(&bucket->releases);
+	Lease	   *lease;
+
+	if (releases != wanted->releases)
+	{
+		wanted->releases = releases;
+		return STORE_LEASE_LOOK;
+	}
+	lease = find(wanted);
+	if (lease != NULL && lease->holder != MyProcPid &&
+		pg_atomic_read_u32(&bucket->failures) == wanted->failures)
+		return STORE_LEASE_WAIT;
+	if (lease == NULL && !dlist_is_empty(&table.shared->free))
+	{
+		lease = dlist_container(Lease, node, dlist_pop_head_node(&table.shared->free));
+		put(lease, wanted, longest_ms);
+		wanted->held = true;
+		table.nheld++;
+	}
+	return STORE_LEASE_CALL;
+}
+
+StoreLeaseAnswer
+gepa_store_lease_take(StoreLease *lease, int64 longest_ms)
+{
+	StoreLeaseAnswer answer;
+
+	if (table.shared == NULL || !gepa_store_ring_available())
+		return STORE_LEASE_CALL;
+	register_exit();
+	LWLockAcquire(table.lock, LW_EXCLUSIVE);
+	answer = take(lease, longest_ms);
+	LWLockRelease(table.lock);
+	return answer;
+}
+
+/* If it was taken over meanwhile, it is not ours to give back. */
+void
+gepa_store_lease_release(StoreLease *lease, bool failed)
+{
+	Lease	   *found;
+
+	if (!lease->held)
+		return;
+	lease->held = false;
+	table.nheld--;
+	LWLockAcquire(table.lock, LW_EXCLUSIVE);
+	found = find(lease);
+	if (found != NULL && found->holder == MyProcPid)
+		drop(found, failed);
+	LWLockRelease(table.lock);
+	ConditionVariableBroadcast(released(lease->digest));
+}
+
+/*
+ * Waiting
+ */
+
+/* Who holds it, and until when; 0 = nobody. */
+static int
+look_at_holder(const StoreLease *wanted, TimestampTz *expires)
+{
+	Lease	   *lease;
+	int			holder = 0;
+
+	LWLockAcquire(table.lock, LW_SHARED);
+	lease = find(wanted);
+	if (lease != NULL)
+	{
+		holder = lease->holder;
+		*expires = lease->expires;
+	}
+	LWLockRelease(table.lock);
+	return holder;
+}
+
+/* Unless it has another holder by now. */
+static void
+take_from(int holder, const StoreLease *wanted)
+{
+	Lease	   *lease;
+
+	LWLockAcquire(table.lock, LW_EXCLUSIVE);
+	lease = find(wanted);
+	if (lease != NULL && lease->holder == holder)
+		drop(lease, false);
+	LWLockRelease(table.lock);
+	ConditionVariableBroadcast(released(wanted->digest));
+}
+
+/* By whom it was held before; after a release there is something to look up. */
+static bool
+is_still_held(const StoreLease *wanted)
+{
+	TimestampTz expires = 0;
+	int			holder = look_at_holder(wanted, &expires);
+
+	if (holder == 0 ||
+		pg_atomic_read_u32(&bucket_of(wanted->digest)->releases) != wanted->releases)
+		return false;
+	if (BackendPidGetProc(holder) != NULL && expires > GetCurrentTimestamp())
+		return true;
+	take_from(holder, wanted);
+	return false;
+}
+
+void
+gepa_store_lease_wait(const StoreLease *lease)
+{
+	ConditionVariable *cv = released(lease->digest);
+
+	Assert(table.nheld == 0);
+	ConditionVariablePrepareToSleep(cv);
+	while (is_still_held(lease))
+		(void) ConditionVariableTimedSleep(cv, CHECK_HOLDER_MS,
+										   gepa_wait_event(GEPA_WAIT_LEASE));
+	ConditionVariableCancelSleep();
+}
