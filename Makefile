@@ -32,18 +32,19 @@ OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/handover.o \
 	src/store/journal.o src/store/judges.o src/store/lease.o src/store/memory.o src/store/pack.o \
-	src/store/ring.o src/store/runs.o src/store/schedules.o src/store/verdicts.o
+	src/store/partitions.o src/store/prune.o src/store/ring.o src/store/runs.o \
+	src/store/schedules.o src/store/verdicts.o
 OBJS_APPLY  = src/apply/apply.o src/apply/call.o src/apply/candidate.o src/apply/samples.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \
 	src/worker/options.o src/worker/process.o src/worker/record.o src/worker/reflect.o \
 	src/worker/replay.o src/worker/requests.o src/worker/run.o src/worker/runstate.o \
 	src/worker/schedule.o src/worker/scheduler.o src/worker/scout.o src/worker/slots.o \
-	src/worker/split.o src/worker/start.o src/worker/starter.o src/worker/timetable.o \
-	src/worker/works.o src/worker/writer.o
+	src/worker/split.o src/worker/start.o src/worker/starter.o src/worker/tend.o \
+	src/worker/timetable.o src/worker/works.o src/worker/writer.o
 OBJS_API    = src/api/args.o src/api/candidates.o \
 	src/api/dataset.o src/api/judge.o src/api/lm.o src/api/predicate.o \
-	src/api/report.o src/api/run.o src/api/schedule.o
+	src/api/report.o src/api/run.o src/api/schedule.o src/api/verdicts.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_WORKER) $(OBJS_API)
 

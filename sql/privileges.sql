@@ -22,12 +22,13 @@ SELECT gepa.create_judge('cats', 'regress_lm', 'Is the text about "cats"?') > 0;
 SELECT gepa.create_dataset('labels', 'regress_curation.labels', 'id', '{body}', 'keep') > 0;
 SELECT gepa_judge('cats', 'on cats');
 
--- Someone with USAGE may call a judge, but not change it or see its verdicts.
+-- Someone with USAGE may call a judge, but not change it, and sees of its
+-- verdicts what they have paid for.
 SET ROLE regress_gepa_user;
 SELECT gepa_judge('cats', 'on cats'), (gepa_verdict('cats', 'more on cats')).label;
 SELECT judge, lm FROM gepa.judges;
 SELECT judge, version FROM gepa.judge_versions;
-SELECT count(*) FROM gepa.verdicts;
+SELECT judge, version, payer, count(*) FROM gepa.verdicts GROUP BY 1, 2, 3;
 SELECT count(*) FROM gepa.datasets;
 SELECT refused(s) FROM (VALUES
 	(1, $$SELECT gepa.alter_judge('cats', prompt => 'other')$$),
@@ -62,7 +63,7 @@ SELECT lm, usable FROM gepa.lms WHERE lm = 'regress_lm';
 -- A member of the owner has the owner's rights.
 SET ROLE regress_gepa_member;
 SELECT judge, lm FROM gepa.judges;
-SELECT stored(2);
+SELECT stored(1);
 SELECT gepa.alter_judge('cats', options => '{"threshold": 0.6}');
 
 -- USAGE taken away is gone at once, whoever owns the judge.

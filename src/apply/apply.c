@@ -25,7 +25,7 @@ typedef struct Twin
 } Twin;
 
 static void
-check_identity(ApplyJudge *judge)
+check_identity(ApplyJudge *judge, uint8 *digest)
 {
 	char	   *identity = gepa_lm_identity(judge->lm);
 
@@ -43,8 +43,7 @@ check_identity(ApplyJudge *judge)
 
 	/* Forced: such verdicts have a digest of their own. */
 	judge->spec->lm_identity = identity;
-	gepa_store_verdict_digest(judge->spec, judge->lm->name, judge->version->owner,
-							  judge->verdict_digest);
+	gepa_store_verdict_digest(judge->spec, judge->lm->name, judge->version->owner, digest);
 }
 
 ApplyJudge *
@@ -55,14 +54,16 @@ gepa_apply_open(StoreVersion *version, LmPurpose purpose)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ApplyJudge *judge = palloc0(sizeof(ApplyJudge));
+	uint8		digest[JUDGE_DIGEST_LENGTH];
 
 	judge->context = context;
 	judge->version = version;
 	judge->purpose = purpose;
 	judge->spec = version->spec;
-	memcpy(judge->verdict_digest, version->verdict_digest, JUDGE_DIGEST_LENGTH);
+	memcpy(digest, version->verdict_digest, JUDGE_DIGEST_LENGTH);
 	judge->lm = gepa_lm_resolve(version->lm, GetUserId());
-	check_identity(judge);
+	check_identity(judge, digest);
+	gepa_store_account(&judge->account, digest, version->owner, GetUserId());
 	MemoryContextSwitchTo(old);
 	return judge;
 }
@@ -121,10 +122,10 @@ gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge, const JudgeDocument *docum
 		ApplyVerdict *known = &batch->verdicts[i];
 
 		gepa_judge_content_digest(&documents[i], batch->digests[i]);
-		gepa_store_lease_note(&batch->leases[i], judge->verdict_digest, batch->digests[i]);
+		gepa_store_lease_note(&batch->leases[i], judge->account.key, batch->digests[i]);
 		batch->twin[i] = find_twin(twins, batch->digests[i], i);
 		batch->unknown[i] = batch->twin[i] < 0 &&
-			!gepa_store_lookup(judge->spec, judge->verdict_digest, batch->digests[i],
+			!gepa_store_lookup(judge->spec, &judge->account, batch->digests[i],
 							   &known->verdict, &known->cached);
 	}
 	if (twins != NULL)

@@ -27,7 +27,7 @@ typedef struct ApplyJudge
 	LmServer   *lm;
 	LmPurpose	purpose;
 	JudgeRun   *run;			/* opened with the first call */
-	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
+	StoreAccount account;		/* of the current user */
 } ApplyJudge;
 
 typedef struct ApplyVerdict

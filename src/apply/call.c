@@ -65,7 +65,7 @@ hand_over(ApplyBatch *batch, int i, const JudgeVerdict *verdict)
 	bool		found_by_others;
 
 	memset(&stored, 0, sizeof(stored));
-	memcpy(stored.verdict_digest, judge->verdict_digest, JUDGE_DIGEST_LENGTH);
+	stored.account = judge->account;
 	memcpy(stored.digest, batch->digests[i], JUDGE_DIGEST_LENGTH);
 	stored.judge = judge->version->judge;
 	stored.version = judge->version->version;
@@ -129,7 +129,7 @@ look_again(ApplyBatch *batch, int i)
 	if (alone)
 		StartTransactionCommand();
 	MemoryContextSwitchTo(context);
-	found = gepa_store_lookup(judge->spec, judge->verdict_digest, batch->digests[i],
+	found = gepa_store_lookup(judge->spec, &judge->account, batch->digests[i],
 							  &known->verdict, &known->cached);
 	if (alone)
 	{

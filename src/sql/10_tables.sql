@@ -45,12 +45,18 @@ CREATE TABLE gepa.judge_version
 COMMENT ON TABLE gepa.judge_version IS 'immutable versions of judges';
 CREATE INDEX judge_version_verdict_digest_idx ON gepa.judge_version (verdict_digest);
 
--- Found by the digests, so that equal versions share them.  judge and version
--- are those that paid, and may belong to a transaction that has not committed,
--- or never did.
+-- Found by the digests and the payer, so that equal versions share them.  The
+-- payer is the judge's owner for all who have the owner's rights, else the role
+-- that asked.  judge and version are those that paid, and may belong to a
+-- transaction that has not committed, or never did.
+--
+-- The verdict writer gives each deployed version a partition; everything else
+-- is in the default one.  The parent has no index of its own: a partition that
+-- pg_restore attaches would get it twice.
 CREATE TABLE gepa.verdict
 (
-	verdict_digest bytea NOT NULL,
+	verdict_digest bytea NOT NULL,	-- that of the version
+	payer regrole NOT NULL,
 	digest bytea NOT NULL,			-- of the document
 	judge int NOT NULL,
 	version int NOT NULL,
@@ -64,14 +70,22 @@ CREATE TABLE gepa.verdict
 	latency_ms float8 NOT NULL,
 	chars_seen int NOT NULL,
 	chars_total int NOT NULL,
-	created_at timestamptz NOT NULL DEFAULT now(),
-	PRIMARY KEY (verdict_digest, digest)
-);
-COMMENT ON TABLE gepa.verdict IS 'paid verdicts by judge version digest and content digest';
+	created_at timestamptz NOT NULL DEFAULT now()
+)
+PARTITION BY LIST (verdict_digest);
+COMMENT ON TABLE gepa.verdict IS 'paid verdicts by judge version, payer and document';
+
+CREATE TABLE gepa.verdict_default PARTITION OF gepa.verdict
+(
+	PRIMARY KEY (verdict_digest, payer, digest)
+)
+DEFAULT;
+COMMENT ON TABLE gepa.verdict_default IS 'verdicts of what is not deployed, or not yet given a partition';
 
 CREATE TABLE gepa.verdict_error
 (
 	verdict_digest bytea NOT NULL,
+	payer regrole NOT NULL,
 	digest bytea NOT NULL,
 	judge int NOT NULL,
 	version int NOT NULL,
@@ -79,7 +93,7 @@ CREATE TABLE gepa.verdict_error
 	detail text,
 	attempts int NOT NULL,
 	last_at timestamptz NOT NULL DEFAULT now(),
-	PRIMARY KEY (verdict_digest, digest)
+	PRIMARY KEY (verdict_digest, payer, digest)
 );
 COMMENT ON TABLE gepa.verdict_error IS 'documents that have no verdict, and why';
 

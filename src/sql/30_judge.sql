@@ -29,6 +29,20 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION gepa.drop_judge(text) IS
 	'drops a judge with its versions, runs and verdicts';
 
+CREATE FUNCTION gepa.prune_verdicts(
+	judge text,
+	keep_versions int DEFAULT NULL,
+	older_than interval DEFAULT NULL,
+	OUT version int,
+	OUT verdicts bigint,
+	OUT errors bigint,
+	OUT emptied bool)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'gepa_prune_verdicts'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION gepa.prune_verdicts(text, int, interval) IS
+	'deletes stored verdicts of a judge: of all versions but the current and the newest ones, and those older than an interval';
+
 /*
  * The predicates live where CREATE EXTENSION was told to put them.  VOLATILE:
  * the planner must never call them (it folds STABLE calls while estimating).

@@ -79,8 +79,8 @@ WHERE pg_catalog.pg_has_role(d.owner, 'USAGE');
 COMMENT ON VIEW gepa.datasets IS 'named sources of labelled samples';
 
 /*
- * A verdict is shown to the owner of the judge that paid, under that judge's
- * newest version of its digest.  There is none where a candidate was measured
+ * A verdict is shown to its payer, under the newest version of its digest of
+ * the judge that was asked.  There is none where a candidate was measured
  * but not deployed, or the LM differed (gepa.allow_lm_mismatch); the version
  * that paid then lends labels and threshold.
  */
@@ -100,7 +100,8 @@ SELECT j.name AS judge,
 	v.latency_ms,
 	v.chars_seen,
 	v.chars_total,
-	v.created_at
+	v.created_at,
+	v.payer::text AS payer
 FROM gepa.verdict v
 	JOIN gepa.judge j ON j.judge = v.judge
 	LEFT JOIN (
@@ -112,9 +113,9 @@ FROM gepa.verdict v
 	LEFT JOIN gepa.judge_version w ON w.judge = v.judge
 		AND w.version = coalesce(n.version, v.version)
 		AND (n.version IS NOT NULL OR w.created_at <= v.created_at)
-WHERE pg_catalog.pg_has_role(j.owner, 'USAGE');
+WHERE pg_catalog.pg_has_role(v.payer, 'USAGE');
 COMMENT ON VIEW gepa.verdicts IS
-	'stored verdicts; digest is that of the document, version NULL for a candidate that is not deployed';
+	'stored verdicts of roles whose rights one has; digest is that of the document, version NULL for a candidate that is not deployed';
 
 CREATE VIEW gepa.verdict_errors WITH (security_barrier) AS
 SELECT j.name AS judge,
@@ -123,14 +124,15 @@ SELECT j.name AS judge,
 	e.status,
 	e.detail,
 	e.attempts,
-	e.last_at
+	e.last_at,
+	e.payer::text AS payer
 FROM gepa.verdict_error e
 	JOIN gepa.judge j ON j.judge = e.judge
 	LEFT JOIN (
 		SELECT judge, verdict_digest, max(version) AS version
 		FROM gepa.judge_version GROUP BY judge, verdict_digest) n
 		ON n.judge = e.judge AND n.verdict_digest = e.verdict_digest
-WHERE pg_catalog.pg_has_role(j.owner, 'USAGE');
+WHERE pg_catalog.pg_has_role(e.payer, 'USAGE');
 COMMENT ON VIEW gepa.verdict_errors IS 'documents without a verdict, and why';
 
 CREATE VIEW gepa.runs WITH (security_barrier) AS

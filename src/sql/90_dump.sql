@@ -1,9 +1,10 @@
 -- What users made is dumped; keys live in user mappings and are not ours.
+-- Partitions of gepa.verdict that the writer made are dumped as tables.
 -- One statement each: the function updates one row of pg_extension.
 SELECT pg_catalog.pg_extension_config_dump('gepa.fence', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.judge', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.judge_version', '');
-SELECT pg_catalog.pg_extension_config_dump('gepa.verdict', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.verdict_default', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.verdict_error', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.dataset', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.run', '');

@@ -6,9 +6,10 @@
  * Callers have no rights on the tables.  A scope switches to the extension's
  * owner, as referential integrity triggers switch to the table's owner, and
  * pins search_path, so that no object of the caller can be picked up in place
- * of ours.  All statements are constants of this folder; values travel as
- * parameters only.  Reading a dataset is the exception: it enters a scope as
- * the dataset's owner, under the search_path that owner gave.
+ * of ours.  All statements are constants of this folder, but for the names of
+ * partitions (partitions.c); values travel as parameters only.  Reading a
+ * dataset is the exception: it enters a scope as the dataset's owner, under the
+ * search_path that owner gave.
  *
  *-------------------------------------------------------------------------
  */
@@ -119,8 +120,8 @@ gepa_store_enter_as(StoreScope *scope, StoreView view, Oid userid,
 		elog(ERROR, "SPI_connect failed");
 }
 
-void
-gepa_store_enter(StoreScope *scope, StoreView view)
+Oid
+gepa_store_check_extension(void)
 {
 	Oid			owner;
 	Oid			extension = gepa_store_extension(&owner);
@@ -131,7 +132,13 @@ gepa_store_enter(StoreScope *scope, StoreView view)
 				 errmsg("extension \"gepa\" is not installed in this database"),
 				 errhint("Run CREATE EXTENSION gepa.")));
 	gepa_store_note_extension(extension);
-	gepa_store_enter_as(scope, view, owner, "pg_catalog, pg_temp");
+	return owner;
+}
+
+void
+gepa_store_enter(StoreScope *scope, StoreView view)
+{
+	gepa_store_enter_as(scope, view, gepa_store_check_extension(), "pg_catalog, pg_temp");
 }
 
 void
@@ -216,14 +223,20 @@ gepa_store_arg_text(StoreArgs *args, const char *value)
 			value == NULL);
 }
 
-void
-gepa_store_arg_bytes(StoreArgs *args, const uint8 *value, int length)
+Datum
+gepa_store_bytes_datum(const uint8 *value, int length)
 {
 	bytea	   *bytes = palloc(VARHDRSZ + length);
 
 	SET_VARSIZE(bytes, VARHDRSZ + length);
 	memcpy(VARDATA(bytes), value, length);
-	add_arg(args, BYTEAOID, PointerGetDatum(bytes), false);
+	return PointerGetDatum(bytes);
+}
+
+void
+gepa_store_arg_bytes(StoreArgs *args, const uint8 *value, int length)
+{
+	add_arg(args, BYTEAOID, gepa_store_bytes_datum(value, length), false);
 }
 
 void

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -66,18 +67,8 @@ static StoreStatement set_current = {
 	.sql = "UPDATE gepa.judge SET current_version = $2 WHERE judge = $1"
 };
 
-/* Verdicts that another judge of the owner uses as well go to that one. */
 static StoreStatement delete_judge = {
-	.sql = "WITH shared AS (SELECT DISTINCT ON (w.verdict_digest) w.verdict_digest,"
-	" w.judge, w.version FROM gepa.judge_version w JOIN gepa.judge_version d"
-	" ON d.verdict_digest = w.verdict_digest AND d.judge = $1"
-	" WHERE w.judge <> $1 ORDER BY w.verdict_digest, w.judge, w.version),"
-	" m AS (UPDATE gepa.verdict v SET judge = s.judge, version = s.version FROM shared s"
-	" WHERE v.judge = $1 AND v.verdict_digest = s.verdict_digest),"
-	" v AS (DELETE FROM gepa.verdict v WHERE v.judge = $1"
-	" AND v.verdict_digest NOT IN (SELECT s.verdict_digest FROM shared s)),"
-	" e AS (DELETE FROM gepa.verdict_error WHERE judge = $1)"
-	" DELETE FROM gepa.judge WHERE judge = $1"
+	.sql = "DELETE FROM gepa.judge WHERE judge = $1"
 };
 
 static StoreStatement insert_fence = {
@@ -254,6 +245,21 @@ gepa_store_verdict_digest(const JudgeSpec *spec, const char *lm, Oid owner, uint
 	gepa_judge_content_digest(&document, digest);
 }
 
+void
+gepa_store_account(StoreAccount *account, const uint8 *verdict_digest, Oid owner, Oid caller)
+{
+	char		hex[2 * JUDGE_DIGEST_LENGTH + 1];
+	const char *parts[2];
+	JudgeDocument document = {lengthof(parts), parts};
+
+	account->payer = has_privs_of_role(caller, owner) ? owner : caller;
+	memcpy(account->verdict_digest, verdict_digest, JUDGE_DIGEST_LENGTH);
+	hex[hex_encode((const char *) verdict_digest, JUDGE_DIGEST_LENGTH, hex)] = '\0';
+	parts[0] = hex;
+	parts[1] = psprintf("%u", account->payer);
+	gepa_judge_content_digest(&document, account->key);
+}
+
 static char *
 components_json(const JudgeSpec *spec)
 {
@@ -390,6 +396,7 @@ gepa_store_drop_judge(int judge)
 	StoreScope	scope;
 	StoreArgs	args = {0};
 
+	gepa_store_drop_verdicts(judge);
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	gepa_store_arg_int(&args, judge);
 	gepa_store_run(&scope, &delete_judge, &args);

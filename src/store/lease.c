@@ -3,7 +3,7 @@
  * lease.c
  *	  Leases on documents that are being called: equal texts are one call.
  *
- * Actors: a process takes the lease of a document (database, verdict digest,
+ * Actors: a process takes the lease of a document (database, account,
  * content digest) before it calls, hands the verdict over, and releases the
  * lease.  Another that wants the same document waits for that and then finds
  * the verdict.
@@ -72,7 +72,7 @@ typedef struct Lease
 	Oid			database;
 	int			holder;			/* pid */
 	TimestampTz expires;
-	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
+	uint8		account[JUDGE_DIGEST_LENGTH];
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 } Lease;
 
@@ -214,7 +214,7 @@ find(const StoreLease *wanted)
 
 		if (lease->database == MyDatabaseId &&
 			memcmp(lease->digest, wanted->digest, JUDGE_DIGEST_LENGTH) == 0 &&
-			memcmp(lease->verdict_digest, wanted->verdict_digest, JUDGE_DIGEST_LENGTH) == 0)
+			memcmp(lease->account, wanted->account, JUDGE_DIGEST_LENGTH) == 0)
 			return lease;
 	}
 	return NULL;
@@ -226,7 +226,7 @@ put(Lease *lease, const StoreLease *wanted, int64 longest_ms)
 	lease->database = MyDatabaseId;
 	lease->holder = MyProcPid;
 	lease->expires = GetCurrentTimestamp() + longest_ms * 1000;
-	memcpy(lease->verdict_digest, wanted->verdict_digest, JUDGE_DIGEST_LENGTH);
+	memcpy(lease->account, wanted->account, JUDGE_DIGEST_LENGTH);
 	memcpy(lease->digest, wanted->digest, JUDGE_DIGEST_LENGTH);
 	dlist_push_tail(&bucket_of(wanted->digest)->leases, &lease->node);
 }
@@ -249,10 +249,10 @@ drop(Lease *lease, bool failed)
  */
 
 void
-gepa_store_lease_note(StoreLease *lease, const uint8 *verdict_digest, const uint8 *digest)
+gepa_store_lease_note(StoreLease *lease, const uint8 *account, const uint8 *digest)
 {
 	memset(lease, 0, sizeof(StoreLease));
-	lease->verdict_digest = verdict_digest;
+	lease->account = account;
 	lease->digest = digest;
 	if (table.shared == NULL)
 		return;

@@ -44,7 +44,7 @@
 
 typedef struct MemoryKey
 {
-	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
+	uint8		account[JUDGE_DIGEST_LENGTH];
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 } MemoryKey;
 
@@ -113,11 +113,11 @@ make_entries(void)
 }
 
 static MemoryEntry *
-find(const uint8 *verdict_digest, const uint8 *digest, HASHACTION action, bool *found)
+find(const StoreAccount *account, const uint8 *digest, HASHACTION action, bool *found)
 {
 	MemoryKey	key;
 
-	memcpy(key.verdict_digest, verdict_digest, JUDGE_DIGEST_LENGTH);
+	memcpy(key.account, account->key, JUDGE_DIGEST_LENGTH);
 	memcpy(key.digest, digest, JUDGE_DIGEST_LENGTH);
 	return hash_search(memory.entries, &key, action, found);
 }
@@ -156,6 +156,12 @@ gepa_store_forget_judge(int judge)
 	forget_some(judge);
 }
 
+void
+gepa_store_forget_known(void)
+{
+	forget_some(0);
+}
+
 /*
  * Writing what is pending
  */
@@ -174,8 +180,7 @@ compare_verdicts(const void *a, const void *b)
 {
 	const StoreVerdict *left = a;
 	const StoreVerdict *right = b;
-	int			order = memcmp(left->verdict_digest, right->verdict_digest,
-							   JUDGE_DIGEST_LENGTH);
+	int			order = memcmp(left->account.key, right->account.key, JUDGE_DIGEST_LENGTH);
 
 	return order != 0 ? order : memcmp(left->digest, right->digest, JUDGE_DIGEST_LENGTH);
 }
@@ -291,7 +296,7 @@ put(const StoreVerdict *verdict, MemoryState state, TimestampTz paid_by)
 	memcpy(data, buf.data, buf.len);
 	pfree(buf.data);
 
-	entry = find(verdict->verdict_digest, verdict->digest, HASH_ENTER, &found);
+	entry = find(&verdict->account, verdict->digest, HASH_ENTER, &found);
 	if (found)
 	{
 		memory.bytes -= entry->length;
@@ -320,7 +325,7 @@ gepa_store_remember_paid(const StoreVerdict *verdict)
 	MemoryEntry *entry;
 
 	make_room();
-	entry = find(verdict->verdict_digest, verdict->digest, HASH_FIND, NULL);
+	entry = find(&verdict->account, verdict->digest, HASH_FIND, NULL);
 
 	/* A failure that is written only now counts its earlier attempts. */
 	if (entry != NULL && !entry->ok && entry->state == MEMORY_PENDING)
@@ -341,13 +346,13 @@ gepa_store_remember_handed_over(const StoreVerdict *verdict)
 	MemoryEntry *entry = NULL;
 
 	if (memory.entries != NULL)
-		entry = find(verdict->verdict_digest, verdict->digest, HASH_FIND, NULL);
+		entry = find(&verdict->account, verdict->digest, HASH_FIND, NULL);
 	if (entry != NULL)
 		set_state(entry, MEMORY_KNOWN);
 }
 
 bool
-gepa_store_recall(const uint8 *verdict_digest, const uint8 *digest, JudgeVerdict *verdict,
+gepa_store_recall(const StoreAccount *account, const uint8 *digest, JudgeVerdict *verdict,
 				  bool *cached)
 {
 	MemoryEntry *entry;
@@ -356,7 +361,7 @@ gepa_store_recall(const uint8 *verdict_digest, const uint8 *digest, JudgeVerdict
 
 	if (memory.entries == NULL)
 		return false;
-	entry = find(verdict_digest, digest, HASH_FIND, NULL);
+	entry = find(account, digest, HASH_FIND, NULL);
 	if (entry == NULL)
 		return false;
 	this_statement = entry->paid_by == GetCurrentStatementStartTimestamp();

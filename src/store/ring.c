@@ -69,7 +69,7 @@ typedef struct RingSlot
 	int			failures;		/* how often it was put back */
 	TimestampTz due;			/* not to be taken before; 0 = at once */
 	int			length;			/* of the whole entry */
-	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
+	uint8		account[JUDGE_DIGEST_LENGTH];
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 	char		data[RING_SLOT_DATA];
 } RingSlot;
@@ -221,7 +221,7 @@ make_head(RingSlot *slot, const StoreVerdict *verdict, int length)
 	slot->failures = 0;
 	slot->due = 0;
 	slot->length = length;
-	memcpy(slot->verdict_digest, verdict->verdict_digest, JUDGE_DIGEST_LENGTH);
+	memcpy(slot->account, verdict->account.key, JUDGE_DIGEST_LENGTH);
 	memcpy(slot->digest, verdict->digest, JUDGE_DIGEST_LENGTH);
 	dlist_push_tail(&ring->entries, &slot->by_age);
 	dlist_push_tail(bucket(slot->digest), &slot->by_key);
@@ -279,7 +279,7 @@ copy_entry(const RingSlot *slot, char *data)
 
 /* An entry with a verdict; failures are tried again. */
 static RingSlot *
-find_entry(const uint8 *verdict_digest, const uint8 *digest)
+find_entry(const uint8 *account, const uint8 *digest)
 {
 	dlist_iter	iter;
 
@@ -289,7 +289,7 @@ find_entry(const uint8 *verdict_digest, const uint8 *digest)
 
 		if (slot->ok && slot->database == MyDatabaseId &&
 			memcmp(slot->digest, digest, JUDGE_DIGEST_LENGTH) == 0 &&
-			memcmp(slot->verdict_digest, verdict_digest, JUDGE_DIGEST_LENGTH) == 0)
+			memcmp(slot->account, account, JUDGE_DIGEST_LENGTH) == 0)
 			return slot;
 	}
 	return NULL;
@@ -375,7 +375,7 @@ gepa_store_ring_has_fresh(void)
 
 /* Nothing is allocated under the lock, so a look says how much it takes. */
 bool
-gepa_store_ring_find(const uint8 *verdict_digest, const uint8 *digest,
+gepa_store_ring_find(const uint8 *account, const uint8 *digest,
 					 JudgeVerdict *verdict)
 {
 	StoreVerdict stored;
@@ -390,7 +390,7 @@ gepa_store_ring_find(const uint8 *verdict_digest, const uint8 *digest,
 		RingSlot   *slot;
 
 		LWLockAcquire(ring_lock, LW_SHARED);
-		slot = find_entry(verdict_digest, digest);
+		slot = find_entry(account, digest);
 		length = slot != NULL ? slot->length : 0;
 		if (slot != NULL && length <= capacity)
 			copy_entry(slot, data);

@@ -63,47 +63,13 @@ extern int	gepa_store_add_version(int judge, const JudgeSpec *spec, const char *
 extern void gepa_store_drop_judge(int judge);
 
 /*
- * The digest under which verdicts are stored: of the version without its
- * threshold, so that moving that alone pays for nothing again; and of its
+ * The digest under which a version's verdicts are stored: of the version
+ * without its threshold, so that moving that alone pays for nothing again; and of its
  * owner and LM, because another's endpoint that calls itself by the same model
  * must not answer for it.
  */
 extern void gepa_store_verdict_digest(const JudgeSpec *spec, const char *lm, Oid owner,
 									  uint8 *digest);
-
-/* verdicts.c: stored verdicts */
-
-/*
- * A verdict or an error on its way to, or from, the tables.  The texts are
- * NULL where absent.
- */
-typedef struct StoreVerdict
-{
-	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
-	uint8		digest[JUDGE_DIGEST_LENGTH];
-	int			judge;
-	int			version;
-	JudgeVerdict verdict;
-} StoreVerdict;
-
-/*
- * Look a verdict up: this backend's memory, the ring, then the table under
- * the latest snapshot.  *cached is false if this very statement paid for it.
- * Also finds a failure of this very statement (status not ok).
- */
-extern bool gepa_store_lookup(const JudgeSpec *spec, const uint8 *verdict_digest,
-							  const uint8 *digest, JudgeVerdict *verdict, bool *cached);
-
-/*
- * Hand over what was paid.  With the library preloaded it goes to the ring
- * and the writer commits it; else this transaction writes it at its commit,
- * or, where it may not write, the session keeps it until one does.  Returns
- * whether other sessions find it from now on.
- */
-extern bool gepa_store_hand_over(const StoreVerdict *verdict);	/* handover.c */
-
-/* Insert a batch; needs a transaction. */
-extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n);
 
 /* datasets.c */
 
@@ -337,5 +303,6 @@ extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spe
 #include "store/store_lease.h"
 #include "store/store_ring.h"
 #include "store/store_schedule.h"
+#include "store/store_verdict.h"
 
 #endif							/* GEPA_STORE_STORE_H */

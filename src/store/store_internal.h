@@ -10,6 +10,7 @@
 
 #include "executor/spi.h"
 #include "storage/condition_variable.h"
+#include "utils/relcache.h"
 
 #include "store/store.h"
 
@@ -55,6 +56,9 @@ typedef struct StoreArgs
 /* catalog.c: the extension and its owner; InvalidOid when it is not there */
 extern Oid	gepa_store_extension(Oid *owner);
 
+/* catalog.c: the same, an ERROR when it is not there; returns the owner */
+extern Oid	gepa_store_check_extension(void);
+
 /* catalog.c: scopes */
 extern void gepa_store_enter(StoreScope *scope, StoreView view);
 extern void gepa_store_enter_as(StoreScope *scope, StoreView view, Oid userid,
@@ -75,6 +79,9 @@ extern void gepa_store_arg_bytes(StoreArgs *args, const uint8 *value, int length
 extern void gepa_store_arg_texts(StoreArgs *args, int n, char *const *values);
 extern void gepa_store_arg_ints(StoreArgs *args, int n, const int *values);
 extern void gepa_store_arg_doubles(StoreArgs *args, int n, const double *values);
+
+/* catalog.c: as a bytea */
+extern Datum gepa_store_bytes_datum(const uint8 *value, int length);
 
 /* Run a statement; returns the number of rows processed or fetched. */
 extern uint64 gepa_store_run(StoreScope *scope, StoreStatement *statement, StoreArgs *args);
@@ -101,11 +108,14 @@ extern void gepa_store_remember_handed_over(const StoreVerdict *verdict);
 extern void gepa_store_remember_found(const StoreVerdict *verdict);
 
 /* *cached is false if this very statement paid for it. */
-extern bool gepa_store_recall(const uint8 *verdict_digest, const uint8 *digest,
+extern bool gepa_store_recall(const StoreAccount *account, const uint8 *digest,
 							  JudgeVerdict *verdict, bool *cached);
 
 /* A judge was dropped, and with it rows that this transaction has seen. */
 extern void gepa_store_forget_judge(int judge);
+
+/* Rows that this transaction has seen were deleted. */
+extern void gepa_store_forget_known(void);
 
 /* The extension that is there: what is known of another one is forgotten. */
 extern void gepa_store_note_extension(Oid extension);
@@ -120,11 +130,25 @@ extern ConditionVariable *gepa_store_ring_space(void);
 extern bool gepa_store_ring_fits(const StringInfo bytes);
 extern bool gepa_store_ring_put(const StoreVerdict *verdict, const StringInfo bytes);
 extern bool gepa_store_ring_has_fresh(void);
-extern bool gepa_store_ring_find(const uint8 *verdict_digest, const uint8 *digest,
+extern bool gepa_store_ring_find(const uint8 *account, const uint8 *digest,
 								 JudgeVerdict *verdict);
 
 /* lease.c: at load */
 extern void gepa_store_lease_init(void);
+
+/*
+ * partitions.c: the table that has the verdicts of a version, locked.  The
+ * default one is locked no harder than for writing rows.
+ */
+extern Relation gepa_store_open_partition(const uint8 *verdict_digest, LOCKMODE lockmode);
+extern bool gepa_store_is_default_partition(Relation rel);
+
+/* Run a statement in which %s stands for the name of such a table. */
+extern uint64 gepa_store_run_on(StoreScope *scope, Oid partition, const char *format,
+								StoreArgs *args);
+
+/* prune.c: what a judge that is about to be dropped has, and no other judge uses */
+extern void gepa_store_drop_verdicts(int judge);
 
 /* pack.c: a verdict as flat bytes */
 extern void gepa_store_pack(StringInfo buf, const StoreVerdict *verdict);

@@ -16,7 +16,7 @@
 /* What a caller has to know of a document, held or not. */
 typedef struct StoreLease
 {
-	const uint8 *verdict_digest;
+	const uint8 *account;		/* its key */
 	const uint8 *digest;
 	uint32		releases;		/* of its bucket, before the last look-up */
 	uint32		failures;		/* ... before the first */
@@ -31,7 +31,7 @@ typedef enum StoreLeaseAnswer
 } StoreLeaseAnswer;
 
 /* Before the document is looked up.  The digests have to outlive the lease. */
-extern void gepa_store_lease_note(StoreLease *lease, const uint8 *verdict_digest,
+extern void gepa_store_lease_note(StoreLease *lease, const uint8 *account,
 								  const uint8 *digest);
 
 /* Others may take it over after so many milliseconds. */

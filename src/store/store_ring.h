@@ -10,6 +10,8 @@
 
 #include "storage/latch.h"
 
+#include "store/store_verdict.h"
+
 /* ring.c: shared memory between backends and writers; see its header */
 
 extern void gepa_store_init(void);	/* at load */

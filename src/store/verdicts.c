@@ -18,13 +18,18 @@
  */
 #include "postgres.h"
 
-#include "store/store_internal.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
 
-static StoreStatement select_verdict = {
-	.sql = "SELECT label, score, from_logprobs, reasoning, input_tokens, output_tokens,"
-	" cost::float8, latency_ms, chars_seen, chars_total"
-	" FROM gepa.verdict WHERE verdict_digest = $1 AND digest = $2"
-};
+#include "store/store_internal.h"
 
 /*
  * The version need not be there: the transaction that made it may not have
@@ -32,22 +37,24 @@ static StoreStatement select_verdict = {
  * when the same version is made later.
  */
 static StoreStatement insert_verdict = {
-	.sql = "INSERT INTO gepa.verdict (verdict_digest, digest, judge, version, label, score,"
+	.sql = "INSERT INTO gepa.verdict (verdict_digest, payer, digest, judge, version, label, score,"
 	" from_logprobs, reasoning, input_tokens, output_tokens, cost, latency_ms,"
 	" chars_seen, chars_total)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::numeric, $12, $13, $14)"
+	" VALUES ($1, $2::regrole, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::numeric, $13,"
+	" $14, $15)"
 	" ON CONFLICT DO NOTHING"
 };
 
 static StoreStatement delete_error = {
-	.sql = "DELETE FROM gepa.verdict_error WHERE verdict_digest = $1 AND digest = $2"
+	.sql = "DELETE FROM gepa.verdict_error"
+	" WHERE verdict_digest = $1 AND payer = $2 AND digest = $3"
 };
 
 static StoreStatement insert_error = {
-	.sql = "INSERT INTO gepa.verdict_error AS e (verdict_digest, digest, judge, version,"
+	.sql = "INSERT INTO gepa.verdict_error AS e (verdict_digest, payer, digest, judge, version,"
 	" status, detail, attempts, last_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, pg_catalog.clock_timestamp())"
-	" ON CONFLICT (verdict_digest, digest) DO UPDATE SET status = excluded.status,"
+	" VALUES ($1, $2::regrole, $3, $4, $5, $6, $7, $8, pg_catalog.clock_timestamp())"
+	" ON CONFLICT (verdict_digest, payer, digest) DO UPDATE SET status = excluded.status,"
 	" detail = excluded.detail, attempts = e.attempts + excluded.attempts,"
 	" last_at = excluded.last_at"
 };
@@ -56,46 +63,126 @@ static StoreStatement insert_error = {
  * Looking up
  */
 
-static bool
-lookup_table(const uint8 *verdict_digest, const uint8 *digest, JudgeVerdict *verdict)
+typedef struct Row
 {
-	StoreScope	scope;
-	StoreArgs	args = {0};
+	HeapTuple	tuple;
+	TupleDesc	desc;
+} Row;
+
+static int
+number(TupleDesc desc, const char *column)
+{
+	int			number = SPI_fnumber(desc, column);
+
+	if (number <= 0)
+		elog(ERROR, "gepa.verdict has no column \"%s\"", column);
+	return number;
+}
+
+static Datum
+get(const Row *row, const char *column, bool *isnull)
+{
+	return heap_getattr(row->tuple, number(row->desc, column), row->desc, isnull);
+}
+
+static Datum
+get_not_null(const Row *row, const char *column)
+{
+	bool		isnull;
+	Datum		value = get(row, column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null in column \"%s\" of gepa.verdict", column);
+	return value;
+}
+
+static void
+read_verdict(const Row *row, JudgeVerdict *verdict)
+{
+	bool		isnull;
+	Datum		reasoning = get(row, "reasoning", &isnull);
+
+	memset(verdict, 0, sizeof(*verdict));
+	verdict->status = GEPA_STATUS_OK;
+	verdict->label = TextDatumGetCString(get_not_null(row, "label"));
+	verdict->score = DatumGetFloat8(get_not_null(row, "score"));
+	verdict->from_logprobs = DatumGetBool(get_not_null(row, "from_logprobs"));
+	verdict->reasoning = isnull ? NULL : TextDatumGetCString(reasoning);
+	verdict->input_tokens = DatumGetInt32(get_not_null(row, "input_tokens"));
+	verdict->output_tokens = DatumGetInt32(get_not_null(row, "output_tokens"));
+	verdict->cost = DatumGetFloat8(DirectFunctionCall1(numeric_float8,
+													   get_not_null(row, "cost")));
+	verdict->latency_ms = DatumGetFloat8(get_not_null(row, "latency_ms"));
+	verdict->chars_seen = DatumGetInt32(get_not_null(row, "chars_seen"));
+	verdict->chars_total = DatumGetInt32(get_not_null(row, "chars_total"));
+}
+
+/* Of the primary key; a scan does without where somebody has dropped it. */
+static Oid
+key_index(Relation rel)
+{
+	list_free(RelationGetIndexList(rel));
+	return rel->rd_pkindex;
+}
+
+static bool
+scan_partition(Relation rel, const StoreAccount *account, const uint8 *digest,
+			   JudgeVerdict *verdict)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Oid			index = key_index(rel);
+	ScanKeyData keys[3];
+	SysScanDesc scan;
+	Row			row = {NULL, desc};
+
+	ScanKeyInit(&keys[0], number(desc, "verdict_digest"), BTEqualStrategyNumber, F_BYTEAEQ,
+				gepa_store_bytes_datum(account->verdict_digest, JUDGE_DIGEST_LENGTH));
+	ScanKeyInit(&keys[1], number(desc, "payer"), BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(account->payer));
+	ScanKeyInit(&keys[2], number(desc, "digest"), BTEqualStrategyNumber, F_BYTEAEQ,
+				gepa_store_bytes_datum(digest, JUDGE_DIGEST_LENGTH));
+	scan = systable_beginscan(rel, index, OidIsValid(index), GetActiveSnapshot(),
+							  lengthof(keys), keys);
+	row.tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(row.tuple))
+		read_verdict(&row, verdict);
+	systable_endscan(scan);
+	return HeapTupleIsValid(row.tuple);
+}
+
+/*
+ * Looks straight into the index: a statement would lock the table until the end
+ * of the transaction, which may last for hours, and planning it costs more than
+ * running it.  The snapshot is taken when the partition is locked, so that rows
+ * on their way into another one are seen in one of the two.
+ */
+static bool
+lookup_table(const StoreAccount *account, const uint8 *digest, JudgeVerdict *verdict)
+{
+	Relation	rel;
 	bool		found;
 
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
-	gepa_store_arg_bytes(&args, verdict_digest, JUDGE_DIGEST_LENGTH);
-	gepa_store_arg_bytes(&args, digest, JUDGE_DIGEST_LENGTH);
-	found = gepa_store_run(&scope, &select_verdict, &args) > 0;
-	if (found)
-	{
-		memset(verdict, 0, sizeof(*verdict));
-		verdict->status = GEPA_STATUS_OK;
-		verdict->label = gepa_store_text(&scope, 0, 1);
-		verdict->score = gepa_store_double(0, 2);
-		verdict->from_logprobs = gepa_store_bool(0, 3);
-		verdict->reasoning = gepa_store_text(&scope, 0, 4);
-		verdict->input_tokens = gepa_store_int(0, 5, 0);
-		verdict->output_tokens = gepa_store_int(0, 6, 0);
-		verdict->cost = gepa_store_double(0, 7);
-		verdict->latency_ms = gepa_store_double(0, 8);
-		verdict->chars_seen = gepa_store_int(0, 9, 0);
-		verdict->chars_total = gepa_store_int(0, 10, 0);
-	}
-	gepa_store_leave(&scope);
+	gepa_store_check_extension();
+	rel = gepa_store_open_partition(account->verdict_digest, AccessShareLock);
+
+	/* GetLatestSnapshot() is refused while parallel workers are at work. */
+	PushActiveSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+	found = scan_partition(rel, account, digest, verdict);
+	PopActiveSnapshot();
+	table_close(rel, AccessShareLock);
 	return found;
 }
 
 /* Not in session memory: if another has it, it is there from now on. */
 static bool
-look_further(const uint8 *verdict_digest, const uint8 *digest, JudgeVerdict *verdict)
+look_further(const StoreAccount *account, const uint8 *digest, JudgeVerdict *verdict)
 {
 	StoreVerdict found = {0};
 
-	if (!gepa_store_ring_find(verdict_digest, digest, verdict) &&
-		!lookup_table(verdict_digest, digest, verdict))
+	if (!gepa_store_ring_find(account->key, digest, verdict) &&
+		!lookup_table(account, digest, verdict))
 		return false;
-	memcpy(found.verdict_digest, verdict_digest, JUDGE_DIGEST_LENGTH);
+	found.account = *account;
 	memcpy(found.digest, digest, JUDGE_DIGEST_LENGTH);
 	found.verdict = *verdict;
 	gepa_store_remember_found(&found);
@@ -103,12 +190,12 @@ look_further(const uint8 *verdict_digest, const uint8 *digest, JudgeVerdict *ver
 }
 
 bool
-gepa_store_lookup(const JudgeSpec *spec, const uint8 *verdict_digest,
-				  const uint8 *digest, JudgeVerdict *verdict, bool *cached)
+gepa_store_lookup(const JudgeSpec *spec, const StoreAccount *account, const uint8 *digest,
+				  JudgeVerdict *verdict, bool *cached)
 {
 	*cached = true;
-	if (!gepa_store_recall(verdict_digest, digest, verdict, cached) &&
-		!look_further(verdict_digest, digest, verdict))
+	if (!gepa_store_recall(account, digest, verdict, cached) &&
+		!look_further(account, digest, verdict))
 		return false;
 
 	/* The stored verdict may be another version's, with another threshold. */
@@ -124,14 +211,21 @@ gepa_store_lookup(const JudgeSpec *spec, const uint8 *verdict_digest,
  */
 
 static void
+arg_key(StoreArgs *args, const StoreVerdict *v)
+{
+	gepa_store_arg_bytes(args, v->account.verdict_digest, JUDGE_DIGEST_LENGTH);
+	gepa_store_arg_oid(args, v->account.payer);
+	gepa_store_arg_bytes(args, v->digest, JUDGE_DIGEST_LENGTH);
+}
+
+static void
 insert_one(StoreScope *scope, const StoreVerdict *v)
 {
 	const JudgeVerdict *verdict = &v->verdict;
 	StoreArgs	args = {0};
 	StoreArgs	key = {0};
 
-	gepa_store_arg_bytes(&args, v->verdict_digest, JUDGE_DIGEST_LENGTH);
-	gepa_store_arg_bytes(&args, v->digest, JUDGE_DIGEST_LENGTH);
+	arg_key(&args, v);
 	gepa_store_arg_int(&args, v->judge);
 	gepa_store_arg_int(&args, v->version);
 	if (verdict->status != GEPA_STATUS_OK)
@@ -155,8 +249,7 @@ insert_one(StoreScope *scope, const StoreVerdict *v)
 	gepa_store_arg_int(&args, verdict->chars_total);
 	gepa_store_run(scope, &insert_verdict, &args);
 
-	gepa_store_arg_bytes(&key, v->verdict_digest, JUDGE_DIGEST_LENGTH);
-	gepa_store_arg_bytes(&key, v->digest, JUDGE_DIGEST_LENGTH);
+	arg_key(&key, v);
 	gepa_store_run(scope, &delete_error, &key);
 }
 

@@ -166,6 +166,9 @@ extern void gepa_worker_abort(MemoryContext context);
 /* Reread the configuration file if asked to. */
 extern void gepa_worker_reload(void);
 
+/* tend.c: now and then, outside a transaction; raises nothing */
+extern void gepa_worker_tend_partitions(MemoryContext context);
+
 /* runstate.c: a run at work */
 
 typedef struct WorkerRun

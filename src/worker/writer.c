@@ -151,8 +151,8 @@ static bool
 is_held_up(int n)
 {
 	for (int i = 0; i < n; i++)
-		if (writer.blocked[i] && memcmp(writer.verdicts[i].verdict_digest,
-										writer.verdicts[n].verdict_digest,
+		if (writer.blocked[i] && memcmp(writer.verdicts[i].account.verdict_digest,
+										writer.verdicts[n].account.verdict_digest,
 										JUDGE_DIGEST_LENGTH) == 0)
 			return true;
 	return false;
@@ -228,6 +228,7 @@ gepa_worker_writer_main(Datum arg)
 			write_batch(n);
 			last_work = GetCurrentTimestamp();
 		}
+		gepa_worker_tend_partitions(writer.context);
 		if (n < BATCH)
 			wait_for_verdicts(n > 0 ? GATHER_MS : IDLE_MS / 4);
 	}

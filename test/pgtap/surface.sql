@@ -56,6 +56,9 @@ INSERT INTO contract_function VALUES
 	('gepa', 'alter_judge', 'name text, prompt text DEFAULT NULL::text, lm name DEFAULT NULL::name,'
 		' options jsonb DEFAULT NULL::jsonb', 'integer', 'v', 'u', false),
 	('gepa', 'drop_judge', 'name text', 'void', 'v', 'u', true),
+	('gepa', 'prune_verdicts', 'judge text, keep_versions integer DEFAULT NULL::integer,'
+		' older_than interval DEFAULT NULL::interval, OUT version integer, OUT verdicts bigint, OUT errors bigint,'
+		' OUT emptied boolean', 'SETOF record', 'v', 'u', false),
 	('gepa', 'create_dataset', 'name text, source text, key text, inputs text[], label text,'
 		' feedback text DEFAULT NULL::text, split text DEFAULT NULL::text, group_by text DEFAULT NULL::text,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
@@ -159,7 +162,7 @@ INSERT INTO contract_view VALUES
 		' latency_ms double precision'),
 	('verdicts', 'judge text, version integer, digest text, label text, positive boolean, score double precision,'
 		' status text, reasoning text, input_tokens integer, output_tokens integer, cost numeric,'
-		' created_at timestamp with time zone'),
+		' created_at timestamp with time zone, payer text'),
 	('schedules', 'schedule text, judge text, dataset text, owner text, every interval, at text, time_zone text,'
 		' enabled boolean, next_at timestamp with time zone, last_at timestamp with time zone, last_run integer,'
 		' outcome text, reason text, n integer, champion integer, champion_accuracy double precision,'
@@ -167,7 +170,7 @@ INSERT INTO contract_view VALUES
 		' p_value double precision, deployed integer, deploy text, level double precision, min_new_labels integer,'
 		' reflection_lm text, budget integer, seed bigint, options jsonb'),
 	('verdict_errors', 'judge text, version integer, digest text, status text, detail text, attempts integer,'
-		' last_at timestamp with time zone');
+		' last_at timestamp with time zone, payer text');
 
 SELECT is(
 	(SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY array_position(
@@ -250,9 +253,9 @@ RESET ROLE;
 
 SELECT is_empty(
 	$$SELECT relation::regclass FROM member_relation
-		WHERE relkind IN ('r', 'p', 'S') AND relation <> ALL (
+		WHERE relkind IN ('r', 'S') AND relation <> ALL (
 			(SELECT extconfig FROM pg_extension WHERE extname = 'gepa')::oid[])$$,
-	'pg_dump keeps every table and sequence');
+	'pg_dump keeps every table and sequence that has rows of its own');
 
 ------------------------------------------------------------------ parameters
 

@@ -32,6 +32,7 @@ my $run = as('alice', "SELECT gepa.optimize('j', 'd', 'reflecting', 120)");
 as('alice', "SELECT gepa.deploy($run)");
 as('alice', "SELECT gepa_judge('j', 'a stored text'), count(*) FROM gepa.report('j')");
 as('bob', "SELECT gepa_judge('j', 'a stored text')");
+as('bob', "SELECT gepa_judge('j', 'bob''s text')");
 
 # -- no USAGE, no call and no verdict, whatever the way
 
@@ -50,7 +51,7 @@ for my $way (sort keys %ways)
 	like(refused('eve', $ways{$way}), qr/ERROR:  42501: permission denied for LM "judging".*HINT/s, "no USAGE: $way");
 }
 like(refused('eve', $_), qr/ERROR:  42501: must be owner of/, "no ownership: $_")
-  for "SELECT gepa.report('j')", "SELECT gepa.start('j', 'd', 'reflecting', 100)", "SELECT gepa.optimize('j', 'd', 'reflecting', 100)",
+  for "SELECT gepa.prune_verdicts('j', 1)", "SELECT gepa.report('j')", "SELECT gepa.start('j', 'd', 'reflecting', 100)", "SELECT gepa.optimize('j', 'd', 'reflecting', 100)",
 	"SELECT gepa.alter_judge('j')", "SELECT gepa.drop_judge('j')", "SELECT gepa.drop_dataset('d')";
 
 # USAGE is that of the role the code runs as: gone for alice, stored verdicts are gone as well.
@@ -80,7 +81,8 @@ for my $role ('bob', 'eve')
 	like(refused($role, "SELECT gepa.$_($run)"), qr/ERROR:  42501: must be owner of run "$run"/, "$role: gepa.$_()")
 	  for 'stop', 'resume', 'deploy', 'wait';
 	is(as($role, "SELECT count(*) FROM gepa.$_"), 0, "$role sees no $_")
-	  for 'runs', 'progress', 'samples', 'candidates', 'frontier', 'proposals', 'reflections', 'rollouts', 'verdicts', 'verdict_errors', 'datasets';
+	  for 'runs', 'progress', 'samples', 'candidates', 'frontier', 'proposals', 'reflections', 'rollouts', 'verdict_errors', 'datasets';
+	is(as($role, 'SELECT count(*) FROM gepa.verdicts'), $role eq 'bob' ? 2 : 0, "$role sees what it paid for and nothing else");
 	is(as($role, 'SELECT count(*) FROM gepa.judges'), $role eq 'bob' ? 1 : 0, "$role sees judges that it may call");
 }
 cmp_ok(as('alice', "SELECT count(*) FROM gepa.$_"), '>', 0, "the owner sees $_")
@@ -99,6 +101,6 @@ like(refused('alice', 'SELECT 1 FROM gepa.verdicts WHERE tell(label)'), qr/seen/
 
 # The tables themselves are nobody's.
 like(refused('alice', "SELECT * FROM gepa.$_"), qr/42501: permission denied for table $_/, "table $_")
-  for 'fence', 'judge', 'judge_version', 'verdict', 'verdict_error', 'dataset', 'run', 'sample', 'step', 'proposal', 'rollout', 'front';
+  for 'fence', 'judge', 'judge_version', 'verdict', 'verdict_default', 'verdict_error', 'dataset', 'run', 'sample', 'step', 'proposal', 'rollout', 'front';
 
 done_testing();

@@ -16,7 +16,7 @@ use Test::More;
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
-my @tables = qw(fence judge judge_version verdict verdict_error dataset run sample step proposal rollout front);
+my @tables = qw(fence judge judge_version verdict verdict_default verdict_error dataset run sample step proposal rollout front);
 
 mkdir $node->backup_dir;
 create_lm($node, 'plain', $mock, 'judge-rules');
@@ -36,6 +36,15 @@ my $filter = "SELECT string_agg(id::text, ',' ORDER BY id) FROM labels WHERE gep
 my $kept = value($node, $filter);
 value($node, "SELECT gepa_judge('b', 'text')");
 
+# Another role's verdicts, and some outside of any partition.
+value($node, "CREATE ROLE guest; GRANT USAGE ON FOREIGN SERVER plain TO guest");
+value($node, "SET ROLE guest; SELECT gepa_judge('j', 'a guest''s text')");
+my $partitions = q{SELECT string_agg(inhrelid::regclass || ' ' || pg_get_expr(relpartbound, oid), ', ' ORDER BY inhrelid::regclass::text)
+	FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'gepa.verdict'::regclass};
+wait_sql($node, "SELECT set_config('role', 'guest', false), gepa_judge('j', clock_timestamp()::text) \\g /dev/null
+	SELECT count(*) = 2 FROM gepa.judge_versions WHERE to_regclass('gepa.verdict_1_' || version) IS NOT NULL AND judge = 'j'", 'two partitions');
+value($node, "BEGIN; SELECT gepa.create_judge('never', 'plain', 'Never?'); SELECT gepa_judge('never', 'text'); ROLLBACK");
+
 # A stopped run, and one at work with four rollouts under way.
 sub at_the_gate
 {
@@ -54,6 +63,7 @@ my $running = at_the_gate(2);
 is(value($node, "SELECT status FROM gepa.runs WHERE run = $running"), 'running', 'another is at work');
 
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
+my $parted = value($node, $partitions);
 my %before = map { $_ => content($node, 'postgres', $_) } @tables;
 
 sub content
@@ -77,6 +87,8 @@ sub check_copy
 	my ($of, $db, $name) = @_;
 
 	is(content($of, $db, $_), $before{$_}, "$name: table $_") for @tables;
+	is(value($of, $partitions, db => $db), $parted, "$name: partitions of verdicts");
+	is(calls($of, $db, q{SET ROLE guest; SELECT gepa_judge('j', 'a guest''s text')}), 0, "$name: each role finds its own");
 	is_deeply([ calls($of, $db, $filter) ], [ $kept, 0 ], "$name: stored verdicts make no call");
 	is_deeply([ calls($of, $db, "SELECT * FROM gepa.report('j')") ], [ $report, 0 ], "$name: nor does the report");
 	is( value($of, "SELECT gepa.create_judge('new', 'plain', 'New?') > (SELECT max(id) FROM gepa.judges),
@@ -122,7 +134,7 @@ check_copy($node, 'copy', 'another database');
 # -- into another server
 
 my $other = gepa_node('other');
-value($other, 'DROP EXTENSION gepa');
+value($other, 'CREATE ROLE other; CREATE ROLE guest; DROP EXTENSION gepa');
 $other->command_ok([ 'pg_restore', '--exit-on-error', '-d', $other->connstr('postgres'), $dump ], 'pg_restore into another server');
 check_copy($other, 'postgres', 'another server');
 
