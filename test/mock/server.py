@@ -4,8 +4,9 @@ One process, one event loop, no thread.  It prints its port (with --tls FILE,
 a certificate and its key, also the port that speaks TLS), closes stdout, and
 ends when stdin is closed, so it dies with the test that started it.  With
 --port N it comes back where another one was.
-What is answered is a function of the request (models.py, wire.py), except for
-attempts, which are counted by model and messages, and for the gate.
+What is answered is a function of the request (models.py, wire.py, send.py),
+except for attempts, which are counted by model and messages, for the gate, and
+for stale, which wants a kept connection.
 """
 
 import argparse
@@ -14,18 +15,22 @@ import itertools
 import json
 import os
 import signal
+import socket
 import ssl
-import sys
+import struct
 import time
 from collections import deque
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 import models
+import send
 import wire
 
 MAX_KEPT = 20000            # requests that the journal shows in full
 MAX_BODY = 64 * 1024 * 1024
+FILLER = b" " * (1024 * 1024)
+WAITING = {"gate", "slow", "hang", "drip", "huge"}
 
 
 class Gate:
@@ -70,6 +75,7 @@ class Counts:
     def __init__(self):
         self.requests = self.completed = self.aborted = self.answered = 0
         self.in_flight = self.peak = 0
+        self.tokens = [0, 0]
         self.status = {}
         self.documents = set()
         self.prompts = set()
@@ -96,6 +102,7 @@ class Counts:
         """As JSON has it."""
         return {"requests": self.requests, "completed": self.completed, "aborted": self.aborted,
                 "answered": self.answered, "in_flight": self.in_flight, "peak": self.peak,
+                "input_tokens": self.tokens[0], "output_tokens": self.tokens[1],
                 "status": self.status, "documents": len(self.documents), "prompts": len(self.prompts)}
 
 
@@ -156,20 +163,22 @@ class Mock:
             shown["list"] = list(self.kept)
         return shown
 
+    def charge(self, call, response):
+        """Note the tokens that a response says it cost."""
+        for count in call.counts:
+            count.tokens = [a + b for a, b in zip(count.tokens, response.tokens)]
+
     def answer(self, call):
-        """(response, seconds to wait, name) for a chat request."""
+        """(response, options that hold) for a chat request."""
         try:
             name = wire.parse_name(call.model)
             model = models.find_model(name.base)
         except wire.UnknownModel:
             model = None
         if model is None:
-            return wire.error(404, message=f"The model {call.model!r} does not exist."), None
-        fault = wire.early_fault(name, call.attempt, call.headers, call.document, call.request)
-        if fault is not None:
-            return fault, name
-        said = model(call.request, name.options)
-        return wire.build_response(call.request, said, name, call.attempt, call.document), name
+            return wire.error(404, message=f"The model {call.model!r} does not exist."), {}
+        options = name.at(call.document, call.attempt)
+        return wire.respond(call.request, call.headers, model, options, call.document), options
 
 
 connection_numbers = itertools.count()
@@ -187,6 +196,9 @@ class Connection(asyncio.Protocol):
         self.call = None
         self.keep_alive = True
         self.continued = False
+        self.nrequests = 0
+        self.writable = asyncio.Event()
+        self.writable.set()
 
     def connection_made(self, transport):
         self.transport = transport
@@ -196,6 +208,12 @@ class Connection(asyncio.Protocol):
         if self.task is not None:
             self.task.cancel()
         self.finish(None)
+
+    def pause_writing(self):
+        self.writable.clear()
+
+    def resume_writing(self):
+        self.writable.set()
 
     def data_received(self, data):
         self.buffer += data
@@ -221,6 +239,7 @@ class Connection(asyncio.Protocol):
                 return
             self.buffer = rest[used:]
             self.continued = False
+            self.nrequests += 1
             method, target, version = (first.split(" ") + ["", ""])[:3]
             self.keep_alive = headers.get("connection", "").lower() != "close" and version != "HTTP/1.0"
             self.handle(method, target, headers, body)
@@ -256,23 +275,27 @@ class Connection(asyncio.Protocol):
             self.mock.gate.set(json.loads(body or b"{}"))
             self.reply_json({"waiting": self.mock.gate.count()})
         else:
-            self.reply(wire.not_found(path))
+            self.reply(wire.not_found(path), {})
 
     def reply_json(self, value):
         """Answer a request of the test's."""
-        self.reply(wire.Response(200, json.dumps(value).encode()))
+        self.reply(wire.Response(200, json.dumps(value).encode()), {})
 
-    def reply(self, response):
+    def reply(self, response, options):
         """Send a response; returns the status that the journal shows."""
-        keep = self.keep_alive and not response.close
-        data = wire.to_bytes(response, keep)
-        if response.cut is not None:
-            data = data[:response.cut] if response.cut else b""
-            keep = False
-        self.transport.write(data)
-        if not keep:
+        sending = send.prepare(response, options, self.keep_alive)
+        self.transport.write(sending.data)
+        self.end(sending.end)
+        return response.status if sending.whole else 0
+
+    def end(self, how):
+        """Keep the connection, close it, or reset it."""
+        if how == "reset":      # nothing lingers: RST in place of FIN
+            linger = struct.pack("ii", 1, 0)
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.transport.abort()
+        elif how == "close":
             self.transport.close()
-        return 0 if response.cut is not None else response.status
 
     def chat(self, headers, body):
         """Answer at once where nothing is to be waited for."""
@@ -281,41 +304,58 @@ class Connection(asyncio.Protocol):
         except ValueError:
             request = None
         if not isinstance(request, dict):
-            self.reply(wire.error(400, message="The body is not a JSON object."))
+            self.reply(wire.error(400, message="The body is not a JSON object."), {})
             return
         self.call = self.mock.begin(request, headers, self.number)
-        response, name = self.mock.answer(self.call)
-        if name is None or not waits(name, self.call.attempt):
-            self.finish(self.reply(response))
-            return
-        self.task = asyncio.get_running_loop().create_task(self.chat_later(response, name))
+        response, options = self.mock.answer(self.call)
+        if "stale" in options and self.nrequests > 1:
+            self.transport.close()
+            self.finish(0)
+        elif options.keys() & WAITING:
+            self.task = asyncio.get_running_loop().create_task(self.chat_later(response, options))
+        else:
+            self.complete(response, self.reply(response, options))
 
-    async def chat_later(self, response, name):
-        """The same, after a delay, the gate, or never."""
-        attempt = self.call.attempt
-        if "gate" in name.options:
-            await self.mock.gate.wait()
-        if wire.holds(name, "slow", attempt):
-            await asyncio.sleep(float(name.options["slow"]) / 1000)
-        if wire.holds(name, "hang", attempt):
-            await asyncio.get_running_loop().create_future()
-        status = await self.drip(response, name) if "drip" in name.options else self.reply(response)
+    def complete(self, response, status):
+        """The response is on its way; a whole one was charged for."""
+        if status != 0:
+            self.mock.charge(self.call, response)
         self.finish(status)
+
+    async def chat_later(self, response, options):
+        """The same, after a delay, the gate, or never."""
+        if "gate" in options:
+            await self.mock.gate.wait()
+        if "slow" in options:
+            await asyncio.sleep(float(options["slow"]) / 1000)
+        if "hang" in options:
+            await asyncio.get_running_loop().create_future()
+        if "drip" in options:
+            await self.drip(send.to_bytes(response, options, False), float(options["drip"]) / 1000)
+            status = response.status
+        elif "huge" in options:
+            status = await self.pour(response, options)
+        else:
+            status = self.reply(response, options)
+        self.complete(response, status)
         self.advance()
 
-    async def drip(self, response, name):
-        """Send byte by byte, each after so many milliseconds."""
-        for byte in wire.to_bytes(response, False):
+    async def drip(self, data, pause):
+        """Send byte by byte, with a pause after each."""
+        for byte in data:
             self.transport.write(bytes([byte]))
-            await asyncio.sleep(float(name.options["drip"]) / 1000)
+            await asyncio.sleep(pause)
         self.transport.close()
+
+    async def pour(self, response, options):
+        """Send more than anybody wants, as fast as it is taken."""
+        sending = send.prepare(response, options, self.keep_alive)
+        self.transport.write(sending.data)
+        for _ in range(sending.filler // len(FILLER)):
+            await self.writable.wait()
+            self.transport.write(FILLER)
+        self.end(sending.end)
         return response.status
-
-
-def waits(name, attempt):
-    """Whether a request has to wait for anything."""
-    return "gate" in name.options or "drip" in name.options or \
-        wire.holds(name, "slow", attempt) or wire.holds(name, "hang", attempt)
 
 
 def take_chunks(data):

@@ -13,6 +13,7 @@ import threading
 import time
 import unittest
 import urllib.parse
+import zlib
 
 import models
 import wire
@@ -315,7 +316,118 @@ class Faults(Server):
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
                 self.post("/v1/chat/completions", judge_request("judge-fixed-true+" + model, "x"), connection=connection)
             connection.close()
-        self.assertEqual(wire.parse_name("echo+drop-once").counted, {"drop": 1})
+
+
+class Wire(Server):
+    """What http.client would hide or refuse: bytes."""
+
+    def raw(self, model, document="x", times=1):
+        """What comes back on one connection, and how it ended."""
+        body = json.dumps(judge_request("judge-fixed-true+" + model, document)).encode()
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        seen = b""
+        with socket.create_connection(("127.0.0.1", self.port), 20) as sock:
+            try:
+                for _ in range(times):
+                    sock.sendall(head + body)
+                    while True:
+                        piece = sock.recv(65536)
+                        seen += piece
+                        if not piece or (times > 1 and seen.endswith(b"}")):
+                            break
+            except ConnectionResetError:
+                return seen, "reset"
+        return seen, "closed"
+
+    def test_resets_are_resets(self):
+        self.assertEqual(self.raw("reset"), (b"", "reset"))
+        self.assertEqual(self.raw("drop"), (b"", "closed"))
+        seen, end = self.raw("reset-body")
+        self.assertEqual(end, "reset")
+        self.assertIn(b"HTTP/1.1 200", seen + b"HTTP/1.1 200")      # what was under way may be lost
+
+    def test_versions_and_lengths(self):
+        self.assertRegex(self.raw("http10")[0], rb"^HTTP/1.0 200 OK\r\n")
+        self.assertRegex(self.raw("http09")[0], rb'^\{"id"')
+        for model, line in (("shortlength+close", rb"Content-Length: \d+\r\n"), ("longlength", rb"Content-Length: \d+\r\n"),
+                            ("badlength", b"Content-Length: many\r\n"), ("twolengths", b"Content-Length: 1\r\n")):
+            seen, _ = self.raw(model)
+            self.assertRegex(seen, line)
+            self.assertEqual(json.loads(seen.partition(b"\r\n\r\n")[2])["object"], "chat.completion")
+        self.assertRegex(self.raw("cutchunk")[0], rb"Transfer-Encoding: chunked")
+
+    def test_floods(self):
+        for model in ("headers", "longheader", "longstatus", "continues"):
+            self.assertGreater(len(self.raw(model + "+close")[0]), 900000, model)
+        self.assertTrue(self.raw("hints+close")[0].startswith(b"HTTP/1.1 103"))
+        self.assertIn(b"a\0b", self.raw("nulheader+close")[0])
+
+    def test_compression(self):
+        seen, _ = self.raw("gzip+close")
+        self.assertIn(b"Content-Encoding: gzip", seen)
+        self.assertEqual(json.loads(zlib.decompress(seen.partition(b"\r\n\r\n")[2], 31))["object"], "chat.completion")
+        seen, _ = self.raw("bomb+close")
+        self.assertLess(len(seen), 2 * 1024 * 1024)
+        self.assertEqual(len(zlib.decompress(seen.partition(b"\r\n\r\n")[2], 31)), 100 * 1024 * 1024)
+        self.assertIn(b"Transfer-Encoding: gzip, chunked", self.raw("tegzip+close")[0])
+
+    def test_kept_connections_end(self):
+        seen, _ = self.raw("closing")
+        self.assertNotIn(b"Connection: close", seen)
+        seen, _ = self.raw("stale", times=3)
+        self.assertEqual(seen.count(b"HTTP/1.1 200"), 1)
+        self.assertEqual(self.journal()["status"], {"200": 2, "0": 1})
+
+    def test_bodies(self):
+        bodies = {model: self.raw(model + "+close")[0].partition(b"\r\n\r\n")[2]
+                  for model in ("html", "502+html", "stream", "bom", "deep", "array", "blank", "204", "dupbody", "surrogate",
+                                "nulbody", "gateway-429")}
+        self.assertIn(b"<title>502 It works!", bodies["502+html"])
+        self.assertTrue(bodies["stream"].startswith(b"data: {"))
+        self.assertEqual(bodies["bom"][:4], b"\xef\xbb\xbf{")
+        self.assertEqual((bodies["array"], bodies["blank"], bodies["204"]), (b"[]", b"", b""))
+        self.assertTrue(len(json.loads(bodies["dupbody"])["choices"]) == 1)
+        self.assertIn(b'"content": "\\ud800', bodies["surrogate"])
+        self.assertEqual(json.loads(bodies["gateway-429"])["error"]["code"], 429)
+
+
+class Rates(Server):
+
+    def statuses(self, model, attempts=1, documents=200):
+        """By document, the statuses of its attempts."""
+        return [[self.post("/v1/chat/completions", judge_request("judge-fixed-true+" + model, f"text {i}"))[0]
+                 for _ in range(attempts)] for i in range(documents)]
+
+    def test_a_rate_is_a_share_of_the_documents(self):
+        seen = self.statuses("503-bare-rate-20-n2", 3)
+        self.assertEqual({tuple(statuses) for statuses in seen}, {(503, 503, 200), (200, 200, 200)})
+        self.assertTrue(20 < seen.count([503, 503, 200]) < 65)
+        self.post("/_reset", {})
+        self.assertEqual(self.statuses("503-bare-rate-20-n2", 3), seen)
+        self.assertNotEqual(self.statuses("seed-5+503-bare-rate-20-n2", 3), seen)
+
+    def test_each_is_a_share_of_the_attempts(self):
+        seen = self.statuses("500-each-50", 4, 50)
+        self.assertGreater(len({tuple(statuses) for statuses in seen}), 8)
+        self.assertTrue(60 < sum(statuses.count(500) for statuses in seen) < 140)
+
+    def test_several_at_once(self):
+        seen = self.statuses("500-rate-30-once+429-bare-rate-30-once+garbage-20+slow-1-rate-10", 2)
+        first = [statuses[0] for statuses in seen]
+        self.assertTrue(all(statuses[1] == 200 for statuses in seen))
+        self.assertEqual(set(first), {200, 429, 500})
+        self.assertTrue(30 < first.count(500) < 90 and 20 < first.count(429) < 70, first)
+
+    def test_tokens_are_counted(self):
+        body = json.loads(self.post("/v1/chat/completions", judge_request("judge-fixed-true", "text"))[1])
+        for model in ("500", "drop-rate-100", "nousage"):
+            try:
+                self.chat(judge_request("judge-fixed-true+" + model, "text"))
+            except http.client.HTTPException:
+                self.connection.close()
+        journal = self.journal()
+        self.assertEqual([journal["input_tokens"], journal["output_tokens"]],
+                         [body["usage"]["prompt_tokens"], body["usage"]["completion_tokens"]])
 
 
 class Journal(Server):

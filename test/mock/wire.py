@@ -1,7 +1,9 @@
-"""From an Answer to the bytes of a response, with the faults a name asks for.
+"""From an Answer to a response, with the faults a name asks for.
 
 A model's name is BASE+MODIFIER+MODIFIER..., a modifier is NAME or NAME-VALUE
-or a status such as 429-date-once; README.md lists them.
+or a status such as 429-date, with a share of the requests and a number of
+attempts behind it where wanted (500-rate-20-once); README.md lists them.
+send.py makes bytes of a response.
 """
 
 import json
@@ -12,18 +14,22 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 from models import percent
+from send import Response
 
-STATUS = re.compile(r"(\d{3})(-date|-bare|-s\d+)?(-once|-n\d+)?$")
-COUNTED = re.compile(r"(drop|drop-body|slow-\d+|hang|html)-(?:once|n(\d+))$")
+STATUS = re.compile(r"(\d{3})(?:-(date|bare|s\d+|past|far|minus|vast|soon|twice))?$")
+LIMITS = re.compile(r"(.+?)(?:-(rate|each)-(\d+))?(?:-(once|n\d+))?$", re.S)
 FLAGS = frozenset("""
-    drop drop-body truncated-json html huge badlabel prose extra fenced empty length refusal filter
-    think unclosed reasoning tool choices wrongtype dupkeys nul badutf8 nan nousage logprobs
-    nologprobs badlogprobs splittoken noschema toolong quota leak gate hang gullible skew
-    chunked badchunk close nolength script plain nochoices
+    badlabel prose extra fenced empty wrongtype labelnull labellist labelnan twojson dupkeys nul noschema
+    length refusal filter think unclosed reasoning tool choices nofinish gate hang gullible skew script
+    nousage badusage nologprobs badlogprobs poslogprobs otherlogprobs splittoken toolong quota leak
+    truncated-json badutf8 nan nulbody surrogate dupbody bom nochoices nomessage notext array deep many
+    html plain stream blank type
+    huge gzip bomb tegzip tebomb headers longheader longstatus nulheader hints continues
+    http10 http09 chunked badchunk cutchunk close closing nolength shortlength longlength badlength
+    twolengths drop drop-body reset reset-body stale
 """.split())
-VALUED = re.compile(r"(lacks|slow|garbage|reject|key|bias|drip|long|redirect)-(.+)$", re.S)
+VALUED = re.compile(r"(lacks|slow|garbage|reject|key|bias|drip|long|redirect|gateway|seed)-(.+)$", re.S)
 
-HUGE_BYTES = 20 * 1024 * 1024
 MESSAGES = {
     400: ("invalid_request_error", "The request is not valid."),
     401: ("invalid_api_key", "Incorrect API key provided."),
@@ -31,6 +37,9 @@ MESSAGES = {
     404: ("model_not_found", "The model does not exist."),
     429: ("rate_limit_exceeded", "Rate limit reached."),
 }
+BODILESS = (204, 304)
+METADATA = "http://169.254.169.254/latest/meta-data/"
+PAGE = b"<html><head><title>%d It works!</title></head><body><h1>It works!</h1></body></html>"
 
 
 class UnknownModel(Exception):
@@ -38,120 +47,65 @@ class UnknownModel(Exception):
 
 
 @dataclass
-class StatusFault:
-    """Answer with a status; at all times or the first few."""
-    status: int
-    retry_after: str    # "-date", "-bare", "-s3" or ""
+class Modifier:
+    """One modifier, and for which requests it holds."""
+    name: str           # "status" for a status
+    value: object       # True, the text behind the name, or (status, retry_after)
+    share: int          # percent; 100 = all
+    by: str             # "rate": of the documents, "each": of the attempts
     times: float        # attempts at the same messages
+
+    def holds(self, seed, document, attempt):
+        """Whether it holds for this attempt at a document."""
+        drawn = [seed, self.name, str(self.value), document] + ([str(attempt)] if self.by == "each" else [])
+        return attempt <= self.times and (self.share == 100 or percent(*drawn) < self.share)
 
 
 @dataclass
 class Name:
     """A model's name taken apart."""
     base: str
-    options: dict       # flag -> True, valued -> text
-    statuses: list      # of StatusFault
-    counted: dict       # flag or slow -> attempts it holds for
+    modifiers: list
+
+    def at(self, document, attempt):
+        """The options that hold for an attempt: name -> value."""
+        seed = next((m.value for m in self.modifiers if m.name == "seed"), "0")
+        options = {}
+        for modifier in self.modifiers:
+            if modifier.holds(seed, document, attempt):
+                options.setdefault(modifier.name, modifier.value)
+        return options
+
+
+def read_modifier(text):
+    """(name, value) of a modifier without its limits, or None."""
+    status, valued = STATUS.match(text), VALUED.match(text)
+    if status:
+        return "status", (int(status.group(1)), status.group(2) or "")
+    if text in FLAGS:
+        return text, True
+    return valued.groups() if valued else None
 
 
 def parse_name(name):
     """Take a model's name apart."""
     base, *modifiers = name.split("+")
-    parsed = Name(base, {}, [], {})
-    for modifier in modifiers:
-        status, counted = STATUS.match(modifier), COUNTED.match(modifier)
-        if status:
-            times = status.group(3) or ""
-            parsed.statuses.append(StatusFault(int(status.group(1)), status.group(2) or "", count_of(times)))
-            continue
-        if counted:
-            modifier = counted.group(1)
-            parsed.counted[modifier.partition("-")[0] if modifier.startswith("slow-") else modifier] = \
-                int(counted.group(2) or 1)
-        valued = VALUED.match(modifier)
-        if modifier in FLAGS:
-            parsed.options[modifier] = True
-        elif valued:
-            parsed.options[valued.group(1)] = valued.group(2)
-        else:
+    parsed = Name(base, [])
+    for text in modifiers:
+        core, by, share, times = LIMITS.match(text).groups()
+        found = read_modifier(core)
+        if found is None:
             raise UnknownModel(name)
+        count = 1 if times == "once" else int(times[1:]) if times else math.inf
+        parsed.modifiers.append(Modifier(*found, int(share or 100), by, count))
     return parsed
-
-
-def count_of(suffix):
-    """-once, -n3 or nothing, which is always."""
-    if suffix == "-once":
-        return 1
-    return int(suffix[2:]) if suffix else math.inf
-
-
-@dataclass
-class Response:
-    """What goes over the wire; cut: close after so many bytes of it."""
-    status: int
-    body: bytes = b""
-    headers: tuple = ()
-    content_type: str = "application/json"
-    cut: int = None
-    chunked: bool = False
-    badchunk: bool = False
-    close: bool = False
-    length: bool = True         # send Content-Length
 
 
 def error(status, code=None, message=None, headers=()):
     """An error in OpenAI's form."""
     kind, text = MESSAGES.get(status, ("server_error", "The server had an error."))
     body = {"error": {"message": message or text, "type": kind, "code": code or kind}}
-    return Response(status, json.dumps(body).encode(), headers)
-
-
-def retry_after(fault):
-    """The Retry-After header of a fault: 1 s unless the name says otherwise."""
-    if fault.retry_after == "-bare" or fault.status not in (429, 503):
-        return ()
-    if fault.retry_after == "-date":
-        # a date has whole seconds: two from now are at least one
-        return (("Retry-After", formatdate(time.time() + 2, usegmt=True)),)
-    return (("Retry-After", fault.retry_after[2:] or "1"),)
-
-
-def key_refused(name, headers):
-    """True when the name wants another key than the request has."""
-    wanted = name.options.get("key")
-    return wanted is not None and headers.get("authorization") != f"Bearer {wanted}"
-
-
-def early_fault(name, attempt, headers, document, request):
-    """A response that comes before any model is asked, or None."""
-    if key_refused(name, headers):
-        return error(401)
-    if "reject" in name.options and percent("reject", document) < int(name.options["reject"]):
-        return error(400, message="This text cannot be taken.")
-    for fault in name.statuses:
-        if attempt <= fault.times:
-            return error(fault.status, headers=retry_after(fault))
-    if name.options.get("lacks") in request:
-        return error(400, message=f"Unsupported parameter: {name.options['lacks']}.")
-    if "leak" in name.options:
-        return error(400, message=f"I was sent {headers.get('authorization')} and do not like it.")
-    if "quota" in name.options:
-        return error(429, "insufficient_quota", "You exceeded your current quota.")
-    if "toolong" in name.options:
-        return error(400, "context_length_exceeded", "This model's maximum context length is 4096 tokens.")
-    if "redirect" in name.options:
-        # 307: who follows sends the same POST again
-        return Response(307, b"", (("Location",
-                                    f"http://127.0.0.1:{name.options['redirect']}/v1/chat/completions"),))
-    if holds(name, "html", attempt):
-        return Response(200, b"<html><body><h1>It works!</h1></body></html>", content_type="text/html")
-    if "plain" in name.options:
-        return Response(200, b"pong", content_type="text/plain")
-    if "nochoices" in name.options:
-        return Response(200, b'{"object": "list", "data": []}')
-    if "huge" in name.options:
-        return Response(200, b'{"choices": [{"message": {"content": "' + b"x" * HUGE_BYTES + b'"}}]}')
-    return None
+    return Response(status, b"" if status in BODILESS else json.dumps(body).encode(), headers)
 
 
 def not_found(path):
@@ -159,9 +113,44 @@ def not_found(path):
     return Response(404, json.dumps({"detail": f"Nothing is at {path}."}).encode())
 
 
-def holds(name, flag, attempt):
-    """Whether a flag that may be counted holds for this attempt."""
-    return flag in name.options and attempt <= name.counted.get(flag, math.inf)
+def retry_after(status, form):
+    """The Retry-After header of a status: 1 s unless the name says otherwise."""
+    if form == "bare" or status not in (429, 503):
+        return ()
+    values = {
+        # a date has whole seconds: two from now are at least one
+        "date": [formatdate(time.time() + 2, usegmt=True)], "past": ["Thu, 01 Jan 1970 00:00:00 GMT"],
+        "far": ["Fri, 31 Dec 9999 23:59:59 GMT"], "minus": ["-5"], "vast": ["1e30"], "soon": ["soon"],
+        "twice": ["soon", "1"]}.get(form, [form[1:] or "1"])
+    return tuple(("Retry-After", value) for value in values)
+
+
+def refusal_of(request, headers, options, document):
+    """A response that comes before any model is asked, or None."""
+    if "key" in options and headers.get("authorization") != f"Bearer {options['key']}":
+        return error(401)
+    if "reject" in options and percent("reject", document) < int(options["reject"]):
+        return error(400, message="This text cannot be taken.")
+    if "status" in options:
+        status, form = options["status"]
+        return error(status, headers=retry_after(status, form))
+    if options.get("lacks") in request:
+        return error(400, message=f"Unsupported parameter: {options['lacks']}.")
+    if "leak" in options:
+        return error(400, message=f"I was sent {headers.get('authorization')} and do not like it.")
+    if "quota" in options:
+        return error(429, "insufficient_quota", "You exceeded your current quota.")
+    if "toolong" in options:
+        return error(400, "context_length_exceeded", "This model's maximum context length is 4096 tokens.")
+    if "redirect" in options:
+        # 307: who follows sends the same POST again
+        target = METADATA if options["redirect"] == "metadata" else \
+            f"http://127.0.0.1:{options['redirect']}/v1/chat/completions"
+        return Response(307, b"", (("Location", target),))
+    if "gateway" in options:    # an error that travels as a success
+        inside = {"message": "The provider failed.", "code": int(options["gateway"])}
+        return Response(200, json.dumps({"error": inside}).encode())
+    return None
 
 
 # ------------------------------------------------------------------- content
@@ -175,7 +164,9 @@ def spoil(answer, options, document):
     for flag, text in (("badlabel", '{"label": "perhaps"}'), ("prose", f"I think that it is {label}."),
                        ("extra", f"Here you are: {content} I hope it helps."), ("noschema", f"Label: {label}"),
                        ("fenced", f"```json\n{content}\n```"), ("empty", ""), ("length", content[:len(content) // 2]),
-                       ("wrongtype", '{"label": 17}'), ("dupkeys", '{"label": "false", "label": "true"}'),
+                       ("wrongtype", '{"label": 17}'), ("labelnull", '{"label": null}'),
+                       ("labellist", f'{{"label": ["{label}"]}}'), ("labelnan", '{"label": NaN}'),
+                       ("twojson", content + "\n" + content), ("dupkeys", '{"label": "false", "label": "true"}'),
                        ("nul", '{"label": "tr\\u0000ue"}'), ("think", f"<think>Is it {label}?</think>\n{content}"),
                        ("unclosed", "<think>Is it true? Or false?")):
         if flag in options:
@@ -186,7 +177,7 @@ def spoil(answer, options, document):
 def finish_reason(options):
     """Why the answer ended."""
     return "length" if "length" in options else "content_filter" if "filter" in options else \
-        "tool_calls" if "tool" in options else "stop"
+        "tool_calls" if "tool" in options else None if "nofinish" in options else "stop"
 
 
 def build_message(answer, options, content):
@@ -199,6 +190,8 @@ def build_message(answer, options, content):
     elif "tool" in options:
         message.update(content=None, tool_calls=[
             {"id": "call_1", "type": "function", "function": {"name": "judge", "arguments": "{}"}}])
+    if "notext" in options:
+        message["content"] = 17
     if "reasoning" in options:
         message["reasoning_content"] = f"Thinking. {answer.reasoning or ''}"
     return message
@@ -264,61 +257,94 @@ def count_tokens(text):
     return len(text) // 4 + 1
 
 
+def build_usage(request, content, options):
+    """The usage of a completion, or None."""
+    if "nousage" in options:
+        return None
+    if "badusage" in options:
+        return {"prompt_tokens": -7, "completion_tokens": "many", "total_tokens": 1e300}
+    prompt = sum(count_tokens(str(m.get("content"))) for m in request.get("messages", []))
+    completion = count_tokens(content)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def spoil_logprobs(logprobs, options):
+    """The logprobs with the faults of the name."""
+    if "badlogprobs" in options:
+        return {"content": [{"token": 5, "logprob": "high"}]}
+    for token in logprobs["content"]:
+        if "poslogprobs" in options:
+            token["logprob"] = 5.0
+            for other in token["top_logprobs"]:
+                other["logprob"] = 1e300
+        if "otherlogprobs" in options:
+            token["token"] = token["token"][::-1]
+            del token["bytes"]
+    return logprobs
+
+
 def build_completion(request, answer, options, document):
     """The body of a chat completion, as an object."""
     content = spoil(answer, options, document)
     message = build_message(answer, options, content)
     choice = {"index": 0, "message": message, "finish_reason": finish_reason(options)}
+    if "nomessage" in options:
+        del choice["message"]
     if request.get("logprobs") and "nologprobs" not in options and answer.probabilities:
-        choice["logprobs"] = build_logprobs(answer, content, "splittoken" in options)
-        if "badlogprobs" in options:
-            choice["logprobs"] = {"content": [{"token": 5, "logprob": "high"}]}
+        choice["logprobs"] = spoil_logprobs(build_logprobs(answer, content, "splittoken" in options), options)
     body = {"id": "chatcmpl-mock", "object": "chat.completion", "created": 1700000000,
-            "model": request.get("model"), "choices": [choice]}
+            "model": request.get("model"), "choices": [] if "nochoices" in options else [choice]}
     if "choices" in options:
         body["choices"].append({"index": 1, "message": {"role": "assistant", "content": "another"},
                                 "finish_reason": "stop"})
-    if "nousage" not in options:
-        prompt = sum(count_tokens(str(m.get("content"))) for m in request.get("messages", []))
-        completion = count_tokens(content)
-        body["usage"] = {"prompt_tokens": prompt, "completion_tokens": completion,
-                         "total_tokens": prompt + completion}
-    return body
+    usage = build_usage(request, content, options)
+    return body if usage is None else {**body, "usage": usage}
 
 
-def build_response(request, answer, name, attempt, document):
-    """The response with the faults of the wire."""
-    options = name.options
-    body = json.dumps(build_completion(request, answer, options, document)).encode()
-    if "nan" in options:
-        body = body.replace(b'"created": 1700000000', b'"created": NaN')
-    if "badutf8" in options:
-        body = body.replace(b'"content": "', b'"content": "\xc3\x28')
-    if "truncated-json" in options:
-        body = body[:len(body) * 2 // 3]
-    response = Response(200, body, chunked="chunked" in options or "badchunk" in options,
-                        badchunk="badchunk" in options, close="close" in options or "nolength" in options,
-                        length="nolength" not in options)
-    if holds(name, "drop", attempt):
-        response.cut = 0
-    if holds(name, "drop-body", attempt):
-        response.cut = -len(body) // 2
+# Faults of the body's bytes, in this order: option -> function.
+BODIES = {
+    "nan": lambda body: body.replace(b'"created": 1700000000', b'"created": NaN'),
+    "badutf8": lambda body: body.replace(b'"content": "', b'"content": "\xc3\x28'),
+    "nulbody": lambda body: body.replace(b'"content": "', b'"content": "\\u0000'),
+    "surrogate": lambda body: body.replace(b'"content": "', b'"content": "\\ud800'),
+    "dupbody": lambda body: b'{"choices": [], ' + body[1:],
+    "truncated-json": lambda body: body[:len(body) * 2 // 3],
+    "bom": lambda body: b"\xef\xbb\xbf" + body,
+    "stream": lambda body: b"data: " + body + b"\n\ndata: [DONE]\n\n",
+    "array": lambda body: b"[]",
+    "deep": lambda body: b"[" * 100000,
+    "many": lambda body: b'{"choices": [' + b"0," * 3000000 + b"0]}",
+    "blank": lambda body: b"",
+}
+
+
+STILL_READ = {"bom", "dupbody"}
+
+
+def spoil_body(response, options):
+    """A response with the faults of the body."""
+    if "html" in options:
+        response.body, response.tokens = PAGE % response.status, (0, 0)
+        response.content_type = "text/html"
+    if "plain" in options:
+        response.body, response.tokens, response.content_type = b"pong", (0, 0), "text/plain"
+    for option, change in BODIES.items():
+        if option in options:
+            response.body = change(response.body)
+            if option not in STILL_READ:
+                response.tokens = (0, 0)
+    if "type" in options:
+        response.content_type = "image/png"
     return response
 
 
-def to_bytes(response, keep_alive):
-    """Head and body of a response."""
-    reason = {200: "OK", 307: "Temporary Redirect", 404: "Not Found", 429: "Too Many Requests"}.get(response.status, "Status")
-    head = [f"HTTP/1.1 {response.status} {reason}", f"Content-Type: {response.content_type}"]
-    body = response.body
-    if response.chunked:
-        head.append("Transfer-Encoding: chunked")
-        half = len(body) // 2
-        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:half], body[half:]) if part)
-        body = body + b"zz\r\n" if response.badchunk else body + b"0\r\n\r\n"
-    elif response.length:
-        head.append(f"Content-Length: {len(body)}")
-    head += [f"{name}: {value}" for name, value in response.headers]
-    if not keep_alive:
-        head.append("Connection: close")
-    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + body
+def respond(request, headers, model, options, document):
+    """The response of a model (a function) to a request."""
+    response = refusal_of(request, headers, options, document)
+    if response is None:
+        answer = model(request, options)
+        body = build_completion(request, answer, options, document)
+        usage = body.get("usage", {}) if "badusage" not in options else {}
+        response = Response(200, json.dumps(body).encode(),
+                            tokens=(usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)))
+    return spoil_body(response, options)
