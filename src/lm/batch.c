@@ -277,6 +277,8 @@ call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
 	MemoryContext old = MemoryContextSwitchTo(call->context);
 
 	clear_reply(reply);
+	reply->attempts += Max(outcome->sends, 1);	/* a try to connect is one,
+												 * too */
 	gepa_lm_read_outcome(batch->server, batch->provider, outcome, reply);
 	reply->cause = gepa_lm_find_cause(batch->server, outcome, reply);
 	reply->retry_after_ms = outcome->retry_after_ms;
@@ -310,11 +312,12 @@ static bool
 call_start(Call *call)
 {
 	LmBatch    *batch = call->batch;
+	LmPost		post = {batch->provider->path, call->body, call->length,
+		LM_MAX_ATTEMPTS - call->reply->attempts
+	};
 	const char *error;
 
-	call->transfer = gepa_lm_transfer_start(batch->server, batch->provider->path,
-											call->body, call->length, call_ended, call,
-											&error);
+	call->transfer = gepa_lm_transfer_start(batch->server, &post, call_ended, call, &error);
 	if (call->transfer == NULL)
 	{
 		MemoryContext old;
@@ -334,7 +337,6 @@ call_start(Call *call)
 	call->started = GetCurrentTimestamp();
 	dlist_delete(&call->node);
 	call->state = CALL_RUNNING;
-	call->reply->attempts++;
 	dlist_push_tail(&batch->running, &call->node);
 	return true;
 }

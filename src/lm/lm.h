@@ -131,7 +131,8 @@ typedef struct LmReply
 	LmToken    *tokens;			/* cover content exactly when ntokens > 0 */
 	int			input_tokens;
 	int			output_tokens;
-	int			attempts;		/* requests sent, retries included */
+	int			attempts;		/* requests sent, by whom ever, and tries to
+								 * connect that failed */
 	double		cost;			/* by the server's prices */
 	double		latency_ms;		/* of the last attempt */
 	int			http_status;	/* 0 = none */

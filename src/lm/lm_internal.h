@@ -30,7 +30,10 @@ typedef struct LmProvider
 	void		(*build) (const LmServer *server, const LmRequest *request,
 						  StringInfo body);
 
-	/* A body that came with HTTP 200, and one that came with another code. */
+	/*
+	 * A body that came with HTTP 200, and one that came with another code.
+	 * Both end with a NUL byte beyond their length.
+	 */
 	void		(*parse) (const char *body, size_t length, LmReply *reply);
 	void		(*parse_error) (int http_status, const char *body, size_t length,
 								LmReply *reply);
@@ -44,8 +47,14 @@ extern const LmProvider gepa_lm_canned;
 /* Take <think> blocks out of an answer; *reasoning NULL when there are none. */
 extern char *gepa_lm_split_thinking(const char *answer, char **reasoning);
 
-/* Text from outside, fit for an error message: short, no control characters. */
-extern char *gepa_lm_clean_text(const char *text, int max_bytes);
+/* body.c */
+
+/*
+ * A sentence about a body that is no JSON (error: why), and the words of one that
+ * came with an error; NULL if it has none.  The body ends with a NUL byte.
+ */
+extern char *gepa_lm_describe_body(const char *body, size_t length, const char *error);
+extern char *gepa_lm_error_text(const char *body, size_t length);
 
 /* address.c */
 
@@ -73,6 +82,7 @@ typedef enum LmFailure
 	LM_FAILURE_HTTP,			/* an HTTP status other than 200 */
 	LM_FAILURE_REFUSED_ADDRESS, /* private, and not allowed */
 	LM_FAILURE_TOO_BIG,			/* response over the cap */
+	LM_FAILURE_FOREIGN,			/* what answers does not speak HTTP */
 	LM_FAILURE_TLS				/* certificate or handshake */
 } LmFailure;
 
@@ -100,6 +110,8 @@ typedef struct LmTransfer LmTransfer;
 typedef struct LmOutcome
 {
 	LmFailure	failure;
+	int			sends;			/* requests that went out; more than one when
+								 * kept connections died under them */
 	int			http_status;
 	const char *body;
 	size_t		length;
@@ -110,13 +122,24 @@ typedef struct LmOutcome
 } LmOutcome;
 
 /*
+ * What is sent.  libcurl may send it max_sends times in all, when kept
+ * connections die under it.
+ */
+typedef struct LmPost
+{
+	const char *path;			/* below base_url */
+	const char *body;			/* copied */
+	size_t		length;
+	int			max_sends;
+} LmPost;
+
+/*
  * Start a POST.  Returns NULL with *error set if it cannot be started.  done
  * is called from gepa_lm_transport_wait(), never from inside libcurl; it may
  * start and free transfers, but must not raise.
  */
 typedef void (*LmTransferDone) (LmTransfer *transfer, const LmOutcome *outcome, void *arg);
-extern LmTransfer *gepa_lm_transfer_start(const LmServer *server, const char *path,
-										  const char *body, size_t length,
+extern LmTransfer *gepa_lm_transfer_start(const LmServer *server, const LmPost *post,
 										  LmTransferDone done, void *arg,
 										  const char **error);
 

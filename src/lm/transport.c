@@ -22,9 +22,10 @@
  * Life.  The multi handle is made at first use in the process, never before
  * a fork, and kept for its connections; descriptors are accounted with fd.c.
  *
- * Known hole: when a reused connection dies before the first byte of a
- * response, libcurl sends the request again by itself, and attempts do not
- * count that.
+ * Sends.  When a kept connection dies before the first byte of a response,
+ * libcurl sends the request again by itself, up to five times.  Each is paid
+ * for like any other, so each is counted, and only as many are let go as the
+ * caller allows.
  *
  *-------------------------------------------------------------------------
  */
@@ -63,7 +64,9 @@ struct LmTransfer
 	bool		running;		/* in the multi handle */
 	bool		has_fd;			/* accounted */
 	bool		allow_private;
-	bool		connected;		/* handshakes done, the request may be sent */
+	int			sends;			/* requests that went out; 0 = not connected
+								 * yet */
+	int			max_sends;
 	bool		refused_address;
 	bool		too_big;
 	char	   *response;		/* malloc'd */
@@ -199,8 +202,8 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 }
 
 /*
- * The request is about to be sent.  The address is checked once more, because
- * another server's call may have opened the connection.
+ * The request is about to be sent, perhaps again.  The address is checked once
+ * more, because another server's call may have opened the connection.
  */
 static int
 on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
@@ -222,7 +225,9 @@ on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_po
 		transfer->refused_address = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
-	transfer->connected = true;
+	if (transfer->sends >= transfer->max_sends)
+		return CURL_PREREQFUNC_ABORT;
+	transfer->sends++;
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -377,11 +382,10 @@ add_headers(LmTransfer *transfer, const LmServer *server)
 	} while (0)
 
 static bool
-set_options(LmTransfer *transfer, const LmServer *server, const char *path,
-			const char *body, size_t length)
+set_options(LmTransfer *transfer, const LmServer *server, const LmPost *post)
 {
 	CURL	   *easy = transfer->easy;
-	char	   *url = psprintf("%s%s", server->base_url, path);
+	char	   *url = psprintf("%s%s", server->base_url, post->path);
 
 	SET(CURLOPT_URL, url);
 	pfree(url);
@@ -389,8 +393,8 @@ set_options(LmTransfer *transfer, const LmServer *server, const char *path,
 	SET(CURLOPT_ERRORBUFFER, transfer->error);
 	SET(CURLOPT_HTTPHEADER, transfer->headers);
 	SET(CURLOPT_USERAGENT, "gepa/" GEPA_VERSION);
-	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) length);
-	SET(CURLOPT_COPYPOSTFIELDS, body);
+	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) post->length);
+	SET(CURLOPT_COPYPOSTFIELDS, post->body);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, transfer);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
@@ -399,6 +403,7 @@ set_options(LmTransfer *transfer, const LmServer *server, const char *path,
 	SET(CURLOPT_OPENSOCKETDATA, transfer);
 	SET(CURLOPT_PREREQFUNCTION, on_request);
 	SET(CURLOPT_PREREQDATA, transfer);
+	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) MAX_RESPONSE_BYTES);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROXY, server->proxy ? server->proxy : "");
@@ -420,8 +425,8 @@ set_options(LmTransfer *transfer, const LmServer *server, const char *path,
 }
 
 LmTransfer *
-gepa_lm_transfer_start(const LmServer *server, const char *path, const char *body,
-					   size_t length, LmTransferDone done, void *arg, const char **error)
+gepa_lm_transfer_start(const LmServer *server, const LmPost *post, LmTransferDone done,
+					   void *arg, const char **error)
 {
 	LmTransfer *transfer;
 	sigset_t	saved;
@@ -437,6 +442,7 @@ gepa_lm_transfer_start(const LmServer *server, const char *path, const char *bod
 		return NULL;
 	}
 	transfer->allow_private = server->allow_private_address;
+	transfer->max_sends = post->max_sends;
 	transfer->retry_after_ms = -1;
 	transfer->done = done;
 	transfer->arg = arg;
@@ -444,7 +450,7 @@ gepa_lm_transfer_start(const LmServer *server, const char *path, const char *bod
 	if (!transfer->has_fd)
 		*error = "too many open files";
 	else if (!add_headers(transfer, server) ||
-			 !set_options(transfer, server, path, body, length))
+			 !set_options(transfer, server, post))
 		*error = "libcurl refused an option of the request";
 	if (*error == NULL)
 	{
@@ -492,6 +498,22 @@ gepa_lm_transfer_free(LmTransfer *transfer)
  * Ends of transfers
  */
 
+/*
+ * Reasons that are no accident of the network.  A header over libcurl's own cap
+ * is "out of memory" to old versions, and CURLE_TOO_LARGE (100) to new ones.
+ */
+static LmFailure
+classify_response(const LmTransfer *transfer, CURLcode code)
+{
+	if (transfer->sends == 0)
+		return LM_FAILURE_BROKEN;
+	if (code == CURLE_FILESIZE_EXCEEDED || code == CURLE_OUT_OF_MEMORY || (int) code == 100)
+		return LM_FAILURE_TOO_BIG;
+	if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
+		return LM_FAILURE_FOREIGN;
+	return LM_FAILURE_BROKEN;
+}
+
 static LmFailure
 classify(const LmTransfer *transfer, CURLcode code, long http_status)
 {
@@ -515,9 +537,9 @@ classify(const LmTransfer *transfer, CURLcode code, long http_status)
 		case CURLE_SSL_ISSUER_ERROR:
 			return LM_FAILURE_TLS;
 		case CURLE_OPERATION_TIMEDOUT:
-			return transfer->connected ? LM_FAILURE_TIMEOUT : LM_FAILURE_CONNECT;
+			return transfer->sends > 0 ? LM_FAILURE_TIMEOUT : LM_FAILURE_CONNECT;
 		default:
-			return LM_FAILURE_BROKEN;
+			return classify_response(transfer, code);
 	}
 }
 
@@ -533,12 +555,14 @@ finish(LmTransfer *transfer, CURLcode code)
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME, &seconds);
 	outcome.failure = classify(transfer, code, http_status);
+	outcome.sends = transfer->sends;
 	outcome.http_status = (int) http_status;
 	outcome.body = transfer->response ? transfer->response : "";
 	outcome.length = transfer->length;
 	outcome.retry_after_ms = transfer->retry_after_ms;
 	outcome.latency_ms = seconds * 1000;
-	outcome.error = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
+	outcome.error = code == CURLE_ABORTED_BY_CALLBACK ? "each kept connection was closed before an answer" :
+		transfer->error[0] ? transfer->error : curl_easy_strerror(code);
 
 	block_signals(&saved);
 	(void) curl_multi_remove_handle(transport.multi, transfer->easy);
