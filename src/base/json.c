@@ -130,11 +130,15 @@ on_scalar(void *state, char *token, JsonTokenType type)
 	GEPA_JSON_ACTION_DONE;
 }
 
-/* Brackets outside strings never nest deeper than the parser may go. */
-static bool
-too_deep(const char *text, size_t len)
+/*
+ * What would be too much for the parser's stack, or for memory: a value of two
+ * bytes becomes a hundred.  Returns what is wrong; counts outside strings only.
+ */
+static const char *
+check_size(const char *text, size_t len)
 {
 	int			depth = 0;
+	int			nvalues = 1;
 	bool		in_string = false;
 
 	for (size_t i = 0; i < len; i++)
@@ -148,11 +152,14 @@ too_deep(const char *text, size_t len)
 		else if (in_string)
 			continue;
 		else if ((c == '{' || c == '[') && ++depth > GEPA_JSON_MAX_DEPTH)
-			return true;
+			return "nested too deeply";
 		else if (c == '}' || c == ']')
 			depth--;
+		nvalues += c == '{' || c == '[' || c == ',';
+		if (nvalues > GEPA_JSON_MAX_VALUES)
+			return "of too many values";
 	}
-	return false;
+	return NULL;
 }
 
 #ifndef FRONTEND
@@ -239,14 +246,19 @@ gepa_json_parse_utf8(const char *text, size_t len, const char **error)
 	if (error == NULL)
 		error = &ignored;
 	*error = NULL;
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+	{
+		text += 3;
+		len -= 3;
+	}
 	if (len > INT_MAX / 2)
 		*error = "too long";
 	else if (memchr(text, '\0', len) != NULL)
 		*error = "contains a NUL byte";
 	else if (pg_encoding_verifymbstr(PG_UTF8, text, (int) len) != (int) len)
 		*error = "not valid UTF-8";
-	else if (too_deep(text, len))
-		*error = "nested too deeply";
+	else
+		*error = check_size(text, len);
 	if (*error != NULL)
 		return NULL;
 

@@ -43,13 +43,15 @@ typedef struct GepaJson
  * Parse text of the given length (need not be NUL-terminated).  Returns NULL
  * and sets *error (a short phrase; may be passed as NULL) when the text is
  * not in its encoding, not valid JSON, nested deeper than GEPA_JSON_MAX_DEPTH,
- * or contains the NUL escape.  Of duplicate keys the last one counts.
+ * of more values than GEPA_JSON_MAX_VALUES, or contains the NUL escape.  Of
+ * duplicate keys the last one counts.
  *
  * gepa_json_parse() is for texts of the server, in the database's encoding;
  * gepa_json_parse_utf8() for what comes over the wire, and its strings are
- * in UTF-8.
+ * in UTF-8; a byte order mark in front is passed over.
  */
 #define GEPA_JSON_MAX_DEPTH 64
+#define GEPA_JSON_MAX_VALUES 2000000
 extern GepaJson *gepa_json_parse(const char *text, size_t len, const char **error);
 extern GepaJson *gepa_json_parse_utf8(const char *text, size_t len, const char **error);
 

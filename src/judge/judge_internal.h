@@ -30,9 +30,6 @@ extern void gepa_judge_render(const JudgeSpec *spec, const JudgeExample *example
 							  int nexamples, const JudgeDocument *document,
 							  JudgePrompt *prompt);
 
-/* window.c: bytes of the whole characters at the start, at most max_bytes */
-extern int	gepa_judge_clip(const char *text, int max_bytes);
-
 /* examples.c: NULL and *error instead of raising */
 extern JudgeExample *gepa_judge_examples_read(const JudgeSpec *spec, const char *text,
 											  int *nexamples, const char **error);

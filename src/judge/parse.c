@@ -15,6 +15,7 @@
 #include "postgres_fe.h"
 #endif
 
+#include "base/text.h"
 #include "judge/judge_internal.h"
 
 /* How much of a bad answer an error detail shows, in bytes. */
@@ -243,17 +244,15 @@ set_score(const JudgeSpec *spec, const LmReply *reply, const Answer *answer,
 	pfree(probability);
 }
 
-/* Bytes that an error detail can show: printable, short, whole characters. */
-static char *
-shorten(const char *content)
+static void
+set_unparseable(const char *content, JudgeVerdict *verdict)
 {
-	int			length = gepa_judge_clip(content, SHOWN_BYTES);
-	char	   *shown = pnstrdup(content, length);
+	char	   *shown = gepa_clean_text(gepa_text_encoding(), content, SHOWN_BYTES);
 
-	for (int i = 0; i < length; i++)
-		if ((unsigned char) shown[i] < 0x20 || shown[i] == 0x7F)
-			shown[i] = ' ';
-	return shown;
+	verdict->status = GEPA_STATUS_UNPARSEABLE;
+	verdict->detail = psprintf("The answer is not the JSON asked for, or its label is none of the judge's: %s",
+							   shown);
+	verdict->hint = pstrdup("See what gepa.check_lm() says of the LM's structured output.");
 }
 
 void
@@ -281,9 +280,7 @@ gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verd
 	answer = read_answer(spec, reply->content);
 	if (answer.label < 0)
 	{
-		verdict->status = GEPA_STATUS_UNPARSEABLE;
-		verdict->detail = psprintf("The answer is not the JSON asked for, or its label is none of the judge's: %s",
-								   shorten(reply->content));
+		set_unparseable(reply->content, verdict);
 		return;
 	}
 	verdict->label = spec->labels[answer.label];

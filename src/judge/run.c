@@ -143,12 +143,16 @@ gepa_judge_report(const JudgeSpec *spec, const LmServer *server, const JudgeVerd
 	int			code = verdict->sqlerrcode ? verdict->sqlerrcode :
 		ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
 
+	const char *advice = "Set gepa.on_error to null to get NULL for such documents.";
+
+	/* What ends every query is no matter of single documents. */
+	if (verdict->hint != NULL)
+		advice = verdict->fatal ? verdict->hint : psprintf("%s %s", verdict->hint, advice);
 	ereport(ERROR,
 			(errcode(code),
 			 errmsg("judge \"%s\" has no verdict from LM \"%s\": %s",
 					spec->name ? spec->name : "", server->name,
 					gepa_status_name(verdict->status)),
 			 verdict->detail ? errdetail("%s", verdict->detail) : 0,
-			 verdict->hint ? errhint("%s", verdict->hint) :
-			 errhint("Set gepa.on_error to null to get NULL for such documents.")));
+			 errhint("%s", advice)));
 }

@@ -3,10 +3,10 @@
  * window.c
  *	  Cutting long documents to what a judge may see.
  *
- * Lengths are counted in characters of the server encoding, and a cut never
- * splits one, whatever bytes come.  A cut moves to a line border when one is
+ * Lengths are counted in characters of the server encoding (base/text.h), and
+ * a cut never splits one, whatever bytes come.  A cut moves to a line border when one is
  * near.  Gaps are marked with the number of characters left out, so that the
- * model knows.  Frontend safe (there the encoding is UTF-8).
+ * model knows.  Frontend safe.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,8 +18,8 @@
 
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 
+#include "base/text.h"
 #include "judge/judge_internal.h"
 
 /* A line border within this share of the window attracts the cut. */
@@ -32,28 +32,10 @@ typedef struct Text
 	int			nchars;
 } Text;
 
-/* Bytes of the character at p; at least 1, never beyond the end. */
 static int
 char_length(const char *p, const char *end)
 {
-#ifndef FRONTEND
-	int			length = pg_encoding_mblen(GetDatabaseEncoding(), p);
-#else
-	int			length = pg_encoding_mblen(PG_UTF8, p);
-#endif
-
-	return Max(1, Min(length, (int) (end - p)));
-}
-
-int
-gepa_judge_clip(const char *text, int max_bytes)
-{
-	const char *end = text + strlen(text);
-	const char *p = text;
-
-	while (p < end && p + char_length(p, end) <= text + max_bytes)
-		p += char_length(p, end);
-	return (int) (p - text);
+	return gepa_char_length(gepa_text_encoding(), p, end);
 }
 
 static int
@@ -76,22 +58,25 @@ skip_chars(const char *p, const char *end, int n)
 
 /*
  * The place of a cut after at most n characters from p, moved back behind a
- * line feed when one is near.
+ * line feed when one is near.  Found forwards: where bytes are no text, one
+ * that looks like a line feed may be part of what counts as a character.
  */
 static const char *
 cut_after(const char *p, const char *end, int n)
 {
 	const char *at = skip_chars(p, end, n);
+	const char *nearest = at - (at - p) / BORDER_SHARE;
 	const char *border = at;
-	int			reach = (int) ((at - p) / BORDER_SHARE);
 
-	while (border > p && at - border < reach)
+	while (p < at)
 	{
-		if (border[-1] == '\n')
-			return border;
-		border--;
+		bool		line_feed = *p == '\n';
+
+		p += char_length(p, at);
+		if (line_feed && p > nearest)
+			border = p;
 	}
-	return at;
+	return border;
 }
 
 /* The same from the other side: the start of the last n characters. */
@@ -103,7 +88,6 @@ cut_before(const Text *text, const char *from, int n)
 	const char *border = at;
 	int			reach = (int) ((text->end - at) / BORDER_SHARE);
 
-	/* Never the place of a byte inside a character: a line feed is ASCII. */
 	for (; border < text->end && border - at < reach; border += char_length(border, text->end))
 		if (*border == '\n')
 			return border + 1;

@@ -240,6 +240,8 @@ gepa_lm_find_cause(const LmServer *server, const LmOutcome *outcome, const LmRep
 			return LM_CAUSE_TIMEOUT;
 		case LM_FAILURE_TOO_BIG:
 			return LM_CAUSE_TOO_BIG;
+		case LM_FAILURE_FOREIGN:
+			return LM_CAUSE_NOT_HTTP;
 		case LM_FAILURE_REFUSED_ADDRESS:
 			return LM_CAUSE_ADDRESS;
 		case LM_FAILURE_CONNECT:

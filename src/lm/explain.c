@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "base/text.h"
 #include "lm/lm_internal.h"
 
 typedef struct Explanation
@@ -65,6 +66,9 @@ static const Explanation explanations[] = {
 	[LM_CAUSE_BROKEN] = {"reachable",
 		"{address} closed the connection before a whole answer had come.",
 	"See the endpoint's log; if it speaks TLS, write https:// in base_url."},
+	[LM_CAUSE_NOT_HTTP] = {"reachable",
+		"What answers at {address} does not speak HTTP as it should.",
+	"Correct scheme, host and port in base_url, or see what stands between."},
 	[LM_CAUSE_TOO_BIG] = {"model",
 		"What came is larger than any chat completion.",
 	"Correct base_url: it is the root of the API, and usually ends in /v1."},
@@ -197,7 +201,7 @@ value_of(const char *name, const LmServer *server, const LmReply *reply)
 	if (strcmp(name, "address") == 0)
 		return address_of(server, true);
 	if (strcmp(name, "answer") == 0)
-		return gepa_lm_clean_text(or_empty(reply->content), 120);
+		return gepa_clean_text(gepa_text_encoding(), or_empty(reply->content), 120);
 	if (strcmp(name, "connect") == 0)
 		return seconds(server->connect_timeout_ms);
 	if (strcmp(name, "detail") == 0)

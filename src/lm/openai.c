@@ -28,10 +28,17 @@
 
 #include "mb/pg_wchar.h"
 
+#include "base/text.h"
 #include "lm/lm_internal.h"
 
 /* Alternatives asked for per token; the most that servers commonly allow. */
 #define TOP_LOGPROBS 20
+
+/*
+ * How often a token may be looked at to find where the answer begins.  Once or
+ * twice is enough; tokens made for the purpose would want the square.
+ */
+#define MAX_LOOKS 64
 
 /* How much of a provider's own words goes into an error detail, in bytes. */
 #define SHOWN_BYTES 300
@@ -126,27 +133,6 @@ build(const LmServer *server, const LmRequest *request, StringInfo body)
 /*
  * Texts
  */
-
-char *
-gepa_lm_clean_text(const char *text, int max_bytes)
-{
-	int			length = (int) strlen(text);
-	char	   *clean;
-
-	if (length > max_bytes)
-	{
-		length = max_bytes;
-		while (length > 0 && ((unsigned char) text[length] & 0xC0) == 0x80)
-			length--;
-	}
-	if (pg_encoding_verifymbstr(PG_UTF8, text, length) != length)
-		return pstrdup("(not valid UTF-8)");
-	clean = pnstrdup(text, length);
-	for (int i = 0; i < length; i++)
-		if ((unsigned char) clean[i] < 0x20 || clean[i] == 0x7F)
-			clean[i] = ' ';
-	return clean;
-}
 
 char *
 gepa_lm_split_thinking(const char *answer, char **reasoning)
@@ -255,10 +241,12 @@ read_token(const GepaJson *item, LmToken *token)
 
 /*
  * How many tokens make up the whole answer, exactly; 0 when these do not.
- * *skipped is set to how many of them make up the first skip bytes.
+ * *skipped is set to how many of them make up the first skip bytes, *work
+ * goes down by how many were looked at.
  */
 static int
-match_tokens(const LmToken *tokens, int ntokens, const char *whole, int skip, int *skipped)
+match_tokens(const LmToken *tokens, int ntokens, const char *whole, int skip, int *skipped,
+			 int64 *work)
 {
 	int			at = 0;
 	int			length = (int) strlen(whole);
@@ -271,7 +259,7 @@ match_tokens(const LmToken *tokens, int ntokens, const char *whole, int skip, in
 		int			bytes = text != NULL ? (int) strlen(text) : 0;
 
 		if (text == NULL || bytes > length - at || strncmp(whole + at, text, bytes) != 0 ||
-			(at < skip && at + bytes > skip))
+			(at < skip && at + bytes > skip) || --*work <= 0)
 			return 0;
 		at += bytes;
 		n++;
@@ -291,16 +279,19 @@ static void
 read_tokens(const GepaJson *list, const char *whole, int skip, LmReply *reply)
 {
 	LmToken    *tokens;
+	int64		work;
 
 	if (list == NULL || list->kind != GEPA_JSON_ARRAY || list->nitems == 0)
 		return;
 	tokens = palloc0(sizeof(LmToken) * list->nitems);
 	for (int i = 0; i < list->nitems; i++)
 		read_token(list->items[i], &tokens[i]);
-	for (int from = list->nitems - 1; from >= 0; from--)
+	work = MAX_LOOKS * (int64) list->nitems;
+	for (int from = list->nitems - 1; from >= 0 && work > 0; from--)
 	{
 		int			skipped;
-		int			n = match_tokens(tokens + from, list->nitems - from, whole, skip, &skipped);
+		int			n = match_tokens(tokens + from, list->nitems - from, whole, skip,
+									 &skipped, &work);
 
 		if (n <= skipped)
 			continue;
@@ -326,7 +317,7 @@ static void
 set_foreign(LmReply *reply, const char *detail)
 {
 	set_status(reply, GEPA_STATUS_HTTP_ERROR, detail);
-	reply->hint = pstrdup("Check that base_url names an OpenAI-compatible endpoint (it usually ends in /v1).");
+	reply->hint = pstrdup("Check that base_url names an OpenAI-compatible endpoint (it usually ends in /v1), and what stands between.");
 }
 
 static int
@@ -382,6 +373,28 @@ is_good_end(const char *finish)
 }
 
 static void
+set_answer(LmReply *reply, GepaStatus status, const char *detail, const char *hint)
+{
+	set_status(reply, status, detail);
+	reply->hint = pstrdup(hint);
+}
+
+static void
+judge_empty(const GepaJson *message, LmReply *reply)
+{
+	if (gepa_json_get(message, "tool_calls") != NULL)
+		set_answer(reply, GEPA_STATUS_UNPARSEABLE, "The model called a tool instead of answering.",
+				   "Take tools out of extra_body of the server, or switch the model's own ones off.");
+	else if (reply->reasoning != NULL)
+		set_answer(reply, GEPA_STATUS_UNPARSEABLE,
+				   "The answer is empty: the model thought, and said nothing.",
+				   "Raise max_tokens of the server, or lower reasoning_effort.");
+	else
+		set_answer(reply, GEPA_STATUS_UNPARSEABLE, "The answer is empty.",
+				   "Check the model's chat template, and structured_output of the server.");
+}
+
+static void
 judge_answer(const GepaJson *choice, LmReply *reply)
 {
 	const GepaJson *message = gepa_json_get(choice, "message");
@@ -390,41 +403,54 @@ judge_answer(const GepaJson *choice, LmReply *reply)
 
 	reply->status = GEPA_STATUS_OK;
 	if (!is_blank(refusal))
-		set_status(reply, GEPA_STATUS_REFUSED,
-				   psprintf("The model declined: %s", gepa_lm_clean_text(refusal, SHOWN_BYTES)));
-	else if (strcmp(finish, "content_filter") == 0)
-		set_status(reply, GEPA_STATUS_REFUSED, "The provider's content filter stopped the answer.");
-	else if (strcmp(finish, "length") == 0)
-		set_status(reply, GEPA_STATUS_TRUNCATED, "The answer was cut off by the limit on output tokens.");
-	else if (is_blank(reply->content) && gepa_json_get(message, "tool_calls") != NULL)
-		set_status(reply, GEPA_STATUS_UNPARSEABLE, "The model called a tool instead of answering.");
+		set_answer(reply, GEPA_STATUS_REFUSED,
+				   psprintf("The model declined: %s", gepa_clean_text(PG_UTF8, refusal, SHOWN_BYTES)),
+				   "A judge that says what the text is for is declined less often.");
+	else if (pg_strcasecmp(finish, "content_filter") == 0)
+		set_answer(reply, GEPA_STATUS_REFUSED, "The provider's content filter stopped the answer.",
+				   "Loosen the filter at the provider, or judge such texts with another model.");
+	else if (pg_strcasecmp(finish, "length") == 0 || pg_strcasecmp(finish, "max_tokens") == 0)
+		set_answer(reply, GEPA_STATUS_TRUNCATED, "The answer was cut off by the limit on output tokens.",
+				   "Raise max_tokens of the server; a model that thinks needs room for it.");
 	else if (is_blank(reply->content))
-		set_status(reply, GEPA_STATUS_UNPARSEABLE, "The answer is empty.");
+		judge_empty(message, reply);
 	else if (!is_good_end(finish))
-		set_status(reply, GEPA_STATUS_UNPARSEABLE,
-				   psprintf("The answer did not come to its end (finish reason \"%s\").", finish));
-	if (reply->status == GEPA_STATUS_TRUNCATED)
-		reply->hint = pstrdup("Raise max_tokens of the server; a model that thinks needs room for it.");
+		set_answer(reply, GEPA_STATUS_UNPARSEABLE,
+				   psprintf("The answer did not come to its end (finish reason \"%s\").", finish),
+				   "See the log of the endpoint for why it stopped.");
 }
 
 /*
  * Error responses
  */
 
+/* The first of what may be a list: some servers say each error of several. */
+static const GepaJson *
+first_of(const GepaJson *value)
+{
+	return value != NULL && value->kind == GEPA_JSON_ARRAY ? gepa_json_item(value, 0) : value;
+}
+
 static const char *
 error_message(const GepaJson *json, const char **code)
 {
-	const GepaJson *error = gepa_json_get(json, "error");
+	const GepaJson *whole = first_of(json);
+	const GepaJson *error = first_of(gepa_json_get(whole, "error"));
+	const GepaJson *detail = first_of(gepa_json_get(whole, "detail"));
 	const char *message;
 
 	*code = NULL;
 	if (error != NULL && error->kind == GEPA_JSON_STRING)
 		return error->text;
-	message = gepa_json_get_string(error ? error : json, "message");
-	*code = gepa_json_get_string(error ? error : json, "code");
+	if (error == NULL)
+		error = whole;
+	message = gepa_json_get_string(error, "message");
+	*code = gepa_json_get_string(error, "code");
 	if (*code == NULL)
-		*code = gepa_json_get_string(error ? error : json, "type");
-	return message ? message : gepa_json_get_string(json, "detail");
+		*code = gepa_json_get_string(error, "type");
+	if (message == NULL && detail != NULL)
+		message = detail->kind == GEPA_JSON_STRING ? detail->text : gepa_json_get_string(detail, "msg");
+	return message;
 }
 
 static bool
@@ -444,8 +470,17 @@ set_fatal(LmReply *reply, int sqlerrcode, const char *hint)
 	reply->hint = pstrdup(hint);
 }
 
-static void
-parse_error(int http_status, const char *body, size_t length, LmReply *reply)
+/* What an error is about, where its number does not say. */
+typedef enum ErrorKind
+{
+	ERROR_OTHER,
+	ERROR_TOO_LONG,
+	ERROR_FILTERED,				/* of this document, not of all */
+	ERROR_QUOTA
+} ErrorKind;
+
+static ErrorKind
+error_kind(int http_status, const char *code, const char *message)
 {
 	static const char *const long_words[] = {
 		"context_length", "context length", "maximum context", "context size",
@@ -455,27 +490,23 @@ parse_error(int http_status, const char *body, size_t length, LmReply *reply)
 	static const char *const filter_words[] = {
 		"content_filter", "content_policy", "moderation", "flagged", NULL
 	};
-	const GepaJson *json = gepa_json_parse_utf8(body, length, NULL);
-	const char *code = NULL;
-	const char *message = error_message(json, &code);
+	bool		of_request = http_status == 400 || http_status == 422;
 
-	reply->status = GEPA_STATUS_HTTP_ERROR;
-	reply->sqlerrcode = ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
-	reply->detail = message == NULL ? psprintf("The endpoint answered HTTP %d.", http_status) :
-		psprintf("The endpoint answered HTTP %d: %s", http_status,
-				 gepa_lm_clean_text(message, SHOWN_BYTES));
 	if (http_status == 413 ||
-		((http_status == 400 || http_status == 422 || http_status == 500) &&
+		((of_request || http_status == 500) &&
 		 (mentions(code, long_words) || mentions(message, long_words))))
-	{
-		reply->status = GEPA_STATUS_TOO_LONG;
-		reply->hint = pstrdup("Lower max_chars of the judge, or serve the model with a longer context.");
-	}
-	else if ((http_status == 400 || http_status == 403 || http_status == 422) &&
-			 (mentions(code, filter_words) || mentions(message, filter_words)))
-		reply->status = GEPA_STATUS_REFUSED;	/* of this document, not of
-												 * all */
-	else if (http_status == 401)
+		return ERROR_TOO_LONG;
+	if ((of_request || http_status == 403) &&
+		(mentions(code, filter_words) || mentions(message, filter_words)))
+		return ERROR_FILTERED;
+	return mentions(code, quota_words) ? ERROR_QUOTA : ERROR_OTHER;
+}
+
+/* Everything but the kinds that have a rule of their own. */
+static void
+judge_http_status(int http_status, LmReply *reply)
+{
+	if (http_status == 401)
 		set_fatal(reply, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 				  "Check the key: api_key of the user mapping, or api_key_file or api_key_env of the server.");
 	else if (http_status == 403)
@@ -484,14 +515,51 @@ parse_error(int http_status, const char *body, size_t length, LmReply *reply)
 	else if (http_status == 404)
 		set_fatal(reply, ERRCODE_UNDEFINED_OBJECT,
 				  "Check base_url (it usually ends in /v1) and model of the server.");
-	else if (mentions(code, quota_words))
-		set_fatal(reply, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-				  "The account has no quota left; see the provider's billing page.");
-	else if (http_status >= 400 && http_status < 500)
-		reply->rejected = !gepa_lm_may_retry(LM_FAILURE_HTTP, http_status);
 	else if (http_status >= 300 && http_status < 400)
 		set_fatal(reply, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
 				  "Redirects are not followed; set base_url to where the endpoint really is.");
+	else if (http_status == 429)
+		reply->hint = pstrdup("Lower max_concurrency of the server, or ask the provider for a higher limit.");
+	else if (gepa_lm_may_retry(LM_FAILURE_HTTP, http_status))
+		reply->hint = pstrdup("See the log of the endpoint, or try again later.");
+	else
+	{
+		reply->rejected = http_status >= 400 && http_status < 500;
+		reply->hint = pstrdup("Check what the request asks for: model, extra_body and the other options of the server.");
+	}
+}
+
+static void
+parse_error(int http_status, const char *body, size_t length, LmReply *reply)
+{
+	const GepaJson *json = gepa_json_parse_utf8(body, length, NULL);
+	const char *code = NULL;
+	const char *message = error_message(json, &code);
+	const char *said = message != NULL ? gepa_clean_text(PG_UTF8, message, SHOWN_BYTES) :
+		json == NULL ? gepa_lm_error_text(body, length) : NULL;
+
+	reply->status = GEPA_STATUS_HTTP_ERROR;
+	reply->sqlerrcode = ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
+	reply->detail = said == NULL ? psprintf("The endpoint answered HTTP %d.", http_status) :
+		psprintf("The endpoint answered HTTP %d: %s", http_status, said);
+	switch (error_kind(http_status, code, message))
+	{
+		case ERROR_TOO_LONG:
+			reply->status = GEPA_STATUS_TOO_LONG;
+			reply->hint = pstrdup("Lower max_chars of the judge, or serve the model with a longer context.");
+			break;
+		case ERROR_FILTERED:
+			reply->status = GEPA_STATUS_REFUSED;
+			reply->hint = pstrdup("Loosen the filter at the provider, or judge such texts with another model.");
+			break;
+		case ERROR_QUOTA:
+			set_fatal(reply, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+					  "The account has no quota left; see the provider's billing page.");
+			break;
+		case ERROR_OTHER:
+			judge_http_status(http_status, reply);
+			break;
+	}
 }
 
 /*
@@ -528,7 +596,7 @@ parse(const char *body, size_t length, LmReply *reply)
 
 	if (json == NULL)
 	{
-		set_foreign(reply, psprintf("The response is not JSON (%s).", error));
+		set_foreign(reply, gepa_lm_describe_body(body, length, error));
 		return;
 	}
 	reply->input_tokens = token_count(usage, "prompt_tokens");
@@ -546,7 +614,7 @@ parse(const char *body, size_t length, LmReply *reply)
 		return;
 	}
 	finish = gepa_json_get_string(choice, "finish_reason");
-	reply->finish_reason = finish ? gepa_lm_clean_text(finish, 40) : NULL;
+	reply->finish_reason = finish ? gepa_clean_text(PG_UTF8, finish, 40) : NULL;
 	read_message(choice, reply);
 	judge_answer(choice, reply);
 }

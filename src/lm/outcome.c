@@ -10,7 +10,10 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+
 #include "base/encoding.h"
+#include "base/text.h"
 #include "lm/lm_internal.h"
 
 /* Keys of fewer characters ("none", "EMPTY") are no secrets. */
@@ -63,7 +66,7 @@ static void
 read_outcome(const LmServer *server, const LmProvider *provider, const LmOutcome *outcome,
 			 LmReply *reply)
 {
-	char	   *error = outcome->error ? gepa_lm_clean_text(outcome->error, 300) : "";
+	char	   *error = outcome->error ? gepa_clean_text(PG_UTF8, outcome->error, 300) : "";
 
 	switch (outcome->failure)
 	{
@@ -90,12 +93,18 @@ read_outcome(const LmServer *server, const LmProvider *provider, const LmOutcome
 			break;
 		case LM_FAILURE_BROKEN:
 			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_CONNECTION_FAILURE,
-								psprintf("The connection broke: %s.", error), NULL);
+								psprintf("The connection broke: %s.", error),
+								"See the log of the endpoint, and of what stands between (proxy, load balancer).");
 			break;
 		case LM_FAILURE_TOO_BIG:
 			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 								"The response is larger than gepa accepts.",
 								"Check that base_url names a chat completions endpoint.");
+			break;
+		case LM_FAILURE_FOREIGN:
+			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_PROTOCOL_VIOLATION,
+								psprintf("What answers does not speak HTTP: %s.", error),
+								"Check scheme, host and port of the server's base_url.");
 			break;
 		case LM_FAILURE_REFUSED_ADDRESS:
 			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_INSUFFICIENT_PRIVILEGE,

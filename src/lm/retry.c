@@ -24,6 +24,9 @@
 #define BASE_DELAY_MS 500
 #define MAX_DELAY_MS 30000
 
+/* Nobody means more than a day, whatever is said. */
+#define LONGEST_HOLD_S 86400LL
+
 bool
 gepa_lm_may_retry(LmFailure failure, int http_status)
 {
@@ -39,6 +42,7 @@ gepa_lm_may_retry(LmFailure failure, int http_status)
 		case LM_FAILURE_NONE:
 		case LM_FAILURE_REFUSED_ADDRESS:
 		case LM_FAILURE_TOO_BIG:
+		case LM_FAILURE_FOREIGN:
 		case LM_FAILURE_TLS:
 			break;
 	}
@@ -78,10 +82,10 @@ gepa_lm_parse_retry_after(const char *value, int64 now)
 		seconds = strtoll(value, &end, 10);
 		if (end[strspn(end, " \t\r\n")] != '\0')
 			return -1;
-		return Min(seconds, 86400 * 365LL) * 1000;
+		return Min(seconds, LONGEST_HOLD_S) * 1000;
 	}
 	date = curl_getdate(value, NULL);
-	if (date == (time_t) -1)
+	if (value[0] == '-' || date == (time_t) -1)
 		return -1;
-	return Max((int64) date - now, 0) * 1000;
+	return Min(Max((int64) date - now, 0), LONGEST_HOLD_S) * 1000;
 }

@@ -12,7 +12,9 @@
 #include <sys/socket.h>
 
 #include "common/pg_prng.h"
+#include "mb/pg_wchar.h"
 
+#include "base/text.h"
 #include "lm/lm_internal.h"
 #include "tap.h"
 
@@ -157,7 +159,78 @@ check_errors(void)
 	tap_ok(!reply.fatal && reply.status == GEPA_STATUS_REFUSED, "... or a content filter");
 	reply = parse_error(302, "");
 	tap_ok(reply.fatal && strstr(reply.hint, "Redirect") != NULL, "redirects are not followed");
-	tap_is_int(strlen(gepa_lm_clean_text("\xc3\xa9\xc3\xa9\xc3\xa9", 3)), 2, "cut between characters");
+	tap_is_int(strlen(gepa_clean_text(PG_UTF8, "\xc3\xa9\xc3\xa9\xc3\xa9", 3)), 2, "cut between characters");
+}
+
+static void
+check_detail(const char *body, const char *detail)
+{
+	LmReply		reply = parse(body);
+
+	tap_is_string(reply.detail, detail, detail);
+	tap_ok(reply.status == GEPA_STATUS_HTTP_ERROR && reply.hint != NULL, "... and what to do");
+}
+
+/* What is no JSON says who has answered. */
+static void
+check_foreign(void)
+{
+	LmReply		reply;
+
+	check_detail("", "The response is empty.");
+	check_detail(" \n", "The response is empty.");
+	check_detail("\x1f\x8b\x08\x02xyz",
+				 "The response is not JSON but compressed, which gepa did not ask for.");
+	check_detail("<!DOCTYPE HTML><html><head><Title> Wel\ncome </title>",
+				 "The response is not JSON but a page of HTML (\"Wel come \").");
+	check_detail("<html></title><title>", "The response is not JSON but a page of HTML.");
+	check_detail("data: {}\n\n",
+				 "The response is not JSON but a stream of events, which gepa did not ask for.");
+	check_detail("{\"choices\":", "The response is not JSON (not valid JSON).");
+	check_status("\xef\xbb\xbf{\"choices\":[{\"message\":{\"content\":\"x\"}}]}", "ok",
+				 "a byte order mark");
+	reply = parse_error(502, "<html><title>502 Bad Gateway</title>");
+	tap_is_string(reply.detail, "The endpoint answered HTTP 502: a page of HTML (\"502 Bad Gateway\")",
+				  "an error page");
+	reply = parse_error(503, "upstream connect error\x1b[2J \xe2\x80\xae \xff");
+	tap_is_string(reply.detail, "The endpoint answered HTTP 503: upstream connect error [2J   ?",
+				  "an error in plain text, cleaned");
+	reply = parse_error(500, "\x1f\x8b\x08\x02xyz");
+	tap_is_string(reply.detail, "The endpoint answered HTTP 500.", "an error that is no text");
+	reply = parse_error(422, "{\"detail\":[{\"msg\":\"field required\"}]}");
+	tap_is_string(reply.detail, "The endpoint answered HTTP 422: field required", "an error in a list");
+	reply = parse_error(400, "[{\"error\":{\"message\":\"bad\"}}]");
+	tap_is_string(reply.detail, "The endpoint answered HTTP 400: bad", "... or all of it in one");
+}
+
+/* Tokens that were made for it would be looked at n * n / 2 times. */
+static void
+check_token_work(void)
+{
+	const int	n = 200000;
+	StringInfoData body;
+	LmReply		reply = {0};
+
+	initStringInfo(&body);
+	appendStringInfoString(&body, "{\"choices\":[{\"message\":{\"content\":\"");
+	for (int i = 0; i < n; i++)
+		appendStringInfoChar(&body, 'a');
+	appendStringInfoString(&body, "b\"},\"logprobs\":{\"content\":[");
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&body, "%s{\"token\":\"a\",\"logprob\":0}", i > 0 ? "," : "");
+	appendStringInfoString(&body, "]}}]}");
+	gepa_lm_openai.parse(body.data, body.len, &reply);
+	tap_ok(reply.status == GEPA_STATUS_OK && reply.ntokens == 0,
+		   "tokens that never fit are given up");
+
+	initStringInfo(&body);
+	appendStringInfoString(&body, "{\"choices\":[");
+	for (int i = 0; i <= GEPA_JSON_MAX_VALUES; i++)
+		appendStringInfoString(&body, "0,");
+	appendStringInfoString(&body, "0]}");
+	gepa_lm_openai.parse(body.data, body.len, &reply);
+	tap_is_string(reply.detail, "The response is not JSON (of too many values).",
+				  "values are counted before there are any");
 }
 
 static void
@@ -222,7 +295,11 @@ check_retry(void)
 	tap_is_int(gepa_lm_parse_retry_after("Sun, 06 Nov 1994 08:40:00 GMT", now), 0, "date gone by");
 	tap_is_int(gepa_lm_parse_retry_after("soon", now), -1, "neither");
 	tap_is_int(gepa_lm_parse_retry_after("3x", now), -1, "almost seconds");
-	tap_ok(gepa_lm_parse_retry_after("99999999999999999999", now) > 0, "absurd seconds");
+	tap_is_int(gepa_lm_parse_retry_after("99999999999999999999", now), 86400000, "absurd seconds: a day");
+	tap_is_int(gepa_lm_parse_retry_after("Fri, 31 Dec 9999 23:59:59 GMT", now), 86400000,
+			   "an absurd date: a day");
+	tap_is_int(gepa_lm_parse_retry_after("-5", now), -1, "before now");
+	tap_is_int(gepa_lm_parse_retry_after("1e30", now), -1, "powers of ten");
 }
 
 static bool
@@ -333,6 +410,8 @@ main(void)
 	check_answers();
 	check_tokens();
 	check_errors();
+	check_foreign();
+	check_token_work();
 	check_build();
 	check_retry();
 	check_addresses();
