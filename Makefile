@@ -69,7 +69,7 @@ REGRESS_OPTS   = --inputdir=$(srcdir) --load-extension=gepa
 ISOLATION      = alter_alter create_create drop_use
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=gepa
 PROVE_TESTS    = test/t/*.pl
-EXTRA_CLEAN    = $(OBJS:.o=.d) test/unit/build
+EXTRA_CLEAN    = $(OBJS:.o=.d) test/fuzz/build test/unit/build
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)

@@ -24,6 +24,7 @@
 typedef struct Answer
 {
 	int			label;			/* -1 = none */
+	bool		is_object;		/* JSON of the right kind, whatever it says */
 	int			label_start;	/* of the value, in the content */
 	bool		quoted;
 	const char *reasoning;
@@ -204,14 +205,15 @@ read_bare(const JudgeSpec *spec, const char *content, const char *start,
 static Answer
 read_answer(const JudgeSpec *spec, const char *content)
 {
-	Answer		answer = {-1, -1, false, NULL};
+	Answer		answer = {-1, false, -1, false, NULL};
 	const char *start;
 	const char *end;
 	const GepaJson *json;
 
 	trim_answer(content, &start, &end);
 	json = gepa_json_parse(start, end - start, NULL);
-	if (json != NULL && json->kind == GEPA_JSON_OBJECT)
+	answer.is_object = json != NULL && json->kind == GEPA_JSON_OBJECT;
+	if (answer.is_object)
 		read_object(spec, json, content, start, end, &answer);
 	else
 		read_bare(spec, content, start, end, &answer);
@@ -245,13 +247,14 @@ set_score(const JudgeSpec *spec, const LmReply *reply, const Answer *answer,
 }
 
 static void
-set_unparseable(const char *content, JudgeVerdict *verdict)
+set_unparseable(const Answer *answer, const char *content, JudgeVerdict *verdict)
 {
 	char	   *shown = gepa_clean_text(gepa_text_encoding(), content, SHOWN_BYTES);
 
 	verdict->status = GEPA_STATUS_UNPARSEABLE;
-	verdict->detail = psprintf("The answer is not the JSON asked for, or its label is none of the judge's: %s",
-							   shown);
+	verdict->detail = answer->is_object ?
+		psprintf("The label of the answer is none of the judge's: %s", shown) :
+		psprintf("The answer is not the JSON asked for: %s", shown);
 	verdict->hint = pstrdup("See what gepa.check_lm() says of the LM's structured output.");
 }
 
@@ -280,7 +283,7 @@ gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verd
 	answer = read_answer(spec, reply->content);
 	if (answer.label < 0)
 	{
-		set_unparseable(reply->content, verdict);
+		set_unparseable(&answer, reply->content, verdict);
 		return;
 	}
 	verdict->label = spec->labels[answer.label];

@@ -29,7 +29,13 @@ class Sending:
     data: bytes
     end: str = "keep"           # keep, close, reset
     filler: int = 0             # bytes of filler behind the data
-    whole: bool = True          # the client has what was meant for it
+    whole: bool = True          # all of it was sent
+    readable: bool = True       # a client can make out the body
+
+
+# What hides the body from a client that does not guess.
+HIDDEN = {"gzip", "bomb", "tebomb", "http09", "headers", "longheader", "longstatus", "nulheader", "continues", "badchunk",
+          "cutchunk", "shortlength", "longlength", "badlength", "twolengths", "drip", "huge"}
 
 
 @functools.lru_cache(maxsize=None)
@@ -123,11 +129,12 @@ def prepare(response, options, keep_alive):
     data = to_bytes(response, options, says_keep)
     sending = Sending(data, "keep" if says_keep and not options.keys() & {
         "closing", "http09", "longlength", "badchunk", "cutchunk", "twolengths", "badlength"} else "close")
+    sending.readable = not options.keys() & HIDDEN
     if "huge" in options:
         sending.filler = HUGE_BYTES
     for option, share in (("drop", 0), ("reset", 0), ("drop-body", 0.5), ("reset-body", 0.5)):
         if option in options:
             head = len(data) - len(response.body) if share else 0
             sending = Sending(data[:head + int(share * len(response.body))],
-                              "reset" if "reset" in option else "close", whole=False)
+                              "reset" if "reset" in option else "close", whole=False, readable=False)
     return sending

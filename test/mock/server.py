@@ -167,6 +167,7 @@ class Mock:
         """Note the tokens that a response says it cost."""
         for count in call.counts:
             count.tokens = [a + b for a, b in zip(count.tokens, response.tokens)]
+        call.record["tokens"] = response.tokens
 
     def answer(self, call):
         """(response, options that hold) for a chat request."""
@@ -284,6 +285,8 @@ class Connection(asyncio.Protocol):
     def reply(self, response, options):
         """Send a response; returns the status that the journal shows."""
         sending = send.prepare(response, options, self.keep_alive)
+        if self.call is not None and sending.readable:
+            self.mock.charge(self.call, response)
         self.transport.write(sending.data)
         self.end(sending.end)
         return response.status if sending.whole else 0
@@ -314,13 +317,7 @@ class Connection(asyncio.Protocol):
         elif options.keys() & WAITING:
             self.task = asyncio.get_running_loop().create_task(self.chat_later(response, options))
         else:
-            self.complete(response, self.reply(response, options))
-
-    def complete(self, response, status):
-        """The response is on its way; a whole one was charged for."""
-        if status != 0:
-            self.mock.charge(self.call, response)
-        self.finish(status)
+            self.finish(self.reply(response, options))
 
     async def chat_later(self, response, options):
         """The same, after a delay, the gate, or never."""
@@ -337,7 +334,7 @@ class Connection(asyncio.Protocol):
             status = await self.pour(response, options)
         else:
             status = self.reply(response, options)
-        self.complete(response, status)
+        self.finish(status)
         self.advance()
 
     async def drip(self, data, pause):

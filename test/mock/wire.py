@@ -330,9 +330,10 @@ def spoil_body(response, options):
         response.body, response.tokens, response.content_type = b"pong", (0, 0), "text/plain"
     for option, change in BODIES.items():
         if option in options:
-            response.body = change(response.body)
-            if option not in STILL_READ:
+            changed = change(response.body)
+            if changed != response.body and option not in STILL_READ:
                 response.tokens = (0, 0)
+            response.body = changed
     if "type" in options:
         response.content_type = "image/png"
     return response
