@@ -103,7 +103,7 @@ read_outcome(const LmServer *server, const LmProvider *provider, const LmOutcome
 			break;
 		case LM_FAILURE_FOREIGN:
 			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_PROTOCOL_VIOLATION,
-								psprintf("What answers does not speak HTTP: %s.", error),
+								psprintf("What answers does not speak HTTP as it should: %s.", error),
 								"Check scheme, host and port of the server's base_url.");
 			break;
 		case LM_FAILURE_REFUSED_ADDRESS:

@@ -73,6 +73,8 @@ struct LmTransfer
 	size_t		length;
 	size_t		room;
 	size_t		header_bytes;
+	int64		content_length; /* as the header says; -1 = not yet */
+	const char *complaint;		/* what is wrong with the header */
 	int64		retry_after_ms;
 	LmTransferDone done;
 	void	   *arg;
@@ -160,10 +162,52 @@ on_body(char *data, size_t size, size_t n, void *arg)
 	return bytes;
 }
 
+/*
+ * The value of a header line if it has that name (with its colon) and is not
+ * too long for value.
+ */
+static bool
+read_header(const char *line, size_t bytes, const char *name, char *value, size_t room)
+{
+	size_t		skip = strlen(name);
+
+	if (bytes < skip || bytes - skip >= room || pg_strncasecmp(line, name, skip) != 0)
+		return false;
+	memcpy(value, line + skip, bytes - skip);
+	value[bytes - skip] = '\0';
+	value[strcspn(value, "\r\n")] = '\0';
+	memmove(value, value + strspn(value, " \t"), strlen(value + strspn(value, " \t")) + 1);
+	return true;
+}
+
+/*
+ * What newer versions of libcurl refuse by themselves, and older ones take: two
+ * lengths, and a compression that nobody asked for.
+ */
+static const char *
+find_complaint(LmTransfer *transfer, const char *line, size_t bytes)
+{
+	char		value[80];
+
+	if (bytes >= 5 && strncmp(line, "HTTP/", 5) == 0)
+		transfer->content_length = -1;	/* another response begins */
+	else if (read_header(line, bytes, "transfer-encoding:", value, sizeof(value)))
+		return pg_strncasecmp(value, "chunked", 7) == 0 || pg_strcasecmp(value, "identity") == 0 ?
+			NULL : "it uses a transfer encoding that was not asked for";
+	else if (read_header(line, bytes, "content-length:", value, sizeof(value)))
+	{
+		int64		length = strtoll(value, NULL, 10);
+
+		if (transfer->content_length >= 0 && transfer->content_length != length)
+			return "it says two lengths of one body";
+		transfer->content_length = length;
+	}
+	return NULL;
+}
+
 static size_t
 on_header(char *data, size_t size, size_t n, void *arg)
 {
-	static const char name[] = "retry-after:";
 	LmTransfer *transfer = arg;
 	size_t		bytes = size * n;
 	char		value[80];
@@ -174,16 +218,11 @@ on_header(char *data, size_t size, size_t n, void *arg)
 		transfer->too_big = true;
 		return 0;
 	}
-	if (bytes > strlen(name) && bytes - strlen(name) < sizeof(value) &&
-		pg_strncasecmp(data, name, strlen(name)) == 0)
-	{
-		size_t		length = bytes - strlen(name);
-
-		memcpy(value, data + strlen(name), length);
-		value[length] = '\0';
-		value[strcspn(value, "\r\n")] = '\0';
+	transfer->complaint = find_complaint(transfer, data, bytes);
+	if (transfer->complaint != NULL)
+		return 0;
+	if (read_header(data, bytes, "retry-after:", value, sizeof(value)))
 		transfer->retry_after_ms = gepa_lm_parse_retry_after(value, (int64) time(NULL));
-	}
 	return bytes;
 }
 
@@ -444,6 +483,7 @@ gepa_lm_transfer_start(const LmServer *server, const LmPost *post, LmTransferDon
 	transfer->allow_private = server->allow_private_address;
 	transfer->max_sends = post->max_sends;
 	transfer->retry_after_ms = -1;
+	transfer->content_length = -1;
 	transfer->done = done;
 	transfer->arg = arg;
 	transfer->has_fd = acquire_fd();
@@ -509,7 +549,8 @@ classify_response(const LmTransfer *transfer, CURLcode code)
 		return LM_FAILURE_BROKEN;
 	if (code == CURLE_FILESIZE_EXCEEDED || code == CURLE_OUT_OF_MEMORY || (int) code == 100)
 		return LM_FAILURE_TOO_BIG;
-	if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
+	if (transfer->complaint != NULL || code == CURLE_UNSUPPORTED_PROTOCOL ||
+		code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_BAD_CONTENT_ENCODING)
 		return LM_FAILURE_FOREIGN;
 	return LM_FAILURE_BROKEN;
 }
@@ -543,6 +584,16 @@ classify(const LmTransfer *transfer, CURLcode code, long http_status)
 	}
 }
 
+static const char *
+error_words(const LmTransfer *transfer, CURLcode code)
+{
+	if (transfer->complaint != NULL)
+		return transfer->complaint;
+	if (code == CURLE_ABORTED_BY_CALLBACK)
+		return "each kept connection was closed before an answer";
+	return transfer->error[0] ? transfer->error : curl_easy_strerror(code);
+}
+
 static void
 finish(LmTransfer *transfer, CURLcode code)
 {
@@ -561,8 +612,7 @@ finish(LmTransfer *transfer, CURLcode code)
 	outcome.length = transfer->length;
 	outcome.retry_after_ms = transfer->retry_after_ms;
 	outcome.latency_ms = seconds * 1000;
-	outcome.error = code == CURLE_ABORTED_BY_CALLBACK ? "each kept connection was closed before an answer" :
-		transfer->error[0] ? transfer->error : curl_easy_strerror(code);
+	outcome.error = error_words(transfer, code);
 
 	block_signals(&saved);
 	(void) curl_multi_remove_handle(transport.multi, transfer->easy);

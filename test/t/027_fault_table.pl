@@ -52,7 +52,7 @@ sub generalise
 {
 	my ($words) = @_;
 
-	$words =~ s/^(The connection broke|What answers does not speak HTTP|The endpoint cannot be reached): .*/$1: *what libcurl says*./;
+	$words =~ s/^(The connection broke|What answers does not speak HTTP as it should|The endpoint cannot be reached): .*/$1: *what libcurl says*./;
 	return $words;
 }
 
