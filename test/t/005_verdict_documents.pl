@@ -94,6 +94,13 @@ for my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
 	is(value($node, encode_utf8("$set SELECT label, score > 0.9, status FROM gepa_verdict('l', '$text')"), db => $db),
 		encode_utf8("$text|t|ok"), '... labels come back, with their probabilities');
 	is(value($node, encode_utf8("$set SELECT cached FROM gepa_verdict('l', '$text')"), db => $db), 't', '... and are found again');
+
+	# a window is counted in characters, and cuts none
+	my $long = $text x 40;
+	value($node, encode_utf8("$set SELECT gepa.create_judge('w', 'plain', 'Is it $text?', options => '{\"max_chars\": 50, \"window\": \"head\"}')"), db => $db);
+	is(value($node, encode_utf8("$set SELECT status, chars_seen, chars_total FROM gepa_verdict('w', '$long')"), db => $db),
+		'ok|50|' . length($long), '... a long document is cut');
+	is((split /\n/, (taken_apart())[0])[0], substr($long, 0, 50), '... between characters');
 }
 value($node, encode_utf8("SET client_encoding = 'UTF8';
 	CREATE SERVER echo FOREIGN DATA WRAPPER gepa_lm OPTIONS (base_url '@{[$mock->url]}', allow_private_address 'true', model 'echo');

@@ -108,6 +108,13 @@ is(value($node, "SELECT sum(attempts) FROM gepa.verdict_errors WHERE judge = '$c
 cmp_ok($journal->{status}{0}, '>=', 30, '... of which there are some');
 cmp_ok(max(values %{ requests_by_document($refusing) }), '<=', 5, '... and never more than five of a document');
 
+# The same of calls that are answered, as the log of calls has them.
+my $stale = 'judge-rules+stale-each-30+500-rate-10-once';
+$judge = judge_on($node, $mock, $stale);
+ask_all($judge);
+is(value($node, "SELECT count(*) || ' ' || sum(attempts) FROM gepa.lm_calls WHERE lm = '$judge'"),
+	'300 ' . $mock->journal->{by_model}{$stale}{requests}, 'the log of calls counts the same');
+
 # A run, which has many calls in flight at a time.
 my $worker = "judge-rules+seed-$seed+$passing+garbage-4+reject-4+refusal-rate-3+length-rate-3";
 prepare_tuning($node, $mock, model => $worker, judge => '{}', world => { rows => 300, seed => 11 },
