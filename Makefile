@@ -19,32 +19,33 @@ PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 OBJS_BASE   = src/base/diff.o src/base/encoding.o src/base/json.o src/base/settings.o \
 	src/base/status.o src/base/text.o src/base/wait.o
 OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
-	src/engine/fronts.o src/engine/identity.o src/engine/iterate.o \
-	src/engine/memory.o src/engine/merge.o src/engine/order.o src/engine/pool.o \
-	src/engine/random.o src/engine/record.o src/engine/reduce.o src/engine/reflect.o \
-	src/engine/sampler.o src/engine/select.o src/engine/stop.o
-OBJS_LM     = src/lm/address.o src/lm/batch.o src/lm/body.o src/lm/canned.o src/lm/cause.o \
-	src/lm/check.o src/lm/explain.o src/lm/gate.o src/lm/limit.o src/lm/log.o src/lm/openai.o \
-	src/lm/outcome.o src/lm/options.o src/lm/retry.o src/lm/server.o src/lm/share.o \
-	src/lm/transport.o
+	src/engine/fronts.o src/engine/identity.o src/engine/iterate.o src/engine/memory.o \
+	src/engine/merge.o src/engine/order.o src/engine/pool.o src/engine/random.o \
+	src/engine/record.o src/engine/reduce.o src/engine/reflect.o src/engine/sampler.o \
+	src/engine/select.o src/engine/stop.o
+OBJS_LM     = src/lm/address.o src/lm/batch.o src/lm/body.o src/lm/canned.o \
+	src/lm/cause.o src/lm/check.o src/lm/explain.o src/lm/gate.o src/lm/limit.o \
+	src/lm/log.o src/lm/mask.o src/lm/openai.o src/lm/options.o src/lm/outcome.o \
+	src/lm/retry.o src/lm/server.o src/lm/share.o src/lm/transport.o
 OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/measure.o src/judge/parse.o src/judge/render.o src/judge/run.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/handover.o \
-	src/store/journal.o src/store/judges.o src/store/lease.o src/store/memory.o src/store/pack.o \
-	src/store/partitions.o src/store/prune.o src/store/ring.o src/store/runs.o \
-	src/store/schedules.o src/store/verdicts.o
-OBJS_APPLY  = src/apply/apply.o src/apply/call.o src/apply/candidate.o src/apply/samples.o
+	src/store/journal.o src/store/judges.o src/store/lease.o src/store/memory.o \
+	src/store/pack.o src/store/partitions.o src/store/prune.o src/store/ring.o \
+	src/store/runs.o src/store/schedules.o src/store/verdicts.o
+OBJS_APPLY  = src/apply/apply.o src/apply/call.o src/apply/candidate.o \
+	src/apply/samples.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
-	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o \
-	src/worker/options.o src/worker/process.o src/worker/record.o src/worker/reflect.o \
-	src/worker/replay.o src/worker/requests.o src/worker/run.o src/worker/runstate.o \
-	src/worker/schedule.o src/worker/scheduler.o src/worker/scout.o src/worker/slots.o \
-	src/worker/split.o src/worker/start.o src/worker/starter.o src/worker/tend.o \
-	src/worker/timetable.o src/worker/works.o src/worker/writer.o
-OBJS_API    = src/api/args.o src/api/candidates.o \
-	src/api/dataset.o src/api/judge.o src/api/lm.o src/api/predicate.o \
-	src/api/report.o src/api/run.o src/api/schedule.o src/api/verdicts.o
+	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o src/worker/options.o \
+	src/worker/process.o src/worker/record.o src/worker/reflect.o src/worker/replay.o \
+	src/worker/requests.o src/worker/run.o src/worker/runstate.o src/worker/schedule.o \
+	src/worker/scheduler.o src/worker/scout.o src/worker/slots.o src/worker/split.o \
+	src/worker/start.o src/worker/starter.o src/worker/tend.o src/worker/timetable.o \
+	src/worker/works.o src/worker/writer.o
+OBJS_API    = src/api/args.o src/api/candidates.o src/api/dataset.o src/api/judge.o \
+	src/api/lm.o src/api/predicate.o src/api/report.o src/api/run.o src/api/schedule.o \
+	src/api/verdicts.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_WORKER) $(OBJS_API)
 

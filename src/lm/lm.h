@@ -23,6 +23,9 @@
 
 struct List;
 
+/* Once, at load: hooks, and shared memory where preloaded. */
+extern void gepa_lm_init(void);
+
 typedef enum LmApi
 {
 	LM_API_OPENAI,				/* chat completions over HTTP */
@@ -270,9 +273,6 @@ typedef struct LmCheck
 extern LmCheck *gepa_lm_check(const LmServer *server, int *nchecks);
 
 /* log.c */
-
-/* Reserves the shared memory of the log, and of limits (limit.c); once, at load. */
-extern void gepa_lm_init(void);
 
 /* A call that has ended, as the log kept it. */
 typedef struct LmLogEntry

@@ -42,6 +42,19 @@ typedef struct LmProvider
 extern const LmProvider gepa_lm_openai;
 extern const LmProvider gepa_lm_canned;
 
+/* server.c */
+
+struct ForeignServer;
+extern bool gepa_lm_is_lm(const struct ForeignServer *server);
+
+/* log.c, mask.c: shared memory and hooks, at load */
+
+extern void gepa_lm_log_init(void);
+extern void gepa_lm_mask_init(void);
+
+/* The client's statement sets these options of a user mapping: show none of them. */
+extern void gepa_lm_mask(struct List *options);
+
 /* openai.c: pieces worth testing apart */
 
 /* Take <think> blocks out of an answer; *reasoning NULL when there are none. */

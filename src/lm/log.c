@@ -35,7 +35,6 @@
 
 #include "base/settings.h"
 #include "lm/lm_internal.h"
-#include "lm/lm_limit.h"
 
 /* Of an endpoint's words: what fits into an error message. */
 #define DETAIL_BYTES 400
@@ -124,15 +123,12 @@ startup_shmem(void)
 }
 
 void
-gepa_lm_init(void)
+gepa_lm_log_init(void)
 {
-	if (!process_shared_preload_libraries_in_progress)
-		return;
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = request_shmem;
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = startup_shmem;
-	gepa_lm_limit_init();
 }
 
 /*

@@ -315,6 +315,8 @@ gepa_lm_validate(List *given, Oid catalog)
 	bool		has_model = false;
 	ListCell   *cell;
 
+	if (catalog == UserMappingRelationId)
+		gepa_lm_mask(given);
 	foreach(cell, given)
 	{
 		DefElem    *def = lfirst(cell);

@@ -28,11 +28,23 @@
 #include "base/compat.h"
 #include "base/encoding.h"
 #include "lm/lm_internal.h"
+#include "lm/lm_limit.h"
 
 #define DEFAULT_CONCURRENCY 16
 #define DEFAULT_CONNECT_TIMEOUT_MS 10000
 #define DEFAULT_REQUEST_TIMEOUT_MS 120000
 #define MAX_KEY_BYTES 4096
+
+void
+gepa_lm_init(void)
+{
+	if (process_shared_preload_libraries_in_progress)
+	{
+		gepa_lm_log_init();
+		gepa_lm_limit_init();
+	}
+	gepa_lm_mask_init();
+}
 
 /*
  * Keys
@@ -216,6 +228,12 @@ set_defaults(LmServer *server)
  * Resolving
  */
 
+bool
+gepa_lm_is_lm(const ForeignServer *server)
+{
+	return strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "gepa_lm") == 0;
+}
+
 static ForeignServer *
 find_server(const char *name, Oid userid, bool missing_ok)
 {
@@ -230,7 +248,7 @@ find_server(const char *name, Oid userid, bool missing_ok)
 				 errmsg("LM \"%s\" does not exist", name),
 				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER gepa_lm.")));
 	}
-	if (strcmp(GetForeignDataWrapper(foreign->fdwid)->fdwname, "gepa_lm") != 0)
+	if (!gepa_lm_is_lm(foreign))
 	{
 		if (missing_ok)
 			return NULL;
