@@ -47,10 +47,15 @@ extern const LmProvider gepa_lm_canned;
 struct ForeignServer;
 extern bool gepa_lm_is_lm(const struct ForeignServer *server);
 
-/* log.c, mask.c: shared memory and hooks, at load */
+/* log.c, mask.c, moved.c: shared memory and hooks, at load */
 
 extern void gepa_lm_log_init(void);
 extern void gepa_lm_mask_init(void);
+extern void gepa_lm_moved_init(void);
+
+extern void gepa_lm_log_init(void);
+extern void gepa_lm_mask_init(void);
+extern void gepa_lm_moved_init(void);
 
 /* The client's statement sets these options of a user mapping: show none of them. */
 extern void gepa_lm_mask(struct List *options);

@@ -3,7 +3,7 @@
  * server.c
  *	  From a foreign server to an LmServer: rights, defaults, key, identity.
  *
- * Catalog caches only, no SPI.  Option values were checked when they were
+ * Catalogs only, no SPI.  Option values were checked when they were
  * set (options.c), so they are only converted here.
  *
  * The key is taken, in this order, from the user's own mapping, the mapping
@@ -13,8 +13,10 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/reloptions.h"
+#include "access/table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
@@ -22,8 +24,10 @@
 #include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "base/compat.h"
 #include "base/encoding.h"
@@ -44,6 +48,7 @@ gepa_lm_init(void)
 		gepa_lm_limit_init();
 	}
 	gepa_lm_mask_init();
+	gepa_lm_moved_init();
 }
 
 /*
@@ -51,27 +56,47 @@ gepa_lm_init(void)
  */
 
 static char *
-mapping_key(Oid userid, Oid serverid)
+key_of(HeapTuple tuple, TupleDesc desc)
 {
-	HeapTuple	tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
-										ObjectIdGetDatum(serverid));
-	char	   *key = NULL;
-	Datum		datum;
 	bool		isnull;
+	Datum		datum = heap_getattr(tuple, Anum_pg_user_mapping_umoptions, desc, &isnull);
 	ListCell   *cell;
 
-	if (!HeapTupleIsValid(tuple))
-		return NULL;
-	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions,
-							&isnull);
 	foreach(cell, isnull ? NIL : untransformRelOptions(datum))
 	{
 		DefElem    *def = lfirst(cell);
 
 		if (strcmp(def->defname, "api_key") == 0)
-			key = pstrdup(defGetString(def));
+			return pstrdup(defGetString(def));
 	}
-	ReleaseSysCache(tuple);
+	return NULL;
+}
+
+/*
+ * Not by the catalog cache: it may still have the mapping of before an ALTER
+ * SERVER whose new base_url was just read (moved.c), for a transaction becomes
+ * visible before it tells the caches.
+ */
+static char *
+mapping_key(Oid userid, Oid serverid)
+{
+	Relation	rel = table_open(UserMappingRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *key = NULL;
+
+	ScanKeyInit(&keys[0], Anum_pg_user_mapping_umuser, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(userid));
+	ScanKeyInit(&keys[1], Anum_pg_user_mapping_umserver, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(serverid));
+	InvalidateCatalogSnapshot();
+	scan = systable_beginscan(rel, UserMappingUserServerIndexId, true, NULL, 2, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		key = key_of(tuple, RelationGetDescr(rel));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 	return key;
 }
 
