@@ -1,6 +1,6 @@
 --
--- Who may do what: USAGE on the LM is the right to spend, ownership the right
--- to change, and every view shows a role what is its own.
+-- Who may do what: EXECUTE and USAGE on the LM are the right to spend, ownership
+-- the right to change, and every view shows a role what is its own.
 --
 \pset format unaligned
 \pset tuples_only on
@@ -12,6 +12,28 @@ CREATE ROLE regress_gepa_member IN ROLE regress_gepa_owner;
 CREATE ROLE regress_gepa_files IN ROLE pg_read_server_files;
 CREATE SERVER regress_lm FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned', model 'canned');
 GRANT USAGE ON FOREIGN SERVER regress_lm TO regress_gepa_owner, regress_gepa_user;
+-- Without EXECUTE there is no call, and with it alone there is none either.
+SET ROLE regress_gepa_user;
+SELECT refused(s) FROM (VALUES
+	(1, $$SELECT gepa_judge('cats', 'on cats')$$),
+	(2, $$SELECT gepa_score('cats', 'on cats')$$),
+	(3, $$SELECT gepa_verdict('cats', 'on cats')$$),
+	(4, $$SELECT gepa_judge('cats', '{"document": "on cats"}'::jsonb)$$),
+	(5, $$SELECT gepa_score('cats', '{"document": "on cats"}'::jsonb)$$),
+	(6, $$SELECT gepa_verdict('cats', '{"document": "on cats"}'::jsonb)$$),
+	(7, $$SELECT gepa.check_lm('regress_lm')$$),
+	(8, $$SELECT gepa.start('cats', 'labels', NULL, 100)$$),
+	(9, $$SELECT gepa.optimize('cats', 'labels', NULL, 100)$$),
+	(10, $$SELECT gepa.resume(1)$$),
+	(11, $$SELECT gepa.report('cats')$$),
+	(12, $$SELECT gepa.create_schedule('s', 'cats', 'labels', NULL, every => '1 day')$$),
+	(13, $$SELECT gepa.watch_dataset('cats', 'labels', NULL, 10)$$),
+	(14, $$SELECT gepa.enable_schedule('s')$$)) AS t(n, s) ORDER BY n;
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION gepa_judge(text, text), gepa_judge(text, jsonb), gepa_score(text, text),
+	gepa_score(text, jsonb), gepa_verdict(text, text), gepa_verdict(text, jsonb)
+	TO regress_gepa_owner, regress_gepa_user, regress_gepa_stranger;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO regress_gepa_owner, regress_gepa_user, regress_gepa_stranger;
 CREATE SCHEMA regress_curation AUTHORIZATION regress_gepa_owner;
 CREATE TABLE regress_curation.labels (id int, body text, keep text);
 INSERT INTO regress_curation.labels SELECT i, 'text ' || i, i % 2 = 0 FROM generate_series(1, 20) i;
@@ -113,5 +135,5 @@ SELECT gepa.drop_dataset('labels');
 SET client_min_messages = warning;
 DROP SERVER regress_lm, regress_mine, regress_files CASCADE;
 DROP SCHEMA regress_curation CASCADE;
-REVOKE USAGE ON FOREIGN DATA WRAPPER gepa_lm FROM regress_gepa_user, regress_gepa_files;
+DROP OWNED BY regress_gepa_owner, regress_gepa_user, regress_gepa_stranger, regress_gepa_files;
 DROP ROLE regress_gepa_owner, regress_gepa_user, regress_gepa_stranger, regress_gepa_member, regress_gepa_files;

@@ -137,6 +137,7 @@ CREATE ROLE test_other;
 CREATE ROLE test_spender;
 GRANT SELECT ON test_samples TO test_other, test_spender;
 GRANT USAGE ON FOREIGN SERVER test_lm TO test_other, test_spender;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO test_other, test_spender;
 GRANT CREATE ON SCHEMA public TO test_other;
 SET ROLE test_other;
 SELECT gepa.create_judge('test_theirs', 'test_lm', 'Is the text about "cats"?');

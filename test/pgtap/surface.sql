@@ -231,13 +231,27 @@ SELECT ok(NOT has_schema_privilege('gepa_test_nobody', 'gepa', 'CREATE'),
 SELECT ok(NOT has_foreign_data_wrapper_privilege('gepa_test_nobody', 'gepa_lm', 'USAGE'),
 	'PUBLIC may not make LMs');
 
--- What spends money asks for USAGE on the LM, which nobody has by default.
+-- What can cause a call is nobody's by default, and all of it is granted by these.
+CREATE TEMP VIEW forbidden AS
+SELECT DISTINCT pronamespace::regnamespace || '.' || proname AS name
+FROM member_function
+WHERE NOT has_function_privilege('gepa_test_nobody', function, 'EXECUTE');
+SELECT set_eq('SELECT name FROM forbidden', ARRAY['public.gepa_judge', 'public.gepa_score', 'public.gepa_verdict',
+	'gepa.check_lm', 'gepa.start', 'gepa.optimize', 'gepa.resume', 'gepa.report', 'gepa.create_schedule',
+	'gepa.watch_dataset', 'gepa.enable_schedule'],
+	'PUBLIC may execute everything but what can cause a call');
+GRANT EXECUTE ON FUNCTION gepa_judge(text, text), gepa_judge(text, jsonb), gepa_score(text, text),
+	gepa_score(text, jsonb), gepa_verdict(text, text), gepa_verdict(text, jsonb) TO gepa_test_nobody;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO gepa_test_nobody;
+SELECT is_empty('SELECT name FROM forbidden', 'two statements grant all of it');
+
+-- It then asks for USAGE on the LM, which nobody has by default.
 CREATE SERVER gepa_test_lm FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned', model 'canned');
 SELECT gepa.create_judge('gepa_test_judge', 'gepa_test_lm', 'Is it good?');
 SELECT ok(NOT has_server_privilege('gepa_test_nobody', 'gepa_test_lm', 'USAGE'),
 	'PUBLIC may not use an LM');
 SET ROLE gepa_test_nobody;
-SELECT throws_ok(statement, '42501', NULL, statement || ' asks for USAGE')
+SELECT throws_ok(statement, '42501', 'permission denied for LM "gepa_test_lm"', statement || ' asks for USAGE')
 FROM (VALUES
 	($$SELECT gepa_judge('gepa_test_judge', 'text')$$),
 	($$SELECT gepa_score('gepa_test_judge', 'text')$$),

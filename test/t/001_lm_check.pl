@@ -282,6 +282,7 @@ like((outcome($node, 'SELECT * FROM gepa.lm_calls'))[1],
 
 # Without USAGE nothing is sent.
 value($node, 'CREATE ROLE stranger');
+may_call($node, 'stranger');
 $mock->reset;
 like((outcome($node, q{SET ROLE stranger; SELECT * FROM gepa.check_lm('lm1');}))[1],
 	qr/ERROR:  42501: permission denied for LM "lm1"\nHINT:  Its owner can GRANT USAGE/, 'USAGE is required');

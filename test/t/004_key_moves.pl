@@ -20,6 +20,8 @@ my $node = gepa_node('main', preload => 0);
 value($node, q{CREATE ROLE keeper LOGIN; CREATE ROLE curator LOGIN;
 	GRANT USAGE ON FOREIGN DATA WRAPPER gepa_lm TO keeper; GRANT pg_read_server_files TO keeper});
 
+may_call($node, 'curator');
+
 my $mappings = q{SELECT coalesce(string_agg(usename || coalesce(array_to_string(umoptions, ''), ''), ' ' ORDER BY usename), '-')
 	FROM pg_user_mappings WHERE srvname = 'lm'};
 my $all = 'curatorapi_key=k-curator keeperapi_key=k-keeper publicapi_key=k-public';

@@ -58,6 +58,7 @@ is(keys_sent($check), 'Bearer sk-secret-own', '... after that of the user');
 
 # USAGE is the right to cause a call, with the key of who causes it.
 value($node, 'CREATE ROLE curator LOGIN');
+may_call($node, 'curator');
 $mock->reset;
 like((outcome($node, "SET ROLE curator; $check;"))[1], qr/ERROR:  42501: permission denied for LM "lm"/, 'no USAGE');
 is($mock->journal->{requests}, 0, '... no call');

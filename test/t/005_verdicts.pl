@@ -90,7 +90,9 @@ is( value($node, q{
 	't|0', 'a version with the number of one rolled back has none of its verdicts');
 
 # What another role's endpoint says of a text is not believed, though model and prompt are the same.
-value($node, "CREATE ROLE mallory; GRANT USAGE ON FOREIGN SERVER plain TO mallory; GRANT SELECT ON docs TO mallory");
+value($node, 'CREATE ROLE mallory');
+may_call($node, 'mallory');
+value($node, "GRANT USAGE ON FOREIGN SERVER plain TO mallory; GRANT SELECT ON docs TO mallory");
 is(calls("SET ROLE mallory; SELECT gepa.create_judge('hers', 'plain', 'Is it good?'); SELECT gepa_judge('hers', body) FROM docs"),
 	20, 'an equal judge of another owner pays for its own');
 value($node, "SELECT gepa.drop_judge('hers')");

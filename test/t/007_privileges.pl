@@ -19,6 +19,7 @@ create_lm($node, 'judging', $mock, 'judge-rules');
 create_lm($node, 'reflecting', $mock, 'reflector');
 value($node, "CREATE ROLE $_ LOGIN") for 'alice', 'bob', 'eve';
 value($node, 'GRANT CREATE ON SCHEMA public TO PUBLIC');
+may_call($node, 'alice', 'bob', 'eve');
 value($node, 'GRANT USAGE ON FOREIGN SERVER judging, reflecting TO alice; GRANT USAGE ON FOREIGN SERVER judging TO bob');
 load_world($node, 'labels', rows => 80, seed => 2);
 value($node, 'GRANT SELECT ON labels TO alice');

@@ -20,6 +20,7 @@ create_lm($node, 'judging', $mock, 'judge-rules');
 create_lm($node, 'gated', $mock, 'judge-rules+gate', max_concurrency => 4);
 create_lm($node, 'reflecting', $mock, 'reflector');
 value($node, "CREATE ROLE $_ LOGIN; GRANT USAGE ON FOREIGN SERVER judging, gated, reflecting TO $_") for 'alice', 'eve';
+may_call($node, 'alice', 'eve');
 value($node, 'GRANT CREATE ON SCHEMA public TO PUBLIC; GRANT CREATE ON DATABASE postgres TO eve');
 load_world($node, 'labels', rows => 80, seed => 2);
 value($node, 'GRANT SELECT ON labels TO alice');

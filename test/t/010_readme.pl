@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $readme = slurp_file("$FindBin::RealBin/../../README.md");
-my ($block) = $readme =~ /<!-- start: .*? -->\n```sql\n(.*?)```\n<!-- end -->/s;
+my ($block) = $readme =~ /<!-- start: test\/t\/010_readme.pl .*? -->\n```sql\n(.*?)```\n<!-- end -->/s;
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 

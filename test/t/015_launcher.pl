@@ -46,6 +46,7 @@ is(wait_run($node, start_run($node)), 'finished', '... and further ones are star
 value($node, <<'SQL');
 CREATE ROLE poor;
 CREATE ROLE curator LOGIN IN ROLE poor;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO curator;
 GRANT USAGE ON FOREIGN SERVER judge, writer TO curator;
 GRANT SELECT ON labels TO curator;
 ALTER ROLE curator SET role = 'poor';

@@ -68,6 +68,7 @@ for my $attribute ('LOGIN', 'NOLOGIN')
 	my $role = lc $attribute . '_role';
 	value($node, <<"SQL");
 CREATE ROLE $role $attribute;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO $role;
 GRANT USAGE ON FOREIGN SERVER judge, writer TO $role;
 GRANT SELECT ON labels TO $role;
 SET ROLE $role;
@@ -88,7 +89,7 @@ SQL
 }
 
 # A role that is gone.
-value($node, q(SELECT gepa.drop_dataset('login_role'); DROP OWNED BY login_role; GRANT USAGE ON FOREIGN SERVER judge, writer TO login_role));
+value($node, q(SELECT gepa.drop_dataset('login_role'); DROP OWNED BY login_role; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO login_role; GRANT USAGE ON FOREIGN SERVER judge, writer TO login_role));
 value($node, "ALTER SYSTEM SET gepa.max_run_workers = 1");
 $node->reload;
 my $run = start_run($node);

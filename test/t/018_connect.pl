@@ -20,6 +20,7 @@ my $end_workers = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 prepare_tuning($node, $mock, model => 'judge-rules+gate', world => { rows => 80 }, lm => { max_concurrency => 4 });
 value($node, <<'SQL');
 CREATE ROLE curator LOGIN;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO curator;
 GRANT USAGE ON FOREIGN SERVER judge, writer TO curator;
 GRANT SELECT ON labels TO curator;
 SET SESSION AUTHORIZATION curator;

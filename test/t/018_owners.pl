@@ -22,6 +22,7 @@ prepare_tuning($node, $mock, model => 'judge-rules+gate', world => { rows => 80 
 value($node, <<'SQL');
 CREATE ROLE heir;
 CREATE ROLE curator;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO curator;
 GRANT USAGE ON FOREIGN SERVER judge, writer TO curator;
 GRANT SELECT ON labels TO curator;
 SET ROLE curator;

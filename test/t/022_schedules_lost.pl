@@ -65,6 +65,7 @@ value($node, 'ALTER SERVER judge OPTIONS (DROP temperature)');
 # Rights, and the role itself.
 value($node, <<'SQL');
 CREATE ROLE curator LOGIN;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO curator;
 GRANT USAGE ON FOREIGN SERVER judge, writer TO curator;
 GRANT ALL ON SCHEMA public TO curator;
 SET ROLE curator;

@@ -5,6 +5,7 @@
 #     streaming => 1);                          ... that a standby can follow
 #   create_lm($node, 'judge', $mock, 'judge-rules', max_concurrency => 8);
 #   my $judge = judge_on($node, $mock, 'judge-rules', temperature => 0);   on an LM of its name
+#   may_call($node, 'alice', 'bob');              EXECUTE on what costs money, as the README grants it
 #   load_world($node, 'labels', rows => 200, seed => 1);
 #   is(value($node, $sql), 'x');                  one value; dies on an ERROR
 #   my ($out, $err) = outcome($node, $sql);       SQLSTATE and all: never dies
@@ -26,10 +27,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(gepa_node create_lm judge_on load_world value outcome background finish wait_sql
+our @EXPORT = qw(gepa_node create_lm judge_on may_call load_world value outcome background finish wait_sql
   session_waits);
 
 my $world = abs_path(dirname(__FILE__) . '/../../mock/world.py');
+my $readme = abs_path(dirname(__FILE__) . '/../../../README.md');
 
 sub gepa_node
 {
@@ -77,6 +79,15 @@ sub judge_on
 	$node->safe_psql('postgres',
 		"SELECT gepa.create_judge('$judge', '$judge', 'Is it good?', options => '$about')");
 	return $judge;
+}
+
+sub may_call
+{
+	my ($node, @roles) = @_;
+	my ($grants) = slurp_file($readme) =~ /<!-- start: may_call.*? -->\n```sql\n(.*?)```\n<!-- end -->/s;
+
+	$node->safe_psql('postgres', $grants =~ s/\bcurator\b/"$_"/gr) for @roles;
+	return;
 }
 
 # A table of world.py's documents: id, body, keep, note, site, part.
