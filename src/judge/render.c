@@ -95,7 +95,8 @@ append_system(StringInfo buf, const JudgeSpec *spec)
 /* How turns begin and end, in the templates of common models. */
 static const char *const turn_marks[] = {
 	"<|", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>",
-	"<s>", "</s>", "<bos>", "<eos>"
+	"[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CALLS]", "<s>", "</s>", "<bos>", "<eos>",
+	"<\xEF\xBD\x9C"				/* with a full-width bar */
 };
 
 static bool
