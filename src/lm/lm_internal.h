@@ -53,10 +53,6 @@ extern void gepa_lm_log_init(void);
 extern void gepa_lm_mask_init(void);
 extern void gepa_lm_moved_init(void);
 
-extern void gepa_lm_log_init(void);
-extern void gepa_lm_mask_init(void);
-extern void gepa_lm_moved_init(void);
-
 /* The client's statement sets these options of a user mapping: show none of them. */
 extern void gepa_lm_mask(struct List *options);
 

@@ -126,5 +126,8 @@ value($node, 'CREATE DATABASE restored');
 ($out, $err) = outcome($node, $dump, db => 'restored');
 unlike($err, qr/WARNING|ERROR/, 'a dump restores without a word');
 is(value($node, $mappings, db => 'restored'), $all, '... and with the keys');
+is(value($node, q{SELECT string_agg(has_function_privilege(r, f, 'EXECUTE')::text, ' ' ORDER BY r, f)
+	FROM unnest(ARRAY['curator', 'keeper']) r, unnest(ARRAY['gepa_judge(text, text)', 'gepa.start(text, text, name, int, bigint, jsonb)']) f},
+	db => 'restored'), 'true true false false', 'a dump restores who may call');
 
 done_testing();

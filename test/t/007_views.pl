@@ -19,7 +19,7 @@ my %views = (
 	lms => 'everybody',
 	(map { $_ => 'users' } qw(judges judge_versions)),
 	(map { $_ => 'nobody' } qw(datasets runs progress samples candidates frontier proposals reflections rollouts
-		schedules verdicts verdict_errors)));
+		schedules verdicts verdict_errors lm_calls)));
 
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');

@@ -143,6 +143,7 @@ is(value($node, "SELECT count(*) FROM gepa.lm_calls c WHERE c::text LIKE '%sk-se
 # Who sees what.
 value($node, qq{CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE watcher IN ROLE pg_monitor; CREATE ROLE friend IN ROLE alice;
 	GRANT USAGE ON FOREIGN SERVER "$judge", "$failing" TO alice});
+may_call($node, 'alice');
 value($node, "SET gepa.call_log_text = 20000; SET ROLE alice; SELECT gepa_judge('$judge', 'of alice'), gepa_judge('$failing', 'of alice')");
 for my $see (
 	[ 'alice', '2|2|2|2|1' ],
