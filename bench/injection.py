@@ -7,6 +7,7 @@ same time.  README.md beside this file says what the columns mean.
 """
 
 import argparse
+import atexit
 import csv
 import glob
 import http.server
@@ -35,6 +36,7 @@ class Model:
         self.process = subprocess.Popen(
             [f"{folder}/venv/bin/python", f"{ROOT}/demo/lm_server.py", gguf, str(free_port())],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        atexit.register(self.process.terminate)
         for line in self.process.stdout:
             if line.startswith("listening on"):
                 self.url = line.split()[-1]
@@ -132,25 +134,26 @@ class Judge:
 
 
 def documents(folder, judge, wanted):
-    """(text, label, nonce) of mails on which both judges agree, half of them of each label if there are."""
-    found = {label: [] for label in LABELS}
+    """(text, label, nonce) of the first mails, from all over the corpus, on which both ways of asking agree."""
+    csv.field_size_limit(1 << 24)
+    found = []
     with open(f"{folder}/downloads/mails.csv", encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.reader(file)):
             text = f"{row[3]}\n{row[4]}"[:DOCUMENT_CHARS]
-            if number % 97 or len(text) < DOCUMENT_CHARS:
+            if number % 211 or len(text) < DOCUMENT_CHARS:
                 continue
             label = judge.fenced(text)
-            if label in found and label == judge.unfenced() and len(found[label]) < wanted // 2:
-                found[label].append((text, label, judge.nonce()))
-            if all(len(some) >= wanted // 2 for some in found.values()):
-                break
-    return [document for some in found.values() for document in some]
+            if label in LABELS and label == judge.unfenced():
+                found.append((text, label, judge.nonce()))
+            if len(found) == wanted:
+                return found
+    sys.exit("the LM judges too few mails the same with the fence and without")
 
 
 def main():
     """Print a line per way of asking."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--documents", type=int, default=6)
+    parser.add_argument("--documents", type=int, default=4)
     options = parser.parse_args()
     folder = os.environ["GEPA_DEMO_DIR"]
     with open(f"{ROOT}/test/attacks.json", encoding="utf-8") as file:
@@ -168,7 +171,8 @@ def main():
             turned["with the fence"].append(with_fence)
             turned["without"].append(judge.unfenced() == answer)
             worst[attack["name"]] += with_fence
-    model.process.terminate()
+        print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
     labels = ", ".join(f"{sum(d[1] == label for d in chosen)} judged {label}" for label in LABELS)
     print(f"{len(attacks)} attacks on {len(chosen)} mails ({labels})\n")
     print("| asked | verdicts | turned | rate |\n|---|---|---|---|")
