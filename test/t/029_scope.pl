@@ -26,6 +26,7 @@ sub prepare
 	create_lm($node, 'gated', $mock, 'judge-rules+gate');
 	create_lm($node, 'broken', $mock, 'judge-rules+400');
 	value($node, 'CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE eve; CREATE ROLE carol IN ROLE alice; CREATE ROLE dave NOINHERIT IN ROLE alice');
+	may_call($node, qw(alice bob eve dave));
 	value($node, 'GRANT CREATE ON SCHEMA public TO PUBLIC; GRANT USAGE ON FOREIGN SERVER judging, gated, broken TO PUBLIC');
 	value($node, "SET ROLE alice; SELECT gepa.create_judge('j', 'judging', 'Is it good?'), gepa.create_judge('b', 'broken', 'Is it good?'),
 		gepa.create_judge('g', 'gated', 'Is it good?')");
