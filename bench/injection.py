@@ -35,7 +35,8 @@ class Model:
         gguf = glob.glob(f"{folder}/venv/lib/**/*.gguf", recursive=True)[0]
         self.process = subprocess.Popen(
             [f"{folder}/venv/bin/python", f"{ROOT}/demo/lm_server.py", gguf, str(free_port())],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={"GEPA_DEMO_THREADS": "1", **os.environ})    # beside the database, and one call at a time
         atexit.register(self.process.terminate)
         for line in self.process.stdout:
             if line.startswith("listening on"):
@@ -154,10 +155,13 @@ def main():
     """Print a line per way of asking."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--documents", type=int, default=4)
+    parser.add_argument("--attacks", type=int, help="so many of them, spread over the file; default all")
     options = parser.parse_args()
     folder = os.environ["GEPA_DEMO_DIR"]
     with open(f"{ROOT}/test/attacks.json", encoding="utf-8") as file:
         attacks = json.load(file)
+    wanted = min(options.attacks or len(attacks), len(attacks))
+    attacks = [attacks[i * len(attacks) // wanted] for i in range(wanted)]
     model = Model(folder)
     judge = Judge(Session(), model)
     chosen = documents(folder, judge, options.documents)
