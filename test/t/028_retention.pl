@@ -21,6 +21,7 @@ create_lm($node, 'plain', $mock, 'judge-rules');
 create_lm($node, 'broken', $mock, 'judge-rules+400');
 value($node, "CREATE SERVER canned FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned');
 	CREATE ROLE alice; GRANT USAGE ON FOREIGN SERVER plain, broken, canned TO alice");
+may_call($node, 'alice');
 
 # How many requests a query makes.
 sub calls
