@@ -33,7 +33,8 @@ OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/handover.o \
 	src/store/journal.o src/store/judges.o src/store/lease.o src/store/memory.o \
 	src/store/pack.o src/store/partitions.o src/store/prune.o src/store/ring.o \
-	src/store/runs.o src/store/schedules.o src/store/verdicts.o
+	src/store/ring_writer.o src/store/runs.o src/store/schedules.o src/store/spool.o \
+	src/store/spool_read.o src/store/verdicts.o
 OBJS_APPLY  = src/apply/apply.o src/apply/call.o src/apply/candidate.o \
 	src/apply/samples.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \

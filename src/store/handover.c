@@ -10,10 +10,11 @@
  * A transaction that handed verdicts over waits before its commit until they
  * are written, so that whoever sees it committed finds them in the table; not
  * for those that the writer had to put back, nor longer than
- * COMMIT_PATIENCE_MS.  After a rollback or a cancel nobody waits; the writer
- * writes all the same.
+ * COMMIT_PATIENCE_MS.  What is not written then for another reason than a lock
+ * is told of.  After a rollback or a cancel nobody waits; the writer writes all
+ * the same.
  *
- * A backend that has waited in vain, for the one or the other, says so and
+ * A backend that has waited in vain, for the one or the other, says so, and
  * does not wait again for DISTRUST_MS.
  *
  *-------------------------------------------------------------------------
@@ -25,6 +26,7 @@
 
 #include "base/wait.h"
 #include "store/store_internal.h"
+#include "store/store_spool.h"
 
 #define RING_PATIENCE_MS 10000
 #define DISTRUST_MS 15000
@@ -32,8 +34,13 @@
 /* The writer may have to be started. */
 #define COMMIT_PATIENCE_MS 3000
 
+/* A warning that holds for every verdict is given this often. */
+#define WARNING_MS 60000
+
 static bool unwritten = false;	/* this transaction handed something over */
 static TimestampTz distrust_until = 0;
+static TimestampTz failure_told_at = 0;
+static TimestampTz unspooled_told_at = 0;
 
 static bool
 may_wait(void)
@@ -47,37 +54,71 @@ lose_patience(void)
 	distrust_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DISTRUST_MS);
 }
 
+static bool
+is_time_to_tell(TimestampTz *told_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(*told_at, now, WARNING_MS))
+		return false;
+	*told_at = now;
+	return true;
+}
+
 /*
  * At commit
  */
 
-static bool
+static StoreHandedOver
 wait_written(void)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMMIT_PATIENCE_MS);
-	bool		written;
+	StoreHandedOver state;
 
 	ConditionVariablePrepareToSleep(gepa_store_ring_space());
-	while (!(written = !gepa_store_ring_has_fresh()) && GetCurrentTimestamp() < end)
+	while ((state = gepa_store_ring_handed_over()) == STORE_WAITING && GetCurrentTimestamp() < end)
 		(void) ConditionVariableTimedSleep(gepa_store_ring_space(), 100,
 										   gepa_wait_event(GEPA_WAIT_VERDICTS_WRITTEN));
 	ConditionVariableCancelSleep();
-	return written;
+	return state;
+}
+
+/* Nobody knows how long they will wait. */
+static void
+tell_waiting(void)
+{
+	lose_patience();
+	gepa_store_spool_sync();
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("verdict writer does not keep up; this transaction commits before its verdicts are in the table"),
+			 errhint("Check the server log for the gepa verdict writer, and max_worker_processes.")));
+}
+
+static void
+tell_failed(void)
+{
+	if (is_time_to_tell(&failure_told_at))
+		ereport(WARNING,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("verdict writer cannot write; this transaction commits before its verdicts are in the table"),
+				 errdetail("They wait, are used meanwhile, and are tried again."),
+				 errhint("The server log says what keeps the gepa verdict writer from writing.")));
 }
 
 static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
 	bool		wait = unwritten && event == XACT_EVENT_PRE_COMMIT && may_wait();
+	StoreHandedOver state = STORE_WRITTEN;
 
 	unwritten = false;
-	if (!wait || wait_written())
-		return;
-	lose_patience();
-	ereport(WARNING,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("verdict writer does not keep up; this transaction commits before its verdicts are in the table"),
-			 errhint("Check the server log for the gepa verdict writer, and max_worker_processes.")));
+	if (wait)
+		state = wait_written();
+	if (state == STORE_WAITING)
+		tell_waiting();
+	else if (state == STORE_FAILED)
+		tell_failed();
 }
 
 static void
@@ -95,14 +136,39 @@ note_unwritten(void)
  * Into the ring
  */
 
+/* errno is that of the spool. */
+static void
+tell_unspooled(void)
+{
+	ereport(WARNING,
+			(errcode_for_file_access(),
+			 errmsg("could not write a verdict to the spool: %m"),
+			 errdetail("It waits in shared memory only, and would be lost if the server crashed now."),
+			 errhint("Mend the folder \"%s\" in the data directory, or free space.", SPOOL_FOLDER)));
+}
+
 static bool
-wait_for_room(const StoreVerdict *verdict, const StringInfo bytes)
+try_to_put(const StringInfo bytes)
+{
+	int			spool_error;
+	bool		done = gepa_store_ring_put(bytes->data, bytes->len, &spool_error);
+
+	if (spool_error != 0 && is_time_to_tell(&unspooled_told_at))
+	{
+		errno = spool_error;
+		tell_unspooled();
+	}
+	return done;
+}
+
+static bool
+wait_for_room(const StringInfo bytes)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RING_PATIENCE_MS);
 	bool		done;
 
 	ConditionVariablePrepareToSleep(gepa_store_ring_space());
-	while (!(done = gepa_store_ring_put(verdict, bytes)) && GetCurrentTimestamp() < end)
+	while (!(done = try_to_put(bytes)) && GetCurrentTimestamp() < end)
 		(void) ConditionVariableTimedSleep(gepa_store_ring_space(), 100,
 										   gepa_wait_event(GEPA_WAIT_RING_SPACE));
 	ConditionVariableCancelSleep();
@@ -110,15 +176,15 @@ wait_for_room(const StoreVerdict *verdict, const StringInfo bytes)
 }
 
 static bool
-put(const StoreVerdict *verdict, const StringInfo bytes)
+put(const StringInfo bytes)
 {
-	if (!gepa_store_ring_fits(bytes))
+	if (!gepa_store_ring_fits(bytes->len))
 		return false;
-	if (gepa_store_ring_put(verdict, bytes))
+	if (try_to_put(bytes))
 		return true;
 	if (!may_wait())
 		return false;
-	if (wait_for_room(verdict, bytes))
+	if (wait_for_room(bytes))
 		return true;
 	lose_patience();
 	ereport(WARNING,
@@ -133,18 +199,20 @@ put(const StoreVerdict *verdict, const StringInfo bytes)
 bool
 gepa_store_hand_over(const StoreVerdict *verdict)
 {
+	StoreVerdict paid = *verdict;
 	StringInfoData bytes;
 	bool		done;
 
-	gepa_store_remember_paid(verdict);
+	paid.paid_at = GetCurrentTimestamp();
+	gepa_store_remember_paid(&paid);
 	if (!gepa_store_ring_available())
 		return false;
 	initStringInfo(&bytes);
-	gepa_store_pack(&bytes, verdict);
-	done = put(verdict, &bytes);
+	gepa_store_pack(&bytes, &paid);
+	done = put(&bytes);
 	if (done)
 	{
-		gepa_store_remember_handed_over(verdict);
+		gepa_store_remember_handed_over(&paid);
 		note_unwritten();
 	}
 	pfree(bytes.data);

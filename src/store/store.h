@@ -18,6 +18,8 @@
 #ifndef GEPA_STORE_STORE_H
 #define GEPA_STORE_STORE_H
 
+#include "datatype/timestamp.h"
+
 #include "engine/engine.h"
 #include "judge/judge.h"
 

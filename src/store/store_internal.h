@@ -121,15 +121,15 @@ extern void gepa_store_forget_known(void);
 extern void gepa_store_note_extension(Oid extension);
 
 /*
- * ring.c, for backends.  Put is false when there is no room; "space" is
- * signalled when there may be, or when entries have left.  Fresh are entries of
- * this backend that have not been put back.
+ * ring.c, for backends.  Put appends to the spool and the ring; it is false
+ * when there is no room.  *spool_error is an errno if the spool did not take it,
+ * and it is in the ring only.  "space" is signalled when there may be room, or
+ * when entries have left.
  */
 extern bool gepa_store_ring_available(void);
 extern ConditionVariable *gepa_store_ring_space(void);
-extern bool gepa_store_ring_fits(const StringInfo bytes);
-extern bool gepa_store_ring_put(const StoreVerdict *verdict, const StringInfo bytes);
-extern bool gepa_store_ring_has_fresh(void);
+extern bool gepa_store_ring_fits(int length);
+extern bool gepa_store_ring_put(const char *data, int length, int *spool_error);
 extern bool gepa_store_ring_find(const uint8 *account, const uint8 *digest,
 								 JudgeVerdict *verdict);
 
@@ -150,8 +150,19 @@ extern uint64 gepa_store_run_on(StoreScope *scope, Oid partition, const char *fo
 /* prune.c: what a judge that is about to be dropped has, and no other judge uses */
 extern void gepa_store_drop_verdicts(int judge);
 
+/* What became of all that this backend has handed over? */
+typedef enum StoreHandedOver
+{
+	STORE_WRITTEN,				/* or put back because of a lock */
+	STORE_WAITING,				/* for a first try, some of it */
+	STORE_FAILED				/* some of it: the writer met an error */
+} StoreHandedOver;
+
+extern StoreHandedOver gepa_store_ring_handed_over(void);
+
 /* pack.c: a verdict as flat bytes */
-extern void gepa_store_pack(StringInfo buf, const StoreVerdict *verdict);
-extern void gepa_store_unpack(const char *data, int length, StoreVerdict *verdict);
+extern void gepa_store_pack(StringInfo buf, const StoreVerdict *stored);
+extern void gepa_store_unpack(const char *data, int length, StoreVerdict *stored);
+extern void gepa_store_unpack_head(const char *data, StoreVerdict *stored); /* no texts */
 
 #endif							/* GEPA_STORE_STORE_INTERNAL_H */

@@ -16,6 +16,17 @@
 
 extern void gepa_store_init(void);	/* at load */
 
+/* The launcher's latch is set when an entry finds no writer. */
+extern void gepa_store_ring_set_launcher(Latch *latch);
+
+/* ring_writer.c */
+
+/*
+ * Launcher: what a crash has left in files and did not fit into the ring is
+ * loaded as far as there is room; returns whether that was all.
+ */
+extern bool gepa_store_ring_load(void);
+
 /*
  * Launcher: databases that have entries which are due and no writer, up to max
  * OIDs; *wait_ms is lowered to the time until further ones are due.  Entries of
@@ -29,15 +40,22 @@ extern void gepa_store_ring_postpone(Oid database, int ms);
 /*
  * Writer: register as the writer of a database (false if there is one), take
  * up to max entries that are due, and release all of them: the i-th is freed
- * when retry_ms[i] is 0, else put back until then.  failures says how often
- * each was put back; those that were are taken apart from fresh ones.  What is
- * not released when the process exits is put back.
+ * when its ms is 0, else put back until then.  failures says how often each was
+ * put back; those that were are taken apart from fresh ones.  What is not
+ * released when the process exits is put back.  The memory context of take must
+ * live until release.
  */
+typedef struct StoreRetry
+{
+	int			ms;				/* 0 = written */
+	bool		blocked;		/* by a lock, not an error */
+} StoreRetry;
+
 extern bool gepa_store_ring_attach(Oid database);
 extern int	gepa_store_ring_take(StoreVerdict *verdicts, int *failures, int max);
-extern void gepa_store_ring_release(const int *retry_ms);
+extern void gepa_store_ring_release(const StoreRetry *retries);
 
-/* The launcher's latch is set when an entry finds no writer. */
-extern void gepa_store_ring_set_launcher(Latch *latch);
+/* verdicts.c: insert a batch; needs a transaction. */
+extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n);
 
 #endif							/* GEPA_STORE_STORE_RING_H */

@@ -41,6 +41,8 @@ typedef struct StoreVerdict
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 	int			judge;
 	int			version;
+	TimestampTz paid_at;		/* set when it is handed over */
+	bool		again;			/* may be in the table already */
 	JudgeVerdict verdict;
 } StoreVerdict;
 
@@ -59,9 +61,6 @@ extern bool gepa_store_lookup(const JudgeSpec *spec, const StoreAccount *account
  * whether other sessions find it from now on.
  */
 extern bool gepa_store_hand_over(const StoreVerdict *verdict);	/* handover.c */
-
-/* Insert a batch; needs a transaction. */
-extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n);
 
 /*
  * Writer: give one version that has verdicts in the default partition one of

@@ -12,7 +12,9 @@
  * What was paid for goes to the ring (handover.c).  Without one (no preload),
  * or where it does not take it, the transaction writes it (memory.c).
  *
- * Known hole: a crash of the server loses what is in the ring at that moment.
+ * What a crash has interrupted may be inserted twice.  For a verdict that is
+ * the same as once; the attempts of a failure are counted once, because the row
+ * says when the last one was.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,10 +55,11 @@ static StoreStatement delete_error = {
 static StoreStatement insert_error = {
 	.sql = "INSERT INTO gepa.verdict_error AS e (verdict_digest, payer, digest, judge, version,"
 	" status, detail, attempts, last_at)"
-	" VALUES ($1, $2::regrole, $3, $4, $5, $6, $7, $8, pg_catalog.clock_timestamp())"
+	" VALUES ($1, $2::regrole, $3, $4, $5, $6, $7, $8, $9)"
 	" ON CONFLICT (verdict_digest, payer, digest) DO UPDATE SET status = excluded.status,"
 	" detail = excluded.detail, attempts = e.attempts + excluded.attempts,"
-	" last_at = excluded.last_at"
+	" last_at = GREATEST(e.last_at, excluded.last_at)"
+	" WHERE NOT $10 OR e.last_at < excluded.last_at"
 };
 
 /*
@@ -233,6 +236,8 @@ insert_one(StoreScope *scope, const StoreVerdict *v)
 		gepa_store_arg_text(&args, gepa_status_name(verdict->status));
 		gepa_store_arg_text(&args, verdict->detail);
 		gepa_store_arg_int(&args, verdict->attempts);
+		gepa_store_arg_timestamp(&args, v->paid_at);
+		gepa_store_arg_bool(&args, v->again);
 		gepa_store_run(scope, &insert_error, &args);
 		return;
 	}

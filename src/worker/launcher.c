@@ -52,6 +52,9 @@
 /* When a database is looked at again that refused connections. */
 #define CLOSED_RETRY_MS 5000
 
+/* When the ring was too small for what a crash has left. */
+#define LOAD_RETRY_MS 200
+
 /* A writer that ends sooner than this did not end because it was idle. */
 #define WRITER_GOOD_LIFE_MS 1000
 
@@ -417,10 +420,13 @@ static void
 launch_writers(void)
 {
 	Oid			databases[MAX_WRITERS];
-	int			n = gepa_store_ring_databases(databases, MAX_WRITERS, &launcher.wait_ms);
 	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *cell;
+	int			n;
 
+	if (!gepa_store_ring_load())
+		gepa_launcher_wait_at_most(LOAD_RETRY_MS);
+	n = gepa_store_ring_databases(databases, MAX_WRITERS, &launcher.wait_ms);
 	foreach(cell, launcher.writers)
 		reap_writer(lfirst(cell), now);
 	for (int i = 0; i < n; i++)

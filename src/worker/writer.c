@@ -6,8 +6,8 @@
  * A verdict that was paid must outlive the transaction that asked for it, so
  * it is committed here, apart from everything else.  The writer takes a batch
  * from the ring, inserts it, commits, and only then frees the entries; if it
- * dies in between, the ring gives them to the next writer, and inserting them
- * twice is the same as once.
+ * dies in between, the ring, or the spool, gives them to the next writer, and
+ * inserting them twice is the same as once.
  *
  * What cannot be written must not hold up the rest.  The writer waits for no
  * lock longer than LOCK_TIMEOUT; when a batch fails, its entries are written
@@ -58,8 +58,7 @@ static struct
 	MemoryContext context;		/* reset before each batch */
 	StoreVerdict verdicts[BATCH];
 	int			failures[BATCH];	/* to write each of them, before */
-	bool		blocked[BATCH]; /* by a lock */
-	int			retry_ms[BATCH];	/* 0 = written */
+	StoreRetry	retries[BATCH];
 	TimestampTz blocked_logged_at;
 }			writer;
 
@@ -74,6 +73,9 @@ write_verdicts(const StoreVerdict *verdicts, int n)
 
 	gepa_worker_begin(writer.context);
 	installed = OidIsValid(gepa_store_extension_owner());
+
+	/* Whatever synchronous_commit says: what is written leaves the spool. */
+	ForceSyncCommit();
 	if (installed)
 		gepa_store_insert_verdicts(verdicts, n);
 	gepa_worker_commit(writer.context);
@@ -139,7 +141,7 @@ log_failure(const StoreVerdict *verdict, const ErrorData *error)
 			 errmsg("gepa verdict writer cannot write a verdict of judge %d, and will try again: %s",
 					verdict->judge, error->message),
 			 error->detail ? errdetail("%s", error->detail) : 0,
-			 errhint("It stays in shared memory until it can be written.")));
+			 errhint("It waits in shared memory and in the spool until it can be written.")));
 }
 
 /*
@@ -151,9 +153,9 @@ static bool
 is_held_up(int n)
 {
 	for (int i = 0; i < n; i++)
-		if (writer.blocked[i] && memcmp(writer.verdicts[i].account.verdict_digest,
-										writer.verdicts[n].account.verdict_digest,
-										JUDGE_DIGEST_LENGTH) == 0)
+		if (writer.retries[i].blocked && memcmp(writer.verdicts[i].account.verdict_digest,
+												writer.verdicts[n].account.verdict_digest,
+												JUDGE_DIGEST_LENGTH) == 0)
 			return true;
 	return false;
 }
@@ -167,27 +169,27 @@ write_one(int n)
 
 	if (!held_up)
 		error = try_to_write(&writer.verdicts[n], 1);
-	writer.blocked[n] = error != NULL && is_blocked(error);
-	if (writer.blocked[n])
+	writer.retries[n].blocked = held_up || (error != NULL && is_blocked(error));
+	if (writer.retries[n].blocked)
+		writer.retries[n].ms = retry_delay_ms(failures, LAST_RETRY_BLOCKED_MS);
+	else if (error != NULL)
+		writer.retries[n].ms = retry_delay_ms(failures, LAST_RETRY_MS);
+
+	if (error != NULL && writer.retries[n].blocked)
 		log_blocked(error);
 	else if (error != NULL && failures == 0)
 		log_failure(&writer.verdicts[n], error);
-
-	if (held_up || writer.blocked[n])
-		writer.retry_ms[n] = retry_delay_ms(failures, LAST_RETRY_BLOCKED_MS);
-	else if (error != NULL)
-		writer.retry_ms[n] = retry_delay_ms(failures, LAST_RETRY_MS);
 }
 
 static void
 write_batch(int n)
 {
 	pgstat_report_activity(STATE_RUNNING, "writing verdicts");
-	memset(writer.retry_ms, 0, sizeof(writer.retry_ms));
+	memset(writer.retries, 0, sizeof(writer.retries));
 	if (writer.failures[0] > 0 || try_to_write(writer.verdicts, n) != NULL)
 		for (int i = 0; i < n; i++)
 			write_one(i);
-	gepa_store_ring_release(writer.retry_ms);
+	gepa_store_ring_release(writer.retries);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 

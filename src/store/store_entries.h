@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_entries.h
+ *	  The ring as it lies in shared memory, for ring.c and ring_writer.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_STORE_STORE_ENTRIES_H
+#define GEPA_STORE_STORE_ENTRIES_H
+
+#include "lib/ilist.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+#include "store/store_internal.h"
+#include "store/store_spool.h"
+
+#define RING_SLOT_DATA 1920
+#define RING_MAX_WRITERS 64
+
+typedef enum RingState
+{
+	RING_READY,					/* -> TAKEN, or freed with its database */
+	RING_TAKEN					/* -> freed, or READY */
+} RingState;
+
+typedef struct RingSlot
+{
+	int			next;			/* of the entry, or free; -1 = last */
+
+	/* The rest but data is that of the head. */
+	RingState	state;
+	dlist_node	by_age;			/* in ring->entries */
+	dlist_node	by_key;			/* in its bucket */
+	SpoolPlace	place;			/* changed under the spool's lock as well */
+	Oid			database;
+	int			backend;		/* pid of who handed it over; 0 = before a
+								 * crash */
+	int			writer;			/* pid, while TAKEN */
+	bool		ok;				/* a verdict, not a failure */
+	int			failures;		/* how often it was put back */
+	bool		failed;			/* at last for an error, not a lock */
+	TimestampTz due;			/* not to be taken before; 0 = at once */
+	int			length;			/* of the whole entry */
+	uint8		account[JUDGE_DIGEST_LENGTH];
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+	char		data[RING_SLOT_DATA];
+} RingSlot;
+
+typedef struct RingWriter
+{
+	Oid			database;		/* InvalidOid = unused */
+	int			pid;
+	Latch	   *latch;
+} RingWriter;
+
+typedef struct Ring
+{
+	ConditionVariable space;	/* has its own lock */
+	Latch	   *launcher;
+	int			nslots;
+	int			nfree;
+	int			first_free;
+	dlist_head	entries;		/* heads in order of arrival, or return */
+	dlist_head *buckets;		/* heads by digest, as many as slots */
+	RingWriter	writers[RING_MAX_WRITERS];
+	RingSlot	slots[FLEXIBLE_ARRAY_MEMBER];
+} Ring;
+
+/* Both are NULL in a library that is not preloaded. */
+extern Ring *gepa_store_ring;
+extern LWLock *gepa_store_ring_lock;
+
+/* The ring's lock is held; to free, exclusively, and the spool's as well. */
+extern void gepa_store_ring_free(RingSlot *head);
+extern void gepa_store_ring_copy(const RingSlot *head, char *data);
+
+/*
+ * The spool's lock is held, the ring's is not.  Append an entry to the spool,
+ * anew if it is there already; returns an errno or 0.
+ */
+extern int	gepa_store_ring_respool(RingSlot *head);
+
+/* Fill the ring from the spool as far as it goes; returns whether all is there. */
+extern bool gepa_store_ring_fill(void);
+
+#endif							/* GEPA_STORE_STORE_ENTRIES_H */

@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_spool.h
+ *	  The spool: files from which the ring is filled again after a crash.
+ *
+ * What it is and how it is kept small: spool.c.  All functions want the
+ * spool's lock, exclusively, unless they say otherwise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_STORE_STORE_SPOOL_H
+#define GEPA_STORE_STORE_SPOOL_H
+
+#include "port/pg_crc32c.h"
+#include "storage/lwlock.h"
+
+/* In the data directory; a symbolic link to elsewhere is followed. */
+#define SPOOL_FOLDER "pg_gepa"
+#define SPOOL_MAGIC 0x47455041
+#define SPOOL_FORMAT 1
+#define SPOOL_MAX_SEGMENTS 64
+
+/* Where a record is. */
+typedef struct SpoolPlace
+{
+	uint32		segment;		/* 0 = nowhere */
+	int64		offset;
+} SpoolPlace;
+
+/* A segment is this, then records. */
+typedef struct SpoolHeader
+{
+	uint32		magic;
+	uint32		format;
+	uint64		nonce;			/* drawn when it is made */
+} SpoolHeader;
+
+/*
+ * A record is this, then a packed verdict.  The checksum covers the segment's
+ * nonce and the record's place, so that nothing but what was written there by
+ * us is taken for a record; it does not cover "done".
+ */
+typedef struct SpoolRecord
+{
+	uint32		length;			/* of the packed verdict */
+	pg_crc32c	crc;
+	Oid			database;
+	uint32		done;			/* 1 = committed, or let go */
+} SpoolRecord;
+
+typedef struct SpoolSegment
+{
+	uint32		number;			/* names its file; rising */
+	int			waiting;		/* records that are not done */
+	uint64		nonce;
+	int64		end;			/* of its records */
+	int64		loaded;			/* those before are done or in the ring */
+	int64		synced;			/* those before survive a power failure */
+} SpoolSegment;
+
+/* Protected by the lock. */
+typedef struct Spool
+{
+	int64		segment_size;	/* a segment is full with so many bytes */
+	int			most_segments;	/* more are cleaned */
+	uint32		next_number;
+	int			nsegments;
+	SpoolSegment segments[SPOOL_MAX_SEGMENTS];	/* by number */
+} Spool;
+
+/* spool.c: both are NULL in a library that is not preloaded */
+extern Spool *gepa_store_spool;
+extern LWLock *gepa_store_spool_lock;
+
+extern void gepa_store_spool_request(void); /* shared memory */
+extern void gepa_store_spool_make(Size ring_size);
+
+/* Append a record; returns 0, or an errno, and then nothing was appended. */
+extern int	gepa_store_spool_append(Oid database, const char *data, int length,
+									SpoolPlace *place);
+
+/* Those that have no place are passed over. */
+extern void gepa_store_spool_mark_done(const SpoolPlace *places, int n);
+
+/*
+ * The segment whose records are to be appended anew, because a few of them
+ * keep the spool from getting smaller; 0 = none.
+ */
+extern uint32 gepa_store_spool_crowded(void);
+
+/* Remove the last segment as well when nothing in it is waited for. */
+extern void gepa_store_spool_tidy(void);
+
+/*
+ * Make what was appended survive a power failure; takes the lock itself.  What
+ * fails is logged.
+ */
+extern void gepa_store_spool_sync(void);
+
+extern void gepa_store_spool_path(uint32 segment, char *path);
+extern pg_crc32c gepa_store_spool_checksum(const SpoolSegment *segment, int64 offset,
+										   const SpoolRecord *record, const char *data);
+
+/* spool_read.c */
+
+/* At the server's start, before there is any other process: find the segments. */
+extern void gepa_store_spool_start(void);
+
+/*
+ * Call back for records that are not done and not loaded, in order, until it
+ * returns false, for want of room.  Returns whether none is left.
+ */
+typedef bool (*SpoolTake) (Oid database, const char *data, int length,
+						   const SpoolPlace *place);
+extern bool gepa_store_spool_load(SpoolTake take);
+
+#endif							/* GEPA_STORE_STORE_SPOOL_H */
