@@ -13,6 +13,7 @@
 #   $session->{pid}; finish($session)             backend's pid; ($stdout, $stderr)
 #   wait_sql($node, $sql, 'what')                 until the query says t
 #   ok(session_waits($node, $session, 'GepaLease'), 'it waits')   by the name of the wait event
+#   kill_server($node); $node->start              the postmaster, by SIGKILL
 package Gepa::Test;
 
 use strict;
@@ -28,7 +29,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(gepa_node create_lm judge_on may_call load_world value outcome background finish wait_sql
-  session_waits);
+  session_waits kill_server);
 
 my $world = abs_path(dirname(__FILE__) . '/../../mock/world.py');
 my $readme = abs_path(dirname(__FILE__) . '/../../../README.md');
@@ -158,6 +159,27 @@ sub session_waits
 
 	$event = 'Extension' if $node->pg_version < 17;
 	return wait_sql($node, "SELECT wait_event = '$event' FROM pg_stat_activity WHERE pid = $session->{pid}", $event);
+}
+
+# Its children end by themselves; until they have, no other can start.
+sub kill_server
+{
+	my ($node) = @_;
+	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
+	my @pids = ($postmaster);
+
+	for my $stat (glob '/proc/[0-9]*/stat')
+	{
+		open my $file, '<', $stat or next;
+		my $line = <$file> // '';
+		push @pids, $1 if $line =~ /^(\d+) \(.*\) \S $postmaster /s;
+	}
+	$node->kill9;
+	for my $pid (@pids)
+	{
+		usleep(10_000) while kill 0, $pid;
+	}
+	return;
 }
 
 1;
