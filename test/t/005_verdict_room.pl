@@ -1,5 +1,6 @@
 # Room in the ring: what a database that was dropped has left there is freed;
 # without a writer a session waits for one once, and then stores by itself.
+# A writer needs no room among the connections.
 
 use strict;
 use warnings;
@@ -47,6 +48,25 @@ my ($out, $err) = outcome($node, "SELECT count(gepa_judge('l', 'text ' || i)) FR
 is("$out $err", '3 ', 'the ring has room for other databases');
 is(value($node, 'SELECT count(*) FROM gepa.verdicts'), 3, '... whose verdicts are stored');
 ok(slurp_file($node->logfile) =~ /gepa launcher discarded 2 verdicts of a database that was dropped/, '... which the log says');
+$node->stop;
+
+# -- no connection is free
+
+$node = gepa_node('crowded', conf => "max_connections = 8\nsuperuser_reserved_connections = 0\n");
+setup($node, 'postgres');
+wait_sql($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'", 'no writer');
+my @sessions = map { background($node, '') } 1 .. 8;
+($out, $err) = outcome($node, 'SELECT 1');
+like($err, qr/FATAL:  (?:53300: )?sorry, too many clients already/, 'all connections are taken');
+$_->{in} .= "BEGIN; SELECT gepa_judge('j', 'of ' || pg_backend_pid()) IS NULL; ROLLBACK;\n" for @sessions;
+for my $session (@sessions)
+{
+	$session->{run}->pump until $session->{out} =~ /f\n/;
+}
+$sessions[0]{in} .= "SELECT gepa_judge('j', 'last') IS NULL; SELECT 'stored ' || count(*) FROM gepa.verdicts;\n";
+$sessions[0]{run}->pump until $sessions[0]{out} =~ /stored (\d+)\n/;
+is($sessions[0]{out} =~ /stored (\d+)\n/ ? $1 : '', 9, '... and a writer stores what they hand over');
+is((finish($_))[1], '', '... without a warning') for @sessions;
 $node->stop;
 
 # -- no room for a writer among the workers: the launcher takes the only slot

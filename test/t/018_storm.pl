@@ -2,7 +2,7 @@
 # and every run comes to the very end that it has when left alone.
 #
 # GEPA_STORM_KILLS says how many disturbances there are (script/test --long:
-# 100), GEPA_STORM_SEED draws them; what was drawn is printed.
+# 200), GEPA_STORM_SEED draws them; what was drawn is printed.
 
 use strict;
 use warnings;
