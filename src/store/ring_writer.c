@@ -118,6 +118,7 @@ gepa_store_ring_forget(Oid database)
 		gepa_store_spool_mark_done(places, n);
 		all += n;
 	}
+	gepa_store_spool_tidy();
 	LWLockRelease(gepa_store_spool_lock);
 	ConditionVariableBroadcast(&gepa_store_ring->space);
 	return all;
