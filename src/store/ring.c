@@ -304,9 +304,18 @@ has_room(int length)
 	return room;
 }
 
+/* What the ring cannot hold at all must not keep the rest from it. */
 static bool
 take_spooled(Oid database, const char *data, int length, const SpoolPlace *place)
 {
+	if (!gepa_store_ring_fits(length))
+	{
+		ereport(LOG,
+				(errmsg("gepa keeps a verdict of %d bytes in its spool, which does not fit into the ring",
+						length),
+				 errhint("It is written when the server starts with a larger gepa.verdict_ring_size.")));
+		return true;
+	}
 	if (!has_room(length))
 		return false;
 	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);

@@ -14,6 +14,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+# The writer's own commits must be durable whatever is configured; these are not the writer.
+local $ENV{PGOPTIONS} = '-c synchronous_commit=on';
+
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', streaming => 1, conf => "gepa.verdict_ring_size = '2MB'\nsynchronous_commit = off\n");
 my $spool = $node->data_dir . '/pg_gepa';
@@ -21,8 +24,10 @@ my $spool = $node->data_dir . '/pg_gepa';
 create_lm($node, 'plain', $mock, 'judge-rules');
 create_lm($node, 'broken', $mock, 'judge-rules+400');
 create_lm($node, 'long', $mock, 'judge-rules+long-20000');
+create_lm($node, 'huge', $mock, 'judge-rules+long-400000');
 value($node, "SELECT gepa.create_judge('j', 'plain', 'Is it good?'), gepa.create_judge('b', 'broken', 'Is it good?'),
-	gepa.create_judge('l', 'long', 'Is it good?', options => '{\"reasoning\": true}')");
+	gepa.create_judge('l', 'long', 'Is it good?', options => '{\"reasoning\": true}'),
+	gepa.create_judge('h', 'huge', 'Is it good?', options => '{\"reasoning\": true}')");
 
 sub files { return sort glob "$spool/*"; }
 
@@ -115,6 +120,7 @@ stored('j', 22, 'a start writes what waits, and nothing that was written before'
 # -- a ring that was made smaller
 
 refuse();
+judge('h', 'huge', 1);
 judge('l', 'portion', 60);
 $node->append_conf('postgresql.conf', "gepa.verdict_ring_size = '256kB'\n");
 $log = -s $node->logfile;
@@ -123,6 +129,14 @@ $node->start;
 ok($node->log_contains('Not all of them fit into gepa.verdict_ring_size', $log), 'a smaller ring does not hold all');
 permit();
 stored('l', 60, '... and all is written');
+ok($node->log_contains('gepa keeps a verdict of 400\d\d\d bytes in its spool', $log), '... but what is larger than the ring');
+stored('h', 0, '... which waits');
+for my $size ('2MB', '256kB')
+{
+	$node->append_conf('postgresql.conf', "gepa.verdict_ring_size = '$size'\n");
+	$node->restart;
+	stored('h', 1, "... for a larger one: $size");
+}
 
 # -- torn and foreign files
 
@@ -150,15 +164,18 @@ unlink "$spool/0F000002", "$spool/README";
 # -- a few that wait for long do not keep what is written
 
 value($node, 'ALTER TABLE gepa.verdict ADD CONSTRAINT refused CHECK (chars_total <> 6) NOT VALID');
-is(value($node, "SELECT gepa_judge('l', 'poison') IS NULL"), 'f', 'one that waits');
-judge('l', "round $_", 60) for 1 .. 4;
+for my $round (1 .. 6)
+{
+	is(value($node, "SELECT gepa_judge('l', 'poiso$round') IS NULL"), 'f', 'one that waits');
+	judge('l', "round $round", 60);
+}
 my $size = 0;
 $size += -s $_ for files();
-cmp_ok($size, '<', 4 * 1024 * 1024, 'of 5 MB that passed through the spool not all is kept');
+cmp_ok($size, '<', 4 * 1024 * 1024, 'of 7 MB that passed through the spool not all is kept');
 $node->stop('immediate');
 $node->start;
 value($node, 'ALTER TABLE gepa.verdict DROP CONSTRAINT refused');
-stored('l', 301, '... and what waited is written after a crash');
+stored('l', 426, '... and what waited is written after a crash');
 
 # -- a base backup, and a standby that is promoted
 
