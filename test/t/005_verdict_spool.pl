@@ -41,8 +41,8 @@ sub refuse
 
 sub permit
 {
-	my ($where) = @_;
-	value($where // $node, "ALTER TABLE gepa.$_ DROP CONSTRAINT refused") for qw(verdict verdict_error);
+	my ($db) = @_;
+	value($node, "ALTER TABLE gepa.$_ DROP CONSTRAINT refused", db => $db) for qw(verdict verdict_error);
 	return;
 }
 
@@ -196,6 +196,30 @@ wait_sql($standby, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type
 wait_sql($standby, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'", 'an idle writer');
 is(value($standby, "SELECT count(*) FROM gepa.verdicts WHERE judge = 'j'"), 27, '... and the promoted standby, once more, in vain');
 $standby->stop;
+
+# -- databases of other encodings
+
+my %known;
+for my $db ('latin1', 'sql_ascii')
+{
+	value($node, "CREATE DATABASE $db ENCODING '$db' LOCALE 'C' TEMPLATE template0");
+	value($node, "CREATE EXTENSION gepa; CREATE SERVER s FOREIGN DATA WRAPPER gepa_lm OPTIONS (base_url '@{[$mock->url]}',
+		model 'judge-rules+script+long-100000', allow_private_address 'true');
+		SELECT gepa.create_judge('j', 's', 'Is it good?', options => '{\"reasoning\": true}')", db => $db);
+	refuse($db);
+	$known{$db} = value($node, "SELECT md5(reasoning), octet_length(reasoning) >= 100000 FROM gepa_verdict('j', 'a text')", db => $db);
+	like($known{$db}, qr/\|t$/, "$db: a reason of 100 kB");
+}
+$node->stop('immediate');
+$node->start;
+for my $db (sort keys %known)
+{
+	my $stored = 'SELECT md5(reasoning), octet_length(reasoning) >= 100000 FROM gepa.verdicts';
+
+	permit($db);
+	wait_sql($node, "SELECT EXISTS ($stored)", $db, db => $db);
+	is(value($node, $stored, db => $db), $known{$db}, "$db: the same is written after a crash");
+}
 
 # -- databases and extensions that go
 
