@@ -7,7 +7,11 @@
  * cannot forget one; so libcurl's sockets live in a private epoll descriptor,
  * and the process waits on its latch and on that one descriptor.  Query
  * cancel, statement_timeout and termination arrive through the latch within
- * milliseconds, whatever libcurl is busy with.
+ * milliseconds, whatever libcurl is busy with.  The client's socket is in there
+ * too, for its end alone: nobody is left to be answered then.
+ *
+ * Time is that of a clock that is never set: one that is put back by an hour
+ * would make time-outs an hour late.
  *
  * Errors.  No PostgreSQL error is raised from inside a libcurl callback, and
  * none of its memory is palloc'd: callbacks store what they got in malloc'd
@@ -17,7 +21,9 @@
  * Threads.  libcurl may resolve names in a thread, which would inherit our
  * signal mask and could then run PostgreSQL's handlers; all signals are
  * blocked around every call that may start one.  QUICK_EXIT keeps clean-up
- * from waiting for a resolver that does not answer.
+ * from waiting for a resolver that does not answer; the thread of a call that
+ * was given up then ends, with the one descriptor it holds, when the resolver
+ * does.
  *
  * Life.  The multi handle is made at first use in the process, never before
  * a fork, and kept for its connections; descriptors are accounted with fd.c.
@@ -33,15 +39,16 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <math.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
-#include "utils/timestamp.h"
 
 #include "lm/lm_internal.h"
 #include "lm/lm_limit.h"
@@ -85,11 +92,22 @@ static struct
 {
 	CURLM	   *multi;
 	int			epoll_fd;
+	pgsocket	client;			/* watched, while has_client */
+	bool		has_client;
 	bool		has_timer;
-	TimestampTz timer;			/* when libcurl wants to be called */
+	double		timer;			/* when libcurl wants to be called; now_ms() */
 	int			nrunning;		/* transfers in the multi handle */
 	int			pool_size;		/* connections it may have, in use and idle */
 }			transport;
+
+static double
+now_ms(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return INSTR_TIME_GET_MILLISEC(now);
+}
 
 /*
  * Callbacks of libcurl: nothing here may raise
@@ -120,7 +138,7 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
 	transport.has_timer = timeout_ms >= 0;
 	if (transport.has_timer)
-		transport.timer = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+		transport.timer = now_ms() + timeout_ms;
 	return 0;
 }
 
@@ -321,7 +339,7 @@ socket_action(curl_socket_t fd, int mask)
 static void
 serve_timer(void)
 {
-	if (!transport.has_timer || GetCurrentTimestamp() < transport.timer)
+	if (!transport.has_timer || now_ms() < transport.timer)
 		return;
 	transport.has_timer = false;
 	socket_action(CURL_SOCKET_TIMEOUT, 0);
@@ -643,6 +661,30 @@ finish_all(void)
 	return any;
 }
 
+/*
+ * Waiting
+ */
+
+static void
+watch_client(void)
+{
+	struct epoll_event event = {.events = EPOLLRDHUP};
+
+	transport.client = gepa_wait_client();
+	event.data.fd = transport.client;
+	transport.has_client = transport.client != PGINVALID_SOCKET &&
+		epoll_ctl(transport.epoll_fd, EPOLL_CTL_ADD, transport.client, &event) == 0;
+}
+
+/* Once is enough, and what is not acted on at once would wake us for ever. */
+static void
+client_lost(void)
+{
+	(void) epoll_ctl(transport.epoll_fd, EPOLL_CTL_DEL, transport.client, NULL);
+	transport.has_client = false;
+	gepa_wait_client_lost();
+}
+
 static void
 serve_sockets(void)
 {
@@ -653,6 +695,11 @@ serve_sockets(void)
 	{
 		int			mask = 0;
 
+		if (transport.has_client && events[i].data.fd == transport.client)
+		{
+			client_lost();
+			continue;
+		}
 		if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 			mask |= CURL_CSELECT_IN;
 		if (events[i].events & EPOLLOUT)
@@ -663,22 +710,17 @@ serve_sockets(void)
 	}
 }
 
-/* Milliseconds until the earlier of libcurl's timer and the deadline. */
+/* Whole milliseconds until the earlier of libcurl's timer and the deadline; -1 = never. */
 static long
-time_to_wait(int timeout_ms, TimestampTz deadline)
+time_to_wait(int timeout_ms, double deadline)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	long		wait = -1;
+	double		until = deadline;
 
-	if (timeout_ms >= 0)
-		wait = TimestampDifferenceMilliseconds(now, deadline);
-	if (transport.has_timer)
-	{
-		long		timer = TimestampDifferenceMilliseconds(now, transport.timer);
-
-		wait = wait < 0 ? timer : Min(wait, timer);
-	}
-	return wait;
+	if (transport.has_timer && (timeout_ms < 0 || transport.timer < until))
+		until = transport.timer;
+	else if (timeout_ms < 0)
+		return -1;
+	return (long) Min(ceil(Max(until - now_ms(), 0)), INT_MAX);
 }
 
 int
@@ -690,10 +732,12 @@ gepa_lm_transport_running(void)
 void
 gepa_lm_transport_wait(int timeout_ms)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	double		deadline = now_ms() + timeout_ms;
 
 	if (transport.multi == NULL)
 		open_transport();
+	if (!transport.has_client)
+		watch_client();
 	fit_pool();					/* now that the caller has started what it may */
 	for (;;)
 	{
@@ -706,7 +750,7 @@ gepa_lm_transport_wait(int timeout_ms)
 		serve_timer();
 		if (finish_all() || gepa_lm_gate_was_granted())
 			return;
-		if (timeout_ms >= 0 && GetCurrentTimestamp() >= deadline)
+		if (timeout_ms >= 0 && now_ms() >= deadline)
 			return;
 		wait = time_to_wait(timeout_ms, deadline);
 		if (wait >= 0)

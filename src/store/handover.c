@@ -14,6 +14,10 @@
  * is told of.  After a rollback or a cancel nobody waits; the writer writes all
  * the same.
  *
+ * PostgreSQL stops the clock of statement_timeout before it commits, so this
+ * wait keeps to that limit by itself.  It then commits like one that has waited
+ * in vain: a writer that is slow is no reason to undo what the user did.
+ *
  * A backend that has waited in vain, for the one or the other, says so, and
  * does not wait again for DISTRUST_MS.
  *
@@ -22,6 +26,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "storage/proc.h"
 #include "utils/timestamp.h"
 
 #include "base/wait.h"
@@ -30,6 +35,7 @@
 
 #define RING_PATIENCE_MS 10000
 #define DISTRUST_MS 15000
+#define SLICE_MS 100
 
 /* The writer may have to be started. */
 #define COMMIT_PATIENCE_MS 3000
@@ -65,33 +71,48 @@ is_time_to_tell(TimestampTz *told_at)
 	return true;
 }
 
+/* Whoever makes room says so; the slice is for one that died before it could. */
+static int
+slice_ms(TimestampTz end)
+{
+	return (int) Min(SLICE_MS, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end));
+}
+
 /*
  * At commit
  */
 
-static StoreHandedOver
-wait_written(void)
+/* When statement_timeout would have ended the statement. */
+static TimestampTz
+statement_end(void)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMMIT_PATIENCE_MS);
+	if (StatementTimeout <= 0)
+		return DT_NOEND;
+	return TimestampTzPlusMilliseconds(GetCurrentStatementStartTimestamp(), StatementTimeout);
+}
+
+static StoreHandedOver
+wait_written(TimestampTz end)
+{
 	StoreHandedOver state;
 
 	ConditionVariablePrepareToSleep(gepa_store_ring_space());
 	while ((state = gepa_store_ring_handed_over()) == STORE_WAITING && GetCurrentTimestamp() < end)
-		(void) ConditionVariableTimedSleep(gepa_store_ring_space(), 100,
-										   gepa_wait_event(GEPA_WAIT_VERDICTS_WRITTEN));
+		gepa_wait_sleep(gepa_store_ring_space(), slice_ms(end), GEPA_WAIT_VERDICTS_WRITTEN);
 	ConditionVariableCancelSleep();
 	return state;
 }
 
 /* Nobody knows how long they will wait. */
 static void
-tell_waiting(void)
+tell_waiting(bool timed_out)
 {
 	lose_patience();
 	gepa_store_spool_sync();
 	ereport(WARNING,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("verdict writer does not keep up; this transaction commits before its verdicts are in the table"),
+			 timed_out ? errdetail("The wait was ended by statement_timeout.") : 0,
 			 errhint("Check the server log for the gepa verdict writer, and max_worker_processes.")));
 }
 
@@ -110,13 +131,15 @@ static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
 	bool		wait = unwritten && event == XACT_EVENT_PRE_COMMIT && may_wait();
+	TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMMIT_PATIENCE_MS);
+	TimestampTz end = statement_end();
 	StoreHandedOver state = STORE_WRITTEN;
 
 	unwritten = false;
 	if (wait)
-		state = wait_written();
+		state = wait_written(Min(patience, end));
 	if (state == STORE_WAITING)
-		tell_waiting();
+		tell_waiting(end < patience);
 	else if (state == STORE_FAILED)
 		tell_failed();
 }
@@ -169,8 +192,7 @@ wait_for_room(const StringInfo bytes)
 
 	ConditionVariablePrepareToSleep(gepa_store_ring_space());
 	while (!(done = try_to_put(bytes)) && GetCurrentTimestamp() < end)
-		(void) ConditionVariableTimedSleep(gepa_store_ring_space(), 100,
-										   gepa_wait_event(GEPA_WAIT_RING_SPACE));
+		gepa_wait_sleep(gepa_store_ring_space(), slice_ms(end), GEPA_WAIT_RING_SPACE);
 	ConditionVariableCancelSleep();
 	return done;
 }

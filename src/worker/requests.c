@@ -229,19 +229,12 @@ gepa_worker_wait_change(int run, int timeout_ms)
 {
 	if (requests.changes == NULL)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 timeout_ms, gepa_wait_event(GEPA_WAIT_RUN_CHANGE));
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		gepa_wait_sleep(NULL, timeout_ms, GEPA_WAIT_RUN_CHANGE);
 		return;
 	}
 	ConditionVariablePrepareToSleep(&requests.changes->changed);
-	while (pg_atomic_read_u64(&requests.changes->count) == requests.changes_seen)
-	{
-		if (ConditionVariableTimedSleep(&requests.changes->changed, timeout_ms,
-										gepa_wait_event(GEPA_WAIT_RUN_CHANGE)))
-			break;
-	}
+	if (pg_atomic_read_u64(&requests.changes->count) == requests.changes_seen)
+		gepa_wait_sleep(&requests.changes->changed, timeout_ms, GEPA_WAIT_RUN_CHANGE);
 	ConditionVariableCancelSleep();
 	requests.changes_seen = pg_atomic_read_u64(&requests.changes->count);
 	CHECK_FOR_INTERRUPTS();
