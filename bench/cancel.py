@@ -133,6 +133,8 @@ class World:
             "body": (own, "judge-fixed-true+drip-200", 1),
             "back-off": (own, "judge-fixed-true+500", 1000),
             "Retry-After": (own, "judge-fixed-true+429-s60", 1),
+            "place": (own, "judge-fixed-true+hang", 1),
+            "another's answer": (own, "judge-fixed-true+hang", 1),
             "full ring": (own, "judge-rules+long-100000", 9),
             "commit": (own, "judge-fixed-true", 1),
         }
@@ -144,9 +146,9 @@ class World:
         session.run("CREATE EXTENSION gepa")
         session.run("ALTER SYSTEM SET gepa.verdict_ring_size = '256kB'")
         session.run("ALTER SYSTEM SET log_min_messages = 'fatal'")
-        for number, (url, model, _) in enumerate(self.states.values()):
+        for number, (state, (url, model, _)) in enumerate(self.states.items()):
             session.run(f"""CREATE SERVER lm{number} FOREIGN DATA WRAPPER gepa_lm
-                OPTIONS (base_url '{url}', model '{model}', {PATIENT})""")
+                OPTIONS (base_url '{url}', model '{model}', max_concurrency '{1 if state == "place" else 16}', {PATIENT})""")
             session.run(f"""SELECT gepa.create_judge('judge{number}', 'lm{number}', 'Is it good?',
                 options => '{{"max_chars": {LONG}, "reasoning": true}}')""")
         os.environ["HOSTALIASES"] = self.pipe
@@ -167,7 +169,8 @@ class World:
             return "SELECT pg_sleep(600)"
         number = list(self.states).index(state)
         self.texts += 1
-        text = f"repeat('long ', {LONG // 5})" if state == "request half sent" else f"'text {self.texts} '"
+        text = f"repeat('long ', {LONG // 5})" if state == "request half sent" else \
+            "'the same'" if state == "another's answer" else f"'text {self.texts} '"
         return f"SELECT count(gepa_judge('judge{number}', {text} || i)) FROM generate_series(1, {self.states[state][2]}) i"
 
     def stop_writer(self, session):
@@ -230,6 +233,10 @@ def measure(world, state, cause):
     if state == "pg_sleep()":
         settings.append("SET client_connection_check_interval = 10")
     writer = world.stop_writer(watcher) if state in ("full ring", "commit") else 0
+    holder = Client() if state in ("place", "another's answer") else None
+    if holder:      # whose call does not end
+        world.begin(holder, state, [])
+        until(lambda: settled(watcher, holder), "a call that is in the way")
     try:
         begun = world.begin(session, state, settings)
         if cause == "timeout":
@@ -246,8 +253,8 @@ def measure(world, state, cause):
     finally:
         if writer:
             os.kill(writer, signal.SIGCONT)
-    session.socket.close()
-    watcher.socket.close()
+    for client in filter(None, (session, watcher, holder)):
+        client.socket.close()
     if cause in ("fast", "immediate"):
         until(lambda: not os.path.exists(os.path.join(world.data, "postmaster.pid")), "the end of the server")
         world.control("start")

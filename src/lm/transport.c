@@ -51,6 +51,7 @@
 #include "storage/fd.h"
 #include "storage/latch.h"
 
+#include "base/wait.h"
 #include "lm/lm_internal.h"
 #include "lm/lm_limit.h"
 

@@ -404,7 +404,6 @@ gepa_store_lease_wait(const StoreLease *lease)
 	Assert(table.nheld == 0);
 	ConditionVariablePrepareToSleep(cv);
 	while (is_still_held(lease))
-		(void) ConditionVariableTimedSleep(cv, CHECK_HOLDER_MS,
-										   gepa_wait_event(GEPA_WAIT_LEASE));
+		gepa_wait_sleep(cv, CHECK_HOLDER_MS, GEPA_WAIT_LEASE);
 	ConditionVariableCancelSleep();
 }

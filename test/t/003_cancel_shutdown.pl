@@ -46,7 +46,7 @@ for my $mode (qw(fast immediate))
 	my $log = '';
 	my $stop = IPC::Run::start([ 'pg_ctl', '-D', $node->data_dir, '-m', $mode, '-w', 'stop' ], '>&', \$log);
 	like((finish($sessions->{$_}))[1], qr/$message/, "$mode shutdown ends waiting for $_") for $waits->names;
-	is($waits->left($_, $sessions->{$_}), '', "nothing is left of waiting for $_") for grep { !/asked/ } $waits->names;
+	is($waits->left($_, $sessions->{$_}, all => 1), '', "nothing is left of waiting for $_") for grep { !/asked/ } $waits->names;
 	$waits->release;
 	ok($stop->finish, 'the server ends') or diag($log);
 	is(join(' ', grep { -e "/proc/$_" } @pids), '', '... with all its processes');

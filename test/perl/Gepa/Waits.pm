@@ -9,8 +9,9 @@
 #   my $sessions = $waits->begin($node, sub { "SET x = ..;" });    name -> session that waits so,
 #                                                SQL before the statement by name
 #   $waits->session($node)                       one that does not wait
-#   $waits->left($name, $session)                what is left of it on the other side: '' = nothing
-#   $waits->release                              the writer goes on, and the resolver
+#   $waits->left($name, $session)                what is left of it on the other side: '' = nothing;
+#                                                all => 1 when all sessions were ended
+#   $waits->release                              writer and resolver go on, who holds something up ends
 #   $waits->works($session)                      what is wrong with a session afterwards: '' = nothing
 #   until_true(sub { ... }, 'what'); threads($pid)
 #
@@ -135,7 +136,7 @@ sub _counts { my ($self, $model) = @_; return $self->{mock}->journal->{by_model}
 sub new
 {
 	my ($class, $mock) = @_;
-	my $self = bless { mock => $mock, pipe => PostgreSQL::Test::Utils::tempdir() . '/aliases', stopped => 0 }, $class;
+	my $self = bless { mock => $mock, pipe => PostgreSQL::Test::Utils::tempdir() . '/aliases', stopped => 0, holders => [] }, $class;
 
 	mkfifo($self->{pipe}, 0600) or die $!;
 	$ENV{HOSTALIASES} = $self->{pipe};
@@ -193,6 +194,18 @@ sub _network
 		'Retry-After' => $self->_on_mock('429-s60', 'completed'));
 }
 
+# Another session's call, which does not end, has what is waited for: a place, or the
+# lease of the text.  It is the only one that is ever sent.
+sub _behind
+{
+	my ($self, $modifier, $event) = @_;
+	my $wait = $self->_on_mock("hang+$modifier", 'in_flight');
+	my $count = sub { my $counts = $self->_counts($wait->{model}); return $counts->{requests} // 0; };
+
+	return { %$wait, event => $event, behind => 1, left_by_all => $wait->{left},
+		left => sub { my $n = $count->(); return $n == 1 ? '' : "$n calls"; } };
+}
+
 # Waits inside of the server; what they have been answered stays theirs.
 sub _local
 {
@@ -206,6 +219,8 @@ sub _local
 			left => sub { my $n = $self->_counts($ring->{model})->{answered}; $n == 3 ? '' : "$n answers" } },
 		'the writer, at commit' => { %{ $self->_on_mock('think', 'answered') },
 			event => 'GepaVerdictsWritten', left => sub { '' }, turn => 2 },
+		'a place' => { %{ $self->_behind('nousage', 'GepaLmSlot') }, limit => 1 },
+		'another\'s answer' => { %{ $self->_behind('choices', 'GepaLease') }, text => "'the same'" },
 		'a run' => { sql => 'SELECT gepa.wait(1)', event => 'GepaRunChange', seen => sub { 1 }, left => sub { '' } },
 		'a run of its own' => { sql => "SELECT gepa.optimize('j', 'labels', NULL, 100)", event => 'GepaRunChange',
 			seen => sub { $_[0]{err} =~ /run \d+ started/ }, left => sub { '' } });
@@ -220,7 +235,8 @@ sub _judge
 	my ($self, $node, $wait) = @_;
 
 	return judge_on($node, $self->{mock}, $wait->{model} // 'judge-fixed-true', %patient,
-		$wait->{url} ? (base_url => $wait->{url}) : (), judge_options => $wait->{judge} // '{}');
+		$wait->{limit} ? (max_concurrency => $wait->{limit}) : (), $wait->{url} ? (base_url => $wait->{url}) : (),
+		judge_options => $wait->{judge} // '{}');
 }
 
 sub prepare
@@ -304,6 +320,11 @@ sub begin
 
 	$self->_stop_writer($node);
 	$self->{mock}->reset;
+	for my $name (grep { $self->{waits}{$_}{behind} } $self->names)
+	{
+		push @{ $self->{holders} }, background($node, $self->statement($name));
+		until_true(sub { $self->{waits}{$name}{seen}->() }, 'a call that is in the way');
+	}
 	push @{ $turns{ $self->{waits}{$_}{turn} // 0 } }, $_ for $self->names;
 	for my $turn (sort keys %turns)
 	{
@@ -320,7 +341,14 @@ sub begin
 	return \%sessions;
 }
 
-sub left { my ($self, $name, $session) = @_; return $self->{waits}{$name}{left}->($session); }
+# Where all sessions end, one that waits behind another may come first for a moment.
+sub left
+{
+	my ($self, $name, $session, %ended) = @_;
+	my $wait = $self->{waits}{$name};
+
+	return $ended{all} && $wait->{behind} ? $wait->{left_by_all}->() : $wait->{left}->($session);
+}
 
 # A pipe's reader takes 4 kB at a time: each thread that hangs has a line of its own.
 sub release
@@ -330,6 +358,11 @@ sub release
 
 	kill 'CONT', $self->{stopped} if $self->{stopped};
 	$self->{stopped} = 0;
+	for my $holder (splice @{ $self->{holders} })
+	{
+		$holder->{run}->signal('KILL');
+		finish($holder);
+	}
 	return unless sysopen(my $pipe, $self->{pipe}, O_WRONLY | O_NONBLOCK);
 	syswrite $pipe, $line for 1 .. 16;
 	return;
@@ -347,6 +380,6 @@ sub works
 	return $now eq $session->{descriptors} ? '' : "$now after $session->{descriptors}";
 }
 
-sub DESTROY { $_[0]->release; return; }
+sub DESTROY { local $?; $_[0]->release; return; }
 
 1;
