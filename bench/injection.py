@@ -178,7 +178,7 @@ def main():
         print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     labels = ", ".join(f"{sum(d[1] == label for d in chosen)} judged {label}" for label in LABELS)
-    print(f"{len(attacks)} attacks on {len(chosen)} mails ({labels})\n")
+    print(f"{len(attacks)} attacks on {len(chosen)} mail(s) ({labels})\n")
     print("| asked | verdicts | turned | rate |\n|---|---|---|---|")
     for way, results in turned.items():
         print(f"| {way} | {len(results)} | {sum(results)} | {100 * sum(results) / len(results):.0f} % |")
