@@ -36,7 +36,7 @@ sub afterwards
 	my ($sessions) = @_;
 
 	is($waits->left($_, $sessions->{$_}), '', "nothing is left of waiting for $_") for $waits->names;
-	is(threads($sessions->{'the resolver'}{pid}), 2, 'the resolver still hangs');
+	cmp_ok(threads($sessions->{'the resolver'}{pid}), '>', 1, 'the resolver still hangs');
 	$waits->release;
 	is($waits->works($sessions->{$_}), '', "after waiting for $_ the session works, with the same descriptors and one thread")
 	  for $waits->names;
