@@ -38,6 +38,7 @@ value($node, "SELECT gepa_judge('b', 'text')");
 
 # Another role's verdicts, and some outside of any partition.
 value($node, "CREATE ROLE guest; GRANT USAGE ON FOREIGN SERVER plain TO guest");
+may_call($node, 'guest');
 value($node, "SET ROLE guest; SELECT gepa_judge('j', 'a guest''s text')");
 my $partitions = q{SELECT string_agg(inhrelid::regclass || ' ' || pg_get_expr(relpartbound, oid), ', ' ORDER BY inhrelid::regclass::text)
 	FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'gepa.verdict'::regclass};

@@ -36,7 +36,8 @@ sub runs_end
 
 # Two at a time; one at a time, until the limit is raised.
 my @runs = map { start_run($node) } 1, 2;
-waiting(8, 'two runs work at a time');
+wait_sql($node, "SELECT count(*) = 2 $workers", 'two workers');
+waiting(4, 'two runs work at a time, within the limit of their LM');
 is( value($node, "SELECT string_agg(application_name, ',' ORDER BY application_name) $workers"),
 	"gepa run $runs[0],gepa run $runs[1]", '... each in a worker with its name');
 runs_end('... and both end', @runs);
@@ -57,7 +58,8 @@ is(value($node, "SELECT status || ', ' || phase FROM gepa.progress WHERE run = $
 is(value($node, "SELECT count(*) $workers"), 1, '... without a worker');
 value($node, 'ALTER SYSTEM RESET gepa.max_run_workers');
 $node->reload;
-waiting(8, '... until the limit is raised');
+wait_sql($node, "SELECT status = 'running' FROM gepa.runs WHERE run = $runs[1]", 'the second run');
+is(value($node, "SELECT count(*) $workers"), 2, '... until the limit is raised');
 runs_end('both end', @runs[0, 1]);
 is(run_value($node, $runs[2], 'rollouts'), 0, 'the stopped one never began');
 
