@@ -66,8 +66,38 @@ FROM (VALUES
 	(31, $$api_key_file ''$$),
 	(32, $$api_key_env ''$$),
 	(33, $$temperature '.5'$$),
-	(34, $$proxy 'socks5://h'$$)) AS o(n, option)
+	(34, $$proxy 'socks5://h'$$),
+	(35, $$extra_body '{"contents": []}'$$),
+	(36, $$max_tokens_field 'tokens'$$),
+	(37, $$http_version '3'$$),
+	(38, $$ca_file 'ca.pem'$$),
+	(39, $$client_cert ''$$),
+	(40, $$client_key 'key.pem'$$),
+	(41, $$unix_socket 'lm.sock'$$),
+	(42, format('unix_socket %L', '/' || repeat('x', 107))),
+	(43, $$cached_input_price 'half'$$)) AS o(n, option)
 ORDER BY n;
+
+-- Options that do not go together, and what a dialect does not have.
+SELECT refused(format('CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm
+	OPTIONS (base_url %L, model %L, %s)', 'http://h/v1', 'm', option))
+FROM (VALUES
+	(1, $$client_key '/k.pem'$$),
+	(2, $$unix_socket '/s', proxy 'http://p'$$),
+	(3, $$api 'anthropic', logprobs 'true'$$),
+	(4, $$api 'anthropic', seed '1'$$),
+	(5, $$api 'anthropic', structured_output 'json_object'$$),
+	(6, $$api 'anthropic', max_tokens_field 'max_tokens'$$),
+	(7, $$api 'gemini', structured_output 'tool'$$),
+	(8, $$structured_output 'tool'$$),
+	(9, $$http_version '2'$$)) AS o(n, option)
+ORDER BY n;
+SELECT refused($$ALTER SERVER regress_full OPTIONS (SET api 'anthropic')$$);
+SELECT refused($$CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'gemini', base_url 'http://h/v1beta')$$);
+CREATE SERVER regress_claude FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'anthropic',
+	base_url 'https://h/v1', model 'm', logprobs 'off', structured_output 'tool', cached_input_price '0.01');
+CREATE SERVER regress_tls FOREIGN DATA WRAPPER gepa_lm OPTIONS (base_url 'https://h/v1', model 'm',
+	ca_file '/ca.pem', client_cert '/c.pem', client_key '/k.pem', http_version '1.1', max_tokens_field 'max_completion_tokens');
 
 -- Base addresses.
 SELECT refused(format('CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm
@@ -100,5 +130,5 @@ SELECT refused($$SELECT gepa.check_lm('regress_other')$$);
 SELECT count(*) FROM gepa.check_lm(NULL);
 
 SET client_min_messages = warning;
-DROP SERVER regress_plain, regress_full, regress_other CASCADE;
+DROP SERVER regress_plain, regress_full, regress_other, regress_claude, regress_tls CASCADE;
 DROP FOREIGN DATA WRAPPER regress_wrapper;

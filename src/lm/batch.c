@@ -77,12 +77,6 @@ struct LmBatch
  * Opening and closing
  */
 
-static const LmProvider *
-find_provider(LmApi api)
-{
-	return api == LM_API_CANNED ? &gepa_lm_canned : &gepa_lm_openai;
-}
-
 /*
  * What is called back was sent, and is perhaps paid for.  The contexts of the
  * replies are gone by now.
@@ -133,7 +127,7 @@ gepa_lm_batch_open(const LmServer *server, const LmOrigin *origin)
 	batch->context = context;
 	batch->server = server;
 	batch->origin = *origin;
-	batch->provider = find_provider(server->api);
+	batch->provider = gepa_lm_provider(server->api);
 	batch->visit.gate = gepa_lm_gate_open(server);
 	dlist_init(&batch->queued);
 	dlist_init(&batch->running);
@@ -167,8 +161,7 @@ call_done(Call *call)
 	LmBatch    *batch = call->batch;
 	LmReply    *reply = call->reply;
 
-	reply->cost = (reply->input_tokens * batch->server->input_price +
-				   reply->output_tokens * batch->server->output_price) / 1e6;
+	reply->cost = gepa_lm_cost(batch->server, reply);
 	gepa_lm_log_call(batch->server, &batch->origin, reply, call->prompt);
 	call->state = CALL_DONE;
 	dlist_push_tail(&batch->done, &call->node);
@@ -269,13 +262,16 @@ may_retry(const Call *call, const LmOutcome *outcome)
 }
 
 static void
-call_ended(LmTransfer *transfer, const LmOutcome *outcome, void *arg)
+call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 {
+	LmOutcome	told = *end;
+	const LmOutcome *outcome = &told;
 	Call	   *call = arg;
 	LmBatch    *batch = call->batch;
 	LmReply    *reply = call->reply;
 	MemoryContext old = MemoryContextSwitchTo(call->context);
 
+	told.retry_after_ms = gepa_lm_retry_after(batch->provider, end);
 	clear_reply(reply);
 	reply->attempts += Max(outcome->sends, 1);	/* a try to connect is one,
 												 * too */
@@ -312,7 +308,7 @@ static bool
 call_start(Call *call)
 {
 	LmBatch    *batch = call->batch;
-	LmPost		post = {batch->provider->path, call->body, call->length,
+	LmPost		post = {batch->provider, call->body, call->length,
 		LM_MAX_ATTEMPTS - call->reply->attempts
 	};
 	const char *error;

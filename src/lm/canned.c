@@ -200,5 +200,6 @@ answer(const LmServer *server, const LmRequest *request, LmReply *reply)
 }
 
 const LmProvider gepa_lm_canned = {
+	.name = "canned",
 	.answer = answer
 };

@@ -244,6 +244,9 @@ gepa_lm_find_cause(const LmServer *server, const LmOutcome *outcome, const LmRep
 			return LM_CAUSE_NOT_HTTP;
 		case LM_FAILURE_REFUSED_ADDRESS:
 			return LM_CAUSE_ADDRESS;
+		case LM_FAILURE_TLS_FILE:
+		case LM_FAILURE_TLS_CLIENT:
+			return LM_CAUSE_NONE;	/* the detail says it all */
 		case LM_FAILURE_CONNECT:
 		case LM_FAILURE_BROKEN:
 		case LM_FAILURE_TLS:

@@ -109,7 +109,6 @@ check_answered(Checking *checking)
 static void
 check_schema_kept(Checking *checking)
 {
-	static const char *const names[] = {"json_schema", "json_object", "text"};
 	const LmReply *reply = checking->reply;
 	const GepaJson *json = gepa_json_parse(reply->content, strlen(reply->content), NULL);
 	const char *label = gepa_json_get_string(json, "label");
@@ -119,7 +118,7 @@ check_schema_kept(Checking *checking)
 	if (kept)
 		put(checking, "json_schema", true,
 			psprintf("The answer keeps to the schema (structured_output %s).",
-					 names[checking->server->structured_output]));
+					 gepa_lm_structured_names[checking->server->structured_output]));
 	else
 		put_failure(checking, reply->status == GEPA_STATUS_OK ? LM_CAUSE_NOT_BY_SCHEMA :
 					reply->cause);

@@ -49,7 +49,7 @@ static const Explanation explanations[] = {
 	"Write http:// in base_url if the endpoint has no TLS; else see why it hangs."},
 	[LM_CAUSE_CERT_UNKNOWN] = {"reachable",
 		"The certificate of {host} is of no issuer that the database server trusts.",
-	"Install the issuer's certificate in the system's store of the database server."},
+	"Install the issuer's certificate in the system's store of the database server, or name it with option ca_file."},
 	[LM_CAUSE_CERT_EXPIRED] = {"reachable",
 		"The certificate of {host} has expired, or is not valid yet.",
 	"Renew it at the endpoint, and check the clock of the database server."},

@@ -70,7 +70,9 @@ make_gate(Oid serverid)
 LmGate *
 gepa_lm_gate_find(const LmServer *server)
 {
-	uint32		door = hash_combine(hash_text(server->base_url), hash_text(server->api_key));
+	uint32		door = hash_combine(hash_combine(hash_text(server->base_url),
+												 hash_text(server->unix_socket)),
+									hash_text(server->api_key));
 	LmGate	   *gate = gates;
 
 	while (gate != NULL && gate->serverid != server->serverid)

@@ -29,6 +29,8 @@ extern void gepa_lm_init(void);
 typedef enum LmApi
 {
 	LM_API_OPENAI,				/* chat completions over HTTP */
+	LM_API_ANTHROPIC,			/* the Messages API */
+	LM_API_GEMINI,				/* generateContent */
 	LM_API_CANNED				/* deterministic replies, no network */
 } LmApi;
 
@@ -36,8 +38,16 @@ typedef enum LmStructured
 {
 	LM_STRUCTURED_JSON_SCHEMA,
 	LM_STRUCTURED_JSON_OBJECT,
-	LM_STRUCTURED_TEXT
+	LM_STRUCTURED_TEXT,
+	LM_STRUCTURED_TOOL			/* a tool whose input has the schema */
 } LmStructured;
+
+typedef enum LmHttpVersion
+{
+	LM_HTTP_AUTOMATIC,			/* over TLS what both sides speak */
+	LM_HTTP_1_1,
+	LM_HTTP_2					/* the same; a libcurl without it is an error */
+} LmHttpVersion;
 
 /*
  * An LM as one user sees it: options with defaults filled in, key resolved.
@@ -53,7 +63,7 @@ typedef struct LmServer
 	LmApi		api;
 	char	   *base_url;		/* without trailing slash */
 	char	   *model;
-	char	   *api_key;		/* secret; NULL = no Authorization header */
+	char	   *api_key;		/* secret; NULL = sent without a key */
 	int			max_concurrency;	/* default 16 */
 	int			connect_timeout_ms; /* default 10 s */
 	int			request_timeout_ms; /* default 120 s, whole transfer */
@@ -63,13 +73,20 @@ typedef struct LmServer
 	char	   *temperature;	/* numbers as given, validated */
 	char	   *top_p;
 	int			max_tokens;
+	char	   *max_tokens_field;	/* what it is called on the wire */
 	char	   *seed;
 	char	   *reasoning_effort;
 	double		input_price;	/* per million tokens; 0 = free */
 	double		output_price;
+	double		cached_input_price; /* of cached tokens; < 0 = input_price */
 	bool		allow_private_address;
 	char	   *proxy;			/* URL; NULL = none, whatever the environment
 								 * says */
+	char	   *unix_socket;	/* path of a socket, in place of an address */
+	char	   *ca_file;		/* who vouches, in place of the system's */
+	char	   *client_cert;
+	char	   *client_key;
+	LmHttpVersion http_version;
 } LmServer;
 
 typedef enum LmRole
@@ -132,8 +149,9 @@ typedef struct LmReply
 	char	   *finish_reason;	/* as sent, or NULL */
 	int			ntokens;		/* 0 = no log-probabilities */
 	LmToken    *tokens;			/* cover content exactly when ntokens > 0 */
-	int			input_tokens;
-	int			output_tokens;
+	int			input_tokens;	/* cached ones included */
+	int			cached_tokens;	/* read from the endpoint's prompt cache */
+	int			output_tokens;	/* thinking included */
 	int			attempts;		/* requests sent, by whom ever, and tries to
 								 * connect that failed */
 	double		cost;			/* by the server's prices */
@@ -196,6 +214,9 @@ extern void gepa_lm_check_usage(const char *name, Oid userid);
  * (base_url), limits and prices are not part of it.
  */
 extern char *gepa_lm_identity(const LmServer *server);
+
+/* What the tokens of a reply cost by the server's prices. */
+extern double gepa_lm_cost(const LmServer *server, const LmReply *reply);
 
 /* batch.c */
 

@@ -21,12 +21,18 @@
  */
 typedef struct LmProvider
 {
+	const char *name;			/* value of the option api */
+
 	/* Immediate reply, no network; NULL for those that have a wire format. */
 	void		(*answer) (const LmServer *server, const LmRequest *request,
 						   LmReply *reply);
 
-	/* Path below base_url, and the body as UTF-8 JSON. */
-	const char *path;
+	/* Path below base_url; the header that the key follows; one more header. */
+	char	   *(*path) (const LmServer *server);
+	const char *key_header;
+	const char *header;			/* or NULL */
+
+	/* The body as JSON, in the database's encoding. */
 	void		(*build) (const LmServer *server, const LmRequest *request,
 						  StringInfo body);
 
@@ -37,9 +43,17 @@ typedef struct LmProvider
 	void		(*parse) (const char *body, size_t length, LmReply *reply);
 	void		(*parse_error) (int http_status, const char *body, size_t length,
 								LmReply *reply);
+
+	/*
+	 * For those who say in an error's body when to come back: milliseconds,
+	 * or -1.  NULL when it stands in headers only.
+	 */
+	int64		(*retry_after) (const char *body, size_t length);
 } LmProvider;
 
 extern const LmProvider gepa_lm_openai;
+extern const LmProvider gepa_lm_anthropic;
+extern const LmProvider gepa_lm_gemini;
 extern const LmProvider gepa_lm_canned;
 
 /* server.c */
@@ -56,10 +70,105 @@ extern void gepa_lm_moved_init(void);
 /* The client's statement sets these options of a user mapping: show none of them. */
 extern void gepa_lm_mask(struct List *options);
 
-/* openai.c: pieces worth testing apart */
+/* provider.c: which there are, and what their wire formats have in common */
+
+extern const LmProvider *gepa_lm_provider(LmApi api);
+
+/* LM_API_OPENAI, which is the default, for a name that means nothing. */
+extern LmApi gepa_lm_api_by_name(const char *name);
+
+/* By LmStructured: the values of the option structured_output. */
+#define LM_NSTRUCTURED 4
+extern const char *const gepa_lm_structured_names[LM_NSTRUCTURED];
+
+/*
+ * A member and its comma, unless extra (the server's extra_body, or an object
+ * in it) has it, or json is NULL.
+ */
+extern void gepa_lm_put_member(StringInfo body, const GepaJson *extra, const char *name,
+							   const char *json);
+
+/* The members of extra, each with its comma, but that named skip (or NULL). */
+extern void gepa_lm_put_extra(StringInfo body, const GepaJson *extra, const char *skip);
+
+/* The server's extra_body, parsed; NULL without one. */
+extern GepaJson *gepa_lm_extra_body(const LmServer *server);
+
+/* A text as a JSON string; NULL for NULL. */
+extern char *gepa_lm_quoted(const char *text);
 
 /* Take <think> blocks out of an answer; *reasoning NULL when there are none. */
 extern char *gepa_lm_split_thinking(const char *answer, char **reasoning);
+
+extern bool gepa_lm_is_blank(const char *text);
+
+/* A count of tokens; 0 when there is none, or a senseless one. */
+extern int	gepa_lm_token_count(const GepaJson *usage, const char *name);
+
+/*
+ * Keep of the tokens those that make up the whole answer from byte skip on
+ * (what comes before is thinking); none when they do not fit it exactly.
+ */
+extern void gepa_lm_take_tokens(LmToken *tokens, int ntokens, const char *whole, int skip,
+								LmReply *reply);
+
+/* How an answer ended; refusal: the model's own words, or NULL. */
+typedef enum LmEnd
+{
+	LM_END_GOOD,
+	LM_END_LENGTH,
+	LM_END_FILTERED,
+	LM_END_OTHER
+} LmEnd;
+
+/* Content and finish_reason are set. */
+extern void gepa_lm_set_end(LmReply *reply, LmEnd end, const char *refusal,
+							bool called_tool);
+
+/*
+ * HTTP went well, but whoever answered does not speak our dialect; endpoint
+ * says what base_url should name.
+ */
+extern void gepa_lm_set_foreign(LmReply *reply, const char *detail, const char *endpoint);
+
+/*
+ * What an error means: its HTTP status, the endpoint's word for it (code) and
+ * its sentence (message), or what else came (text, only to be shown); each may be NULL.
+ */
+extern void gepa_lm_explain_error(int http_status, const char *code, const char *message,
+								  const char *text, LmReply *reply);
+
+/* pace.c: what headers say of when to call again */
+
+typedef struct LmPace
+{
+	int64		retry_after_ms; /* -1 = not said */
+	bool		in_ms;			/* retry-after-ms was seen; it is the finer
+								 * one */
+	bool		used_up[4];		/* limits with nothing remaining */
+	int64		reset_ms[4];	/* ... and when they are full again; -1 = not
+								 * said */
+} LmPace;
+
+extern void gepa_lm_pace_start(LmPace *pace);
+
+/* Read one header line; now is a time_t. */
+extern void gepa_lm_pace_read(LmPace *pace, const char *line, size_t length, int64 now);
+
+/*
+ * The least to wait in milliseconds, -1 = nothing was said.  Where a 429 has
+ * no Retry-After: until the limits that are used up are full again, but
+ * never so long that calls would be given up for it.
+ */
+extern int64 gepa_lm_pace_wait(const LmPace *pace, int http_status);
+
+/* A duration such as 1m30.5s, 120ms or 7 (seconds) in milliseconds; -1 if none. */
+extern int64 gepa_lm_parse_duration(const char *text);
+
+/* options.c */
+
+/* Can this be a key?  It has to fit into an HTTP header. */
+extern bool gepa_lm_is_key(const char *text);
 
 /* body.c */
 
@@ -97,7 +206,9 @@ typedef enum LmFailure
 	LM_FAILURE_REFUSED_ADDRESS, /* private, and not allowed */
 	LM_FAILURE_TOO_BIG,			/* response over the cap */
 	LM_FAILURE_FOREIGN,			/* what answers does not speak HTTP */
-	LM_FAILURE_TLS				/* certificate or handshake */
+	LM_FAILURE_TLS,				/* the endpoint's certificate */
+	LM_FAILURE_TLS_FILE,		/* ca_file, client_cert or client_key */
+	LM_FAILURE_TLS_CLIENT		/* our certificate, or that there is none */
 } LmFailure;
 
 /* May this failure pass if tried again? */
@@ -115,6 +226,13 @@ extern int	gepa_lm_retry_delay_ms(int attempts, double uniform, int64 retry_afte
  * -1 when it is neither.
  */
 extern int64 gepa_lm_parse_retry_after(const char *value, int64 now);
+
+/* connection.c: on a libcurl easy handle; false if libcurl refuses an option */
+
+extern bool gepa_lm_set_connection(void *easy, const LmServer *server);
+
+/* Does this error of libcurl say that the endpoint did not take our certificate? */
+extern bool gepa_lm_is_client_refused(const char *error);
 
 /* transport.c: HTTP over one curl multi handle per process */
 
@@ -141,7 +259,7 @@ typedef struct LmOutcome
  */
 typedef struct LmPost
 {
-	const char *path;			/* below base_url */
+	const LmProvider *provider; /* says where to, and how the key is sent */
 	const char *body;			/* copied */
 	size_t		length;
 	int			max_sends;
@@ -185,6 +303,7 @@ extern char *gepa_lm_log_prompt(const LmRequest *request);
 
 extern void gepa_lm_read_outcome(const LmServer *server, const LmProvider *provider,
 								 const LmOutcome *outcome, LmReply *reply);
+extern int64 gepa_lm_retry_after(const LmProvider *provider, const LmOutcome *outcome);
 extern void gepa_lm_set_failure(LmReply *reply, GepaStatus status, int sqlerrcode,
 								const char *detail, const char *hint);
 

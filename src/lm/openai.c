@@ -13,18 +13,9 @@
  */
 #ifndef FRONTEND
 #include "postgres.h"
-#include "utils/errcodes.h"
 #else
 #include "postgres_fe.h"
-#define ERRCODE_EXTERNAL_ROUTINE_EXCEPTION 1
-#define ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION 2
-#define ERRCODE_INSUFFICIENT_PRIVILEGE 3
-#define ERRCODE_UNDEFINED_OBJECT 4
-#define ERRCODE_CONFIGURATION_LIMIT_EXCEEDED 5
 #endif
-
-#include <limits.h>
-#include <math.h>
 
 #include "mb/pg_wchar.h"
 
@@ -34,20 +25,26 @@
 /* Alternatives asked for per token; the most that servers commonly allow. */
 #define TOP_LOGPROBS 20
 
+/* What base_url should be, for hints. */
+#define ENDPOINT "an OpenAI-compatible endpoint (it usually ends in /v1)"
+
 /*
  * How often a token may be looked at to find where the answer begins.  Once or
  * twice is enough; tokens made for the purpose would want the square.
  */
 #define MAX_LOOKS 64
 
-/* How much of a provider's own words goes into an error detail, in bytes. */
-#define SHOWN_BYTES 300
-
 /*
  * Requests
  */
 
 static const char *const role_names[] = {"system", "user", "assistant"};
+
+static char *
+path(const LmServer *server)
+{
+	return pstrdup("/chat/completions");
+}
 
 static void
 put_messages(StringInfo body, const LmRequest *request)
@@ -61,14 +58,6 @@ put_messages(StringInfo body, const LmRequest *request)
 		appendStringInfoChar(body, '}');
 	}
 	appendStringInfoChar(body, ']');
-}
-
-/* A member, unless extra_body has one of that name: that one wins. */
-static void
-put_member(StringInfo body, const GepaJson *extra, const char *name, const char *json)
-{
-	if (json != NULL && gepa_json_get(extra, name) == NULL)
-		appendStringInfo(body, ",\"%s\":%s", name, json);
 }
 
 static char *
@@ -87,46 +76,29 @@ response_format(const LmServer *server, const LmRequest *request)
 	return buf.data;
 }
 
-static char *
-quoted(const char *text)
-{
-	StringInfoData buf;
-
-	if (text == NULL)
-		return NULL;
-	initStringInfo(&buf);
-	gepa_json_quote(&buf, text);
-	return buf.data;
-}
-
 static void
 build(const LmServer *server, const LmRequest *request, StringInfo body)
 {
-	GepaJson   *extra = server->extra_body == NULL ? NULL :
-		gepa_json_parse(server->extra_body, strlen(server->extra_body), NULL);
+	GepaJson   *extra = gepa_lm_extra_body(server);
 
-	appendStringInfoString(body, "{\"model\":");
-	gepa_json_quote(body, server->model);
+	appendStringInfo(body, "{\"model\":%s", gepa_lm_quoted(server->model));
 	put_messages(body, request);
-	put_member(body, extra, "temperature", server->temperature);
-	put_member(body, extra, "top_p", server->top_p);
-	put_member(body, extra, "seed", server->seed);
-	put_member(body, extra, "reasoning_effort", quoted(server->reasoning_effort));
+	gepa_lm_put_member(body, extra, "temperature", server->temperature);
+	gepa_lm_put_member(body, extra, "top_p", server->top_p);
+	gepa_lm_put_member(body, extra, "seed", server->seed);
+	gepa_lm_put_member(body, extra, "reasoning_effort",
+					   gepa_lm_quoted(server->reasoning_effort));
 	if (server->max_tokens > 0)
-		put_member(body, extra, "max_tokens", psprintf("%d", server->max_tokens));
-	put_member(body, extra, "response_format", response_format(server, request));
+		gepa_lm_put_member(body, extra,
+						   server->max_tokens_field ? server->max_tokens_field : "max_tokens",
+						   psprintf("%d", server->max_tokens));
+	gepa_lm_put_member(body, extra, "response_format", response_format(server, request));
 	if (server->logprobs && request->want_logprobs)
 	{
-		put_member(body, extra, "logprobs", "true");
-		put_member(body, extra, "top_logprobs", psprintf("%d", TOP_LOGPROBS));
+		gepa_lm_put_member(body, extra, "logprobs", "true");
+		gepa_lm_put_member(body, extra, "top_logprobs", psprintf("%d", TOP_LOGPROBS));
 	}
-	for (int i = 0; extra != NULL && i < extra->nitems; i++)
-	{
-		appendStringInfoChar(body, ',');
-		gepa_json_quote(body, extra->keys[i]);
-		appendStringInfoChar(body, ':');
-		gepa_json_write(body, extra->items[i]);
-	}
+	gepa_lm_put_extra(body, extra, NULL);
 	appendStringInfoChar(body, '}');
 }
 
@@ -270,28 +242,19 @@ match_tokens(const LmToken *tokens, int ntokens, const char *whole, int skip, in
 }
 
 /*
- * Take the tokens that make up content, which is the end of the whole answer
- * from byte offset skip on.  What comes before (thinking that was put into a
- * field of its own) or behind (the end mark) is none of it.  When nothing fits
- * (an answer that was changed on its way) there are no tokens.
+ * What comes before the answer (thinking that was put into a field of its
+ * own) or behind it (the end mark) is none of it.  When nothing fits (an
+ * answer that was changed on its way) there are no tokens.
  */
-static void
-read_tokens(const GepaJson *list, const char *whole, int skip, LmReply *reply)
+void
+gepa_lm_take_tokens(LmToken *tokens, int ntokens, const char *whole, int skip, LmReply *reply)
 {
-	LmToken    *tokens;
-	int64		work;
+	int64		work = MAX_LOOKS * (int64) ntokens;
 
-	if (list == NULL || list->kind != GEPA_JSON_ARRAY || list->nitems == 0)
-		return;
-	tokens = palloc0(sizeof(LmToken) * list->nitems);
-	for (int i = 0; i < list->nitems; i++)
-		read_token(list->items[i], &tokens[i]);
-	work = MAX_LOOKS * (int64) list->nitems;
-	for (int from = list->nitems - 1; from >= 0 && work > 0; from--)
+	for (int from = ntokens - 1; from >= 0 && work > 0; from--)
 	{
 		int			skipped;
-		int			n = match_tokens(tokens + from, list->nitems - from, whole, skip,
-									 &skipped, &work);
+		int			n = match_tokens(tokens + from, ntokens - from, whole, skip, &skipped, &work);
 
 		if (n <= skipped)
 			continue;
@@ -301,34 +264,22 @@ read_tokens(const GepaJson *list, const char *whole, int skip, LmReply *reply)
 	}
 }
 
+static void
+read_tokens(const GepaJson *list, const char *whole, int skip, LmReply *reply)
+{
+	LmToken    *tokens;
+
+	if (list == NULL || list->kind != GEPA_JSON_ARRAY || list->nitems == 0)
+		return;
+	tokens = palloc0(sizeof(LmToken) * list->nitems);
+	for (int i = 0; i < list->nitems; i++)
+		read_token(list->items[i], &tokens[i]);
+	gepa_lm_take_tokens(tokens, list->nitems, whole, skip, reply);
+}
+
 /*
  * Responses
  */
-
-static void
-set_status(LmReply *reply, GepaStatus status, const char *detail)
-{
-	reply->status = status;
-	reply->detail = pstrdup(detail);
-}
-
-/* HTTP went well, but whoever answered does not speak our dialect. */
-static void
-set_foreign(LmReply *reply, const char *detail)
-{
-	set_status(reply, GEPA_STATUS_HTTP_ERROR, detail);
-	reply->hint = pstrdup("Check that base_url names an OpenAI-compatible endpoint (it usually ends in /v1), and what stands between.");
-}
-
-static int
-token_count(const GepaJson *usage, const char *name)
-{
-	double		count;
-
-	if (!gepa_json_get_number(usage, name, &count) || !(count >= 0) || count > INT_MAX)
-		return 0;
-	return (int) count;
-}
 
 static void
 read_message(const GepaJson *choice, LmReply *reply)
@@ -352,12 +303,6 @@ read_message(const GepaJson *choice, LmReply *reply)
 		reply->reasoning = thinking;
 }
 
-static bool
-is_blank(const char *text)
-{
-	return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
-}
-
 /* How servers say that the model was done. */
 static bool
 is_good_end(const char *finish)
@@ -372,52 +317,24 @@ is_good_end(const char *finish)
 	return false;
 }
 
-static void
-set_answer(LmReply *reply, GepaStatus status, const char *detail, const char *hint)
+static LmEnd
+end_of(const char *finish)
 {
-	set_status(reply, status, detail);
-	reply->hint = pstrdup(hint);
-}
-
-static void
-judge_empty(const GepaJson *message, LmReply *reply)
-{
-	if (gepa_json_get(message, "tool_calls") != NULL)
-		set_answer(reply, GEPA_STATUS_UNPARSEABLE, "The model called a tool instead of answering.",
-				   "Take tools out of extra_body of the server, or switch the model's own ones off.");
-	else if (reply->reasoning != NULL)
-		set_answer(reply, GEPA_STATUS_UNPARSEABLE,
-				   "The answer is empty: the model thought, and said nothing.",
-				   "Raise max_tokens of the server, or lower reasoning_effort.");
-	else
-		set_answer(reply, GEPA_STATUS_UNPARSEABLE, "The answer is empty.",
-				   "Check the model's chat template, and structured_output of the server.");
+	if (pg_strcasecmp(finish, "content_filter") == 0)
+		return LM_END_FILTERED;
+	if (pg_strcasecmp(finish, "length") == 0 || pg_strcasecmp(finish, "max_tokens") == 0)
+		return LM_END_LENGTH;
+	return is_good_end(finish) ? LM_END_GOOD : LM_END_OTHER;
 }
 
 static void
 judge_answer(const GepaJson *choice, LmReply *reply)
 {
 	const GepaJson *message = gepa_json_get(choice, "message");
-	const char *refusal = gepa_json_get_string(message, "refusal");
-	const char *finish = reply->finish_reason ? reply->finish_reason : "";
 
-	reply->status = GEPA_STATUS_OK;
-	if (!is_blank(refusal))
-		set_answer(reply, GEPA_STATUS_REFUSED,
-				   psprintf("The model declined: %s", gepa_clean_text(PG_UTF8, refusal, SHOWN_BYTES)),
-				   "A judge that says what the text is for is declined less often.");
-	else if (pg_strcasecmp(finish, "content_filter") == 0)
-		set_answer(reply, GEPA_STATUS_REFUSED, "The provider's content filter stopped the answer.",
-				   "Loosen the filter at the provider, or judge such texts with another model.");
-	else if (pg_strcasecmp(finish, "length") == 0 || pg_strcasecmp(finish, "max_tokens") == 0)
-		set_answer(reply, GEPA_STATUS_TRUNCATED, "The answer was cut off by the limit on output tokens.",
-				   "Raise max_tokens of the server; a model that thinks needs room for it.");
-	else if (is_blank(reply->content))
-		judge_empty(message, reply);
-	else if (!is_good_end(finish))
-		set_answer(reply, GEPA_STATUS_UNPARSEABLE,
-				   psprintf("The answer did not come to its end (finish reason \"%s\").", finish),
-				   "See the log of the endpoint for why it stopped.");
+	gepa_lm_set_end(reply, end_of(reply->finish_reason ? reply->finish_reason : ""),
+					gepa_json_get_string(message, "refusal"),
+					gepa_json_get(message, "tool_calls") != NULL);
 }
 
 /*
@@ -453,113 +370,15 @@ error_message(const GepaJson *json, const char **code)
 	return message;
 }
 
-static bool
-mentions(const char *text, const char *const *words)
-{
-	for (; text != NULL && *words != NULL; words++)
-		if (strstr(text, *words) != NULL)
-			return true;
-	return false;
-}
-
-static void
-set_fatal(LmReply *reply, int sqlerrcode, const char *hint)
-{
-	reply->fatal = true;
-	reply->sqlerrcode = sqlerrcode;
-	reply->hint = pstrdup(hint);
-}
-
-/* What an error is about, where its number does not say. */
-typedef enum ErrorKind
-{
-	ERROR_OTHER,
-	ERROR_TOO_LONG,
-	ERROR_FILTERED,				/* of this document, not of all */
-	ERROR_QUOTA
-} ErrorKind;
-
-static ErrorKind
-error_kind(int http_status, const char *code, const char *message)
-{
-	static const char *const long_words[] = {
-		"context_length", "context length", "maximum context", "context size",
-		"too many tokens", "exceed_context_size", NULL
-	};
-	static const char *const quota_words[] = {"insufficient_quota", NULL};
-	static const char *const filter_words[] = {
-		"content_filter", "content_policy", "moderation", "flagged", NULL
-	};
-	bool		of_request = http_status == 400 || http_status == 422;
-
-	if (http_status == 413 ||
-		((of_request || http_status == 500) &&
-		 (mentions(code, long_words) || mentions(message, long_words))))
-		return ERROR_TOO_LONG;
-	if ((of_request || http_status == 403) &&
-		(mentions(code, filter_words) || mentions(message, filter_words)))
-		return ERROR_FILTERED;
-	return mentions(code, quota_words) ? ERROR_QUOTA : ERROR_OTHER;
-}
-
-/* Everything but the kinds that have a rule of their own. */
-static void
-judge_http_status(int http_status, LmReply *reply)
-{
-	if (http_status == 401)
-		set_fatal(reply, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-				  "Check the key: api_key of the user mapping, or api_key_file or api_key_env of the server.");
-	else if (http_status == 403)
-		set_fatal(reply, ERRCODE_INSUFFICIENT_PRIVILEGE,
-				  "The endpoint knows the key but forbids this; check its rights to the model.");
-	else if (http_status == 404)
-		set_fatal(reply, ERRCODE_UNDEFINED_OBJECT,
-				  "Check base_url (it usually ends in /v1) and model of the server.");
-	else if (http_status >= 300 && http_status < 400)
-		set_fatal(reply, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
-				  "Redirects are not followed; set base_url to where the endpoint really is.");
-	else if (http_status == 429)
-		reply->hint = pstrdup("Lower max_concurrency of the server, or ask the provider for a higher limit.");
-	else if (gepa_lm_may_retry(LM_FAILURE_HTTP, http_status))
-		reply->hint = pstrdup("See the log of the endpoint, or try again later.");
-	else
-	{
-		reply->rejected = http_status >= 400 && http_status < 500;
-		reply->hint = pstrdup("Check what the request asks for: model, extra_body and the other options of the server.");
-	}
-}
-
 static void
 parse_error(int http_status, const char *body, size_t length, LmReply *reply)
 {
 	const GepaJson *json = gepa_json_parse_utf8(body, length, NULL);
 	const char *code = NULL;
 	const char *message = error_message(json, &code);
-	const char *said = message != NULL ? gepa_clean_text(PG_UTF8, message, SHOWN_BYTES) :
-		json == NULL ? gepa_lm_error_text(body, length) : NULL;
 
-	reply->status = GEPA_STATUS_HTTP_ERROR;
-	reply->sqlerrcode = ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
-	reply->detail = said == NULL ? psprintf("The endpoint answered HTTP %d.", http_status) :
-		psprintf("The endpoint answered HTTP %d: %s", http_status, said);
-	switch (error_kind(http_status, code, message))
-	{
-		case ERROR_TOO_LONG:
-			reply->status = GEPA_STATUS_TOO_LONG;
-			reply->hint = pstrdup("Lower max_chars of the judge, or serve the model with a longer context.");
-			break;
-		case ERROR_FILTERED:
-			reply->status = GEPA_STATUS_REFUSED;
-			reply->hint = pstrdup("Loosen the filter at the provider, or judge such texts with another model.");
-			break;
-		case ERROR_QUOTA:
-			set_fatal(reply, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-					  "The account has no quota left; see the provider's billing page.");
-			break;
-		case ERROR_OTHER:
-			judge_http_status(http_status, reply);
-			break;
-	}
+	gepa_lm_explain_error(http_status, code, message,
+						  json == NULL ? gepa_lm_error_text(body, length) : NULL, reply);
 }
 
 /*
@@ -596,11 +415,13 @@ parse(const char *body, size_t length, LmReply *reply)
 
 	if (json == NULL)
 	{
-		set_foreign(reply, gepa_lm_describe_body(body, length, error));
+		gepa_lm_set_foreign(reply, gepa_lm_describe_body(body, length, error), ENDPOINT);
 		return;
 	}
-	reply->input_tokens = token_count(usage, "prompt_tokens");
-	reply->output_tokens = token_count(usage, "completion_tokens");
+	reply->input_tokens = gepa_lm_token_count(usage, "prompt_tokens");
+	reply->cached_tokens = gepa_lm_token_count(gepa_json_get(usage, "prompt_tokens_details"),
+											   "cached_tokens");
+	reply->output_tokens = gepa_lm_token_count(usage, "completion_tokens");
 	if (choice == NULL && has_error(json))
 	{
 		/* Some gateways answer 200 and say in the body what went wrong. */
@@ -610,7 +431,8 @@ parse(const char *body, size_t length, LmReply *reply)
 	}
 	if (choice == NULL || gepa_json_get(choice, "message") == NULL)
 	{
-		set_foreign(reply, "The response is no chat completion: it has no choices with a message.");
+		gepa_lm_set_foreign(reply, "The response is no chat completion: it has no choices with a message.",
+							ENDPOINT);
 		return;
 	}
 	finish = gepa_json_get_string(choice, "finish_reason");
@@ -620,7 +442,9 @@ parse(const char *body, size_t length, LmReply *reply)
 }
 
 const LmProvider gepa_lm_openai = {
-	.path = "/chat/completions",
+	.name = "openai",
+	.path = path,
+	.key_header = "Authorization: Bearer ",
 	.build = build,
 	.parse = parse,
 	.parse_error = parse_error

@@ -6,12 +6,12 @@
  * One table says which options there are, where they stand and how a value is
  * checked; the validator and the reader (server.c) both rest on it.
  *
- * api_key_file and api_key_env make the server read what the user may not,
- * allow_private_address lets it talk to its own network, and a proxy connects
- * to addresses that are not checked here: these may be set
- * only by who may read server files anyway.  As a validator sees the complete
- * list, nobody else can alter a server that has them; so a key in a file
- * cannot be redirected to another base_url.
+ * api_key_file, api_key_env and the files of TLS make the server read what the
+ * user may not, allow_private_address and unix_socket let it talk to its own
+ * network and machine, and a proxy connects to addresses that are not checked
+ * here: these may be set only by who may read server files anyway.  As a
+ * validator sees the complete list, nobody else can alter a server that has
+ * them; so a key in a file cannot be redirected to another base_url.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +20,7 @@
 #include <curl/curl.h>
 #include <limits.h>
 #include <math.h>
+#include <sys/un.h>
 
 #include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_data_wrapper.h"
@@ -67,17 +68,33 @@ check_one_of(const char *name, const char *value, const char *const *words, cons
 static void
 check_api(const char *name, const char *value)
 {
-	static const char *const words[] = {"openai", "canned", NULL};
+	static const char *const words[] = {"openai", "anthropic", "gemini", "canned", NULL};
 
-	check_one_of(name, value, words, "Valid values are openai, canned.");
+	check_one_of(name, value, words, "Valid values are openai, anthropic, gemini, canned.");
 }
 
 static void
 check_structured(const char *name, const char *value)
 {
-	static const char *const words[] = {"json_schema", "json_object", "text", NULL};
+	static const char *const words[] = {"json_schema", "json_object", "text", "tool", NULL};
 
-	check_one_of(name, value, words, "Valid values are json_schema, json_object, text.");
+	check_one_of(name, value, words, "Valid values are json_schema, json_object, text, tool.");
+}
+
+static void
+check_max_tokens_field(const char *name, const char *value)
+{
+	static const char *const words[] = {"max_tokens", "max_completion_tokens", NULL};
+
+	check_one_of(name, value, words, "Valid values are max_tokens, max_completion_tokens.");
+}
+
+static void
+check_http_version(const char *name, const char *value)
+{
+	static const char *const words[] = {"1.1", "2", NULL};
+
+	check_one_of(name, value, words, "Valid values are 1.1 and 2; without the option it is agreed upon with the endpoint.");
 }
 
 static void
@@ -96,16 +113,37 @@ check_not_empty(const char *name, const char *value)
 		refuse(name, value, "The value must not be empty.");
 }
 
-/* Fit for an HTTP header. */
+static void
+check_path(const char *name, const char *value)
+{
+	if (!is_absolute_path(value))
+		refuse(name, value, "Give an absolute path.");
+}
+
+/* As long as the address of a socket may be. */
+static void
+check_socket(const char *name, const char *value)
+{
+	check_path(name, value);
+	if (strlen(value) >= sizeof(((struct sockaddr_un *) NULL)->sun_path))
+		refuse(name, value, "The path of a socket is shorter than 108 bytes.");
+}
+
+bool
+gepa_lm_is_key(const char *text)
+{
+	bool		good = text[0] != '\0';
+
+	for (const char *p = text; *p != '\0'; p++)
+		good = good && (unsigned char) *p > 0x20 && (unsigned char) *p < 0x7F;
+	return good;
+}
+
+/* Never quotes it. */
 static void
 check_key(const char *name, const char *value)
 {
-	bool		good = value[0] != '\0';
-
-	for (const char *p = value; *p != '\0'; p++)
-		good = good && (unsigned char) *p > 0x20 && (unsigned char) *p < 0x7F;
-	/* Never quote a key. */
-	if (!good)
+	if (!gepa_lm_is_key(value))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("invalid value for option \"%s\"", name),
@@ -178,14 +216,16 @@ check_word(const char *name, const char *value)
 static void
 check_extra_body(const char *name, const char *value)
 {
-	static const char *const ours[] = {"model", "messages", "stream"};
+	static const char *const ours[] = {
+		"model", "messages", "stream", "system", "contents", "systemInstruction"
+	};
 	GepaJson   *json = gepa_json_parse(value, strlen(value), NULL);
 
 	if (json == NULL || json->kind != GEPA_JSON_OBJECT)
 		refuse(name, value, "Give a JSON object, for example {\"top_k\": 1}.");
 	for (int i = 0; i < lengthof(ours); i++)
 		if (gepa_json_get(json, ours[i]) != NULL)
-			refuse(name, value, "It must not contain model, messages or stream.");
+			refuse(name, value, "It must not contain what gepa itself has to say: model, messages, stream, system, contents, systemInstruction.");
 }
 
 static char *
@@ -236,12 +276,18 @@ static const Option options[] = {
 	{"api_key_env", ForeignServerRelationId, true, check_not_empty},
 	{"api_key_file", ForeignServerRelationId, true, check_not_empty},
 	{"base_url", ForeignServerRelationId, false, check_url},
+	{"ca_file", ForeignServerRelationId, true, check_path},
+	{"cached_input_price", ForeignServerRelationId, false, check_price},
+	{"client_cert", ForeignServerRelationId, true, check_path},
+	{"client_key", ForeignServerRelationId, true, check_path},
 	{"connect_timeout", ForeignServerRelationId, false, check_seconds},
 	{"extra_body", ForeignServerRelationId, false, check_extra_body},
+	{"http_version", ForeignServerRelationId, false, check_http_version},
 	{"input_price", ForeignServerRelationId, false, check_price},
 	{"logprobs", ForeignServerRelationId, false, check_bool},
 	{"max_concurrency", ForeignServerRelationId, false, check_concurrency},
 	{"max_tokens", ForeignServerRelationId, false, check_tokens},
+	{"max_tokens_field", ForeignServerRelationId, false, check_max_tokens_field},
 	{"model", ForeignServerRelationId, false, check_not_empty},
 	{"output_price", ForeignServerRelationId, false, check_price},
 	{"proxy", ForeignServerRelationId, true, check_url},
@@ -250,7 +296,8 @@ static const Option options[] = {
 	{"seed", ForeignServerRelationId, false, check_seed},
 	{"structured_output", ForeignServerRelationId, false, check_structured},
 	{"temperature", ForeignServerRelationId, false, check_temperature},
-	{"top_p", ForeignServerRelationId, false, check_share}
+	{"top_p", ForeignServerRelationId, false, check_share},
+	{"unix_socket", ForeignServerRelationId, true, check_socket}
 };
 
 /*
@@ -296,23 +343,101 @@ check_privilege(const Option *option)
 			 errhint("Ask an administrator to create or alter the server.")));
 }
 
-static void
-check_complete(bool canned, bool has_url, bool has_model)
+static const char *
+value_of(List *given, const char *name)
 {
-	if (canned || (has_url && has_model))
-		return;
+	ListCell   *cell;
+
+	foreach(cell, given)
+	{
+		DefElem    *def = lfirst(cell);
+
+		if (strcmp(def->defname, name) == 0)
+			return defGetString(def);
+	}
+	return NULL;
+}
+
+static void
+check_complete(List *given)
+{
+	const char *missing = value_of(given, "base_url") == NULL ? "base_url" :
+		value_of(given, "model") == NULL ? "model" : NULL;
+
+	if (missing != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+				 errmsg("option \"%s\" is required", missing),
+				 errhint("For example OPTIONS (base_url 'http://gpu1:8000/v1', model 'Qwen3-30B-A3B').")));
+}
+
+static void
+refuse_together(const char *message, const char *hint)
+{
 	ereport(ERROR,
-			(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
-			 errmsg("option \"%s\" is required", has_url ? "model" : "base_url"),
-			 errhint("For example OPTIONS (base_url 'http://gpu1:8000/v1', model 'Qwen3-30B-A3B').")));
+			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+			 errmsg("%s", message),
+			 errhint("%s", hint)));
+}
+
+static bool
+is_on(List *given, const char *name)
+{
+	const char *value = value_of(given, name);
+	bool		on = false;
+
+	return value != NULL && parse_bool(value, &on) && on;
+}
+
+/* What a dialect does not have is refused, not left out without a word. */
+static void
+check_dialect(List *given, LmApi api)
+{
+	const char *structured = value_of(given, "structured_output");
+	bool		tool = structured != NULL && strcmp(structured, "tool") == 0;
+	bool		json_object = structured != NULL && strcmp(structured, "json_object") == 0;
+
+	if (api != LM_API_OPENAI && value_of(given, "max_tokens_field") != NULL)
+		refuse_together("only api openai has option \"max_tokens_field\"",
+						"Drop it; the dialect has one name for the limit.");
+	if (api == LM_API_ANTHROPIC && is_on(given, "logprobs"))
+		refuse_together("api anthropic has no log-probabilities",
+						"Drop option logprobs; scores are then 0 or 1.");
+	if (api == LM_API_ANTHROPIC && value_of(given, "seed") != NULL)
+		refuse_together("api anthropic has no seed", "Drop option seed.");
+	if (api == LM_API_ANTHROPIC && json_object)
+		refuse_together("api anthropic has no structured_output \"json_object\"",
+						"Valid values are json_schema, tool, text.");
+	if (api != LM_API_ANTHROPIC && tool)
+		refuse_together("only api anthropic has structured_output \"tool\"",
+						"Valid values are json_schema, json_object, text.");
+}
+
+static void
+check_together(List *given)
+{
+	const char *api = value_of(given, "api");
+	const char *url = value_of(given, "base_url");
+	const char *version = value_of(given, "http_version");
+
+	check_dialect(given, gepa_lm_api_by_name(api ? api : ""));
+	if (value_of(given, "unix_socket") != NULL && value_of(given, "proxy") != NULL)
+		refuse_together("options \"unix_socket\" and \"proxy\" exclude each other",
+						"Drop one of them.");
+	if (version != NULL && strcmp(version, "2") == 0 && url != NULL &&
+		pg_strncasecmp(url, "https:", 6) != 0)
+		refuse_together("option \"http_version\" 2 needs a base_url with https",
+						"HTTP/2 is agreed upon in the TLS handshake; drop the option.");
+	if (value_of(given, "client_key") != NULL && value_of(given, "client_cert") == NULL)
+		refuse_together("option \"client_key\" needs option \"client_cert\"",
+						"Name the certificate that belongs to the key.");
+	if (api == NULL || strcmp(api, "canned") != 0)
+		check_complete(given);
 }
 
 void
 gepa_lm_validate(List *given, Oid catalog)
 {
-	bool		canned = false;
-	bool		has_url = false;
-	bool		has_model = false;
 	ListCell   *cell;
 
 	if (catalog == UserMappingRelationId)
@@ -321,17 +446,12 @@ gepa_lm_validate(List *given, Oid catalog)
 	{
 		DefElem    *def = lfirst(cell);
 		const Option *option = find_option(def->defname, catalog);
-		char	   *value;
 
 		if (option == NULL)
 			refuse_unknown(def->defname, catalog);
 		check_privilege(option);
-		value = defGetString(def);
-		option->check(option->name, value);
-		canned = canned || (strcmp(option->name, "api") == 0 && strcmp(value, "canned") == 0);
-		has_url = has_url || strcmp(option->name, "base_url") == 0;
-		has_model = has_model || strcmp(option->name, "model") == 0;
+		option->check(option->name, defGetString(def));
 	}
 	if (catalog == ForeignServerRelationId)
-		check_complete(canned, has_url, has_model);
+		check_together(given);
 }

@@ -62,6 +62,24 @@ without_key(const LmServer *server, const LmOutcome *outcome)
 	return body;
 }
 
+/* A front such as nginx takes the connection and then says in HTML what it misses. */
+static bool
+wants_certificate(const LmOutcome *outcome)
+{
+	return outcome->http_status == 400 &&
+		(strstr(outcome->body, "No required SSL certificate was sent") != NULL ||
+		 strstr(outcome->body, "The SSL certificate error") != NULL);
+}
+
+static void
+set_client_refused(LmReply *reply, const char *detail)
+{
+	gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+						detail,
+						"Set client_cert and client_key of the server to a certificate that the endpoint accepts.");
+	reply->fatal = true;
+}
+
 static void
 read_outcome(const LmServer *server, const LmProvider *provider, const LmOutcome *outcome,
 			 LmReply *reply)
@@ -75,9 +93,12 @@ read_outcome(const LmServer *server, const LmProvider *provider, const LmOutcome
 							reply);
 			break;
 		case LM_FAILURE_HTTP:
-			provider->parse_error(outcome->http_status,
-								  without_key(server, outcome),
-								  outcome->length, reply);
+			if (wants_certificate(outcome))
+				set_client_refused(reply, "The endpoint wants another client certificate.");
+			else
+				provider->parse_error(outcome->http_status,
+									  without_key(server, outcome),
+									  outcome->length, reply);
 			break;
 		case LM_FAILURE_TIMEOUT:
 			gepa_lm_set_failure(reply, GEPA_STATUS_TIMEOUT, ERRCODE_CONNECTION_FAILURE,
@@ -115,10 +136,29 @@ read_outcome(const LmServer *server, const LmProvider *provider, const LmOutcome
 		case LM_FAILURE_TLS:
 			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_CONNECTION_FAILURE,
 								psprintf("The endpoint's certificate was not accepted: %s.", error),
-								"Install the issuer's certificate in the system's store.");
+								"Install the issuer's certificate in the system's store, or name it with option ca_file of the server.");
 			reply->fatal = true;
 			break;
+		case LM_FAILURE_TLS_FILE:
+			gepa_lm_set_failure(reply, GEPA_STATUS_HTTP_ERROR, ERRCODE_CONFIG_FILE_ERROR,
+								psprintf("A certificate or key file cannot be used: %s.", error),
+								"Check ca_file, client_cert and client_key of the server: PEM files, the key without a passphrase, readable for the operating system user of the server.");
+			reply->fatal = true;
+			break;
+		case LM_FAILURE_TLS_CLIENT:
+			set_client_refused(reply, psprintf("The endpoint wants another client certificate: %s.", error));
+			break;
 	}
+}
+
+/* Headers go before what an error's body says. */
+int64
+gepa_lm_retry_after(const LmProvider *provider, const LmOutcome *outcome)
+{
+	if (outcome->failure != LM_FAILURE_HTTP || outcome->retry_after_ms >= 0 ||
+		provider->retry_after == NULL)
+		return outcome->retry_after_ms;
+	return provider->retry_after(outcome->body, outcome->length);
 }
 
 /* From the wire's encoding; the tokens still make up the content. */

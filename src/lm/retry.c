@@ -44,6 +44,8 @@ gepa_lm_may_retry(LmFailure failure, int http_status)
 		case LM_FAILURE_TOO_BIG:
 		case LM_FAILURE_FOREIGN:
 		case LM_FAILURE_TLS:
+		case LM_FAILURE_TLS_FILE:
+		case LM_FAILURE_TLS_CLIENT:
 			break;
 	}
 	return false;

@@ -39,6 +39,9 @@
 #define DEFAULT_REQUEST_TIMEOUT_MS 120000
 #define MAX_KEY_BYTES 4096
 
+/* Where a limit on output tokens must be sent: enough for some thinking. */
+#define DEFAULT_REQUIRED_TOKENS 4096
+
 void
 gepa_lm_init(void)
 {
@@ -103,11 +106,7 @@ mapping_key(Oid userid, Oid serverid)
 static void
 check_key(const LmServer *server, const char *key, const char *source)
 {
-	bool		good = key[0] != '\0';
-
-	for (const char *p = key; *p != '\0'; p++)
-		good = good && (unsigned char) *p > 0x20 && (unsigned char) *p < 0x7F;
-	if (!good)
+	if (!gepa_lm_is_key(key))
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
 				 errmsg("%s of LM \"%s\" holds no usable key", source, server->name),
@@ -179,9 +178,16 @@ to_ms(const char *seconds)
 static LmStructured
 to_structured(const char *value)
 {
-	if (strcmp(value, "json_object") == 0)
-		return LM_STRUCTURED_JSON_OBJECT;
-	return strcmp(value, "text") == 0 ? LM_STRUCTURED_TEXT : LM_STRUCTURED_JSON_SCHEMA;
+	for (int i = 0; i < LM_NSTRUCTURED; i++)
+		if (strcmp(gepa_lm_structured_names[i], value) == 0)
+			return (LmStructured) i;
+	return LM_STRUCTURED_JSON_SCHEMA;
+}
+
+static LmHttpVersion
+to_http_version(const char *value)
+{
+	return strcmp(value, "2") == 0 ? LM_HTTP_2 : LM_HTTP_1_1;
 }
 
 static char *
@@ -198,7 +204,7 @@ static void
 set_option(LmServer *server, KeyOptions *keys, const char *name, const char *value)
 {
 	if (strcmp(name, "api") == 0)
-		server->api = strcmp(value, "canned") == 0 ? LM_API_CANNED : LM_API_OPENAI;
+		server->api = gepa_lm_api_by_name(value);
 	else if (strcmp(name, "base_url") == 0)
 		server->base_url = without_slash(value);
 	else if (strcmp(name, "model") == 0)
@@ -233,10 +239,24 @@ set_option(LmServer *server, KeyOptions *keys, const char *name, const char *val
 		server->input_price = strtod(value, NULL);
 	else if (strcmp(name, "output_price") == 0)
 		server->output_price = strtod(value, NULL);
+	else if (strcmp(name, "cached_input_price") == 0)
+		server->cached_input_price = strtod(value, NULL);
+	else if (strcmp(name, "max_tokens_field") == 0)
+		server->max_tokens_field = pstrdup(value);
 	else if (strcmp(name, "allow_private_address") == 0)
 		server->allow_private_address = to_bool(value);
 	else if (strcmp(name, "proxy") == 0)
 		server->proxy = pstrdup(value);
+	else if (strcmp(name, "unix_socket") == 0)
+		server->unix_socket = pstrdup(value);
+	else if (strcmp(name, "ca_file") == 0)
+		server->ca_file = pstrdup(value);
+	else if (strcmp(name, "client_cert") == 0)
+		server->client_cert = pstrdup(value);
+	else if (strcmp(name, "client_key") == 0)
+		server->client_key = pstrdup(value);
+	else if (strcmp(name, "http_version") == 0)
+		server->http_version = to_http_version(value);
 }
 
 static void
@@ -247,6 +267,7 @@ set_defaults(LmServer *server)
 	server->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
 	server->request_timeout_ms = DEFAULT_REQUEST_TIMEOUT_MS;
 	server->max_tokens = -1;
+	server->cached_input_price = -1;
 }
 
 /*
@@ -349,6 +370,8 @@ gepa_lm_resolve(const char *name, Oid userid)
 
 		set_option(server, &keys, def->defname, defGetString(def));
 	}
+	if (server->api == LM_API_ANTHROPIC && server->max_tokens < 0)
+		server->max_tokens = DEFAULT_REQUIRED_TOKENS;
 	if (server->api != LM_API_CANNED)
 		server->api_key = find_key(server, &keys);
 	gepa_prepare_conversion();	/* calls are made outside of a transaction too */
@@ -378,22 +401,32 @@ put_text(StringInfo buf, const char *name, const char *value)
 char *
 gepa_lm_identity(const LmServer *server)
 {
-	static const char *const structured[] = {"json_schema", "json_object", "text"};
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "{\"api\":\"%s\"",
-					 server->api == LM_API_CANNED ? "canned" : "openai");
+	appendStringInfo(&buf, "{\"api\":\"%s\"", gepa_lm_provider(server->api)->name);
 	put_text(&buf, "model", server->model);
-	put_text(&buf, "structured_output", structured[server->structured_output]);
+	put_text(&buf, "structured_output", gepa_lm_structured_names[server->structured_output]);
 	appendStringInfo(&buf, ",\"logprobs\":%s", server->logprobs ? "true" : "false");
 	put_text(&buf, "temperature", server->temperature);
 	put_text(&buf, "top_p", server->top_p);
 	if (server->max_tokens > 0)
 		appendStringInfo(&buf, ",\"max_tokens\":%d", server->max_tokens);
+	put_text(&buf, "max_tokens_field", server->max_tokens_field);
 	put_text(&buf, "seed", server->seed);
 	put_text(&buf, "reasoning_effort", server->reasoning_effort);
 	put_text(&buf, "extra_body", server->extra_body);
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
+}
+
+double
+gepa_lm_cost(const LmServer *server, const LmReply *reply)
+{
+	int			cached = Min(reply->cached_tokens, reply->input_tokens);
+	double		cached_price = server->cached_input_price >= 0 ?
+		server->cached_input_price : server->input_price;
+
+	return ((reply->input_tokens - cached) * server->input_price + cached * cached_price +
+			reply->output_tokens * server->output_price) / 1e6;
 }

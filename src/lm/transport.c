@@ -62,9 +62,8 @@
 #define MAX_RESPONSE_BYTES (16 * 1024 * 1024)
 #define MAX_HEADER_BYTES (256 * 1024)
 
-/* Connections kept open between calls, and for how long (seconds). */
+/* Connections kept open between calls. */
 #define MIN_POOL_SIZE 64
-#define MAX_IDLE_AGE 60L
 
 struct LmTransfer
 {
@@ -84,7 +83,7 @@ struct LmTransfer
 	size_t		header_bytes;
 	int64		content_length; /* as the header says; -1 = not yet */
 	const char *complaint;		/* what is wrong with the header */
-	int64		retry_after_ms;
+	LmPace		pace;			/* what the header says of when to come back */
 	LmTransferDone done;
 	void	   *arg;
 	char		error[CURL_ERROR_SIZE];
@@ -230,7 +229,6 @@ on_header(char *data, size_t size, size_t n, void *arg)
 {
 	LmTransfer *transfer = arg;
 	size_t		bytes = size * n;
-	char		value[80];
 
 	transfer->header_bytes += bytes;
 	if (transfer->header_bytes > MAX_HEADER_BYTES)
@@ -241,8 +239,7 @@ on_header(char *data, size_t size, size_t n, void *arg)
 	transfer->complaint = find_complaint(transfer, data, bytes);
 	if (transfer->complaint != NULL)
 		return 0;
-	if (read_header(data, bytes, "retry-after:", value, sizeof(value)))
-		transfer->retry_after_ms = gepa_lm_parse_retry_after(value, (int64) time(NULL));
+	gepa_lm_pace_read(&transfer->pace, data, bytes, (int64) time(NULL));
 	return bytes;
 }
 
@@ -416,15 +413,16 @@ add_header(LmTransfer *transfer, const char *header)
 }
 
 static bool
-add_headers(LmTransfer *transfer, const LmServer *server)
+add_headers(LmTransfer *transfer, const LmServer *server, const LmProvider *provider)
 {
 	bool		good = add_header(transfer, "Content-Type: application/json") &&
 		add_header(transfer, "Accept: application/json") &&
-		add_header(transfer, "Expect:");
+		add_header(transfer, "Expect:") &&
+		(provider->header == NULL || add_header(transfer, provider->header));
 
 	if (good && server->api_key != NULL)
 	{
-		char	   *header = psprintf("Authorization: Bearer %s", server->api_key);
+		char	   *header = psprintf("%s%s", provider->key_header, server->api_key);
 
 		good = add_header(transfer, header);
 		explicit_bzero(header, strlen(header));
@@ -440,32 +438,18 @@ add_headers(LmTransfer *transfer, const LmServer *server)
 			return false; \
 	} while (0)
 
-/*
- * The system's certificates by their bundle alone.  libcurl then reads them once
- * in the life of the multi handle; with a directory beside the bundle it would
- * parse all of them for each connection, some 60 ms in which no cancel is seen.
- */
-static bool
-trust_bundle(CURL *easy)
-{
-#if CURL_AT_LEAST_VERSION(7, 87, 0)
-	char	   *bundle = NULL;
-
-	if (curl_easy_getinfo(easy, CURLINFO_CAINFO, &bundle) == CURLE_OK &&
-		bundle != NULL && access(bundle, R_OK) == 0)
-		SET(CURLOPT_CAPATH, (char *) NULL);
-#endif
-	return true;
-}
-
 static bool
 set_options(LmTransfer *transfer, const LmServer *server, const LmPost *post)
 {
 	CURL	   *easy = transfer->easy;
-	char	   *url = psprintf("%s%s", server->base_url, post->path);
+	char	   *path = post->provider->path(server);
+	char	   *url = psprintf("%s%s", server->base_url, path);
 
 	SET(CURLOPT_URL, url);
 	pfree(url);
+	pfree(path);
+	if (!gepa_lm_set_connection(easy, server))
+		return false;
 	SET(CURLOPT_PRIVATE, transfer);
 	SET(CURLOPT_ERRORBUFFER, transfer->error);
 	SET(CURLOPT_HTTPHEADER, transfer->headers);
@@ -483,13 +467,7 @@ set_options(LmTransfer *transfer, const LmServer *server, const LmPost *post)
 	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) MAX_RESPONSE_BYTES);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_PROXY, server->proxy ? server->proxy : "");
-	SET(CURLOPT_NOPROXY, "");
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) server->connect_timeout_ms);
 	SET(CURLOPT_TIMEOUT_MS, (long) server->request_timeout_ms);
-	SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_AGE);
 #if CURL_AT_LEAST_VERSION(7, 85, 0)
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 #else
@@ -498,7 +476,7 @@ set_options(LmTransfer *transfer, const LmServer *server, const LmPost *post)
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
 	SET(CURLOPT_QUICK_EXIT, 1L);
 #endif
-	return trust_bundle(easy);
+	return true;
 }
 
 LmTransfer *
@@ -518,16 +496,17 @@ gepa_lm_transfer_start(const LmServer *server, const LmPost *post, LmTransferDon
 		*error = "out of memory";
 		return NULL;
 	}
-	transfer->allow_private = server->allow_private_address;
+	/* A socket in the file system has no address; the option is privileged. */
+	transfer->allow_private = server->allow_private_address || server->unix_socket != NULL;
 	transfer->max_sends = post->max_sends;
-	transfer->retry_after_ms = -1;
 	transfer->content_length = -1;
+	gepa_lm_pace_start(&transfer->pace);
 	transfer->done = done;
 	transfer->arg = arg;
 	transfer->has_fd = acquire_fd();
 	if (!transfer->has_fd)
 		*error = "too many open files";
-	else if (!add_headers(transfer, server) ||
+	else if (!add_headers(transfer, server, post->provider) ||
 			 !set_options(transfer, server, post))
 		*error = "libcurl refused an option of the request";
 	if (*error == NULL)
@@ -601,6 +580,8 @@ classify(const LmTransfer *transfer, CURLcode code, long http_status)
 		return LM_FAILURE_REFUSED_ADDRESS;
 	if (transfer->too_big)
 		return LM_FAILURE_TOO_BIG;
+	if (code != CURLE_OK && gepa_lm_is_client_refused(transfer->error))
+		return LM_FAILURE_TLS_CLIENT;
 	switch (code)
 	{
 		case CURLE_OK:
@@ -611,10 +592,11 @@ classify(const LmTransfer *transfer, CURLcode code, long http_status)
 		case CURLE_SSL_CONNECT_ERROR:
 			return LM_FAILURE_CONNECT;
 		case CURLE_PEER_FAILED_VERIFICATION:
-		case CURLE_SSL_CERTPROBLEM:
-		case CURLE_SSL_CACERT_BADFILE:
 		case CURLE_SSL_ISSUER_ERROR:
 			return LM_FAILURE_TLS;
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CACERT_BADFILE:
+			return LM_FAILURE_TLS_FILE;
 		case CURLE_OPERATION_TIMEDOUT:
 			return transfer->sends > 0 ? LM_FAILURE_TIMEOUT : LM_FAILURE_CONNECT;
 		default:
@@ -648,7 +630,7 @@ finish(LmTransfer *transfer, CURLcode code)
 	outcome.http_status = (int) http_status;
 	outcome.body = transfer->response ? transfer->response : "";
 	outcome.length = transfer->length;
-	outcome.retry_after_ms = transfer->retry_after_ms;
+	outcome.retry_after_ms = gepa_lm_pace_wait(&transfer->pace, outcome.http_status);
 	outcome.latency_ms = seconds * 1000;
 	outcome.error = error_words(transfer, code);
 

@@ -1,9 +1,10 @@
-"""A mock of an OpenAI-compatible LM server, for tests; see README.md.
+"""A mock of LM servers, OpenAI-compatible and others, for tests; see README.md.
 
 One process, one event loop, no thread.  It prints its port (with --tls FILE,
-a certificate and its key, also the port that speaks TLS), closes stdout, and
-ends when stdin is closed, so it dies with the test that started it.  With
---port N it comes back where another one was.
+a certificate and its key, also the port that speaks TLS, to those only whom
+--client-ca vouches for), closes stdout, and ends when stdin is closed, so it
+dies with the test that started it.  With --port N it comes back where another
+one was, with --unix PATH it listens at that socket, too.
 What is answered is a function of the request (models.py, wire.py, send.py),
 except for attempts, which are counted by model and messages, for the gate, and
 for stale, which wants a kept connection.
@@ -23,6 +24,7 @@ from collections import deque
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
+import dialects
 import models
 import send
 import wire
@@ -263,8 +265,9 @@ class Connection(asyncio.Protocol):
     def handle(self, method, target, headers, body):
         """Route a request."""
         path = urlsplit(target).path
-        if method == "POST" and path == "/v1/chat/completions":
-            self.chat(headers, body)
+        dialect, model = dialects.find(path)
+        if method == "POST" and dialect:
+            self.chat(headers, body, dialect, model)
         elif method == "GET" and path == "/v1/models":
             self.reply_json({"object": "list", "data": [{"id": m, "object": "model"} for m in models.MODELS]})
         elif method == "GET" and path == "/_journal":
@@ -300,17 +303,24 @@ class Connection(asyncio.Protocol):
         elif how == "close":
             self.transport.close()
 
-    def chat(self, headers, body):
+    def chat(self, headers, body, dialect, model):
         """Answer at once where nothing is to be waited for."""
         try:
-            request = json.loads(body)
+            given = json.loads(body)
         except ValueError:
-            request = None
-        if not isinstance(request, dict):
+            given = None
+        if not isinstance(given, dict):
             self.reply(wire.error(400, message="The body is not a JSON object."), {})
             return
+        try:
+            request = dialect.to_chat(given, headers, model)
+        except dialects.Refused as refused:
+            self.reply(dialect.to_wire(refused.args[0], given), {})
+            return
         self.call = self.mock.begin(request, headers, self.number)
+        self.call.record["wire"] = given
         response, options = self.mock.answer(self.call)
+        response = dialect.to_wire(response, request)
         if "stale" in options and self.nrequests > 1:
             self.transport.close()
             self.finish(0)
@@ -371,6 +381,16 @@ def take_chunks(data):
             return body, at
 
 
+def server_tls(certificate, client_ca):
+    """TLS with a certificate; with client_ca only for those who have one of that issuer."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    if client_ca:
+        tls.load_verify_locations(client_ca)
+        tls.verify_mode = ssl.CERT_REQUIRED
+    return tls
+
+
 async def listen(mock, port=0, tls=None):
     """Open a port; returns its number."""
     server = await asyncio.get_running_loop().create_server(
@@ -386,12 +406,14 @@ async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--tls", metavar="FILE")
+    parser.add_argument("--client-ca", metavar="FILE")
+    parser.add_argument("--unix", metavar="PATH")
     options = parser.parse_args()
     ports = [await listen(mock, options.port)]
     if options.tls:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(options.tls)
-        ports.append(await listen(mock, tls=tls))
+        ports.append(await listen(mock, tls=server_tls(options.tls, options.client_ca)))
+    if options.unix:
+        await loop.create_unix_server(lambda: Connection(mock), options.unix, backlog=1024)
 
     def end():
         if not stop.done():

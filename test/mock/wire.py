@@ -16,7 +16,7 @@ from email.utils import formatdate
 from models import percent
 from send import Response
 
-STATUS = re.compile(r"(\d{3})(?:-(date|bare|s\d+|past|far|minus|vast|soon|twice))?$")
+STATUS = re.compile(r"(\d{3})(?:-(date|bare|s\d+|ms\d+|reset|past|far|minus|vast|soon|twice))?$")
 LIMITS = re.compile(r"(.+?)(?:-(rate|each)-(\d+))?(?:-(once|n\d+))?$", re.S)
 FLAGS = frozenset("""
     badlabel prose extra fenced empty wrongtype labelnull labellist labelnan twojson dupkeys nul noschema
@@ -117,6 +117,11 @@ def retry_after(status, form):
     """The Retry-After header of a status: 1 s unless the name says otherwise."""
     if form == "bare" or status not in (429, 503):
         return ()
+    if form == "reset":
+        return (("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1s"),
+                ("x-ratelimit-remaining-tokens", "9999"), ("x-ratelimit-reset-tokens", "6m0s"))
+    if form.startswith("ms"):   # to the millisecond, and coarsely
+        return (("retry-after-ms", form[2:]), ("Retry-After", "60"))
     values = {
         # a date has whole seconds: two from now are at least one
         "date": [formatdate(time.time() + 2, usegmt=True)], "past": ["Thu, 01 Jan 1970 00:00:00 GMT"],

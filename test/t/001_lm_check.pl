@@ -105,7 +105,7 @@ my %failures = (
 		  . ' Write http:// in base_url if the endpoint has no TLS; else see why it hangs.' ],
 	'a certificate that nobody vouches for' => [ 'judge-rules', { base_url => "https://$tls/v1", key => 'sk-test-1234' },
 		'reachable=f', 'The certificate of localhost is of no issuer that the database server trusts.'
-		  . " Install the issuer's certificate in the system's store of the database server." ],
+		  . " Install the issuer's certificate in the system's store of the database server, or name it with option ca_file." ],
 	'a proxy that is not there' => [ 'judge-rules', { proxy => "http://$closed" },
 		'reachable=f', "The proxy that the server's options name does not let the call through."
 		  . " Correct option proxy, let the proxy pass calls to $here, or drop the option." ],

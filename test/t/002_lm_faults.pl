@@ -73,7 +73,7 @@ my ($patient, $attempts) = end_call(start_call('judge-fixed-true+hang-once', req
 is("$patient, $attempts", 'ok|true, 2', 'a time-out is tried again');
 
 # Wrong stays wrong.
-for my $modifier (qw(402 405 406 410 418 451))
+for my $modifier (qw(405 406 410 418 451))
 {
 	my ($answer, $requests) = end_call(start_call("judge-fixed-true+$modifier"));
 
@@ -87,6 +87,7 @@ for my $case (
 	[ '403', '42501', qr/check its rights to the model/ ],
 	[ '404', '42704', qr/Check base_url .* and model/ ],
 	[ 'quota', '53400', qr/no quota left/ ],
+	[ '402', '53400', qr/no quota left/ ],
 	[ 'unheard-of', '42704', qr/Check base_url .* and model/ ])
 {
 	my ($modifier, $sqlstate, $hint) = @$case;

@@ -302,6 +302,42 @@ check_retry(void)
 	tap_is_int(gepa_lm_parse_retry_after("1e30", now), -1, "powers of ten");
 }
 
+/* What headers say of when to come back; wire_test.c has whole exchanges. */
+static void
+check_pace(void)
+{
+	static const struct
+	{
+		const char *text;
+		int64		ms;
+	}			durations[] = {
+		{"1s", 1000}, {"6m0s", 360000}, {"120ms", 120}, {"1m30.5s", 90500}, {" 2h ", 7200000},
+		{"7", 7000}, {"0.25", 250}, {"0", 0}, {"", -1}, {"soon", -1}, {"5x", -1}, {"-3s", -1},
+		{"1s2", -1}, {"1e400s", -1}, {"99999999h", 86400LL * 365 * 1000}
+	};
+	static const char *const lines[] = {
+		"Retry-After: 30\r\n", "RETRY-AFTER-MS: 40\r\n", "retry-after: 50\r\n",
+		"retry-after-ms: never\r\n", "x-ratelimit-remaining-tokens: 0\r\n",
+		"x-ratelimit-reset-tokens: 3s\r\n"
+	};
+	LmPace		pace;
+
+	for (int i = 0; i < lengthof(durations); i++)
+		tap_ok(gepa_lm_parse_duration(durations[i].text) == durations[i].ms,
+			   "duration \"%s\"", durations[i].text);
+	gepa_lm_pace_start(&pace);
+	tap_ok(gepa_lm_pace_wait(&pace, 429) == -1, "nothing was said");
+	for (int i = 4; i < 6; i++)
+		gepa_lm_pace_read(&pace, lines[i], strlen(lines[i]), 0);
+	tap_ok(gepa_lm_pace_wait(&pace, 429) == 3000, "a limit that is used up");
+	tap_ok(gepa_lm_pace_wait(&pace, 500) == -1, "... means nothing with another status");
+	gepa_lm_pace_read(&pace, lines[0], strlen(lines[0]), 0);
+	tap_ok(gepa_lm_pace_wait(&pace, 429) == 30000, "Retry-After goes before limits");
+	for (int i = 1; i < 4; i++)
+		gepa_lm_pace_read(&pace, lines[i], strlen(lines[i]), 0);
+	tap_ok(pace.retry_after_ms == 40, "... and retry-after-ms before it, in any order");
+}
+
 static bool
 is_private(const char *text)
 {
@@ -414,6 +450,7 @@ main(void)
 	check_token_work();
 	check_build();
 	check_retry();
+	check_pace();
 	check_addresses();
 	check_canned();
 	check_random(5);

@@ -2,6 +2,7 @@
 #
 #   my $mock = Gepa::Mock->new;
 #   my $mock = Gepa::Mock->new(tls => $pem);    a port with TLS beside: $mock->tls_port
+#   Gepa::Mock->new(tls => $pem, client_ca => $ca, unix => $path)    wants a client's certificate; a socket beside
 #   $mock->url                      base_url for CREATE SERVER
 #   $mock->journal                  what arrived: see test/mock/README.md
 #   $mock->requests                 the same as a list of single requests
@@ -30,7 +31,8 @@ sub new
 	my ($class, %options) = @_;
 	my $self = bless {}, $class;
 
-	$self->_start($options{tls} ? ('--tls', $options{tls}) : ());
+	my %flags = (tls => '--tls', client_ca => '--client-ca', unix => '--unix');
+	$self->_start(map { ($flags{$_}, $options{$_}) } grep { $options{$_} } sort keys %flags);
 	return $self;
 }
 
