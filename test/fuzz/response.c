@@ -88,14 +88,14 @@ check_reply(const LmReply *reply)
 }
 
 static void
-read_body(int number, const char *body, size_t length)
+read_body(const LmProvider *provider, int number, const char *body, size_t length)
 {
 	JudgeSpec	spec = make_spec(number);
 	LmReply		reply = {0};
 	JudgeVerdict verdict;
 
 	reply.http_status = 200;
-	gepa_lm_openai.parse(body, length, &reply);
+	provider->parse(body, length, &reply);
 	check_reply(&reply);
 	gepa_judge_parse(&spec, &reply, &verdict);
 	check_words(verdict.detail);
@@ -110,12 +110,29 @@ read_body(int number, const char *body, size_t length)
 static void
 read_error(int http_status, const char *body, size_t length)
 {
-	LmReply		reply = {0};
+	for (int api = LM_API_OPENAI; api < LM_API_CANNED; api++)
+	{
+		const LmProvider *provider = gepa_lm_provider((LmApi) api);
+		LmReply		reply = {0};
 
-	reply.http_status = http_status;
-	gepa_lm_openai.parse_error(http_status, body, length, &reply);
-	check_reply(&reply);
-	PROPERTY(reply.status != GEPA_STATUS_OK);
+		reply.http_status = http_status;
+		provider->parse_error(http_status, body, length, &reply);
+		check_reply(&reply);
+		PROPERTY(reply.status != GEPA_STATUS_OK);
+		if (provider->retry_after != NULL)
+			PROPERTY(provider->retry_after(body, length) >= -1);
+	}
+}
+
+/* A header line as libcurl gives it, which ends without a NUL byte. */
+static void
+read_header(const char *line, size_t length)
+{
+	LmPace		pace;
+
+	gepa_lm_pace_start(&pace);
+	gepa_lm_pace_read(&pace, line, length, NOW);
+	PROPERTY(gepa_lm_pace_wait(&pace, 429) >= -1);
 }
 
 static const char *const pieces[] = {
@@ -141,7 +158,7 @@ read_pieces(const char *bytes, size_t n)
 	for (size_t i = 0; i < n; i++)
 		appendStringInfoString(&body, pieces[(unsigned char) bytes[i] % lengthof(pieces)]);
 	for (int number = 0; number < (int) lengthof(labels); number++)
-		read_body(number, body.data, body.len);
+		read_body(&gepa_lm_openai, number, body.data, body.len);
 	read_error(400, body.data, body.len);
 }
 
@@ -169,7 +186,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
 	if (data[0] >= '0' && data[0] <= '3')
-		read_body(data[0] - '0', text, size - 1);
+		read_body(&gepa_lm_openai, data[0] - '0', text, size - 1);
+	else if (data[0] == 'a')
+		read_body(&gepa_lm_anthropic, 0, text, size - 1);
+	else if (data[0] == 'm')
+		read_body(&gepa_lm_gemini, 0, text, size - 1);
+	else if (data[0] == 'h')
+		read_header(text, size - 1);
 	else if (data[0] == 'e')
 		read_error(300 + (unsigned char) text[0], text + 1, size - 2);
 	else if (data[0] == 'g')

@@ -1,9 +1,10 @@
-"""Write the seeds of the corpora: the mock's bodies, and texts in many encodings.
+"""Write the seeds of the corpora: bodies of the mock and of the unit tests, texts in many encodings.
 
     python3 seeds.py        leaves alone what the fuzzers found (found-*)
 """
 
 import hashlib
+import json
 import os
 import sys
 
@@ -52,6 +53,18 @@ def responses():
             yield f"{kind}-{number}", kind[0].encode() + text
 
 
+def exchanges():
+    """The same of other dialects, from the exchanges of the unit tests."""
+    for api, first in (("anthropic", b"a"), ("gemini", b"m")):
+        with open(os.path.join(HERE, "..", "unit", "wire", f"{api}.json"), encoding="utf-8") as file:
+            for number, exchange in enumerate(json.load(file), 1):
+                body = json.dumps(exchange["body"]).encode()
+                head = first if exchange["status"] == 200 else b"e" + bytes([exchange["status"] - 300])
+                yield f"{api}-{number}", head + body
+                for name, value in exchange.get("headers", {}).items():
+                    yield f"header-{name}", f"h{name}: {value}\r\n".encode()
+
+
 def windows():
     """Name -> input of the window fuzzer."""
     for number, python, text in TEXTS:
@@ -78,5 +91,5 @@ def write(target, inputs):
 
 
 if __name__ == "__main__":
-    write("response", responses())
+    write("response", [*responses(), *exchanges()])
     write("window", windows())
