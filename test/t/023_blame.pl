@@ -35,7 +35,7 @@ my ($run, $status) = run_with('picky', 'judge-rules+reject-30+html-once');
 is($status, 'finished', 'a run whose endpoint rejects some documents ends');
 my $seed_rejects = value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run AND step = 0 AND status = 'http_error'");
 cmp_ok($seed_rejects, '>', 2, '... after a few rejections');
-is( value($node, "SELECT bool_and(score = 0), bool_and(output ->> 'detail' LIKE '%cannot be taken%') FROM gepa.rollouts
+is( value($node, "SELECT bool_and(score = 0), bool_and(output ->> 'detail' LIKE '%HTTP 400%') FROM gepa.rollouts
 		WHERE run = $run AND status = 'http_error'"),
 	't|t', '... which score nothing and say why');
 is((grep { $_->{status} == 400 } $mock->requests) + 0, value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run AND status = 'http_error'"),

@@ -1,7 +1,7 @@
 -- What touches libcurl, in a backend alone under valgrind: one command a line.
 -- The faults are models of the mock; two documents each.
 SET gepa.allow_lm_mismatch = on
-SELECT item, ok FROM gepa.check_lm('lm')
+SELECT item, ok FROM gepa.check_lm('lm') WHERE item <> 'latency'
 
 -- A batch that ends well, whole and from the store.
 SELECT metric, tuned FROM gepa.report('judge') WHERE metric = 'accuracy'
