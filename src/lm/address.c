@@ -33,6 +33,7 @@ static const Range4 private4[] = {
 	{0x0A000000, 8},			/* private */
 	{0x64400000, 10},			/* carrier-grade NAT */
 	{0x7F000000, 8},			/* loopback */
+	{0xA83F8110, 32},			/* Azure's platform, 168.63.129.16 */
 	{0xA9FE0000, 16},			/* link-local, cloud metadata */
 	{0xAC100000, 12},			/* private */
 	{0xC0000000, 24},			/* protocol assignments */
@@ -63,12 +64,16 @@ is_private6(const uint8 *a)
 {
 	static const uint8 zero[12] = {0};
 	static const uint8 mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+	static const uint8 translated[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
 	static const uint8 nat64[12] = {0, 0x64, 0xFF, 0x9B};
+	static const uint8 local_nat64[6] = {0, 0x64, 0xFF, 0x9B, 0, 1};
 
 	if (memcmp(a, zero, 12) == 0)	/* ::, ::1, IPv4-compatible */
 		return get4(a + 12) <= 1 || is_private4(get4(a + 12));
-	if (memcmp(a, mapped, 12) == 0 || memcmp(a, nat64, 12) == 0)
+	if (memcmp(a, mapped, 12) == 0 || memcmp(a, translated, 12) == 0 || memcmp(a, nat64, 12) == 0)
 		return is_private4(get4(a + 12));
+	if (memcmp(a, local_nat64, 6) == 0) /* hides IPv4 where the network likes */
+		return true;
 	if (a[0] == 0x20 && a[1] == 0x02)	/* 6to4 */
 		return is_private4(get4(a + 2));
 	return (a[0] & 0xFE) == 0xFC || /* unique-local */
