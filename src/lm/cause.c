@@ -33,8 +33,35 @@ static const char *const schema_words[] = {
 	"response_schema", "responseschema", NULL
 };
 static const char *const logprobs_words[] = {"logprobs", "log-prob", "log prob", NULL};
+
+/*
+ * Where an error begins to quote the request, whose own words say nothing: the
+ * "input" of FastAPI and Pydantic, as JSON or as Python writes it, and what every
+ * request has.
+ */
+static const char *const quote_marks[] = {
+	"input\":", "input\\\":", "input':", "input_value", "messages\":", "messages\\\":", "messages':",
+	"contents\":", "contents\\\":", "contents':", NULL
+};
+
 static const char *const expired_words[] = {"expired", "not yet valid", "not yet activated", NULL};
 static const char *const host_words[] = {"subject name", "does not match", "hostname", NULL};
+
+/* As much of an error as is not a quotation of the request. */
+static char *
+own_words(const char *body)
+{
+	size_t		length = strlen(body);
+
+	for (const char *const *mark = quote_marks; *mark != NULL; mark++)
+	{
+		const char *quote = strstr(body, *mark);
+
+		if (quote != NULL && (size_t) (quote - body) < length)
+			length = quote - body;
+	}
+	return pnstrdup(body, length);
+}
 
 static bool
 mentions(const char *text, const char *const *words)
@@ -133,10 +160,18 @@ network_cause(const LmServer *server, const LmOutcome *outcome)
  */
 
 static LmCause
-request_cause(const LmServer *server, const char *body)
+key_cause(const LmServer *server, LmCause with_key)
+{
+	if (server->api_key != NULL)
+		return with_key;
+	return server->keyless_mapping ? LM_CAUSE_KEY_DROPPED : LM_CAUSE_KEY_MISSING;
+}
+
+static LmCause
+find_in_words(const LmServer *server, const char *body)
 {
 	if (mentions(body, key_words))
-		return server->api_key ? LM_CAUSE_KEY_REFUSED : LM_CAUSE_KEY_MISSING;
+		return key_cause(server, LM_CAUSE_KEY_REFUSED);
 	if (mentions(body, quota_words))
 		return LM_CAUSE_QUOTA;
 	if (mentions(body, bad_model_words))
@@ -144,6 +179,16 @@ request_cause(const LmServer *server, const char *body)
 	if (mentions(body, logprobs_words))
 		return LM_CAUSE_NO_LOGPROBS;
 	return mentions(body, schema_words) ? LM_CAUSE_NO_SCHEMA : LM_CAUSE_REJECTED;
+}
+
+static LmCause
+request_cause(const LmServer *server, const char *body)
+{
+	char	   *words = own_words(body);
+	LmCause		cause = find_in_words(server, words);
+
+	pfree(words);
+	return cause;
 }
 
 static LmCause
@@ -155,15 +200,21 @@ http_cause(const LmServer *server, int http_status, const char *body)
 		case 422:
 			return request_cause(server, body);
 		case 401:
-			return server->api_key ? LM_CAUSE_KEY_REFUSED : LM_CAUSE_KEY_MISSING;
+			return key_cause(server, LM_CAUSE_KEY_REFUSED);
 		case 402:
 			return LM_CAUSE_QUOTA;
 		case 403:
-			return server->api_key ? LM_CAUSE_FORBIDDEN : LM_CAUSE_KEY_MISSING;
+			return key_cause(server, LM_CAUSE_FORBIDDEN);
 		case 404:
 			return mentions(body, model_words) ? LM_CAUSE_NO_MODEL : LM_CAUSE_NO_PATH;
+		case 405:
+			return LM_CAUSE_NO_PATH;
 		case 407:
-			return LM_CAUSE_PROXY;
+			return server->proxy ? LM_CAUSE_PROXY : LM_CAUSE_NO_PROXY;
+		case 408:
+		case 409:
+		case 425:
+			return LM_CAUSE_PASSING;
 		case 429:
 			return mentions(body, quota_words) ? LM_CAUSE_QUOTA : LM_CAUSE_RATE;
 		default:

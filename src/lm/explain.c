@@ -60,6 +60,9 @@ static const Explanation explanations[] = {
 	[LM_CAUSE_PROXY] = {"reachable",
 		"The proxy that the server's options name does not let the call through.",
 	"Correct option proxy, let the proxy pass calls to {address}, or drop the option."},
+	[LM_CAUSE_NO_PROXY] = {"reachable",
+		"A proxy between the two wants a password (HTTP {http}), and gepa gives none.",
+	"Have calls to {address} let through, or name a proxy that wants no password with option proxy."},
 	[LM_CAUSE_TIMEOUT] = {"reachable",
 		"{address} took the request, and no whole answer came within request_timeout ({request} s).",
 	"Raise request_timeout of the server, or see at the endpoint why it is slow."},
@@ -75,6 +78,9 @@ static const Explanation explanations[] = {
 	[LM_CAUSE_KEY_MISSING] = {"key",
 		"The endpoint wants a key (HTTP {http}), and role {role} has none for this LM.",
 	"CREATE USER MAPPING FOR {role} SERVER {lm} OPTIONS (api_key '...'), or have api_key_file set."},
+	[LM_CAUSE_KEY_DROPPED] = {"key",
+		"The endpoint wants a key (HTTP {http}), and the user mapping of {mapping} has none.",
+	"ALTER USER MAPPING FOR {mapping} SERVER {lm} OPTIONS (ADD api_key '...'): a server that moves loses its keys."},
 	[LM_CAUSE_KEY_REFUSED] = {"key",
 		"The endpoint does not accept the key (HTTP {http}).",
 	"Set the right one: api_key of the user mapping, or what api_key_file or api_key_env names."},
@@ -104,6 +110,8 @@ static const Explanation explanations[] = {
 	"Add credit, or raise the account's limit, at the provider."},
 	[LM_CAUSE_REJECTED] = {"model", "{detail}",
 	"Take what the endpoint does not know out of the server's options, extra_body included."},
+	[LM_CAUSE_PASSING] = {"model", "{detail}",
+	"Try again: judges' calls are tried again by themselves, a check is not; if it goes on, see the endpoint's log."},
 	[LM_CAUSE_SERVER] = {"model", "{detail}",
 	"See the endpoint's log; it may be overloaded, or still loading the model."},
 	[LM_CAUSE_REDIRECT] = {"model",
@@ -179,14 +187,6 @@ or_empty(const char *text)
 	return text ? text : "";
 }
 
-static const char *
-structured_name(const LmServer *server)
-{
-	static const char *const names[] = {"json_schema", "json_object", "text"};
-
-	return names[server->structured_output];
-}
-
 static char *
 role_name(Oid userid)
 {
@@ -216,6 +216,8 @@ value_of(const char *name, const LmServer *server, const LmReply *reply)
 		return psprintf("%.0f", reply->latency_ms);
 	if (strcmp(name, "lm") == 0)
 		return quote_identifier(server->name);
+	if (strcmp(name, "mapping") == 0)
+		return or_empty(server->keyless_mapping);
 	if (strcmp(name, "model") == 0)
 		return server->model;
 	if (strcmp(name, "request") == 0)
@@ -226,7 +228,7 @@ value_of(const char *name, const LmServer *server, const LmReply *reply)
 	if (strcmp(name, "role") == 0)
 		return role_name(server->userid);
 	if (strcmp(name, "structured") == 0)
-		return structured_name(server);
+		return gepa_lm_structured_names[server->structured_output];
 	return or_empty(server->base_url);	/* url */
 }
 

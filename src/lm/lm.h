@@ -64,6 +64,8 @@ typedef struct LmServer
 	char	   *base_url;		/* without trailing slash */
 	char	   *model;
 	char	   *api_key;		/* secret; NULL = sent without a key */
+	char	   *keyless_mapping;	/* whose user mapping has no key: a role,
+									 * quoted, or PUBLIC; NULL = nobody's */
 	int			max_concurrency;	/* default 16 */
 	int			connect_timeout_ms; /* default 10 s */
 	int			request_timeout_ms; /* default 120 s, whole transfer */

@@ -31,15 +31,17 @@ typedef enum LmCause
 	LM_CAUSE_CERT_HOST,
 	LM_CAUSE_ADDRESS,			/* private */
 	LM_CAUSE_PROXY,
+	LM_CAUSE_NO_PROXY,			/* a proxy wants a password, and none is set */
 	LM_CAUSE_TIMEOUT,
 	LM_CAUSE_BROKEN,
 	LM_CAUSE_NOT_HTTP,
 	LM_CAUSE_TOO_BIG,
 
 	LM_CAUSE_KEY_MISSING,
+	LM_CAUSE_KEY_DROPPED,		/* a mapping is there, without a key */
 	LM_CAUSE_KEY_REFUSED,
 	LM_CAUSE_FORBIDDEN,
-	LM_CAUSE_NO_PATH,			/* 404 for the URL */
+	LM_CAUSE_NO_PATH,			/* 404 or 405 for the URL */
 	LM_CAUSE_NO_MODEL,			/* 404 for the model */
 	LM_CAUSE_NO_SCHEMA,
 	LM_CAUSE_NO_LOGPROBS,
@@ -47,6 +49,7 @@ typedef enum LmCause
 	LM_CAUSE_RATE,
 	LM_CAUSE_QUOTA,
 	LM_CAUSE_REJECTED,
+	LM_CAUSE_PASSING,			/* a status that another try may not get */
 	LM_CAUSE_SERVER,
 	LM_CAUSE_REDIRECT,
 

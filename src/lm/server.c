@@ -75,13 +75,21 @@ key_of(HeapTuple tuple, TupleDesc desc)
 	return NULL;
 }
 
+/* As ALTER USER MAPPING FOR has it. */
+static char *
+mapping_name(Oid userid)
+{
+	return pstrdup(OidIsValid(userid) ?
+				   quote_identifier(GetUserNameFromId(userid, false)) : "PUBLIC");
+}
+
 /*
  * Not by the catalog cache: it may still have the mapping of before an ALTER
  * SERVER whose new base_url was just read (moved.c), for a transaction becomes
  * visible before it tells the caches.
  */
 static char *
-mapping_key(Oid userid, Oid serverid)
+mapping_key(LmServer *server, Oid userid)
 {
 	Relation	rel = table_open(UserMappingRelationId, AccessShareLock);
 	ScanKeyData keys[2];
@@ -92,12 +100,16 @@ mapping_key(Oid userid, Oid serverid)
 	ScanKeyInit(&keys[0], Anum_pg_user_mapping_umuser, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(userid));
 	ScanKeyInit(&keys[1], Anum_pg_user_mapping_umserver, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(serverid));
+				ObjectIdGetDatum(server->serverid));
 	InvalidateCatalogSnapshot();
 	scan = systable_beginscan(rel, UserMappingUserServerIndexId, true, NULL, 2, keys);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
+	{
 		key = key_of(tuple, RelationGetDescr(rel));
+		if (key == NULL && server->keyless_mapping == NULL)
+			server->keyless_mapping = mapping_name(userid);
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return key;
@@ -322,12 +334,12 @@ gepa_lm_check_usage(const char *name, Oid userid)
 }
 
 static char *
-find_key(const LmServer *server, const KeyOptions *keys)
+find_key(LmServer *server, const KeyOptions *keys)
 {
-	char	   *key = mapping_key(server->userid, server->serverid);
+	char	   *key = mapping_key(server, server->userid);
 
 	if (key == NULL)
-		key = mapping_key(InvalidOid, server->serverid);
+		key = mapping_key(server, InvalidOid);
 	if (key == NULL && keys->file != NULL)
 		key = file_key(server, keys->file);
 	if (key == NULL && keys->env != NULL)

@@ -34,7 +34,7 @@ sub start_check
 	my $lm = 'lm' . ++$lms;
 
 	create_lm($node, $lm, $mock, $model, %options);
-	value($node, "CREATE USER MAPPING FOR CURRENT_USER SERVER $lm OPTIONS (api_key '$key')") if $key;
+	value($node, "CREATE USER MAPPING FOR CURRENT_USER SERVER $lm" . ($key && " OPTIONS (api_key '$key')")) if defined $key;
 	return background($node, "SELECT item, ok, detail FROM gepa.check_lm('$lm');");
 }
 
@@ -112,9 +112,12 @@ my %failures = (
 	'a proxy that opens no tunnel' => [ 'judge-rules', { base_url => "https://$tls/v1", proxy => "http://$here" },
 		'reachable=f', "The proxy that the server's options name does not let the call through."
 		  . " Correct option proxy, let the proxy pass calls to $tls, or drop the option." ],
-	'a proxy that wants a password' => [ 'judge-rules+407', {},
+	'a proxy that wants a password' => [ 'judge-rules+407', { proxy => "http://$here" },
 		'reachable=f', "The proxy that the server's options name does not let the call through."
 		  . " Correct option proxy, let the proxy pass calls to $here, or drop the option." ],
+	'... and that nobody named' => [ 'judge-rules+407', {},
+		'reachable=f', 'A proxy between the two wants a password (HTTP 407), and gepa gives none.'
+		  . " Have calls to $here let through, or name a proxy that wants no password with option proxy." ],
 	'no answer in time' => [ 'judge-rules+hang', { request_timeout => '0.3' },
 		'reachable=f', "$here took the request, and no whole answer came within request_timeout (0.3 s)."
 		  . ' Raise request_timeout of the server, or see at the endpoint why it is slow.' ],
@@ -126,6 +129,9 @@ my %failures = (
 	'no key' => [ 'judge-rules+key-sk-wanted', {},
 		'reachable=t key=f', 'The endpoint wants a key (HTTP 401), and role ROLE has none for this LM.'
 		  . " CREATE USER MAPPING FOR ROLE SERVER lmN OPTIONS (api_key '...'), or have api_key_file set." ],
+	'a mapping without a key' => [ 'judge-rules+key-sk-wanted', { key => '' },
+		'reachable=t key=f', 'The endpoint wants a key (HTTP 401), and the user mapping of ROLE has none.'
+		  . " ALTER USER MAPPING FOR ROLE SERVER lmN OPTIONS (ADD api_key '...'): a server that moves loses its keys." ],
 	'a wrong key' => [ 'judge-rules+key-sk-wanted', { key => 'sk-test-1234' },
 		'reachable=t key=f', 'The endpoint does not accept the key (HTTP 401).'
 		  . ' Set the right one: api_key of the user mapping, or what api_key_file or api_key_env names.' ],
@@ -148,6 +154,8 @@ my %failures = (
 		  . " Correct option model; http://$here/v1/models usually lists what there is." ],
 	'a base_url that leads nowhere' => [ 'judge-rules', { base_url => "http://$here/wrong" },
 		'reachable=t model=f', "There is no chat API at http://$here/wrong (HTTP 404). $root" ],
+	'a base_url where nothing can be posted' => [ 'judge-rules+405', {},
+		'reachable=t model=f', "There is no chat API at http://$here/v1 (HTTP 405). $root" ],
 	'a schema that is not taken' => [ 'judge-rules+lacks-response_format', {},
 		'reachable=t json_schema=f', 'The endpoint does not take structured_output json_schema (HTTP 400).'
 		  . ' Set structured_output of the server to a weaker form: json_object, or text.' ],
@@ -175,6 +183,10 @@ my %failures = (
 	'an account without money' => [ 'judge-rules+402', {},
 		'reachable=t model=f', 'The account of the key has no quota left (HTTP 402).'
 		  . " Add credit, or raise the account's limit, at the provider." ],
+	(map { ("what passes by itself: $_" => [ "judge-rules+$_", {},
+			'reachable=t model=f', "The endpoint answered HTTP $_: The server had an error. Try again:"
+			  . " judges' calls are tried again by themselves, a check is not; if it goes on, see the endpoint's log." ]) }
+	  408, 409, 425),
 	'an endpoint that fails' => [ 'judge-rules+503', {},
 		'reachable=t model=f', 'The endpoint answered HTTP 503: The server had an error.'
 		  . " See the endpoint's log; it may be overloaded, or still loading the model." ],
@@ -250,6 +262,16 @@ for my $what (sort keys %flaws)
 	is($items, join(' ', map { "$_=" . ($_ eq $item ? 'f' : 't') } @all), $what);
 	(ref $text ? \&like : \&is)->($detail->{$item}, $text, '... and what to do');
 }
+
+# A server that has moved, and what there is to do, to the letter.
+my $moved = 'lm' . ++$lms;
+create_lm($node, $moved, $mock, 'judge-rules+key-sk-wanted', base_url => 'http://old.invalid/v1');
+value($node, "CREATE USER MAPPING FOR PUBLIC SERVER $moved OPTIONS (api_key 'sk-wanted')");
+value($node, "ALTER SERVER $moved OPTIONS (SET base_url 'http://$here/v1')");
+my ($fix) = value($node, "SELECT detail FROM gepa.check_lm('$moved') WHERE NOT ok") =~ /(ALTER USER MAPPING.*\)):/;
+is($fix, "ALTER USER MAPPING FOR PUBLIC SERVER $moved OPTIONS (ADD api_key '...')", "the key of a server that moved is to be added");
+value($node, $fix =~ s/\.\.\./sk-wanted/r);
+is(value($node, "SELECT ok FROM gepa.check_lm('$moved') WHERE item = 'key'"), 't', '... and then is there');
 
 $mock->reset;
 my ($items, $detail) = check('judge-rules', logprobs => 'true', key => 'sk-test-1234');

@@ -19,6 +19,7 @@ TAP_IGNORE_LEAKS();
 
 static LmServer with_key = {.api_key = "sk-test-1234"};
 static LmServer without_key = {0};
+static LmServer with_mapping = {.keyless_mapping = "alice"};
 static LmServer with_proxy = {.proxy = "http://proxy:3128"};
 
 static void
@@ -64,6 +65,9 @@ test_keys(void)
 		 LM_CAUSE_KEY_MISSING, "Gemini: no key");
 	http(&with_key, 403, "{\"type\":\"error\",\"error\":{\"type\":\"permission_error\"}}",
 		 LM_CAUSE_FORBIDDEN, "Anthropic: no right");
+	http(&with_mapping, 401, "", LM_CAUSE_KEY_DROPPED, "a mapping without a key");
+	http(&with_mapping, 403, "", LM_CAUSE_KEY_DROPPED, "... where the endpoint says 403");
+	http(&with_mapping, 400, "API key not valid", LM_CAUSE_KEY_DROPPED, "... or 400");
 }
 
 static void
@@ -88,7 +92,32 @@ test_requests(void)
 		 LM_CAUSE_SERVER, "llama.cpp: loading");
 	http(&with_key, 308, "", LM_CAUSE_REDIRECT, "a redirect");
 	http(&with_proxy, 407, "<html>", LM_CAUSE_PROXY, "a proxy's own error");
+	http(&with_key, 407, "<html>", LM_CAUSE_NO_PROXY, "... where we use none");
+	http(&with_key, 405, "{\"detail\":\"Method Not Allowed\"}", LM_CAUSE_NO_PATH, "vLLM: another path");
+	http(&with_key, 408, "", LM_CAUSE_PASSING, "a request that came too slowly");
+	http(&with_key, 409, "", LM_CAUSE_PASSING, "a conflict");
+	http(&with_key, 425, "", LM_CAUSE_PASSING, "too early");
 	http(&with_key, 418, "", LM_CAUSE_REJECTED, "something else");
+}
+
+/* What stands in the request is in what quotes it, too. */
+static void
+test_quotations(void)
+{
+	http(&without_key, 422, "{\"detail\":[{\"type\":\"missing\",\"loc\":[\"body\",\"max_tokens\"],\"msg\":\"Field required\","
+		 "\"input\":{\"model\":\"m\",\"messages\":[],\"response_format\":{\"type\":\"json_schema\"},\"logprobs\":true}}]}",
+		 LM_CAUSE_REJECTED, "FastAPI: a field");
+	http(&without_key, 400, "{\"object\":\"error\",\"message\":\"[{'type': 'extra_forbidden', 'loc': ('body', 'foo'), "
+		 "'msg': 'Extra inputs are not permitted', 'input': {'logprobs': True, 'api_key': 'x'}}]\"}",
+		 LM_CAUSE_REJECTED, "vLLM: a field");
+	http(&without_key, 422, "{\"detail\":[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"logprobs\"],"
+		 "\"msg\":\"Extra inputs are not permitted\",\"input\":true}]}",
+		 LM_CAUSE_NO_LOGPROBS, "FastAPI: logprobs");
+	http(&without_key, 422, "{\"error\":\"temperature is out of range\",\"request\":{\"model\":\"m\",\"messages\":[],"
+		 "\"response_format\":{},\"logprobs\":true}}",
+		 LM_CAUSE_REJECTED, "an error with the whole request");
+	http(&without_key, 400, "{\"error\":\"temperature is out of range in {\\\"messages\\\":[],\\\"logprobs\\\":true}\"}",
+		 LM_CAUSE_REJECTED, "... in its text");
 }
 
 static void
@@ -157,6 +186,7 @@ main(void)
 	test_paths_and_models();
 	test_keys();
 	test_requests();
+	test_quotations();
 	test_connections();
 	test_certificates();
 	test_gateway();
