@@ -41,7 +41,7 @@ has_http2(void)
 /*
  * The system's certificates by their bundle alone.  libcurl then reads them once
  * in the life of the multi handle; with a directory beside the bundle it would
- * parse all of them for each connection, some 60 ms in which no cancel is seen.
+ * parse all of them for each connection, some 100 ms in which no cancel is seen.
  */
 static bool
 trust_bundle(CURL *easy)

@@ -119,10 +119,13 @@ like((outcome($node, "SELECT gepa_judge('$local', 'three'); SELECT gepa_judge('$
 
 # All of them make the server reach for what the user may not.
 value($node, 'CREATE ROLE owner; GRANT USAGE ON FOREIGN DATA WRAPPER gepa_lm TO owner');
-for my $option (qw(ca_file client_cert unix_socket))
+my %values = (allow_private_address => 'true', proxy => 'http://h:3128');
+for my $option (qw(ca_file client_cert client_key unix_socket api_key_file api_key_env allow_private_address proxy))
 {
+	my $value = $values{$option} // '/tmp/x';
+
 	like((outcome($node, qq{SET ROLE owner; CREATE SERVER own FOREIGN DATA WRAPPER gepa_lm
-			OPTIONS (base_url 'https://h/v1', model 'm', $option '/tmp/x')}))[1],
+			OPTIONS (base_url 'https://h/v1', model 'm', $option '$value')}))[1],
 		qr/ERROR:  42501: permission denied to set option "$option"/, "$option is privileged");
 }
 value($node, qq{ALTER SERVER "$local" OWNER TO owner; ALTER SERVER "$with" OWNER TO owner});

@@ -62,7 +62,7 @@ check_depth(void)
 	memset(deep, '[', 100);
 	memset(deep + 100, ']', 100);
 	deep[200] = '\0';
-	check(deep, "error: nested too deeply");
+	tap_is_string(round_trip(deep), "error: nested too deeply", "100 levels are refused");
 	memset(deep, '[', GEPA_JSON_MAX_DEPTH);
 	memset(deep + GEPA_JSON_MAX_DEPTH, ']', GEPA_JSON_MAX_DEPTH);
 	deep[2 * GEPA_JSON_MAX_DEPTH] = '\0';
