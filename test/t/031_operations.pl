@@ -56,6 +56,8 @@ like(shown('A key has expired or was revoked'), qr/^qwen\|/, 'who has a key');
 like(shown('Answers cannot be parsed'), qr/^$garbage\|1\|unparseable\|/, 'what cannot be parsed');
 like(shown('It costs too much'), qr/^qwen\|judge\|code_quality\|\d+\|/m, 'what a call costs');
 like(shown('The verdict store grows'), qr/^code_quality\|1\|\d+\|/m, 'where verdicts are');
+my ($look) = grep { /call_log_text = / } @blocks;
+like(value($node, $look), qr/a document to look at, at /, 'how to see a prompt');
 is(value($node, 'SELECT enabled FROM gepa.schedules'), 'f', 'what a restored database must not do was switched off');
 
 # Without preload.
