@@ -21,10 +21,19 @@
 
 #include "api/api_internal.h"
 
+/*
+ * By CREATE and ALTER only: it believes that the statement at work sets these
+ * options, and overwrites its text.
+ */
 PG_FUNCTION_INFO_V1(gepa_lm_validator);
 Datum
 gepa_lm_validator(PG_FUNCTION_ARGS)
 {
+	if (fcinfo->flinfo->fn_expr != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("gepa.lm_validator() cannot be called by a query"),
+				 errhint("CREATE SERVER and CREATE USER MAPPING check options.")));
 	gepa_lm_validate(untransformRelOptions(PG_GETARG_DATUM(0)), PG_GETARG_OID(1));
 	PG_RETURN_VOID();
 }

@@ -3,13 +3,14 @@
  * (docs/security.md has the statements).  The rest everybody may execute; what it
  * does is checked inside: USAGE on the LM for whatever costs money, ownership
  * for whatever changes an object, SELECT on the source for whatever reads samples.
+ * The validator is called without a right to it.
  */
 REVOKE EXECUTE ON FUNCTION
 	@extschema@.gepa_judge(text, text), @extschema@.gepa_judge(text, jsonb),
 	@extschema@.gepa_score(text, text), @extschema@.gepa_score(text, jsonb),
 	@extschema@.gepa_verdict(text, text), @extschema@.gepa_verdict(text, jsonb),
 	gepa.check_lm, gepa.start, gepa.optimize, gepa.resume, gepa.report,
-	gepa.create_schedule, gepa.watch_dataset, gepa.enable_schedule
+	gepa.create_schedule, gepa.watch_dataset, gepa.enable_schedule, gepa.lm_validator
 FROM PUBLIC;
 GRANT USAGE ON SCHEMA gepa TO PUBLIC;
 GRANT SELECT ON
