@@ -92,6 +92,10 @@ FROM (VALUES
 	(8, $$structured_output 'tool'$$),
 	(9, $$http_version '2'$$)) AS o(n, option)
 ORDER BY n;
+SELECT refused(format('CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm
+	OPTIONS (api %L, base_url %L, model %L)', 'gemini', 'http://h/v1beta', model))
+FROM (VALUES (1, '../../x'), (2, 'a//b'), (3, E'a\nb')) AS m(n, model) ORDER BY n;
+SELECT refused($$SELECT gepa.lm_validator('{api_key=k}', 'pg_user_mapping'::regclass)$$);
 SELECT refused($$ALTER SERVER regress_full OPTIONS (SET api 'anthropic')$$);
 SELECT refused($$CREATE SERVER bad FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'gemini', base_url 'http://h/v1beta')$$);
 CREATE SERVER regress_claude FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'anthropic',

@@ -28,6 +28,28 @@
 /* What base_url should be, for hints. */
 #define ENDPOINT "the root of a Gemini API (it usually ends in /v1beta)"
 
+/* Below /models/ and nowhere else: nobody takes out "..", and nobody is asked to. */
+bool
+gepa_lm_gemini_is_model(const char *name)
+{
+	const char *part = name;
+
+	for (const char *p = name;; p++)
+	{
+		size_t		length = p - part;
+
+		if (*p == '\\' || *p == 0x7F || (*p != '\0' && (unsigned char) *p < 0x20))
+			return false;
+		if (*p != '/' && *p != '\0')
+			continue;
+		if (length == 0 || (length <= 2 && strspn(part, ".") >= length))
+			return false;
+		if (*p == '\0')
+			return true;
+		part = p + 1;
+	}
+}
+
 /* The model's name with what has a meaning in a URL escaped. */
 static char *
 path(const LmServer *server)

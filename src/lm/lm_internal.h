@@ -70,6 +70,9 @@ extern void gepa_lm_moved_init(void);
 /* The client's statement sets these options of a user mapping: show none of them. */
 extern void gepa_lm_mask(struct List *options);
 
+/* gemini.c: stays below /models/ when it is made a part of the path */
+extern bool gepa_lm_gemini_is_model(const char *name);
+
 /* provider.c: which there are, and what their wire formats have in common */
 
 extern const LmProvider *gepa_lm_provider(LmApi api);

@@ -394,6 +394,7 @@ static void
 check_dialect(List *given, LmApi api)
 {
 	const char *structured = value_of(given, "structured_output");
+	const char *model = value_of(given, "model");
 	bool		tool = structured != NULL && strcmp(structured, "tool") == 0;
 	bool		json_object = structured != NULL && strcmp(structured, "json_object") == 0;
 
@@ -408,6 +409,8 @@ check_dialect(List *given, LmApi api)
 	if (api == LM_API_ANTHROPIC && json_object)
 		refuse_together("api anthropic has no structured_output \"json_object\"",
 						"Valid values are json_schema, tool, text.");
+	if (api == LM_API_GEMINI && model != NULL && !gepa_lm_gemini_is_model(model))
+		refuse("model", model, "With api gemini it is a part of the path: without control characters, backslashes, and empty parts, \".\" or \"..\" between slashes.");
 	if (api != LM_API_ANTHROPIC && tool)
 		refuse_together("only api anthropic has structured_output \"tool\"",
 						"Valid values are json_schema, json_object, text.");

@@ -442,9 +442,32 @@ check_random(uint64 seed)
 	tap_ok(true, "random bodies are survived");
 }
 
+/* The model of this dialect is a part of the path. */
+static void
+check_model_in_path(void)
+{
+	static const char *const good[] = {
+		"gemini-2.5-flash", "tunedModels/a b", "a.b/..c/d..", "...", "models/m", "m?x#y%2e%2e"
+	};
+	static const char *const bad[] = {
+		"", ".", "..", "../x", "../../x", "a/../b", "a/..", "a/./b", "/a", "a/", "a//b",
+		"..\\x", "a\nb", "a\r\nHost: h", "\x7F"
+	};
+	LmServer	server = {0};
+
+	for (int i = 0; i < lengthof(good); i++)
+		tap_ok(gepa_lm_gemini_is_model(good[i]), "%s stays where models are", good[i]);
+	for (int i = 0; i < lengthof(bad); i++)
+		tap_ok(!gepa_lm_gemini_is_model(bad[i]), "a path would not stay there, %d", i);
+	server.model = "m?x#y%2e%2e";
+	tap_is_string(gepa_lm_gemini.path(&server), "/models/m%3Fx%23y%252e%252e:generateContent",
+				  "what has a meaning in a URL is escaped");
+}
+
 int
 main(void)
 {
+	check_model_in_path();
 	check_answers();
 	check_tokens();
 	check_errors();
