@@ -67,8 +67,15 @@ extern void gepa_lm_log_init(void);
 extern void gepa_lm_mask_init(void);
 extern void gepa_lm_moved_init(void);
 
-/* The client's statement sets these options of a user mapping: show none of them. */
-extern void gepa_lm_mask(struct List *options);
+/* mask.c: a user mapping gets these options; of the statement the validator knows no more. */
+extern void gepa_lm_key_given(struct List *options);
+
+/* moved.c: until the transaction ends the server, or any, cannot be moved; ERROR if it just was */
+extern void gepa_lm_share_server(const char *name);
+extern void gepa_lm_share_servers(void);
+
+/* options.c: ERROR if one of these options of a server is privileged and the user is not. */
+extern void gepa_lm_check_privileges(struct List *options);
 
 /* gemini.c: stays below /models/ when it is made a part of the path */
 extern bool gepa_lm_gemini_is_model(const char *name);

@@ -19,6 +19,9 @@
  * overwritten where they stand, or all quoted text where one does not stand as
  * it is (E'', doubled quotes, concatenation).
  *
+ * As the statements go by here, this is also where the server is locked that
+ * gets a key (moved.c).
+ *
  * Without preload the first such statement of a session loads the library by
  * its validator, which does the last of these things then.
  *
@@ -176,10 +179,12 @@ mask_client_statement(List *options)
 }
 
 void
-gepa_lm_mask(List *options)
+gepa_lm_key_given(List *options)
 {
-	if (!called)
-		mask_client_statement(options);
+	if (called || options == NIL)
+		return;
+	mask_client_statement(options);
+	gepa_lm_share_servers();
 }
 
 /*
@@ -265,6 +270,27 @@ call_next(const Utility *u)
 		(u->pstmt, u->text, u->read_only, u->context, u->params, u->env, u->dest, u->completion);
 }
 
+/* The server whose key it sets; NULL for other statements. */
+static const char *
+mapped_server(Node *node)
+{
+	if (IsA(node, CreateUserMappingStmt))
+		return ((CreateUserMappingStmt *) node)->servername;
+	if (IsA(node, AlterUserMappingStmt))
+		return ((AlterUserMappingStmt *) node)->servername;
+	return NULL;
+}
+
+static void
+execute(const Utility *u)
+{
+	const char *server = mapped_server(u->pstmt->utilityStmt);
+
+	if (server != NULL)
+		gepa_lm_share_server(server);
+	call_next(u);
+}
+
 /* Its text may be anybody's: hand a copy on, and mind what errors quote. */
 static void
 call_nested(Utility *u, List *options)
@@ -276,7 +302,7 @@ call_nested(Utility *u, List *options)
 	u->text = copy;
 	PG_TRY();
 	{
-		call_next(u);
+		execute(u);
 	}
 	PG_CATCH();
 	{
@@ -309,7 +335,7 @@ mask_utility(PlannedStmt *pstmt, const char *text, bool read_only,
 		if (debug_query_string != text)
 			mask_statement(client_statement(), pstmt);
 		report_statement();
-		call_next(&u);
+		execute(&u);
 	}
 	else
 	{

@@ -7,7 +7,8 @@
  * the keys that others have put into their mappings.  A key was given for the
  * endpoint that stood there at the time, so it goes when the endpoint changes,
  * and has to be given again.  For everybody alike, superusers included: whether
- * a key is still there must not depend on who made the change.
+ * a key is still there must not depend on who made the change.  The endpoint
+ * is what decides where a request goes and whom TLS believes (below).
  *
  * The hook runs inside ALTER SERVER, after its row was written and before the
  * command counter moves: the catalog's snapshot has the old row, SnapshotSelf
@@ -16,8 +17,16 @@
  * first and the mapping by a later snapshot (server.c), so that they never
  * see the new base_url beside the old key.
  *
- * Known hole: a mapping that another transaction creates meanwhile keeps its
- * key, as if it had been created a moment later.
+ * Who moves a server and who gives it a key exclude each other until their
+ * transactions end, prepared ones included: the one locks the server as an
+ * object exclusively, the other shares it.  So the mover sees all keys.  Who
+ * had to wait with a key, and finds the server elsewhere, gets an ERROR: the key was
+ * meant for what could be seen before.  There is no hook in ALTER USER MAPPING,
+ * so the server is locked when the statement begins; in the statement that
+ * loads the library, of which only the validator knows, all LMs are.
+ *
+ * It is here, too, that who may not set privileged options is kept from
+ * altering a server that had some: the validator sees what is left of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,6 +43,7 @@
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -41,6 +51,12 @@
 #include "lm/lm_internal.h"
 
 static object_access_hook_type next_access;
+
+/*
+ * Where a request goes, and whom TLS believes.  Not allow_private_address, which
+ * only says which addresses are refused, nor the certificate that is shown.
+ */
+static const char *const endpoint_options[] = {"base_url", "proxy", "unix_socket", "ca_file"};
 
 static char *
 option_of(List *options, const char *name)
@@ -57,30 +73,99 @@ option_of(List *options, const char *name)
 	return NULL;
 }
 
-/* base_url as the command at work has written it; NULL for none. */
-static char *
-new_base_url(Oid serverid)
+/* The first of these options that differs; NULL for the same endpoint. */
+static const char *
+moved_option(List *before, List *after)
+{
+	for (int i = 0; i < lengthof(endpoint_options); i++)
+	{
+		const char *a = option_of(before, endpoint_options[i]);
+		const char *b = option_of(after, endpoint_options[i]);
+
+		if (a != b && (a == NULL || b == NULL || strcmp(a, b) != 0))
+			return endpoint_options[i];
+	}
+	return NULL;
+}
+
+/*
+ * Giving a key
+ */
+
+static void
+share_server(const ForeignServer *before)
+{
+	ForeignServer *after;
+
+	LockDatabaseObject(ForeignServerRelationId, before->serverid, 0, AccessShareLock);
+	after = GetForeignServerExtended(before->serverid, FSV_MISSING_OK);
+	if (after != NULL && strcmp(before->servername, after->servername) == 0 &&
+		moved_option(before->options, after->options) == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("LM \"%s\" was moved, renamed or dropped by another transaction", before->servername),
+			 errdetail("The key was not given to what is there now."),
+			 errhint("Look at the server's options, then give the key again.")));
+}
+
+void
+gepa_lm_share_server(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	if (server != NULL && gepa_lm_is_lm(server))
+		share_server(server);
+}
+
+void
+gepa_lm_share_servers(void)
+{
+	Oid			wrapper = get_foreign_data_wrapper_oid("gepa_lm", true);
+	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, ForeignServerOidIndexId, true, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+		ForeignServer *server = GetForeignServerExtended(form->oid, FSV_MISSING_OK);
+
+		if (form->srvfdw == wrapper && server != NULL)
+			share_server(server);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/*
+ * Moving
+ */
+
+/* Options as the command at work has written them. */
+static List *
+new_options(Oid serverid)
 {
 	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	Datum		options = (Datum) 0;
+	Datum		datum = (Datum) 0;
 	bool		isnull = true;
-	char	   *url = NULL;
+	List	   *options = NIL;
 
 	ScanKeyInit(&key, Anum_pg_foreign_server_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(serverid));
 	scan = systable_beginscan(rel, ForeignServerOidIndexId, true, SnapshotSelf, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		options = heap_getattr(tuple, Anum_pg_foreign_server_srvoptions,
-							   RelationGetDescr(rel), &isnull);
+		datum = heap_getattr(tuple, Anum_pg_foreign_server_srvoptions,
+							 RelationGetDescr(rel), &isnull);
 	if (!isnull)
-		url = option_of(untransformRelOptions(options), "base_url");
+		options = untransformRelOptions(datum);
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return url;
+	return options;
 }
 
 /* True if the mapping had a key. */
@@ -118,6 +203,7 @@ drop_keys(Oid serverid)
 	HeapTuple	tuple;
 	int			n = 0;
 
+	InvalidateCatalogSnapshot();
 	ScanKeyInit(&key, Anum_pg_user_mapping_umserver, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(serverid));
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
@@ -132,23 +218,27 @@ static void
 server_altered(Oid serverid)
 {
 	ForeignServer *server = GetForeignServer(serverid);
-	char	   *old_url;
-	char	   *new_url;
+	List	   *options;
+	const char *moved;
 	int			n;
 
 	if (!gepa_lm_is_lm(server))
 		return;
-	old_url = option_of(server->options, "base_url");
-	new_url = new_base_url(serverid);
-	if (old_url == new_url || (old_url && new_url && strcmp(old_url, new_url) == 0))
+	options = new_options(serverid);
+	if (!equal(server->options, options))
+		gepa_lm_check_privileges(server->options);
+	moved = moved_option(server->options, options);
+	if (moved == NULL)
 		return;
+	LockDatabaseObject(ForeignServerRelationId, serverid, 0, AccessExclusiveLock);
 	n = drop_keys(serverid);
 	if (n > 0)
 		ereport(WARNING,
 				(errmsg_plural("dropped the key of %d user mapping of LM \"%s\"",
 							   "dropped the keys of %d user mappings of LM \"%s\"",
 							   n, n, server->servername),
-				 errdetail("Its base_url was changed, and a key is sent only to the endpoint that it was given for."),
+				 errdetail("Its %s was changed, and a key is sent only to the endpoint that it was given for.",
+						   moved),
 				 errhint("Give each again with ALTER USER MAPPING ... OPTIONS (ADD api_key ...).")));
 }
 

@@ -9,9 +9,10 @@
  * api_key_file, api_key_env and the files of TLS make the server read what the
  * user may not, allow_private_address and unix_socket let it talk to its own
  * network and machine, and a proxy connects to addresses that are not checked
- * here: these may be set only by who may read server files anyway.  As a
- * validator sees the complete list, nobody else can alter a server that has
- * them; so a key in a file cannot be redirected to another base_url.
+ * here: these may be set only by who may read server files anyway.  Nobody
+ * else can alter a server that has them, as a validator sees the complete list, nor
+ * one that has had them (moved.c); so a key in a file cannot be redirected to
+ * another base_url.
  *
  *-------------------------------------------------------------------------
  */
@@ -343,6 +344,21 @@ check_privilege(const Option *option)
 			 errhint("Ask an administrator to create or alter the server.")));
 }
 
+void
+gepa_lm_check_privileges(List *given)
+{
+	ListCell   *cell;
+
+	foreach(cell, given)
+	{
+		const Option *option = find_option(((DefElem *) lfirst(cell))->defname,
+										   ForeignServerRelationId);
+
+		if (option != NULL)
+			check_privilege(option);
+	}
+}
+
 static const char *
 value_of(List *given, const char *name)
 {
@@ -444,7 +460,7 @@ gepa_lm_validate(List *given, Oid catalog)
 	ListCell   *cell;
 
 	if (catalog == UserMappingRelationId)
-		gepa_lm_mask(given);
+		gepa_lm_key_given(given);
 	foreach(cell, given)
 	{
 		DefElem    *def = lfirst(cell);

@@ -1,5 +1,6 @@
-# A key goes to the endpoint that it was given for: an LM whose base_url is changed,
-# by whomever, loses the keys of its mappings until they are given again.
+# A key goes to the endpoint that it was given for: an LM whose endpoint is changed,
+# by whomever, loses the keys of its mappings until they are given again.  One
+# with privileged options is altered by administrators only.
 
 use strict;
 use warnings;
@@ -65,6 +66,9 @@ my %moves = (
 	'a superuser' => [ 'postgres', $move ],
 	'another path' => [ 'keeper', "ALTER SERVER lm OPTIONS (SET base_url '@{[$mock->url]}/more')" ],
 	'no base_url any more' => [ 'postgres', q{ALTER SERVER lm OPTIONS (DROP base_url, ADD api 'canned')} ],
+	'an HTTP proxy' => [ 'keeper', q{ALTER SERVER lm OPTIONS (ADD proxy 'http://h:3128')} ],
+	'a socket' => [ 'keeper', q{ALTER SERVER lm OPTIONS (ADD unix_socket '/s')} ],
+	'an issuer to believe' => [ 'postgres', q{ALTER SERVER lm OPTIONS (ADD ca_file '/ca.pem')} ],
 	'several options' => [ 'keeper', qq{ALTER SERVER lm VERSION '2' OPTIONS (SET model 'm', SET base_url 'http://h', ADD temperature '0')} ]);
 for my $way (sort keys %moves)
 {
@@ -74,6 +78,46 @@ for my $way (sort keys %moves)
 	$role = getpwuid($>) if $role eq 'postgres';
 	like((as("\"$role\"", $sql))[1], qr/WARNING:  01000: dropped the keys of 3/, "$way: the keys go");
 	is(value($node, $mappings), $none, '... all of them');
+}
+
+# What was added goes again, or is changed.
+for my $option (['proxy', 'http://a:1', 'http://b:1'], ['unix_socket', '/a', '/b'], ['ca_file', '/a', '/b'])
+{
+	my ($name, $a, $b) = @$option;
+
+	for my $change ("SET $name '$b'", "DROP $name")
+	{
+		make_lm();
+		value($node, qq{ALTER SERVER lm OPTIONS (ADD $name '$a'); ALTER USER MAPPING FOR curator SERVER lm OPTIONS (ADD api_key 'k')});
+		like((as('keeper', "ALTER SERVER lm OPTIONS ($change)"))[1], qr/dropped the key of 1 .*\nDETAIL:  Its $name was changed/, "$change: the key goes");
+	}
+}
+
+# An owner who is no administrator, and an LM with each of the privileged options.
+value($node, 'CREATE ROLE plain LOGIN; GRANT USAGE ON FOREIGN DATA WRAPPER gepa_lm TO plain');
+my $state = q{SELECT srvoptions::text || (SELECT string_agg(umoptions::text, '') FROM pg_user_mappings WHERE srvid = s.oid) FROM pg_foreign_server s};
+my %privileged = (
+	api_key_file => '/key', api_key_env => 'KEY', allow_private_address => 'true', proxy => 'http://h:1',
+	unix_socket => '/s', ca_file => '/ca', client_cert => '/c', client_key => '/k');
+for my $option (sort keys %privileged)
+{
+	my $cert = $option eq 'client_key' ? ", client_cert '/c'" : '';
+	my $drop = $cert ? "DROP $option, DROP client_cert" : "DROP $option";
+
+	value($node, qq{DROP SERVER IF EXISTS lm, own CASCADE;
+		CREATE SERVER own FOREIGN DATA WRAPPER gepa_lm OPTIONS (base_url 'http://h/v1', model 'm', $option '$privileged{$option}'$cert);
+		CREATE USER MAPPING FOR curator SERVER own OPTIONS (api_key 'k-curator'); ALTER SERVER own OWNER TO plain});
+	my $before = value($node, $state);
+	for my $change ($drop, "$drop, SET base_url 'http://evil/v1'", q{SET model 'n'}, q{SET base_url 'http://evil/v1'})
+	{
+		like((as('plain', "ALTER SERVER own OPTIONS ($change)"))[1],
+			qr/ERROR:  42501: permission denied to set option "(?:$option|client_cert)".*HINT:  Ask an administrator/s,
+			"$option: a plain owner may not $change");
+	}
+	is(value($node, $state), $before, '... and nothing has changed');
+	is((as('plain', q{ALTER SERVER own VERSION '2'; ALTER SERVER own RENAME TO own2; ALTER SERVER own2 RENAME TO own}))[1], '',
+		'... but may rename it');
+	unlike((outcome($node, "ALTER SERVER own OPTIONS ($drop)"))[1], qr/ERROR/, '... and an administrator may all of it');
 }
 
 # There and back, in steps.
