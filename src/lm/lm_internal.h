@@ -61,11 +61,12 @@ extern const LmProvider gepa_lm_canned;
 struct ForeignServer;
 extern bool gepa_lm_is_lm(const struct ForeignServer *server);
 
-/* log.c, mask.c, moved.c: shared memory and hooks, at load */
+/* log.c, mask.c, moved.c, secret.c: shared memory and hooks, at load */
 
 extern void gepa_lm_log_init(void);
 extern void gepa_lm_mask_init(void);
 extern void gepa_lm_moved_init(void);
+extern void gepa_lm_secret_init(void);
 
 /* mask.c: a user mapping gets these options; of the statement the validator knows no more. */
 extern void gepa_lm_key_given(struct List *options);
@@ -76,6 +77,19 @@ extern void gepa_lm_share_servers(void);
 
 /* options.c: ERROR if one of these options of a server is privileged and the user is not. */
 extern void gepa_lm_check_privileges(struct List *options);
+
+/* secret.c: blanked in what is logged until the transaction ends. */
+extern void gepa_lm_remember(const char *secret, size_t length);
+
+/*
+ * Between the two all messages pass through the log's hook, also those that
+ * only the client gets.  The level is what the log had before.
+ */
+extern int	gepa_lm_watch_messages(void);
+extern void gepa_lm_unwatch_messages(int level);
+
+/* True if the log has messages of this kind, at this level of log_min_messages. */
+extern bool gepa_lm_is_logged(int elevel, int level);
 
 /* gemini.c: stays below /models/ when it is made a part of the path */
 extern bool gepa_lm_gemini_is_model(const char *name);

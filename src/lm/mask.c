@@ -14,16 +14,17 @@
  * A statement of its own is masked from its first quote to its last; that is
  * the option list, however its strings are written.  One that a function or a
  * DO block executes has a text of its own besides, which may be anybody's
- * memory: the hooks after this one get a masked copy, the context of an error
- * is masked on its way out, and in the statement of the client the values are
- * overwritten where they stand, or all quoted text where one does not stand as
- * it is (E'', doubled quotes, concatenation).
+ * memory: the hooks after this one get a masked copy, and in the statement of
+ * the client the values are overwritten where they stand, or all quoted text
+ * where one does not stand as it is (E'', doubled quotes, concatenation).  What
+ * the statement's own errors quote is masked on their way out, and what later
+ * messages of the transaction quote when they are reported (secret.c).
  *
  * As the statements go by here, this is also where the server is locked that
  * gets a key (moved.c).
  *
  * Without preload the first such statement of a session loads the library by
- * its validator, which does the last of these things then.
+ * its validator, which does what it can.
  *
  * Not reached: what is shown or logged before the statement is executed
  * (log_statement, the texts at Parse of the extended protocol, statements that
@@ -56,9 +57,9 @@ static bool called = false;
  * Text
  */
 
-/* Overwrite what stands between the first quote, of any kind, and the last. */
-static void
-mask_quoted(char *text, size_t length)
+/* What stands between the first quote, of any kind, and the last. */
+static char *
+find_quoted(char *text, size_t length, size_t *found)
 {
 	char	   *first = NULL;
 	char	   *last = NULL;
@@ -71,8 +72,17 @@ mask_quoted(char *text, size_t length)
 			first = p;
 		last = p;
 	}
-	for (char *p = first; p != NULL && ++p < last;)
-		*p = '*';
+	*found = last > first ? last - first - 1 : 0;
+	return first != NULL ? first + 1 : text;
+}
+
+static void
+mask_quoted(char *text, size_t length)
+{
+	size_t		found;
+	char	   *quoted = find_quoted(text, length, &found);
+
+	memset(quoted, '*', found);
 }
 
 static bool
@@ -109,13 +119,23 @@ mask_values(char *text, List *options)
 }
 
 /* A statement's part of a string of several. */
+static char *
+statement_part(char *text, const PlannedStmt *pstmt, size_t *length)
+{
+	char	   *part = text + Max(pstmt->stmt_location, 0);
+
+	*length = pstmt->stmt_location >= 0 && pstmt->stmt_len > 0 ?
+		(size_t) pstmt->stmt_len : strlen(part);
+	return part;
+}
+
 static void
 mask_statement(char *text, const PlannedStmt *pstmt)
 {
-	int			start = Max(pstmt->stmt_location, 0);
+	size_t		length;
+	char	   *part = statement_part(text, pstmt, &length);
 
-	mask_quoted(text + start, pstmt->stmt_location >= 0 && pstmt->stmt_len > 0 ?
-				(size_t) pstmt->stmt_len : strlen(text + start));
+	mask_quoted(part, length);
 }
 
 /*
@@ -125,7 +145,10 @@ mask_statement(char *text, const PlannedStmt *pstmt)
 static char *
 client_statement(void)
 {
-	return MyBackendType == B_BACKEND ? unconstify(char *, debug_query_string) : NULL;
+	bool		client = MyBackendType == B_BACKEND ||
+		(MyBackendType == B_WAL_SENDER && OidIsValid(MyDatabaseId));
+
+	return client ? unconstify(char *, debug_query_string) : NULL;
 }
 
 /* The portal's copy of it, which the extended protocol has besides. */
@@ -163,6 +186,20 @@ mask_around(char *text, List *options, const PlannedStmt *pstmt)
 }
 
 static void
+remember_values(List *options)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *def = lfirst(cell);
+
+		if (def->arg != NULL && IsA(def->arg, String))
+			gepa_lm_remember(strVal(def->arg), strlen(strVal(def->arg)));
+	}
+}
+
+static void
 mask_client_statement(List *options)
 {
 	char	   *text = client_statement();
@@ -184,6 +221,7 @@ gepa_lm_key_given(List *options)
 	if (called || options == NIL)
 		return;
 	mask_client_statement(options);
+	remember_values(options);
 	gepa_lm_share_servers();
 }
 
@@ -291,29 +329,55 @@ execute(const Utility *u)
 	call_next(u);
 }
 
-/* Its text may be anybody's: hand a copy on, and mind what errors quote. */
+/* The values, and how they are written there. */
 static void
-call_nested(Utility *u, List *options)
+remember(char *copy, const PlannedStmt *pstmt, List *options)
+{
+	size_t		length;
+	size_t		found;
+	char	   *part = statement_part(copy, pstmt, &length);
+	char	   *quoted = find_quoted(part, length, &found);
+
+	gepa_lm_remember(quoted, found);
+	remember_values(options);
+}
+
+/* Masked, and kept from the log if that was to have all messages only to see them. */
+static void
+rethrow(MemoryContext context, List *options)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	mask_text(error->context, options);
+	mask_text(error->internalquery, options);
+	error->output_to_server = gepa_lm_is_logged(error->elevel, log_min_messages);
+	ReThrowError(error);
+}
+
+/* Its text may be anybody's: hand a copy on, and mind what messages quote. */
+static void
+execute_nested(Utility *u, List *options)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	char	   *copy = pstrdup(u->text);
+	int			level;
 
+	remember(copy, u->pstmt, options);
 	mask_statement(copy, u->pstmt);
 	u->text = copy;
+	level = gepa_lm_watch_messages();
 	PG_TRY();
 	{
 		execute(u);
+		gepa_lm_unwatch_messages(level);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		mask_text(error->context, options);
-		mask_text(error->internalquery, options);
-		ReThrowError(error);
+		gepa_lm_unwatch_messages(level);
+		rethrow(caller, options);
 	}
 	PG_END_TRY();
 }
@@ -340,7 +404,7 @@ mask_utility(PlannedStmt *pstmt, const char *text, bool read_only,
 	else
 	{
 		mask_client_statement(options);
-		call_nested(&u, options);
+		execute_nested(&u, options);
 	}
 }
 

@@ -51,6 +51,7 @@ gepa_lm_init(void)
 		gepa_lm_limit_init();
 	}
 	gepa_lm_mask_init();
+	gepa_lm_secret_init();
 	gepa_lm_moved_init();
 }
 

@@ -14,7 +14,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $all = "log_statement = none\nlog_min_messages = debug5\nlog_error_verbosity = verbose\n"
-  . "log_min_duration_statement = 0\npg_stat_statements.track = all\n";
+  . "log_min_duration_statement = 0\nlog_min_error_statement = debug5\npg_stat_statements.track = all\n"
+  . "wal_level = replica\nmax_wal_senders = 2\n";
 my $create = q{CREATE USER MAPPING FOR CURRENT_USER SERVER lm OPTIONS};
 
 # Every key has this word in it.
@@ -27,13 +28,26 @@ sub no_key
 	return;
 }
 
+# The log: without, and only, the statements that come with the first debug message
+# of their transaction, before anybody has looked at them.
+sub log_parts
+{
+	my ($node) = @_;
+	my $log = slurp_file($node->logfile);
+	my $first = '';
+
+	$log =~ s/^(\S+ \S+ \S+ \[\d+\] \S+ )DEBUG:  00000: StartTransaction.*\n\g1LOCATION:.*\n\g1(STATEMENT:.*\n(?:\t.*\n)*)/$first .= $2; ''/gem;
+	return ($log, $first);
+}
+
 # One string, as the simple protocol has it, in a session of its own.
 sub send_string
 {
-	my ($node, $sql) = @_;
+	my ($node, $sql, $options) = @_;
 	my ($out, $err);
 
-	IPC::Run::run([ 'psql', '-XAtq', '-h', $node->host, '-p', $node->port, '-d', 'postgres', '-c', $sql ],
+	IPC::Run::run([ 'psql', '-XAtq', '-v', 'SHOW_CONTEXT=always', '-h', $node->host, '-p', $node->port,
+			'-d', 'dbname=postgres ' . ($options // ''), '-c', $sql ],
 		'>', \$out, '2>', \$err);
 	return "$out$err";
 }
@@ -82,6 +96,13 @@ my %failing = (
 		qr/invalid option "api_key"/ ]);
 my %failing_nested = (
 	'a DO block fails' => [ qq{DO \$\$ BEGIN $create (api_key 'sk-xyzzy'); $create (api_key 'sk-xyzzy'); END \$\$}, qr/already exists/ ],
+	'a later statement of the string' => [ qq{DO \$\$ BEGIN EXECUTE '$create (api_key ''sk-xyzzy''); SELECT 1/0'; END \$\$}, qr/division by zero/ ],
+	'... written as an escape string' => [ qq{DO \$\$ BEGIN EXECUTE '$create (api_key E''sk\\x2dxyzzy''); SELECT 1/0'; END \$\$}, qr/division by zero/ ],
+	'... another key' => [
+		qq{DO \$\$ BEGIN EXECUTE '$create (api_key ''sk-xyzzy1''); ALTER USER MAPPING FOR CURRENT_USER SERVER lm OPTIONS (ADD api_key ''sk-xyzzy2'')'; END \$\$},
+		qr/provided more than once/ ],
+	'a notice' => [ "$create (api_key 'old'); DO \$\$ BEGIN EXECUTE '" . $create =~ s/MAPPING/MAPPING IF NOT EXISTS/r . " (api_key ''sk-xyzzy'')'; END \$\$",
+		qr/NOTICE:  user mapping .* already exists/ ],
 	'EXECUTE fails' => [ q{SELECT set_key('xyzzy key')}, qr/invalid value for option "api_key"/ ]);
 
 # -- preloaded, in both orders
@@ -119,6 +140,19 @@ for my $order ('pg_stat_statements, gepa', 'gepa, pg_stat_statements')
 		no_key($said, '... and the error does not quote the key');
 	}
 
+	# What the log does not have is masked as well, and stays out of it.
+	value($node, 'DROP USER MAPPING IF EXISTS FOR CURRENT_USER SERVER lm');
+	no_key(send_string($node, $failing_nested{'a notice'}[0], q{options='-c log_min_messages=panic'}), "$order: what goes to the client only");
+	my $fails = qq{DO \$\$ BEGIN RAISE LOG 'mark'; $create (api_key 'sk-xyzzy'); END \$\$};
+	no_key(send_string($node, $fails, q{options='-c log_min_messages=panic -c log_min_duration_statement=-1'}), '... an error');
+	unlike(slurp_file($node->logfile), qr/LOG:.*mark/, '... and the log has not got it');
+
+	# A walsender runs statements, too.
+	value($node, 'DROP USER MAPPING IF EXISTS FOR CURRENT_USER SERVER lm; SELECT pg_stat_statements_reset()');
+	is(send_string($node, "$create (api_key 'sk-xyzzy')", 'replication=database'), '', "$order: a walsender");
+	no_key(texts($node), '... hides the key as well');
+	like(send_string($node, "$create (api_key 'sk-xyzzy')", 'replication=database'), qr/already exists/, '... in an error, too');
+
 	# one of several is not mangled with the one that is masked
 	value($node, 'SELECT pg_stat_statements_reset()');
 	send_string($node, $plain{'one of several statements'});
@@ -146,10 +180,12 @@ for my $order ('pg_stat_statements, gepa', 'gepa, pg_stat_statements')
 	value($node, q{SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'});
 	eval { $session->finish; };
 
-	my $log = slurp_file($node->logfile);
+	my ($log, $first) = log_parts($node);
 	ok($log =~ /STATEMENT:  .*USER MAPPING/ && $log =~ /duration: .*USER MAPPING/ && $log =~ /DEBUG:  00000/,
 		'the log has failed statements, slow ones and much besides');
 	no_key($log, '... and no key');
+	unlike($first, qr/api_key.*xyzzy/, '... nor, where it is called api_key, before the statement is executed');
+	like($first, qr/STATEMENT:  SELECT pg_stat_statements_reset/, '... when others are shown');
 	$node->stop;
 }
 
@@ -167,7 +203,10 @@ for my $order ('pg_stat_statements, gepa', 'gepa, pg_stat_statements')
 	value($node, 'DROP USER MAPPING FOR CURRENT_USER SERVER lm');
 	my $said = send_string($node, $failing{'no key'}[0]);
 	like($said, $failing{'no key'}[1], 'not preloaded: no key');
-	no_key(slurp_file($node->logfile), '... nor in the log');
+	value($node, 'DROP USER MAPPING IF EXISTS FOR CURRENT_USER SERVER lm');
+	like(send_string($node, $failing_nested{'a later statement of the string'}[0]), qr/division by zero.*USER MAPPING.*\*{8}/s,
+		'... a later statement of the string');
+	no_key((log_parts($node))[0], '... nor in the log');
 }
 
 # -- what PostgreSQL shows to whom
