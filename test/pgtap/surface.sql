@@ -244,6 +244,8 @@ GRANT EXECUTE ON FUNCTION gepa_judge(text, text), gepa_judge(text, jsonb), gepa_
 	gepa_score(text, jsonb), gepa_verdict(text, text), gepa_verdict(text, jsonb) TO gepa_test_nobody;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO gepa_test_nobody;
 SELECT is_empty('SELECT name FROM forbidden', 'two statements grant all of it');
+SELECT throws_ok($$SELECT gepa.lm_validator('{api_key=k}', 'pg_user_mapping'::regclass)$$, '0A000', NULL,
+	'the validator cannot be called by a query');
 
 -- It then asks for USAGE on the LM, which nobody has by default.
 CREATE SERVER gepa_test_lm FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned', model 'canned');
