@@ -16,18 +16,19 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\([^']*\)'/\1/p" $(srcdir)/
 PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 
 # One line per folder, in the order of the layers; every object by name.
-OBJS_BASE   = src/base/diff.o src/base/encoding.o src/base/json.o src/base/settings.o \
-	src/base/status.o src/base/text.o src/base/wait.o
+OBJS_BASE   = src/base/clock.o src/base/diff.o src/base/encoding.o src/base/json.o \
+	src/base/settings.o src/base/status.o src/base/text.o src/base/wait.o
 OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/fronts.o src/engine/identity.o src/engine/iterate.o src/engine/memory.o \
 	src/engine/merge.o src/engine/order.o src/engine/pool.o src/engine/random.o \
 	src/engine/record.o src/engine/reduce.o src/engine/reflect.o src/engine/sampler.o \
 	src/engine/select.o src/engine/stop.o
-OBJS_LM     = src/lm/address.o src/lm/anthropic.o src/lm/batch.o src/lm/body.o src/lm/canned.o \
-	src/lm/cause.o src/lm/check.o src/lm/connection.o src/lm/explain.o src/lm/gate.o \
-	src/lm/gemini.o src/lm/limit.o src/lm/log.o src/lm/mask.o src/lm/moved.o src/lm/openai.o \
-	src/lm/options.o src/lm/outcome.o src/lm/pace.o src/lm/provider.o src/lm/retry.o \
-	src/lm/secret.o src/lm/server.o src/lm/share.o src/lm/transport.o
+OBJS_LM     = src/lm/address.o src/lm/anthropic.o src/lm/batch.o src/lm/body.o \
+	src/lm/canned.o src/lm/cause.o src/lm/check.o src/lm/connection.o src/lm/explain.o \
+	src/lm/gate.o src/lm/gemini.o src/lm/limit.o src/lm/log.o src/lm/mask.o src/lm/moved.o \
+	src/lm/openai.o src/lm/options.o src/lm/outcome.o src/lm/pace.o src/lm/provider.o \
+	src/lm/receive.o src/lm/retry.o src/lm/secret.o src/lm/server.o src/lm/share.o \
+	src/lm/transfer.o src/lm/transport.o
 OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/measure.o src/judge/parse.o src/judge/render.o src/judge/run.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o

@@ -258,7 +258,7 @@ extern bool gepa_lm_set_connection(void *easy, const LmServer *server);
 /* Does this error of libcurl say that the endpoint did not take our certificate? */
 extern bool gepa_lm_is_client_refused(const char *error);
 
-/* transport.c: HTTP over one curl multi handle per process */
+/* transfer.c: one POST over HTTP */
 
 typedef struct LmTransfer LmTransfer;
 
@@ -301,6 +301,8 @@ extern LmTransfer *gepa_lm_transfer_start(const LmServer *server, const LmPost *
 
 /* Abort if under way, and free.  Never raises; fit for reset callbacks. */
 extern void gepa_lm_transfer_free(LmTransfer *transfer);
+
+/* transport.c: one curl multi handle per process carries them */
 
 /* Transfers under way in this process. */
 extern int	gepa_lm_transport_running(void);
