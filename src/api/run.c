@@ -20,6 +20,7 @@
 
 #include "api/api_internal.h"
 #include "apply/apply.h"
+#include "base/clock.h"
 #include "worker/worker.h"
 
 /* How often a waiting backend looks at the row without being woken. */
@@ -67,12 +68,11 @@ stop_on_cancel(int code, Datum arg)
 }
 
 static void
-show_progress(const StoreRun *run, TimestampTz *last_shown, int *last_rollouts)
+show_progress(const StoreRun *run, int64 *last_shown, int *last_rollouts)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = gepa_clock_us();
 
-	if (run->rollouts == *last_rollouts ||
-		!TimestampDifferenceExceeds(*last_shown, now, PROGRESS_INTERVAL_MS))
+	if (run->rollouts == *last_rollouts || now - *last_shown < PROGRESS_INTERVAL_MS * 1000)
 		return;
 	*last_shown = now;
 	*last_rollouts = run->rollouts;
@@ -90,7 +90,7 @@ show_progress(const StoreRun *run, TimestampTz *last_shown, int *last_rollouts)
 static StoreRun *
 watch(int run_id)
 {
-	TimestampTz last_shown = GetCurrentTimestamp();
+	int64		last_shown = gepa_clock_us();
 	int			last_rollouts = 0;
 	StoreRun   *run;
 
@@ -149,9 +149,9 @@ gepa_optimize(PG_FUNCTION_ARGS)
 
 /* Milliseconds from now until a timeout that began at start; -1 = none. */
 static int64
-time_left(TimestampTz start, int64 timeout_ms)
+time_left(int64 start, int64 timeout_ms)
 {
-	int64		passed = (GetCurrentTimestamp() - start) / 1000;
+	int64		passed = (gepa_clock_us() - start) / 1000;
 
 	return timeout_ms < 0 ? -1 : Max(timeout_ms - passed, 0);
 }
@@ -170,7 +170,7 @@ gepa_wait(PG_FUNCTION_ARGS)
 {
 	int			id = gepa_api_int_arg(fcinfo, 0, "run");
 	int64		timeout_ms = PG_ARGISNULL(1) ? -1 : Max(0, interval_ms(PG_GETARG_INTERVAL_P(1)));
-	TimestampTz start = GetCurrentTimestamp();
+	int64		start = gepa_clock_us();
 	StoreRun   *run = gepa_api_get_run(id);
 	int64		left;
 

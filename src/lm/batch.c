@@ -24,8 +24,8 @@
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/encoding.h"
 #include "lm/lm_internal.h"
 #include "lm/lm_limit.h"
@@ -49,9 +49,9 @@ typedef struct Call
 	char	   *body;
 	size_t		length;
 	int			attempts;		/* that have ended */
-	TimestampTz started;		/* the last attempt */
+	int64		started;		/* the last attempt; gepa_clock_us() */
 	LmTransfer *transfer;		/* RUNNING only */
-	TimestampTz due;			/* DELAYED only */
+	int64		due;			/* DELAYED only */
 	LmReply    *reply;
 } Call;
 
@@ -88,7 +88,7 @@ log_cancelled(const LmBatch *batch, const Call *call, int attempts)
 
 	reply.status = GEPA_STATUS_CANCELLED;
 	reply.attempts = attempts;
-	reply.latency_ms = (GetCurrentTimestamp() - call->started) / 1000.0;
+	reply.latency_ms = (gepa_clock_us() - call->started) / 1000.0;
 	gepa_lm_log_call(batch->server, &batch->origin, &reply, call->prompt);
 }
 
@@ -222,7 +222,7 @@ delay(Call *call, const LmOutcome *outcome)
 											pg_prng_double(&pg_global_prng_state),
 											outcome->retry_after_ms);
 
-	call->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	call->due = gepa_clock_after_ms(ms);
 	call->state = CALL_DELAYED;
 	dlist_push_tail(&batch->delayed, &call->node);
 }
@@ -330,7 +330,7 @@ call_start(Call *call)
 		call_done(call);
 		return true;
 	}
-	call->started = GetCurrentTimestamp();
+	call->started = gepa_clock_us();
 	dlist_delete(&call->node);
 	call->state = CALL_RUNNING;
 	dlist_push_tail(&batch->running, &call->node);
@@ -339,7 +339,7 @@ call_start(Call *call)
 
 /* Start those whose time has come; returns false when one found no place. */
 static bool
-admit_list(LmBatch *batch, dlist_head *list, TimestampTz now)
+admit_list(LmBatch *batch, dlist_head *list, int64 now)
 {
 	dlist_mutable_iter iter;
 
@@ -364,7 +364,7 @@ admit_list(LmBatch *batch, dlist_head *list, TimestampTz now)
 static bool
 admit_some(LmBatch *batch)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = gepa_clock_us();
 	const LmReply *why = why_closed(batch);
 
 	if (batch->stopped)
@@ -389,11 +389,11 @@ admit(LmBatch *batch)
 }
 
 /* When admit() may have something to do without a transfer ending; 0 = never. */
-static TimestampTz
+static int64
 next_due(LmBatch *batch)
 {
-	TimestampTz hold = gepa_lm_gate_held_until(batch->visit.gate);
-	TimestampTz next = 0;
+	int64		hold = gepa_lm_gate_held_until(batch->visit.gate);
+	int64		next = 0;
 	dlist_iter	iter;
 
 	if (batch->stopped || batch->starved || batch->visit.wants)
@@ -403,7 +403,7 @@ next_due(LmBatch *batch)
 	dlist_foreach(iter, &batch->delayed)
 	{
 		const Call *call = dlist_container(Call, node, iter.cur);
-		TimestampTz due = Max(call->due, hold);
+		int64		due = Max(call->due, hold);
 
 		if (next == 0 || due < next)
 			next = due;
@@ -478,17 +478,15 @@ take_done(LmBatch *batch)
 
 /* Milliseconds until a time, 0 if it has come; -1 for never. */
 static int
-ms_until(TimestampTz when)
+ms_until(int64 when)
 {
-	return when == 0 ? -1 :
-		(int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when);
+	return when == 0 ? -1 : gepa_clock_ms_until(when);
 }
 
 LmReply *
 gepa_lm_batch_collect(LmBatch *batch, int timeout_ms)
 {
-	TimestampTz deadline = timeout_ms < 0 ? 0 :
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	int64		deadline = timeout_ms < 0 ? 0 : gepa_clock_after_ms(timeout_ms);
 	bool		waited = false;
 
 	for (;;)

@@ -23,8 +23,8 @@
 
 #include "common/hashfn.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/wait.h"
 #include "lm/lm_internal.h"
 #include "lm/lm_limit.h"
@@ -40,8 +40,9 @@ struct LmGate
 	int			nrunning;		/* calls in flight */
 	int			nwanting;		/* batches that wait for a place */
 	LmGuest    *guest;			/* NULL = the limit holds for this process */
-	TimestampTz hold;			/* Retry-After: start nothing before */
-	TimestampTz closed_until;	/* one too long to wait for */
+	int64		hold;			/* Retry-After: start nothing before;
+								 * gepa_clock_us() */
+	int64		closed_until;	/* one too long to wait for */
 	const LmReply *closed;		/* ... what it came with */
 };
 
@@ -157,9 +158,8 @@ void
 gepa_lm_gate_hold(LmGate *gate, const LmOutcome *outcome)
 {
 	int			ms = gepa_lm_retry_delay_ms(1, 0, outcome->retry_after_ms);
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 
-	gate->hold = Max(gate->hold, until);
+	gate->hold = Max(gate->hold, gepa_clock_after_ms(ms));
 }
 
 void
@@ -173,11 +173,10 @@ gepa_lm_gate_close(LmGate *gate, LmReply *reply, const LmOutcome *outcome)
 	old = MemoryContextSwitchTo(gate->context);
 	gate->closed = gepa_lm_copy_failure(palloc0(sizeof(LmReply)), reply);
 	MemoryContextSwitchTo(old);
-	gate->closed_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													 outcome->retry_after_ms);
+	gate->closed_until = gepa_clock_after_ms(outcome->retry_after_ms);
 }
 
-TimestampTz
+int64
 gepa_lm_gate_held_until(const LmGate *gate)
 {
 	return gate->hold;
@@ -186,7 +185,7 @@ gepa_lm_gate_held_until(const LmGate *gate)
 const LmReply *
 gepa_lm_gate_why_closed(const LmGate *gate)
 {
-	return gate->closed_until > GetCurrentTimestamp() ? gate->closed : NULL;
+	return gate->closed_until > gepa_clock_us() ? gate->closed : NULL;
 }
 
 long
@@ -194,8 +193,7 @@ gepa_lm_hold_ms(const LmServer *server)
 {
 	const LmGate *gate = gepa_lm_gate_find(server);
 
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-										   Max(gate->hold, gate->closed_until));
+	return gepa_clock_ms_until(Max(gate->hold, gate->closed_until));
 }
 
 /*

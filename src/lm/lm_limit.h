@@ -107,14 +107,14 @@ extern void gepa_lm_gate_leave(LmVisit *visit, int n);
 extern void gepa_lm_gate_want(LmVisit *visit, bool wants);
 
 /*
- * What Retry-After said of an outcome: until when nothing is to be started, 0
- * if nothing; and when that is too long for a call to wait, the failure that
+ * What Retry-After said of an outcome: until when (gepa_clock_us()) nothing is
+ * to be started, 0 if nothing; and when that is too long for a call to wait, the failure that
  * calls end with until then (NULL = none).
  */
 extern void gepa_lm_gate_hold(LmGate *gate, const struct LmOutcome *outcome);
 extern void gepa_lm_gate_close(LmGate *gate, struct LmReply *reply,
 							   const struct LmOutcome *outcome);
-extern TimestampTz gepa_lm_gate_held_until(const LmGate *gate);
+extern int64 gepa_lm_gate_held_until(const LmGate *gate);
 extern const struct LmReply *gepa_lm_gate_why_closed(const LmGate *gate);
 
 /* For the transport: has one been granted?  What does the process wait for? */

@@ -29,6 +29,7 @@
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/wait.h"
 #include "store/store_internal.h"
 #include "store/store_spool.h"
@@ -44,28 +45,28 @@
 #define WARNING_MS 60000
 
 static bool unwritten = false;	/* this transaction handed something over */
-static TimestampTz distrust_until = 0;
-static TimestampTz failure_told_at = 0;
-static TimestampTz unspooled_told_at = 0;
+static int64 distrust_until = 0;	/* these: gepa_clock_us() */
+static int64 failure_told_at = 0;
+static int64 unspooled_told_at = 0;
 
 static bool
 may_wait(void)
 {
-	return GetCurrentTimestamp() >= distrust_until;
+	return gepa_clock_us() >= distrust_until;
 }
 
 static void
 lose_patience(void)
 {
-	distrust_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DISTRUST_MS);
+	distrust_until = gepa_clock_after_ms(DISTRUST_MS);
 }
 
 static bool
-is_time_to_tell(TimestampTz *told_at)
+is_time_to_tell(int64 *told_at)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = gepa_clock_us();
 
-	if (!TimestampDifferenceExceeds(*told_at, now, WARNING_MS))
+	if (*told_at != 0 && now - *told_at < WARNING_MS * 1000)
 		return false;
 	*told_at = now;
 	return true;
@@ -73,31 +74,37 @@ is_time_to_tell(TimestampTz *told_at)
 
 /* Whoever makes room says so; the slice is for one that died before it could. */
 static int
-slice_ms(TimestampTz end)
+slice_ms(int64 end)
 {
-	return (int) Min(SLICE_MS, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end));
+	return Min(SLICE_MS, gepa_clock_ms_until(end));
 }
 
 /*
  * At commit
  */
 
-/* When statement_timeout would have ended the statement. */
-static TimestampTz
+/*
+ * When statement_timeout would have ended the statement.  Its start is known by
+ * the clock that is set; if it was, no more than the whole of it is left.
+ */
+static int64
 statement_end(void)
 {
+	TimestampTz start = GetCurrentStatementStartTimestamp();
+	int64		passed = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+
 	if (StatementTimeout <= 0)
-		return DT_NOEND;
-	return TimestampTzPlusMilliseconds(GetCurrentStatementStartTimestamp(), StatementTimeout);
+		return PG_INT64_MAX;
+	return gepa_clock_after_ms(Max(StatementTimeout - passed, 0));
 }
 
 static StoreHandedOver
-wait_written(TimestampTz end)
+wait_written(int64 end)
 {
 	StoreHandedOver state;
 
 	ConditionVariablePrepareToSleep(gepa_store_ring_space());
-	while ((state = gepa_store_ring_handed_over()) == STORE_WAITING && GetCurrentTimestamp() < end)
+	while ((state = gepa_store_ring_handed_over()) == STORE_WAITING && gepa_clock_us() < end)
 		gepa_wait_sleep(gepa_store_ring_space(), slice_ms(end), GEPA_WAIT_VERDICTS_WRITTEN);
 	ConditionVariableCancelSleep();
 	return state;
@@ -131,8 +138,8 @@ static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
 	bool		wait = unwritten && event == XACT_EVENT_PRE_COMMIT && may_wait();
-	TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMMIT_PATIENCE_MS);
-	TimestampTz end = statement_end();
+	int64		patience = gepa_clock_after_ms(COMMIT_PATIENCE_MS);
+	int64		end = statement_end();
 	StoreHandedOver state = STORE_WRITTEN;
 
 	unwritten = false;
@@ -187,11 +194,11 @@ try_to_put(const StringInfo bytes)
 static bool
 wait_for_room(const StringInfo bytes)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RING_PATIENCE_MS);
+	int64		end = gepa_clock_after_ms(RING_PATIENCE_MS);
 	bool		done;
 
 	ConditionVariablePrepareToSleep(gepa_store_ring_space());
-	while (!(done = try_to_put(bytes)) && GetCurrentTimestamp() < end)
+	while (!(done = try_to_put(bytes)) && gepa_clock_us() < end)
 		gepa_wait_sleep(gepa_store_ring_space(), slice_ms(end), GEPA_WAIT_RING_SPACE);
 	ConditionVariableCancelSleep();
 	return done;

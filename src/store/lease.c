@@ -51,8 +51,8 @@
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
 #include "storage/shmem.h"
-#include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/wait.h"
 #include "store/store_internal.h"
 
@@ -71,7 +71,7 @@ typedef struct Lease
 	dlist_node	node;			/* in its bucket, or free */
 	Oid			database;
 	int			holder;			/* pid */
-	TimestampTz expires;
+	int64		expires;		/* gepa_clock_us(), alike in all processes */
 	uint8		account[JUDGE_DIGEST_LENGTH];
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 } Lease;
@@ -225,7 +225,7 @@ put(Lease *lease, const StoreLease *wanted, int64 longest_ms)
 {
 	lease->database = MyDatabaseId;
 	lease->holder = MyProcPid;
-	lease->expires = GetCurrentTimestamp() + longest_ms * 1000;
+	lease->expires = gepa_clock_after_ms(longest_ms);
 	memcpy(lease->account, wanted->account, JUDGE_DIGEST_LENGTH);
 	memcpy(lease->digest, wanted->digest, JUDGE_DIGEST_LENGTH);
 	dlist_push_tail(&bucket_of(wanted->digest)->leases, &lease->node);
@@ -350,7 +350,7 @@ gepa_store_lease_release(StoreLease *lease, bool failed)
 
 /* Who holds it, and until when; 0 = nobody. */
 static int
-look_at_holder(const StoreLease *wanted, TimestampTz *expires)
+look_at_holder(const StoreLease *wanted, int64 *expires)
 {
 	Lease	   *lease;
 	int			holder = 0;
@@ -384,13 +384,13 @@ take_from(int holder, const StoreLease *wanted)
 static bool
 is_still_held(const StoreLease *wanted)
 {
-	TimestampTz expires = 0;
+	int64		expires = 0;
 	int			holder = look_at_holder(wanted, &expires);
 
 	if (holder == 0 ||
 		pg_atomic_read_u32(&bucket_of(wanted->digest)->releases) != wanted->releases)
 		return false;
-	if (BackendPidGetProc(holder) != NULL && expires > GetCurrentTimestamp())
+	if (BackendPidGetProc(holder) != NULL && expires > gepa_clock_us())
 		return true;
 	take_from(holder, wanted);
 	return false;

@@ -21,8 +21,8 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "worker/worker_internal.h"
 
 #define USEFUL_ATTEMPTS 2
@@ -121,7 +121,8 @@ struct WorkerReflection
 	StoreStep  *entry;			/* where the outcome goes */
 	LmServer   *lm;
 	LmBatch    *batch;			/* a call is under way; NULL = pause */
-	TimestampTz due;			/* of the next call, in a pause */
+	int64		due;			/* of the next call, in a pause;
+								 * gepa_clock_us() */
 	bool		closed;			/* nothing is sent any more */
 	int			unreached;		/* calls that got no answer */
 	int			useless;		/* answers that hold no text */
@@ -211,7 +212,7 @@ take_reply(WorkerReflection *reflection, const LmReply *reply)
 	gepa_lm_batch_close(reflection->batch);
 	gepa_lm_free(reflection->lm);
 	reflection->batch = NULL;
-	reflection->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	reflection->due = gepa_clock_after_ms(pause_ms);
 }
 
 /*
@@ -240,7 +241,7 @@ gepa_worker_reflection_poll(WorkerReflection *reflection)
 
 	if (reflection->batch == NULL)
 	{
-		if (reflection->closed || reflection->due > GetCurrentTimestamp())
+		if (reflection->closed || reflection->due > gepa_clock_us())
 			return false;
 		send_prompt(reflection);
 	}
@@ -263,5 +264,5 @@ int
 gepa_worker_reflection_wait_ms(const WorkerReflection *reflection)
 {
 	return reflection->batch != NULL ? WORKER_SLICE_MS :
-		(int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), reflection->due);
+		gepa_clock_ms_until(reflection->due);
 }
