@@ -3,8 +3,13 @@
  * call.c
  *	  Calling the documents of a batch that the store does not know.
  *
- * A verdict is handed over as soon as it arrives, so that a cancel in the
- * middle of many documents loses nothing that had come in.
+ * A verdict is handed over as soon as it arrives, while others are submitted,
+ * too, so that an error in the middle of many documents, or a cancel, loses
+ * nothing that had come in.  What comes in until the error is handed over before
+ * the other calls are called back (rescue); meanwhile interrupts are held, and
+ * nothing is waited for.  A FATAL error, which ends the process, leaves no time
+ * for that: it costs what came in since the last look, or while the ring was
+ * full.
  *
  * A document that another process is calling is not called: its lease says
  * so.  It is left for the next turn, which begins when all of this process's
@@ -23,11 +28,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/resowner.h"
 
 #include "apply/apply.h"
 
-/* How many times the calls in flight may be submitted and not collected. */
+/* How many times the calls in flight may be submitted and not finished. */
 #define WINDOW_FACTOR 4
 
 /* The run is kept for the next document. */
@@ -81,38 +87,71 @@ release_leases(ApplyBatch *batch)
 		gepa_store_lease_release(&batch->leases[i], false);
 }
 
-/* Raise what no further call can escape; others in by now were paid for. */
+/* Collect what has come in, and wait until no more than so many are on their way. */
 static void
-give_up(ApplyBatch *batch, const JudgeVerdict *why)
+collect(ApplyBatch *batch, int most)
 {
 	ApplyJudge *judge = batch->judge;
 	JudgeVerdict verdict;
 	void	   *tag;
 
-	while (gepa_judge_collect(judge->run, 0, &tag, &verdict))
-		if (!verdict.fatal)
-			hand_over(batch, (int) (intptr_t) tag, &verdict);
-	gepa_judge_report(judge->spec, judge->lm, why);
-}
-
-/* Collect until no more than so many calls are on their way. */
-static void
-collect(ApplyBatch *batch, int most)
-{
-	JudgeRun   *run = batch->judge->run;
-	JudgeVerdict verdict;
-	void	   *tag;
-
-	while (gepa_judge_pending(run) > most && gepa_judge_collect(run, -1, &tag, &verdict))
+	while (gepa_judge_pending(judge->run) > 0 &&
+		   gepa_judge_collect(judge->run, gepa_judge_pending(judge->run) > most ? -1 : 0,
+							  &tag, &verdict))
 	{
 		int			i = (int) (intptr_t) tag;
 
 		hand_over(batch, i, &verdict);
+
+		/* No further call can escape it; others in by now are rescued. */
 		if (verdict.fatal)
-			give_up(batch, &verdict);
+			gepa_judge_report(judge->spec, judge->lm, &verdict);
 		batch->verdicts[i].verdict = verdict;
 		batch->verdicts[i].cached = false;
 	}
+}
+
+/*
+ * Hand over one that has come in, if there is any.  What goes wrong with it is
+ * not told: the error that is on its way is.
+ */
+static void
+rescue_one(ApplyBatch *batch)
+{
+	MemoryContext context = CurrentMemoryContext;
+	JudgeVerdict verdict;
+	void	   *tag;
+
+	PG_TRY();
+	{
+		HOLD_INTERRUPTS();
+		if (gepa_judge_collect(batch->judge->run, 0, &tag, &verdict) && !verdict.fatal)
+			hand_over(batch, (int) (intptr_t) tag, &verdict);
+		RESUME_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+/* What has come in was paid for; nothing further is sent. */
+static void
+rescue(ApplyBatch *batch)
+{
+	JudgeRun   *run = batch->judge->run;
+	int			before;
+
+	if (run == NULL)
+		return;
+	gepa_judge_stop(run);
+	do
+	{
+		before = gepa_judge_pending(run);
+		rescue_one(batch);
+	} while (gepa_judge_pending(run) < before);
 }
 
 /* Another process had it meanwhile: is its verdict stored? */
@@ -206,6 +245,8 @@ call_unknown(ApplyBatch *batch)
 void
 gepa_apply_call(ApplyBatch *batch)
 {
+	MemoryContext context = CurrentMemoryContext;
+
 	/*
 	 * A subtransaction may catch an error, a cancel included, and go on for
 	 * long; the judge's context would end, and with it the calls, only with
@@ -217,9 +258,15 @@ gepa_apply_call(ApplyBatch *batch)
 	}
 	PG_CATCH();
 	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		rescue(batch);
 		drop_run(batch->judge);
 		release_leases(batch);
-		PG_RE_THROW();
+		ReThrowError(error);
 	}
 	PG_END_TRY();
 	for (int i = 0; i < batch->n; i++)

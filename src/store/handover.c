@@ -26,6 +26,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
@@ -211,7 +212,9 @@ put(const StringInfo bytes)
 		return false;
 	if (try_to_put(bytes))
 		return true;
-	if (!may_wait())
+
+	/* Nobody waits who could not be cancelled. */
+	if (!may_wait() || !INTERRUPTS_CAN_BE_PROCESSED())
 		return false;
 	if (wait_for_room(bytes))
 		return true;
@@ -224,7 +227,10 @@ put(const StringInfo bytes)
 	return false;
 }
 
-/* Waiting for room can be cancelled: then session memory has the verdict. */
+/*
+ * Waiting for room can be cancelled: then session memory has the verdict.  While
+ * interrupts are held nothing is waited for.
+ */
 bool
 gepa_store_hand_over(const StoreVerdict *verdict)
 {

@@ -31,8 +31,8 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "worker/worker_internal.h"
 
@@ -42,7 +42,7 @@
 /* Before the second round, and twice as long before the third. */
 #define FIRST_PAUSE_MS 1000
 
-/* How many times the calls in flight may be submitted and not collected. */
+/* How many times the calls in flight may be submitted and not finished. */
 #define WINDOW_FACTOR 4
 
 /* So many rejections of programs that were taken before, and nothing else. */
@@ -57,14 +57,15 @@ struct WorkerEvaluation
 	JudgeRun   *judge;			/* a round is under way; NULL = pause */
 	int			round;			/* from 1 */
 	int			next;			/* slot to be looked at in this round */
-	TimestampTz due;			/* of the next round, in a pause */
+	int64		due;			/* of the next round, in a pause;
+								 * gepa_clock_us() */
 	StoreRollout *rollouts;		/* by slot */
 	bool	   *done;			/* by slot: has its rollout */
 	bool	   *rejected;		/* by slot: its verdict waits in rollouts */
 	int		   *twins;			/* by slot: the first of its sample */
 	int			nunsaved;
 	int		   *unsaved;		/* slots that are not committed yet */
-	TimestampTz unsaved_since;
+	int64		save_due;		/* ... to be, if there are any */
 	bool		closed;			/* nothing is sent any more */
 	bool		failed;			/* some call of this round got no answer */
 	JudgeVerdict failure;		/* ... the last of these */
@@ -144,7 +145,7 @@ add_rollout(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 	rollout->verdict = *verdict;
 	eval->done[slot] = true;
 	if (eval->nunsaved == 0)
-		eval->unsaved_since = GetCurrentTimestamp();
+		eval->save_due = gepa_clock_after_ms(FLUSH_MS);
 	eval->unsaved[eval->nunsaved++] = slot;
 	if (eval->nunsaved >= FLUSH_ROLLOUTS)
 		save_rollouts(eval);
@@ -200,22 +201,6 @@ is_wanted(const Evaluation *eval, int slot)
 {
 	return !eval->done[slot] && !eval->rejected[slot] &&
 		!(eval->run->options.reuse_rollouts && eval->twins[slot] < slot);
-}
-
-/* So many that the LM is busy until the next poll. */
-static void
-submit_some(Evaluation *eval)
-{
-	int			window = eval->lm->max_concurrency * WINDOW_FACTOR;
-
-	while (eval->next < eval->step.nsamples && gepa_judge_pending(eval->judge) < window)
-	{
-		int			slot = eval->next++;
-
-		if (is_wanted(eval, slot))
-			gepa_judge_submit(eval->judge, &sample_of(eval, slot)->document,
-							  (void *) (intptr_t) slot);
-	}
 }
 
 /*
@@ -373,8 +358,7 @@ put_off(Evaluation *eval)
 
 	if (eval->round == WORKER_ROUNDS || hold_ms > WORKER_LONGEST_HOLD_MS)
 		give_up(eval);
-	eval->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-											Max(FIRST_PAUSE_MS << (eval->round - 1), hold_ms));
+	eval->due = gepa_clock_after_ms(Max(FIRST_PAUSE_MS << (eval->round - 1), hold_ms));
 }
 
 /* All calls of a round have ended; true when there is nothing left to ask. */
@@ -405,6 +389,27 @@ take_arrived(Evaluation *eval)
 	while (gepa_judge_pending(eval->judge) > 0 &&
 		   gepa_judge_collect(eval->judge, 0, &tag, &verdict))
 		take_verdict(eval, (int) (intptr_t) tag, &verdict);
+}
+
+/*
+ * So many that the LM is busy until the next poll.  What has come in meanwhile
+ * is taken before anything can go wrong.
+ */
+static void
+submit_some(Evaluation *eval)
+{
+	int			window = eval->lm->max_concurrency * WINDOW_FACTOR;
+
+	while (eval->next < eval->step.nsamples && gepa_judge_pending(eval->judge) < window)
+	{
+		int			slot = eval->next++;
+
+		if (!is_wanted(eval, slot))
+			continue;
+		gepa_judge_submit(eval->judge, &sample_of(eval, slot)->document,
+						  (void *) (intptr_t) slot);
+		take_arrived(eval);
+	}
 }
 
 /*
@@ -439,7 +444,7 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 {
 	if (eval->judge == NULL)
 	{
-		if (eval->closed || eval->due > GetCurrentTimestamp())
+		if (eval->closed || eval->due > gepa_clock_us())
 			return false;
 		renew_lm(eval);
 		begin_round(eval);
@@ -449,8 +454,7 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 		submit_some(eval);
 	if (eval->next == eval->step.nsamples && gepa_judge_pending(eval->judge) == 0)
 		return end_round(eval);
-	if (eval->nunsaved > 0 &&
-		TimestampDifferenceExceeds(eval->unsaved_since, GetCurrentTimestamp(), FLUSH_MS))
+	if (eval->nunsaved > 0 && gepa_clock_us() >= eval->save_due)
 		save_rollouts(eval);
 	return false;
 }
@@ -459,6 +463,7 @@ void
 gepa_worker_evaluation_close(WorkerEvaluation *eval)
 {
 	eval->closed = true;
+	save_rollouts(eval);		/* before there is any more trouble */
 	if (eval->judge != NULL)
 	{
 		gepa_judge_stop(eval->judge);
@@ -470,13 +475,9 @@ gepa_worker_evaluation_close(WorkerEvaluation *eval)
 int
 gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval)
 {
-	TimestampTz due = eval->due;
-
 	if (eval->judge != NULL && eval->nunsaved == 0)
 		return WORKER_SLICE_MS;
-	if (eval->judge != NULL)
-		due = TimestampTzPlusMilliseconds(eval->unsaved_since, FLUSH_MS);
-	return (int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), due);
+	return gepa_clock_ms_until(eval->judge != NULL ? eval->save_due : eval->due);
 }
 
 /* By the other rollouts of the step; only now all of them are there. */

@@ -226,12 +226,13 @@ fail(int run, MemoryContext context)
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
-	/* Of a run that was not taken up the next worker may say more. */
-	if (gepa_worker_is_passing(edata->sqlerrcode) || at_work.row == NULL)
-		PG_RE_THROW();
 	FlushErrorState();
 	gepa_worker_abort(context);
 	save_paid(context);
+
+	/* Of a run that was not taken up the next worker may say more. */
+	if (gepa_worker_is_passing(edata->sqlerrcode) || at_work.row == NULL)
+		ReThrowError(edata);
 
 	gepa_worker_begin(context);
 	if (gepa_store_run_exists(at_work.row))
