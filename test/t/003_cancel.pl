@@ -31,6 +31,15 @@ sub ended
 	return "$session->{out}$session->{err}" =~ s/^psql:\S+ //mgr =~ s/^(?:NOTICE|DETAIL|HINT|LOCATION).*\n//mgr;
 }
 
+# When the server wrote of a session's last error or warning, as a time_t.
+sub logged
+{
+	my ($pid) = @_;
+	my ($time) = (slurp_file($node->logfile) =~ /^(.*) \w+ \[$pid\] .*(?:ERROR|WARNING):  /mg)[-1];
+
+	return value($node, "SELECT extract(epoch FROM '$time'::timestamptz)");
+}
+
 sub afterwards
 {
 	my ($sessions) = @_;
@@ -45,19 +54,24 @@ sub afterwards
 }
 
 my $sessions = $waits->begin($node);
-value($node, join ';', map { "SELECT pg_cancel_backend($sessions->{$_}{pid})" } $commit, $waits->names);
-like(ended($sessions->{$_}), qr/^ERROR:  57014: canceling statement due to user request\n$/, "cancel ends waiting for $_")
-  for $waits->names;
+for my $name ($commit, grep { $_ ne $commit } $waits->names)
+{
+	my $said = $waits->timed('cancel', $name, sub { kill 'INT', $sessions->{$name}{pid}; return ended($sessions->{$name}); });
+
+	like($said, qr/^ERROR:  57014: canceling statement due to user request\n$/, "cancel ends waiting for $name");
+}
 afterwards($sessions);
 
 # At commit it is the wait that ends, not the transaction.
 $sessions = $waits->begin($node, sub { 'SET statement_timeout = ' . ($_[0] eq $commit ? '2000' : '6000') . ";\n"; });
+my %begun = map { $_ => value($node, "SELECT extract(epoch FROM query_start) FROM pg_stat_activity WHERE pid = $sessions->{$_}{pid}") } $waits->names;
 for my $name ($waits->names)
 {
 	my $expected = qr/^ERROR:  57014: canceling statement due to statement timeout\n$/;
 
 	$expected = qr/^1\nWARNING:  53400: verdict writer does not keep up.*\n$/ if $name eq $commit;
 	like(ended($sessions->{$name}), $expected, "statement_timeout ends waiting for $name");
+	$waits->took('statement_timeout', $name, logged($sessions->{$name}{pid}) - $begun{$name} - ($name eq $commit ? 2 : 6));
 }
 like($sessions->{$commit}{err}, qr/DETAIL:  The wait was ended by statement_timeout/, '... at commit in place of its error');
 $_->{in} .= "RESET statement_timeout;\n" for values %$sessions;
@@ -101,4 +115,5 @@ my (undef, $err) = finish($catching);
 like($err, qr/NOTICE:  00000: answer t/, '... and the next call has its own answer');
 is($mock->journal->{requests}, 2, '... from the endpoint');
 
+$waits->say_slowest;
 done_testing();

@@ -21,6 +21,20 @@ my @last_first = reverse sort { ($a =~ /commit/) <=> ($b =~ /commit/) } $waits->
 
 $waits->prepare($node);
 
+# One after another, so that each has its own time.
+sub end
+{
+	my ($cause, $sessions, $end) = @_;
+
+	for my $name (@last_first)
+	{
+		my $pid = $sessions->{$name}{pid};
+
+		$waits->timed($cause, $name, sub { $end->($sessions->{$name}); until_true(sub { !-e "/proc/$pid" }, 'a process that ends', 1000); });
+	}
+	return;
+}
+
 # The process is gone, and with it descriptors, threads and handles.
 sub afterwards
 {
@@ -30,7 +44,7 @@ sub afterwards
 	{
 		my $pid = $sessions->{$name}{pid};
 
-		ok(until_true(sub { !-e "/proc/$pid" }, 'a process that ends'), "the process that waited for $name is gone");
+		ok(!-e "/proc/$pid", "the process that waited for $name is gone");
 		like(slurp_file($node->logfile), qr/\[$pid\] .*FATAL:  $message/, '... for that reason');
 		is($waits->left($name, $sessions->{$name}), '', '... and nothing is left of its wait');
 	}
@@ -39,17 +53,18 @@ sub afterwards
 }
 
 my $sessions = $waits->begin($node);
-value($node, join ';', map { "SELECT pg_terminate_backend($sessions->{$_}{pid})" } @last_first);
+end('terminate', $sessions, sub { kill 'TERM', $_[0]{pid}; });
 like((finish($sessions->{$_}))[1], qr/FATAL:  57P01: terminating connection due to administrator command/, "termination ends waiting for $_")
   for $waits->names;
 afterwards($sessions, 'terminating connection due to administrator command');
 
 is(value($node, 'SHOW client_connection_check_interval'), '0', 'PostgreSQL does not look for clients that are gone');
 $sessions = $waits->begin($node);
-$sessions->{$_}{run}->signal('KILL') for @last_first;
+end('client gone', $sessions, sub { $_[0]{run}->signal('KILL'); });
 afterwards($sessions, 'connection to client lost');
 finish($_) for values %$sessions;
 
 is(value($node, $waits->good), 't', 'and the server is as good as new');
 
+$waits->say_slowest;
 done_testing();

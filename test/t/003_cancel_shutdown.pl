@@ -15,6 +15,7 @@ use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $mock = Gepa::Mock->new;
 my $waits = Gepa::Waits->new($mock);
@@ -43,8 +44,15 @@ for my $mode (qw(fast immediate))
 	my @pids = ((map { $_->{pid} } values %$sessions), split /\n/, value($node, $mine));
 	is(value($node, "SELECT count(DISTINCT backend_type) FROM ($mine) m JOIN pg_stat_activity USING (pid)"), 3, 'all kinds of workers are there');
 
+	# pg_ctl has to start, too
 	my $log = '';
+	my $begin = time;
 	my $stop = IPC::Run::start([ 'pg_ctl', '-D', $node->data_dir, '-m', $mode, '-w', 'stop' ], '>&', \$log);
+	my %left = map { $_ => $sessions->{$_}{pid} } $waits->names;
+	until_true(sub {
+			$waits->took("$mode shutdown", $_, time - $begin), delete $left{$_} for grep { !-e "/proc/$left{$_}" } keys %left;
+			return !%left;
+	}, 'processes that end', 1000);
 	like((finish($sessions->{$_}))[1], qr/$message/, "$mode shutdown ends waiting for $_") for $waits->names;
 	is($waits->left($_, $sessions->{$_}, all => 1), '', "nothing is left of waiting for $_") for grep { !/asked/ } $waits->names;
 	$waits->release;
@@ -61,4 +69,5 @@ for my $run (values %runs)
 	is(wait_run($node, $run), 'stopped', 'a run that was waiting can be stopped');
 }
 
+$waits->say_slowest;
 done_testing();

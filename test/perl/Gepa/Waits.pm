@@ -13,7 +13,10 @@
 #                                                all => 1 when all sessions were ended
 #   $waits->release                              writer and resolver go on, who holds something up ends
 #   $waits->works($session)                      what is wrong with a session afterwards: '' = nothing
-#   until_true(sub { ... }, 'what'); threads($pid)
+#   $waits->timed($cause, $name, sub { ... })    runs what ends a wait and sees its end
+#   $waits->took($cause, $name, $seconds)        ... or where that was measured in another way
+#   $waits->say_slowest                          for the log of the test; nothing depends on it
+#   until_true(sub { ... }, 'what', $pause_us); threads($pid)
 #
 # A resolver that hangs: HOSTALIASES names a pipe that nobody writes to, which
 # getaddrinfo() reads before it asks a name server.  That needs no privilege, and
@@ -34,7 +37,7 @@ use POSIX qw(mkfifo);
 use PostgreSQL::Test::Utils;
 use Socket qw(SOL_SOCKET SO_RCVBUF MSG_PEEK MSG_DONTWAIT INADDR_LOOPBACK pack_sockaddr_in);
 use Test::More;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(until_true threads);
 
@@ -44,12 +47,13 @@ my $texts = 0;
 
 sub until_true
 {
-	my ($condition, $what) = @_;
+	my ($condition, $what, $pause) = @_;
 
-	for (1 .. 3000)
+	$pause //= 20_000;
+	for (1 .. 60_000_000 / $pause)
 	{
 		return 1 if $condition->();
-		usleep(20_000);
+		usleep($pause);
 	}
 	diag("waited in vain for $what");
 	return 0;
@@ -378,6 +382,37 @@ sub works
 	return "answer $session->{out}" if $session->{out} ne "t\n";
 	my $now = descriptors($session->{pid});
 	return $now eq $session->{descriptors} ? '' : "$now after $session->{descriptors}";
+}
+
+# -- how long after its cause a wait ends
+
+sub took
+{
+	my ($self, $cause, $name, $seconds) = @_;
+
+	$self->{slowest} = { cause => $cause, name => $name, ms => $seconds * 1000 }
+	  if !$self->{slowest} || $self->{slowest}{ms} < $seconds * 1000;
+	$self->{measured}++;
+	return;
+}
+
+sub timed
+{
+	my ($self, $cause, $name, $end) = @_;
+	my $begin = time;
+	my $result = $end->();
+
+	$self->took($cause, $name, time - $begin);
+	return $result;
+}
+
+sub say_slowest
+{
+	my ($self) = @_;
+	my $slowest = $self->{slowest};
+
+	diag(sprintf 'slowest of %d: %.0f ms (waiting for %s, %s)', $self->{measured}, @$slowest{qw(ms name cause)});
+	return;
 }
 
 sub DESTROY { local $?; $_[0]->release; return; }
