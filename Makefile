@@ -48,7 +48,7 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/works.o src/worker/writer.o
 OBJS_API    = src/api/args.o src/api/candidates.o src/api/dataset.o src/api/judge.o \
 	src/api/lm.o src/api/predicate.o src/api/report.o src/api/run.o src/api/schedule.o \
-	src/api/verdicts.o
+	src/api/shown.o src/api/verdicts.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_WORKER) $(OBJS_API)
 

@@ -3,7 +3,22 @@
  * and show each role what belongs to roles whose rights it has; judges and
  * versions also to those who may use their LM, because they may call them.
  * Barriers: a user's own leaky function must not see the rows of others.
+ *
+ * A barrier lets conditions pass that are leakproof by the planner's book (=,
+ * <, starts_with, IS NULL): down to the tables, before the check whose rows
+ * they are, and to the tables' statistics.  EXPLAIN then tells how many of the
+ * others' rows meet the condition, which is enough to read them letter by
+ * letter.  So every column goes through gepa.shown(), and conditions on it stay
+ * above the check.  Bare are only "run", by whose indexes runs are found, and
+ * "id": numbers that are given in order, and tell how many there are.
  */
+CREATE FUNCTION gepa.shown(value anyelement)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'gepa_shown'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gepa.shown(anyelement) IS
+	'its argument; volatile, so that no condition on a column of a view is tried before the view has checked whose the row is';
+
 CREATE VIEW gepa.lms WITH (security_barrier) AS
 SELECT s.srvname::text AS lm,
 	pg_catalog.pg_get_userbyid(s.srvowner)::text AS owner,
@@ -21,15 +36,15 @@ WHERE w.fdwname = 'gepa_lm';
 COMMENT ON VIEW gepa.lms IS 'language models: foreign servers of the wrapper gepa_lm';
 
 CREATE VIEW gepa.judges WITH (security_barrier) AS
-SELECT j.name AS judge,
-	v.lm,
-	j.current_version,
-	j.owner::text AS owner,
-	v.labels,
-	v.positive,
-	(v.options ->> 'threshold')::float8 AS threshold,
-	(SELECT count(*) FROM gepa.judge_version n WHERE n.judge = j.judge)::int AS versions,
-	j.created_at,
+SELECT gepa.shown(j.name) AS judge,
+	gepa.shown(v.lm) AS lm,
+	gepa.shown(j.current_version) AS current_version,
+	gepa.shown(j.owner::text) AS owner,
+	gepa.shown(v.labels) AS labels,
+	gepa.shown(v.positive) AS positive,
+	gepa.shown((v.options ->> 'threshold')::float8) AS threshold,
+	gepa.shown((SELECT count(*) FROM gepa.judge_version n WHERE n.judge = j.judge)::int) AS versions,
+	gepa.shown(j.created_at) AS created_at,
 	j.judge AS id
 FROM gepa.judge j
 	JOIN gepa.judge_version v ON v.judge = j.judge AND v.version = j.current_version
@@ -39,21 +54,21 @@ WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
 COMMENT ON VIEW gepa.judges IS 'judges with their current version';
 
 CREATE VIEW gepa.judge_versions WITH (security_barrier) AS
-SELECT j.name AS judge,
-	v.version,
-	v.version = j.current_version AS current,
-	v.lm,
-	v.lm_identity::jsonb AS lm_identity,
-	(SELECT pg_catalog.jsonb_object_agg(c ->> 'name', c ->> 'text')
-		FROM pg_catalog.jsonb_array_elements(v.components) c) AS components,
-	v.labels,
-	v.positive,
-	v.options,
-	(v.options ->> 'threshold')::float8 AS threshold,
-	pg_catalog.encode(v.digest, 'hex') AS digest,
-	v.run,
-	v.candidate,
-	v.created_at
+SELECT gepa.shown(j.name) AS judge,
+	gepa.shown(v.version) AS version,
+	gepa.shown(v.version = j.current_version) AS current,
+	gepa.shown(v.lm) AS lm,
+	gepa.shown(v.lm_identity::jsonb) AS lm_identity,
+	gepa.shown((SELECT pg_catalog.jsonb_object_agg(c ->> 'name', c ->> 'text')
+		FROM pg_catalog.jsonb_array_elements(v.components) c)) AS components,
+	gepa.shown(v.labels) AS labels,
+	gepa.shown(v.positive) AS positive,
+	gepa.shown(v.options) AS options,
+	gepa.shown((v.options ->> 'threshold')::float8) AS threshold,
+	gepa.shown(pg_catalog.encode(v.digest, 'hex')) AS digest,
+	gepa.shown(v.run) AS run,
+	gepa.shown(v.candidate) AS candidate,
+	gepa.shown(v.created_at) AS created_at
 FROM gepa.judge_version v
 	JOIN gepa.judge j ON j.judge = v.judge
 	LEFT JOIN pg_catalog.pg_foreign_server s ON s.srvname = v.lm
@@ -62,17 +77,17 @@ WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
 COMMENT ON VIEW gepa.judge_versions IS 'immutable versions of judges';
 
 CREATE VIEW gepa.datasets WITH (security_barrier) AS
-SELECT d.name AS dataset,
-	d.source,
-	d.key,
-	d.inputs,
-	d.label,
-	d.feedback,
-	d.split,
-	d.group_by,
-	d.options,
-	d.owner::text AS owner,
-	d.created_at,
+SELECT gepa.shown(d.name) AS dataset,
+	gepa.shown(d.source) AS source,
+	gepa.shown(d.key) AS key,
+	gepa.shown(d.inputs) AS inputs,
+	gepa.shown(d.label) AS label,
+	gepa.shown(d.feedback) AS feedback,
+	gepa.shown(d.split) AS split,
+	gepa.shown(d.group_by) AS group_by,
+	gepa.shown(d.options) AS options,
+	gepa.shown(d.owner::text) AS owner,
+	gepa.shown(d.created_at) AS created_at,
 	d.dataset AS id
 FROM gepa.dataset d
 WHERE pg_catalog.pg_has_role(d.owner, 'USAGE');
@@ -85,23 +100,23 @@ COMMENT ON VIEW gepa.datasets IS 'named sources of labelled samples';
  * that paid then lends labels and threshold.
  */
 CREATE VIEW gepa.verdicts WITH (security_barrier) AS
-SELECT j.name AS judge,
-	n.version,
-	pg_catalog.encode(v.digest, 'hex') AS digest,
-	v.label,
-	CASE WHEN v.from_logprobs THEN v.score >= (w.options ->> 'threshold')::float8
-		ELSE v.label = ANY (w.positive) END AS positive,
-	v.score,
+SELECT gepa.shown(j.name) AS judge,
+	gepa.shown(n.version) AS version,
+	gepa.shown(pg_catalog.encode(v.digest, 'hex')) AS digest,
+	gepa.shown(v.label) AS label,
+	gepa.shown(CASE WHEN v.from_logprobs THEN v.score >= (w.options ->> 'threshold')::float8
+		ELSE v.label = ANY (w.positive) END) AS positive,
+	gepa.shown(v.score) AS score,
 	'ok'::text AS status,
-	v.reasoning,
-	v.input_tokens,
-	v.output_tokens,
-	v.cost,
-	v.latency_ms,
-	v.chars_seen,
-	v.chars_total,
-	v.created_at,
-	v.payer::text AS payer
+	gepa.shown(v.reasoning) AS reasoning,
+	gepa.shown(v.input_tokens) AS input_tokens,
+	gepa.shown(v.output_tokens) AS output_tokens,
+	gepa.shown(v.cost) AS cost,
+	gepa.shown(v.latency_ms) AS latency_ms,
+	gepa.shown(v.chars_seen) AS chars_seen,
+	gepa.shown(v.chars_total) AS chars_total,
+	gepa.shown(v.created_at) AS created_at,
+	gepa.shown(v.payer::text) AS payer
 FROM gepa.verdict v
 	JOIN gepa.judge j ON j.judge = v.judge
 	LEFT JOIN (
@@ -118,14 +133,14 @@ COMMENT ON VIEW gepa.verdicts IS
 	'stored verdicts of roles whose rights one has; digest is that of the document, version NULL for a candidate that is not deployed';
 
 CREATE VIEW gepa.verdict_errors WITH (security_barrier) AS
-SELECT j.name AS judge,
-	n.version,
-	pg_catalog.encode(e.digest, 'hex') AS digest,
-	e.status,
-	e.detail,
-	e.attempts,
-	e.last_at,
-	e.payer::text AS payer
+SELECT gepa.shown(j.name) AS judge,
+	gepa.shown(n.version) AS version,
+	gepa.shown(pg_catalog.encode(e.digest, 'hex')) AS digest,
+	gepa.shown(e.status) AS status,
+	gepa.shown(e.detail) AS detail,
+	gepa.shown(e.attempts) AS attempts,
+	gepa.shown(e.last_at) AS last_at,
+	gepa.shown(e.payer::text) AS payer
 FROM gepa.verdict_error e
 	JOIN gepa.judge j ON j.judge = e.judge
 	LEFT JOIN (
@@ -137,29 +152,29 @@ COMMENT ON VIEW gepa.verdict_errors IS 'documents without a verdict, and why';
 
 CREATE VIEW gepa.runs WITH (security_barrier) AS
 SELECT r.run,
-	j.name AS judge,
-	r.dataset,
-	r.owner::text AS owner,
-	r.status,
-	r.reason,
-	r.budget,
-	r.rollouts,
-	r.reflections,
-	r.iteration,
-	r.best_candidate,
-	r.best_score,
-	r.input_tokens,
-	r.output_tokens,
-	r.cost,
-	r.lm,
-	r.reflection_lm,
-	r.seed_version,
-	r.seed,
-	r.options,
-	r.notes,
-	r.created_at,
-	r.started_at,
-	r.finished_at
+	gepa.shown(j.name) AS judge,
+	gepa.shown(r.dataset) AS dataset,
+	gepa.shown(r.owner::text) AS owner,
+	gepa.shown(r.status) AS status,
+	gepa.shown(r.reason) AS reason,
+	gepa.shown(r.budget) AS budget,
+	gepa.shown(r.rollouts) AS rollouts,
+	gepa.shown(r.reflections) AS reflections,
+	gepa.shown(r.iteration) AS iteration,
+	gepa.shown(r.best_candidate) AS best_candidate,
+	gepa.shown(r.best_score) AS best_score,
+	gepa.shown(r.input_tokens) AS input_tokens,
+	gepa.shown(r.output_tokens) AS output_tokens,
+	gepa.shown(r.cost) AS cost,
+	gepa.shown(r.lm) AS lm,
+	gepa.shown(r.reflection_lm) AS reflection_lm,
+	gepa.shown(r.seed_version) AS seed_version,
+	gepa.shown(r.seed) AS seed,
+	gepa.shown(r.options) AS options,
+	gepa.shown(r.notes) AS notes,
+	gepa.shown(r.created_at) AS created_at,
+	gepa.shown(r.started_at) AS started_at,
+	gepa.shown(r.finished_at) AS finished_at
 FROM gepa.run r
 	JOIN gepa.judge j ON j.judge = r.judge
 WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
@@ -167,27 +182,27 @@ COMMENT ON VIEW gepa.runs IS 'optimisations: one row each, with figures';
 
 CREATE VIEW gepa.progress WITH (security_barrier) AS
 SELECT r.run,
-	j.name AS judge,
-	r.dataset,
-	r.owner::text AS owner,
-	r.status,
-	CASE WHEN r.status = 'queued' THEN 'waiting for a worker'
+	gepa.shown(j.name) AS judge,
+	gepa.shown(r.dataset) AS dataset,
+	gepa.shown(r.owner::text) AS owner,
+	gepa.shown(r.status) AS status,
+	gepa.shown(CASE WHEN r.status = 'queued' THEN 'waiting for a worker'
 		WHEN r.best_candidate IS NULL THEN 'validating the seed'
-		ELSE 'searching' END AS phase,
-	r.iteration,
-	r.rollouts,
-	r.budget,
-	(SELECT count(*) FROM gepa.proposal p WHERE p.run = r.run AND p.candidate IS NOT NULL)::int AS candidates,
-	r.best_candidate,
-	r.best_score,
-	r.input_tokens,
-	r.output_tokens,
-	r.cost,
-	pg_catalog.make_interval(secs => r.seconds) AS elapsed,
-	CASE WHEN r.seconds > 0 THEN r.rollouts / r.seconds END AS rollouts_per_second,
-	CASE WHEN r.rollouts > 0 AND r.seconds > 0 THEN
+		ELSE 'searching' END) AS phase,
+	gepa.shown(r.iteration) AS iteration,
+	gepa.shown(r.rollouts) AS rollouts,
+	gepa.shown(r.budget) AS budget,
+	gepa.shown((SELECT count(*) FROM gepa.proposal p WHERE p.run = r.run AND p.candidate IS NOT NULL)::int) AS candidates,
+	gepa.shown(r.best_candidate) AS best_candidate,
+	gepa.shown(r.best_score) AS best_score,
+	gepa.shown(r.input_tokens) AS input_tokens,
+	gepa.shown(r.output_tokens) AS output_tokens,
+	gepa.shown(r.cost) AS cost,
+	gepa.shown(pg_catalog.make_interval(secs => r.seconds)) AS elapsed,
+	gepa.shown(CASE WHEN r.seconds > 0 THEN r.rollouts / r.seconds END) AS rollouts_per_second,
+	gepa.shown(CASE WHEN r.rollouts > 0 AND r.seconds > 0 THEN
 		pg_catalog.make_interval(secs => r.seconds)
-			* (greatest(r.budget - r.rollouts, 0)::float8 / r.rollouts) END AS eta
+			* (greatest(r.budget - r.rollouts, 0)::float8 / r.rollouts) END) AS eta
 FROM gepa.run r
 	JOIN gepa.judge j ON j.judge = r.judge
 WHERE r.status IN ('queued', 'running', 'stopping')
@@ -196,13 +211,13 @@ COMMENT ON VIEW gepa.progress IS 'live runs: phase, rollouts, best score, tokens
 
 CREATE VIEW gepa.samples WITH (security_barrier) AS
 SELECT s.run,
-	s.key AS sample,
-	s.split,
-	s.label,
-	s.feedback,
-	s.group_key,
-	s.inputs,
-	pg_catalog.encode(s.digest, 'hex') AS digest
+	gepa.shown(s.key) AS sample,
+	gepa.shown(s.split) AS split,
+	gepa.shown(s.label) AS label,
+	gepa.shown(s.feedback) AS feedback,
+	gepa.shown(s.group_key) AS group_key,
+	gepa.shown(s.inputs) AS inputs,
+	gepa.shown(pg_catalog.encode(s.digest, 'hex')) AS digest
 FROM gepa.sample s
 	JOIN gepa.run r ON r.run = s.run
 WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
@@ -210,13 +225,13 @@ COMMENT ON VIEW gepa.samples IS 'samples of runs, as they were when the run star
 
 CREATE VIEW gepa.candidates WITH (security_barrier) AS
 SELECT p.run,
-	p.candidate,
-	p.parents,
-	p.components,
-	p.score,
-	p.rollouts_at_discovery,
-	p.iteration,
-	p.created_at
+	gepa.shown(p.candidate) AS candidate,
+	gepa.shown(p.parents) AS parents,
+	gepa.shown(p.components) AS components,
+	gepa.shown(p.score) AS score,
+	gepa.shown(p.rollouts_at_discovery) AS rollouts_at_discovery,
+	gepa.shown(p.iteration) AS iteration,
+	gepa.shown(p.created_at) AS created_at
 FROM gepa.proposal p
 	JOIN gepa.run r ON r.run = p.run
 WHERE p.candidate IS NOT NULL
@@ -225,9 +240,9 @@ COMMENT ON VIEW gepa.candidates IS 'texts in the pool of a run; 0 is the seed';
 
 CREATE VIEW gepa.frontier WITH (security_barrier) AS
 SELECT f.run,
-	f.key,
-	f.score,
-	f.candidates
+	gepa.shown(f.key) AS key,
+	gepa.shown(f.score) AS score,
+	gepa.shown(f.candidates) AS candidates
 FROM gepa.front f
 	JOIN gepa.run r ON r.run = f.run
 WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
@@ -236,19 +251,19 @@ COMMENT ON VIEW gepa.frontier IS
 
 CREATE VIEW gepa.proposals WITH (security_barrier) AS
 SELECT p.run,
-	p.iteration,
-	p.parents,
-	p.component,
-	p.components ->> p.component AS text,
-	p.candidate,
-	p.accepted,
-	p.reason,
-	s.prompt AS reflection_prompt,
-	s.answer,
-	p.parent_sum,
-	p.child_sum,
-	p.created_at,
-	p.proposal
+	gepa.shown(p.iteration) AS iteration,
+	gepa.shown(p.parents) AS parents,
+	gepa.shown(p.component) AS component,
+	gepa.shown(p.components ->> p.component) AS text,
+	gepa.shown(p.candidate) AS candidate,
+	gepa.shown(p.accepted) AS accepted,
+	gepa.shown(p.reason) AS reason,
+	gepa.shown(s.prompt) AS reflection_prompt,
+	gepa.shown(s.answer) AS answer,
+	gepa.shown(p.parent_sum) AS parent_sum,
+	gepa.shown(p.child_sum) AS child_sum,
+	gepa.shown(p.created_at) AS created_at,
+	gepa.shown(p.proposal) AS proposal
 FROM gepa.proposal p
 	JOIN gepa.run r ON r.run = p.run
 	LEFT JOIN gepa.step s ON s.run = p.run AND s.step = p.reflect_step
@@ -258,15 +273,15 @@ COMMENT ON VIEW gepa.proposals IS 'texts that runs tried, accepted and rejected,
 
 CREATE VIEW gepa.reflections WITH (security_barrier) AS
 SELECT s.run,
-	s.step,
-	s.prompt AS reflection_prompt,
-	s.answer,
-	s.new_text AS text,
-	s.detail,
-	s.input_tokens,
-	s.output_tokens,
-	s.cost,
-	s.observed_at
+	gepa.shown(s.step) AS step,
+	gepa.shown(s.prompt) AS reflection_prompt,
+	gepa.shown(s.answer) AS answer,
+	gepa.shown(s.new_text) AS text,
+	gepa.shown(s.detail) AS detail,
+	gepa.shown(s.input_tokens) AS input_tokens,
+	gepa.shown(s.output_tokens) AS output_tokens,
+	gepa.shown(s.cost) AS cost,
+	gepa.shown(s.observed_at) AS observed_at
 FROM gepa.step s
 	JOIN gepa.run r ON r.run = s.run
 WHERE s.kind = 'reflect'
@@ -275,21 +290,21 @@ COMMENT ON VIEW gepa.reflections IS 'calls of the reflection LM, those without a
 
 CREATE VIEW gepa.rollouts WITH (security_barrier) AS
 SELECT o.run,
-	p.candidate,
-	s.key AS sample,
-	o.split,
-	o.score,
-	o.feedback,
-	o.label,
-	o.output,
-	o.status,
-	o.input_tokens,
-	o.output_tokens,
-	o.cost,
-	o.latency_ms,
-	o.proposal,
-	o.step,
-	o.created_at
+	gepa.shown(p.candidate) AS candidate,
+	gepa.shown(s.key) AS sample,
+	gepa.shown(o.split) AS split,
+	gepa.shown(o.score) AS score,
+	gepa.shown(o.feedback) AS feedback,
+	gepa.shown(o.label) AS label,
+	gepa.shown(o.output) AS output,
+	gepa.shown(o.status) AS status,
+	gepa.shown(o.input_tokens) AS input_tokens,
+	gepa.shown(o.output_tokens) AS output_tokens,
+	gepa.shown(o.cost) AS cost,
+	gepa.shown(o.latency_ms) AS latency_ms,
+	gepa.shown(o.proposal) AS proposal,
+	gepa.shown(o.step) AS step,
+	gepa.shown(o.created_at) AS created_at
 FROM gepa.rollout o
 	JOIN gepa.run r ON r.run = o.run
 	JOIN gepa.sample s ON s.run = o.run AND s.split = o.split AND s.sample = o.sample
@@ -299,37 +314,37 @@ COMMENT ON VIEW gepa.rollouts IS
 	'texts run on samples and scored; candidate is NULL where the text did not enter the pool';
 
 CREATE VIEW gepa.schedules WITH (security_barrier) AS
-SELECT s.name AS schedule,
-	j.name AS judge,
-	s.dataset,
-	s.owner::text AS owner,
-	s.every,
-	s.at,
-	s.time_zone,
-	s.enabled,
-	s.next_at,
-	s.last_at,
-	s.last_run,
-	s.outcome,
-	s.reason,
-	c.n,
-	c.champion,
-	c.champion_right::float8 / nullif(c.n, 0) AS champion_accuracy,
-	c.challenger,
-	c.challenger_right::float8 / nullif(c.n, 0) AS challenger_accuracy,
-	c.champion_only,
-	c.challenger_only,
-	c.p_value,
-	c.deployed,
-	s.deploy,
-	s.level,
-	s.min_new_labels,
-	s.labels_seen,
-	s.reflection_lm,
-	s.budget,
-	s.seed,
-	s.options,
-	s.created_at,
+SELECT gepa.shown(s.name) AS schedule,
+	gepa.shown(j.name) AS judge,
+	gepa.shown(s.dataset) AS dataset,
+	gepa.shown(s.owner::text) AS owner,
+	gepa.shown(s.every) AS every,
+	gepa.shown(s.at) AS at,
+	gepa.shown(s.time_zone) AS time_zone,
+	gepa.shown(s.enabled) AS enabled,
+	gepa.shown(s.next_at) AS next_at,
+	gepa.shown(s.last_at) AS last_at,
+	gepa.shown(s.last_run) AS last_run,
+	gepa.shown(s.outcome) AS outcome,
+	gepa.shown(s.reason) AS reason,
+	gepa.shown(c.n) AS n,
+	gepa.shown(c.champion) AS champion,
+	gepa.shown(c.champion_right::float8 / nullif(c.n, 0)) AS champion_accuracy,
+	gepa.shown(c.challenger) AS challenger,
+	gepa.shown(c.challenger_right::float8 / nullif(c.n, 0)) AS challenger_accuracy,
+	gepa.shown(c.champion_only) AS champion_only,
+	gepa.shown(c.challenger_only) AS challenger_only,
+	gepa.shown(c.p_value) AS p_value,
+	gepa.shown(c.deployed) AS deployed,
+	gepa.shown(s.deploy) AS deploy,
+	gepa.shown(s.level) AS level,
+	gepa.shown(s.min_new_labels) AS min_new_labels,
+	gepa.shown(s.labels_seen) AS labels_seen,
+	gepa.shown(s.reflection_lm) AS reflection_lm,
+	gepa.shown(s.budget) AS budget,
+	gepa.shown(s.seed) AS seed,
+	gepa.shown(s.options) AS options,
+	gepa.shown(s.created_at) AS created_at,
 	s.schedule AS id
 FROM gepa.schedule s
 	JOIN gepa.judge j ON j.judge = s.judge

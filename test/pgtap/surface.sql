@@ -51,6 +51,7 @@ INSERT INTO contract_function VALUES
 		' OUT http_status integer, OUT attempts integer, OUT input_tokens integer, OUT output_tokens integer,'
 		' OUT cost double precision, OUT latency_ms double precision, OUT sample_rate double precision,'
 		' OUT detail text, OUT prompt text, OUT answer text', 'SETOF record', 'v', 's', true),
+	('gepa', 'shown', 'value anyelement', 'anyelement', 'v', 's', true),
 	('gepa', 'create_judge', 'name text, lm name, prompt text, labels text[] DEFAULT ''{true,false}''::text[],'
 		' positive text[] DEFAULT ''{true}''::text[], options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
 	('gepa', 'alter_judge', 'name text, prompt text DEFAULT NULL::text, lm name DEFAULT NULL::name,'

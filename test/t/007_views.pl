@@ -1,5 +1,5 @@
 # What a role reads of others, by whatever way: nothing.  Every view of gepa is tried;
-# a new one has to be named here.
+# a new one has to be named here.  And what EXPLAIN tells of the rows behind them: numbers.
 
 use strict;
 use warnings;
@@ -115,5 +115,144 @@ for my $role ('alice', 'eve')
 	is(scalar(() = $refused =~ /ERROR:  42501: permission denied for (table|sequence)/g), scalar(@tables), "$role reads none of them");
 	is((as($role, q{SELECT count(*) FROM pg_stats WHERE schemaname = 'gepa'}))[0], 0, '... nor their statistics');
 }
+
+# EXPLAIN.  The server goes on without its workers, so that nothing changes between two plans.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\nautovacuum = off\nmax_parallel_workers_per_gather = 0\njit = off\n");
+$node->restart;
+value($node, 'ANALYZE');
+
+# What is known of rows one may not see: the numbers of runs and of objects, and that a verdict is one.
+# gepa.lms is everybody's, and the function behind gepa.lm_calls hands out one's own.
+my @known = ('lms\..*', 'lm_calls\..*', '(?!judge_versions).*\.run', '(judges|datasets|schedules)\.id', 'verdicts\.status');
+my $known = join '|', @known;
+my %other = (    # of each type, a value that nobody has, and one that will do where alice has none
+	'text' => [ q{'nobody''s'}, q{'some'} ],
+	'boolean' => [ 'false', 'true' ],
+	(map { $_ => [ -7, 1 ] } 'integer', 'bigint', 'numeric', 'double precision'),
+	(map { $_ => [ q{'0001-01-01'}, q{'2026-01-01'} ] } 'timestamp with time zone'),
+	'interval' => [ q{'-1 year'}, q{'1 year'} ],
+	'jsonb' => [ q{'{"nobody": 1}'}, q{'[]'} ],
+	'integer[]' => [ q{'{-7}'}, q{'{0}'} ],
+	'text[]' => [ q{'{nobody}'}, q{'{some}'} ]);
+
+# The columns, each with its type and a value of alice's.
+sub columns
+{
+	my @columns = map { [ split /\|/ ] } split /\n/, value($node, q{
+		SELECT c.relname, a.attname, format_type(a.atttypid, -1)
+		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+		WHERE c.relnamespace = 'gepa'::regnamespace AND c.relkind = 'v' ORDER BY 1, a.attnum});
+
+	@columns = grep { "$_->[0].$_->[1]" !~ /^($known)$/ } @columns;
+	for my $column (@columns)
+	{
+		my ($view, $name, $type) = @$column;
+		my $value = value($node, qq{SELECT quote_literal("$name"::text) FROM gepa.$view WHERE "$name" IS NOT NULL LIMIT 1});
+
+		push @$column, $value || $other{$type}[1];
+	}
+	return @columns;
+}
+
+# Pairs of conditions that differ in what they say of alice's rows, of leakproof operators where the type has them.
+# What is estimated of IS NULL without knowing the column is the same for all columns, but not that of IS NOT NULL.
+sub pairs
+{
+	my ($name, $type, $value, $analyze, $first) = @_;
+	my $other = $other{$type}[0];
+	my @pairs = (
+		[ "$name = $value", "$name = $other" ], [ "$name < $value", "$name < $other" ],
+		[ "$name >= $value", "$name >= $other" ], [ "$name IN ($value, $value)", "$name IN ($other, $other)" ],
+		$analyze ? [ "$name IS NOT NULL", "$name IS NULL" ] : [ "$name IS NULL", "$first IS NULL" ]);
+
+	push @pairs, [ "starts_with($name, left($value, 1))", "starts_with($name, '\x{1}')" ] if $type eq 'text';
+	push @pairs, [ "$name IS TRUE", "$name IS FALSE" ] if $type eq 'boolean';
+	return @pairs;
+}
+
+# Plans of a role's queries, without what repeats the query.
+sub plans
+{
+	my ($role, $settings, @queries) = @_;
+	my ($out, $noise) = as($role, join "\n", $settings, map { "SELECT plan(\$query\$$_\$query\$);" } @queries);
+	my @plans = split /\n/, $out;
+
+	is($noise, '', "$role explains") or return;
+	s/"[\w ]+ (Cond|Filter)": "(\\.|[^"\\])*"|"Filter": "(\\.|[^"\\])*"//g for @plans;
+	return @plans;
+}
+
+value($node, q{CREATE FUNCTION plan(query text) RETURNS jsonb LANGUAGE plpgsql AS $$
+	DECLARE plan json;
+	BEGIN EXECUTE 'EXPLAIN (FORMAT JSON, ' || query INTO plan; RETURN plan; END $$});
+
+my @columns = columns();
+cmp_ok(scalar(@columns), '>', 150, 'columns that are not known');
+my (@queries, @what, %first);
+for my $column (@columns)
+{
+	my ($view, $name, $type, $value) = @$column;
+	my $quoted = qq{v."$name"};
+
+	$first{$view} //= $quoted;
+	for my $analyze (0, 1)
+	{
+		my $explain = $analyze ? 'ANALYZE, COSTS off, TIMING off, SUMMARY off' : 'COSTS on';
+
+		for my $pair (pairs($quoted, $type, $value, $analyze, $first{$view}))
+		{
+			push @what, ($analyze ? 'ANALYZE ' : '') . "$view: $pair->[0]";
+			push @queries, map { "$explain) SELECT count(*) FROM gepa.$view v WHERE $_" } @$pair;
+		}
+	}
+}
+
+# Which of the pairs have plans that differ.
+sub told
+{
+	my ($role, $settings) = @_;
+	my @plans = plans($role, $settings, @queries);
+
+	is(scalar(@plans), scalar(@queries), '... everything');
+	return map { $what[$_] } grep { $plans[ 2 * $_ ] ne $plans[ 2 * $_ + 1 ] } 0 .. $#what;
+}
+
+sub tells_nothing
+{
+	my ($how, $settings) = @_;
+
+	is_deeply([ told('eve', $settings // '') ], [], "EXPLAIN tells a stranger nothing of what is in the rows of others, $how");
+}
+
+# To whom the rows belong it tells: the conditions are such that something could be told.
+my %told = map { /(\w+):/ ? ($1 => 1) : () } told('alice', '');
+is_deeply([ sort keys %told ], [ sort grep { !/^lm/ } keys %views ], 'EXPLAIN tells their owner, of all views');
+tells_nothing('few of them');
+
+# Enough of each for statistics to say something: as many again, but for what identifies them.
+value($node, "INSERT INTO gepa.$_->[0] SELECT (jsonb_populate_record(t, jsonb_build_object($_->[1]))).* FROM gepa.$_->[0] t, generate_series(1, 200) i")
+  for [ 'judge', q{'judge', 1000 * judge + i, 'name', name || i} ], [ 'judge_version', q{'judge', 1000 * judge + i} ],
+	[ 'dataset', q{'dataset', 1000 * dataset + i, 'name', name || i} ], [ 'run', q{'run', 1000 * run + i} ],
+	[ 'schedule', q{'schedule', 1000 * schedule + i, 'name', name || i} ],
+	(map { [ $_, q{'digest', sha256(digest || i::text::bytea)} ] } 'verdict', 'verdict_error');
+value($node, 'ANALYZE');
+tells_nothing('many of them');
+tells_nothing('without nested loops', 'SET enable_nestloop = off;');
+
+# What a run has is found by an index all the same, before others' rows are read.
+my %behind = (runs => 'run', progress => 'run', samples => 'sample', candidates => 'proposal', frontier => 'front',
+	proposals => 'proposal', reflections => 'step', rollouts => 'rollout');
+for my $view (sort keys %behind)
+{
+	my ($plan) = as('eve', "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN (COSTS off) SELECT * FROM gepa.$view WHERE run = 1");
+
+	like($plan, qr/Index Scan using \w+ on $behind{$view} \w+\n\s+Index Cond: \(\(?run = 1\)/, "gepa.$view finds a run by an index");
+}
+
+# Columns are what they are in the tables: text sorts by the same collation.
+is(value($node, q{SELECT string_agg(format('%s.%s', a.attrelid::regclass, a.attname), ' ')
+	FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+	WHERE c.relnamespace = 'gepa'::regnamespace AND c.relkind = 'v' AND c.relname !~ '^lm' AND a.attcollation <> t.typcollation}), '',
+	'collations are those of the types');
 
 done_testing();
