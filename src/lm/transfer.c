@@ -289,6 +289,7 @@ classify(const LmTransfer *transfer, CURLcode code, long http_status)
 			return LM_FAILURE_TLS;
 		case CURLE_SSL_CERTPROBLEM:
 		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_BAD_FUNCTION_ARGUMENT:	/* newer libcurl: a key file */
 			return LM_FAILURE_TLS_FILE;
 		case CURLE_OPERATION_TIMEDOUT:
 			return transfer->sends > 0 ? LM_FAILURE_TIMEOUT : LM_FAILURE_CONNECT;
