@@ -35,8 +35,9 @@
 
 #include "store/store_internal.h"
 
-Oid
-gepa_store_extension(Oid *owner)
+/* NULL as snapshot: as catalogs are read. */
+static Oid
+find_extension(Snapshot snapshot, Oid *owner)
 {
 	Oid			extension = InvalidOid;
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
@@ -47,7 +48,7 @@ gepa_store_extension(Oid *owner)
 	*owner = InvalidOid;
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
 				F_NAMEEQ, CStringGetDatum("gepa"));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
@@ -57,6 +58,23 @@ gepa_store_extension(Oid *owner)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return extension;
+}
+
+Oid
+gepa_store_extension(Oid *owner)
+{
+	return find_extension(NULL, owner);
+}
+
+/* Prepared transactions count as well. */
+bool
+gepa_store_extension_is_coming(void)
+{
+	SnapshotData dirty;
+	Oid			owner;
+
+	InitDirtySnapshot(dirty);
+	return OidIsValid(find_extension(&dirty, &owner));
 }
 
 Oid

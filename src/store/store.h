@@ -28,6 +28,9 @@
 /* OID of the extension's owner, InvalidOid when gepa is not installed here. */
 extern Oid	gepa_store_extension_owner(void);
 
+/* Where it is not installed: is a transaction that creates it still open? */
+extern bool gepa_store_extension_is_coming(void);
+
 /* Raise 42501 unless userid owns (has the rights of the owner of) the thing. */
 extern void gepa_store_check_owner(const char *kind, const char *name, Oid owner, Oid userid);
 

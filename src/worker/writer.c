@@ -64,15 +64,29 @@ static struct
 
 /*
  * Without the extension there is nowhere to write to: what was handed over
- * by transactions that still saw it is let go.
+ * by transactions that still saw it is let go.  Not by one that is making it,
+ * which is as good as a lock that it holds.
  */
+static bool
+is_installed(void)
+{
+	bool		installed = OidIsValid(gepa_store_extension_owner());
+
+	if (!installed && gepa_store_extension_is_coming())
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("extension \"gepa\" is being created"),
+				 errhint("The transaction that creates it has to commit.")));
+	return installed;
+}
+
 static void
 write_verdicts(const StoreVerdict *verdicts, int n)
 {
 	bool		installed;
 
 	gepa_worker_begin(writer.context);
-	installed = OidIsValid(gepa_store_extension_owner());
+	installed = is_installed();
 
 	/* Whatever synchronous_commit says: what is written leaves the spool. */
 	ForceSyncCommit();
@@ -81,8 +95,9 @@ write_verdicts(const StoreVerdict *verdicts, int n)
 	gepa_worker_commit(writer.context);
 	if (!installed)
 		ereport(LOG,
-				(errmsg("gepa verdict writer discarded %d verdicts, the extension is not installed",
-						n)));
+				(errmsg_plural("gepa verdict writer discarded %d verdict, the extension is not installed",
+							   "gepa verdict writer discarded %d verdicts, the extension is not installed",
+							   n, n)));
 }
 
 /* In a transaction of their own; returns why not, NULL when they are. */

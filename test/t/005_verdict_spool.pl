@@ -239,7 +239,7 @@ $node->stop('immediate');
 $log = -s $node->logfile;
 $node->start;
 value($node, 'DROP EXTENSION gepa CASCADE');
-$node->wait_for_log(qr/(?:gepa verdict writer discarded 1 verdicts, the extension is not installed.*){4}/s, $log);
+$node->wait_for_log(qr/(?:gepa verdict writer discarded 1 verdict, the extension is not installed.*){4}/s, $log);
 wait_sql($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'", 'an idle writer');
 is(join(' ', files()), '', 'nothing is left of either');
 
