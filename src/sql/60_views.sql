@@ -147,7 +147,12 @@ FROM gepa.verdict_error e
 		SELECT judge, verdict_digest, max(version) AS version
 		FROM gepa.judge_version GROUP BY judge, verdict_digest) n
 		ON n.judge = e.judge AND n.verdict_digest = e.verdict_digest
-WHERE pg_catalog.pg_has_role(e.payer, 'USAGE');
+WHERE pg_catalog.pg_has_role(e.payer, 'USAGE')
+	-- A scalar query, which looks into one partition's index for each row; as
+	-- NOT EXISTS it is a join that may read all verdicts.
+	AND (SELECT true FROM gepa.verdict v
+		WHERE v.verdict_digest = e.verdict_digest AND v.payer = e.payer AND v.digest = e.digest
+		LIMIT 1) IS NULL;
 COMMENT ON VIEW gepa.verdict_errors IS 'documents without a verdict, and why';
 
 CREATE VIEW gepa.runs WITH (security_barrier) AS

@@ -25,8 +25,9 @@
  * the transaction around it.
  *
  * Beyond its bounds memory forgets what is KNOWN; if that does not make room
- * pending entries are written at once, and the rest is lost.  It is forgotten
- * as a whole when the extension is another one than before.
+ * pending entries are written at once, and the rest is lost, which a WARNING
+ * tells.  It is forgotten as a whole when the extension is another one than
+ * before.
  *
  *-------------------------------------------------------------------------
  */
@@ -185,7 +186,8 @@ compare_verdicts(const void *a, const void *b)
 	return order != 0 ? order : memcmp(left->digest, right->digest, JUDGE_DIGEST_LENGTH);
 }
 
-static void
+/* Returns how many are written; what is not waits for another transaction. */
+static int
 write_pending(void)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -193,18 +195,25 @@ write_pending(void)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	StoreVerdict *verdicts = palloc(sizeof(StoreVerdict) * Max(memory.npending, 1));
+	bool	   *written = palloc(Max(memory.npending, 1));
 	HASH_SEQ_STATUS scan;
 	MemoryEntry *entry;
 	int			n = 0;
+	int			nwritten;
 
 	hash_seq_init(&scan, memory.entries);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (entry->state == MEMORY_PENDING)
 			gepa_store_unpack(entry->data, entry->length, &verdicts[n++]);
 	qsort(verdicts, n, sizeof(StoreVerdict), compare_verdicts);
-	gepa_store_insert_verdicts(verdicts, n);
+	nwritten = gepa_store_write_pending(verdicts, n, written);
+	for (int i = 0; i < n; i++)
+		if (!written[i])
+			set_state(find(&verdicts[i].account, verdicts[i].digest, HASH_FIND, NULL),
+					  MEMORY_UNWRITTEN);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	return nwritten;
 }
 
 static void
@@ -229,7 +238,7 @@ at_end_of_transaction(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 			if (may_write())
-				write_pending();
+				(void) write_pending();
 			else
 				settle_pending(MEMORY_UNWRITTEN);
 			break;
@@ -266,15 +275,31 @@ is_full(double share)
 }
 
 static void
+tell_lost(int n)
+{
+	if (n > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg_plural("session memory for verdicts is full, %d that was paid for is lost",
+							   "session memory for verdicts is full, %d that were paid for are lost",
+							   n, n),
+				 errdetail("They could not be written by this transaction, nor handed over."),
+				 errhint("Judge in transactions that may write, or preload gepa and see the server log about its verdict writer.")));
+}
+
+static void
 make_room(void)
 {
+	int			written = 0;
+
 	if (memory.entries != NULL && is_full(1))
 	{
 		forget_some(0);
 		if (is_full(0.5))
 		{
 			if (memory.npending > 0 && may_write())
-				write_pending();
+				written = write_pending();
+			tell_lost((int) hash_get_num_entries(memory.entries) - written);
 			forget_all();
 		}
 	}

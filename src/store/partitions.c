@@ -66,8 +66,8 @@ static StoreStatement find_grantees = {
 	" WHERE c.oid = $1 AND a.grantee <> c.relowner"
 };
 
-static Oid
-gepa_relation(const char *name)
+Oid
+gepa_store_relation(const char *name)
 {
 	Oid			schema = get_namespace_oid("gepa", false);
 	Oid			relation = get_relname_relid(name, schema);
@@ -85,7 +85,7 @@ gepa_relation(const char *name)
 static Oid
 find_partition(const uint8 *verdict_digest)
 {
-	Relation	parent = table_open(gepa_relation("verdict"), AccessShareLock);
+	Relation	parent = table_open(gepa_store_relation("verdict"), AccessShareLock);
 	PartitionKey key = RelationGetPartitionKey(parent);
 	PartitionDesc partitions = RelationGetPartitionDesc(parent, true);
 	PartitionBoundInfo bounds = partitions->boundinfo;
@@ -111,7 +111,7 @@ find_partition(const uint8 *verdict_digest)
 bool
 gepa_store_is_default_partition(Relation rel)
 {
-	return RelationGetRelid(rel) == get_default_partition_oid(gepa_relation("verdict"));
+	return RelationGetRelid(rel) == get_default_partition_oid(gepa_store_relation("verdict"));
 }
 
 Relation
@@ -120,7 +120,7 @@ gepa_store_open_partition(const uint8 *verdict_digest, LOCKMODE lockmode)
 	for (;;)
 	{
 		Oid			oid = find_partition(verdict_digest);
-		bool		is_default = oid == get_default_partition_oid(gepa_relation("verdict"));
+		bool		is_default = oid == get_default_partition_oid(gepa_store_relation("verdict"));
 		LOCKMODE	mode = is_default ? Min(lockmode, RowExclusiveLock) : lockmode;
 		Relation	rel = try_table_open(oid, mode);
 
@@ -130,6 +130,40 @@ gepa_store_open_partition(const uint8 *verdict_digest, LOCKMODE lockmode)
 			table_close(rel, mode);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+static int
+compare_locks(const void *a, const void *b)
+{
+	Oid			left = ((const StorePartitionLock *) a)->partition;
+	Oid			right = ((const StorePartitionLock *) b)->partition;
+
+	return (left > right) - (left < right);
+}
+
+/*
+ * In the order in which ANALYZE, LOCK TABLE and every query on gepa.verdict lock:
+ * the parent, then its partitions by OID.
+ */
+void
+gepa_store_lock_partitions(StorePartitionLock *locks, int n)
+{
+	Oid			parent = gepa_store_relation("verdict");
+	Oid			default_oid;
+
+	LockRelationOid(parent, AccessShareLock);
+	default_oid = get_default_partition_oid(parent);
+	for (int i = 0; i < n; i++)
+	{
+		locks[i].partition = default_oid;
+		if (locks[i].verdict_digest != NULL)
+			locks[i].partition = find_partition(locks[i].verdict_digest);
+		if (locks[i].partition == default_oid)
+			locks[i].mode = Min(locks[i].mode, RowExclusiveLock);
+	}
+	qsort(locks, n, sizeof(StorePartitionLock), compare_locks);
+	for (int i = 0; i < n; i++)
+		LockRelationOid(locks[i].partition, locks[i].mode);
 }
 
 /*
@@ -189,7 +223,7 @@ revoke_all(StoreScope *scope, const char *table)
 	char	  **grantees;
 	int			n;
 
-	gepa_store_arg_oid(&args, gepa_relation(table));
+	gepa_store_arg_oid(&args, gepa_store_relation(table));
 	n = (int) gepa_store_run(scope, &find_grantees, &args);
 	grantees = palloc(sizeof(char *) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -224,7 +258,7 @@ make_partition(StoreScope *scope, const uint8 *verdict_digest, int judge, int ve
 static bool
 default_is_small(void)
 {
-	Relation	rel = table_open(gepa_relation("verdict_default"), AccessShareLock);
+	Relation	rel = table_open(gepa_store_relation("verdict_default"), AccessShareLock);
 	uint64		bytes = (uint64) RelationGetNumberOfBlocks(rel) * BLCKSZ;
 
 	table_close(rel, AccessShareLock);
@@ -264,7 +298,7 @@ is_empty(Oid partition)
 static Oid
 find_empty(void)
 {
-	Relation	parent = table_open(gepa_relation("verdict"), AccessShareLock);
+	Relation	parent = table_open(gepa_store_relation("verdict"), AccessShareLock);
 	PartitionDesc partitions = RelationGetPartitionDesc(parent, true);
 	Oid			default_oid = get_default_partition_oid(RelationGetRelid(parent));
 	Oid			found = InvalidOid;
@@ -291,7 +325,7 @@ drop_next(void)
 
 	if (!OidIsValid(partition))
 		return false;
-	LockRelationOid(gepa_relation("verdict"), AccessExclusiveLock);
+	LockRelationOid(gepa_store_relation("verdict"), AccessExclusiveLock);
 	LockRelationOid(partition, AccessExclusiveLock);
 	if (is_empty(partition))
 		execute(psprintf("DROP TABLE %s", qualified_name(partition)));

@@ -133,6 +133,16 @@ extern bool gepa_store_ring_put(const char *data, int length, int *spool_error);
 extern bool gepa_store_ring_find(const uint8 *account, const uint8 *digest,
 								 JudgeVerdict *verdict);
 
+/* verdicts.c: is it in the table, as others see it now? */
+extern bool gepa_store_is_stored(const StoreAccount *account, const uint8 *digest);
+
+/*
+ * pending.c: write in this transaction; returns how many are in the table then,
+ * and which.  Raises no ERROR but that of a cancel; what is not written a
+ * WARNING tells of.
+ */
+extern int	gepa_store_write_pending(const StoreVerdict *verdicts, int n, bool *written);
+
 /* lease.c: at load */
 extern void gepa_store_lease_init(void);
 
@@ -140,8 +150,22 @@ extern void gepa_store_lease_init(void);
  * partitions.c: the table that has the verdicts of a version, locked.  The
  * default one is locked no harder than for writing rows.
  */
+extern Oid	gepa_store_relation(const char *name);	/* a table of gepa's */
 extern Relation gepa_store_open_partition(const uint8 *verdict_digest, LOCKMODE lockmode);
 extern bool gepa_store_is_default_partition(Relation rel);
+
+typedef struct StorePartitionLock
+{
+	const uint8 *verdict_digest;	/* NULL = the default partition */
+	LOCKMODE	mode;
+	Oid			partition;		/* out */
+} StorePartitionLock;
+
+/*
+ * partitions.c: lock the tables of several versions until the transaction ends,
+ * so that no partition comes or goes either.
+ */
+extern void gepa_store_lock_partitions(StorePartitionLock *locks, int n);
 
 /* Run a statement in which %s stands for the name of such a table. */
 extern uint64 gepa_store_run_on(StoreScope *scope, Oid partition, const char *format,

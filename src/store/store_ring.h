@@ -55,7 +55,11 @@ extern bool gepa_store_ring_attach(Oid database);
 extern int	gepa_store_ring_take(StoreVerdict *verdicts, int *failures, int max);
 extern void gepa_store_ring_release(const StoreRetry *retries);
 
-/* verdicts.c: insert a batch; needs a transaction. */
-extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n);
+/*
+ * verdicts.c: insert a batch; needs a transaction.  A failure of what has a
+ * verdict is not inserted; delete_errors says whether those that were recorded
+ * before a verdict go.
+ */
+extern void gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n, bool delete_errors);
 
 #endif							/* GEPA_STORE_STORE_RING_H */

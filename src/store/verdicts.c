@@ -16,6 +16,10 @@
  * the same as once; the attempts of a failure are counted once, because the row
  * says when the last one was.
  *
+ * A document has a verdict or a row that says why not.  Known hole: without a
+ * writer two sessions may store the one and the other at the same time, neither
+ * seeing the other; the view does not show such a row.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -128,9 +132,21 @@ key_index(Relation rel)
 	return rel->rd_pkindex;
 }
 
+/*
+ * In SERIALIZABLE a look-up must leave no trace: two sessions that miss the same
+ * text and both store it would be a reason to undo what their users did.  This
+ * snapshot sees what is committed now as well; what it misses of a row that is
+ * being moved is paid for once more.
+ */
+static Snapshot
+scan_snapshot(void)
+{
+	return IsolationIsSerializable() ? SnapshotSelf : GetActiveSnapshot();
+}
+
+/* In a table with the key of verdicts; verdict is NULL for one without the rest. */
 static bool
-scan_partition(Relation rel, const StoreAccount *account, const uint8 *digest,
-			   JudgeVerdict *verdict)
+scan_table(Relation rel, const StoreAccount *account, const uint8 *digest, JudgeVerdict *verdict)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	Oid			index = key_index(rel);
@@ -144,13 +160,26 @@ scan_partition(Relation rel, const StoreAccount *account, const uint8 *digest,
 				ObjectIdGetDatum(account->payer));
 	ScanKeyInit(&keys[2], number(desc, "digest"), BTEqualStrategyNumber, F_BYTEAEQ,
 				gepa_store_bytes_datum(digest, JUDGE_DIGEST_LENGTH));
-	scan = systable_beginscan(rel, index, OidIsValid(index), GetActiveSnapshot(),
+	scan = systable_beginscan(rel, index, OidIsValid(index), scan_snapshot(),
 							  lengthof(keys), keys);
 	row.tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(row.tuple))
+	if (HeapTupleIsValid(row.tuple) && verdict != NULL)
 		read_verdict(&row, verdict);
 	systable_endscan(scan);
 	return HeapTupleIsValid(row.tuple);
+}
+
+/* Closes the table.  GetLatestSnapshot() is refused while parallel workers are at work. */
+static bool
+look_into(Relation rel, const StoreAccount *account, const uint8 *digest, JudgeVerdict *verdict)
+{
+	bool		found;
+
+	PushActiveSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+	found = scan_table(rel, account, digest, verdict);
+	PopActiveSnapshot();
+	table_close(rel, AccessShareLock);
+	return found;
 }
 
 /*
@@ -162,18 +191,22 @@ scan_partition(Relation rel, const StoreAccount *account, const uint8 *digest,
 static bool
 lookup_table(const StoreAccount *account, const uint8 *digest, JudgeVerdict *verdict)
 {
-	Relation	rel;
-	bool		found;
-
 	gepa_store_check_extension();
-	rel = gepa_store_open_partition(account->verdict_digest, AccessShareLock);
+	return look_into(gepa_store_open_partition(account->verdict_digest, AccessShareLock),
+					 account, digest, verdict);
+}
 
-	/* GetLatestSnapshot() is refused while parallel workers are at work. */
-	PushActiveSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
-	found = scan_partition(rel, account, digest, verdict);
-	PopActiveSnapshot();
-	table_close(rel, AccessShareLock);
-	return found;
+bool
+gepa_store_is_stored(const StoreAccount *account, const uint8 *digest)
+{
+	return lookup_table(account, digest, NULL);
+}
+
+static bool
+has_error(const StoreAccount *account, const uint8 *digest)
+{
+	return look_into(table_open(gepa_store_relation("verdict_error"), AccessShareLock),
+					 account, digest, NULL);
 }
 
 /* Not in session memory: if another has it, it is there from now on. */
@@ -221,50 +254,78 @@ arg_key(StoreArgs *args, const StoreVerdict *v)
 	gepa_store_arg_bytes(args, v->digest, JUDGE_DIGEST_LENGTH);
 }
 
+/*
+ * A failure that arrives after its document was judged at last (it had to wait,
+ * or a crash has brought it back) is not recorded.  And a transaction with one
+ * snapshot may not find out by inserting: ON CONFLICT fails on a row which is
+ * there and which the snapshot does not show.
+ */
+static bool
+comes_late(const StoreVerdict *v)
+{
+	return (v->verdict.status != GEPA_STATUS_OK || IsolationUsesXactSnapshot()) &&
+		gepa_store_is_stored(&v->account, v->digest);
+}
+
 static void
-insert_one(StoreScope *scope, const StoreVerdict *v)
+insert_failure(StoreScope *scope, const StoreVerdict *v, StoreArgs *args)
+{
+	gepa_store_arg_text(args, gepa_status_name(v->verdict.status));
+	gepa_store_arg_text(args, v->verdict.detail);
+	gepa_store_arg_int(args, v->verdict.attempts);
+	gepa_store_arg_timestamp(args, v->paid_at);
+	gepa_store_arg_bool(args, v->again);
+	gepa_store_run(scope, &insert_error, args);
+}
+
+static void
+insert_success(StoreScope *scope, const StoreVerdict *v, StoreArgs *args)
 {
 	const JudgeVerdict *verdict = &v->verdict;
+
+	gepa_store_arg_text(args, verdict->label);
+	gepa_store_arg_double(args, verdict->score);
+	gepa_store_arg_bool(args, verdict->from_logprobs);
+	gepa_store_arg_text(args, verdict->reasoning);
+	gepa_store_arg_int(args, verdict->input_tokens);
+	gepa_store_arg_int(args, verdict->output_tokens);
+	gepa_store_arg_double(args, verdict->cost);
+	gepa_store_arg_double(args, verdict->latency_ms);
+	gepa_store_arg_int(args, verdict->chars_seen);
+	gepa_store_arg_int(args, verdict->chars_total);
+	gepa_store_run(scope, &insert_verdict, args);
+}
+
+static void
+insert_one(StoreScope *scope, const StoreVerdict *v, bool delete_errors)
+{
 	StoreArgs	args = {0};
 	StoreArgs	key = {0};
 
+	if (comes_late(v))
+		return;
 	arg_key(&args, v);
 	gepa_store_arg_int(&args, v->judge);
 	gepa_store_arg_int(&args, v->version);
-	if (verdict->status != GEPA_STATUS_OK)
+	if (v->verdict.status != GEPA_STATUS_OK)
 	{
-		gepa_store_arg_text(&args, gepa_status_name(verdict->status));
-		gepa_store_arg_text(&args, verdict->detail);
-		gepa_store_arg_int(&args, verdict->attempts);
-		gepa_store_arg_timestamp(&args, v->paid_at);
-		gepa_store_arg_bool(&args, v->again);
-		gepa_store_run(scope, &insert_error, &args);
+		insert_failure(scope, v, &args);
 		return;
 	}
-
-	gepa_store_arg_text(&args, verdict->label);
-	gepa_store_arg_double(&args, verdict->score);
-	gepa_store_arg_bool(&args, verdict->from_logprobs);
-	gepa_store_arg_text(&args, verdict->reasoning);
-	gepa_store_arg_int(&args, verdict->input_tokens);
-	gepa_store_arg_int(&args, verdict->output_tokens);
-	gepa_store_arg_double(&args, verdict->cost);
-	gepa_store_arg_double(&args, verdict->latency_ms);
-	gepa_store_arg_int(&args, verdict->chars_seen);
-	gepa_store_arg_int(&args, verdict->chars_total);
-	gepa_store_run(scope, &insert_verdict, &args);
-
+	insert_success(scope, v, &args);
+	if (!delete_errors || !has_error(&v->account, v->digest))
+		return;
 	arg_key(&key, v);
 	gepa_store_run(scope, &delete_error, &key);
 }
 
 void
-gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n)
+gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n, bool delete_errors)
 {
 	StoreScope	scope;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	for (int i = 0; i < n; i++)
-		insert_one(&scope, &verdicts[i]);
+		insert_one(&scope, &verdicts[i], delete_errors);
 	gepa_store_leave(&scope);
 }

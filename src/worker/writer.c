@@ -91,7 +91,7 @@ write_verdicts(const StoreVerdict *verdicts, int n)
 	/* Whatever synchronous_commit says: what is written leaves the spool. */
 	ForceSyncCommit();
 	if (installed)
-		gepa_store_insert_verdicts(verdicts, n);
+		gepa_store_insert_verdicts(verdicts, n, true);
 	gepa_worker_commit(writer.context);
 	if (!installed)
 		ereport(LOG,
