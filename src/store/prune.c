@@ -11,6 +11,10 @@
  * transaction ends look-ups in that partition wait, those in others do not.  In
  * the default partition rows are deleted.
  *
+ * All tables are locked before any is changed, in the order in which others lock
+ * them, so that nobody who reads or analyzes all of them is in a deadlock with a
+ * deletion.
+ *
  * A digest that another judge has as well is kept by the rule on versions, and
  * when the judge is dropped its rows go to the other one.
  *
@@ -128,12 +132,41 @@ can_be_emptied(Relation rel)
 		RelationGetNumberOfBlocks(rel) > 0;
 }
 
+/* What another judge does not use goes by the rule on versions, else by age. */
+static bool
+goes_as_a_whole(const VerdictGroup *group)
+{
+	return !group->kept && group->heir == 0;
+}
+
+static void
+lock_groups(const Rules *rules, const VerdictGroup *groups, int n)
+{
+	StorePartitionLock *locks = palloc(sizeof(StorePartitionLock) * (n + 1));
+	bool		rows = rules->older_than != NULL || rules->keep == KEEP_NONE;
+	int			nlocks = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		bool		all = goes_as_a_whole(&groups[i]);
+
+		if (!all && !rows)
+			continue;
+		locks[nlocks].verdict_digest = groups[i].verdict_digest;
+		locks[nlocks++].mode = all ? AccessExclusiveLock : RowExclusiveLock;
+	}
+	locks[nlocks].verdict_digest = NULL;
+	locks[nlocks++].mode = RowExclusiveLock;
+	gepa_store_lock_partitions(locks, nlocks);
+	pfree(locks);
+}
+
 /*
- * The lock stays until the transaction ends; TRUNCATE wants nobody to have the
+ * Locked already, until the transaction ends; TRUNCATE wants nobody to have the
  * table open.
  */
 static Oid
-lock_partition(const VerdictGroup *group, LOCKMODE lockmode, bool *can_empty)
+find_partition(const VerdictGroup *group, LOCKMODE lockmode, bool *can_empty)
 {
 	Relation	rel = gepa_store_open_partition(group->verdict_digest, lockmode);
 	Oid			partition = RelationGetRelid(rel);
@@ -148,7 +181,7 @@ lock_partition(const VerdictGroup *group, LOCKMODE lockmode, bool *can_empty)
 static void
 empty_group(StoreScope *scope, const VerdictGroup *group, StorePruned *pruned)
 {
-	Oid			partition = lock_partition(group, AccessExclusiveLock, &pruned->emptied);
+	Oid			partition = find_partition(group, AccessExclusiveLock, &pruned->emptied);
 	StoreArgs	args = {0};
 
 	if (pruned->emptied)
@@ -166,7 +199,7 @@ empty_group(StoreScope *scope, const VerdictGroup *group, StorePruned *pruned)
 static void
 delete_old(StoreScope *scope, const Rules *rules, const VerdictGroup *group, StorePruned *pruned)
 {
-	Oid			partition = lock_partition(group, RowExclusiveLock, NULL);
+	Oid			partition = find_partition(group, RowExclusiveLock, NULL);
 	StoreArgs	args = {0};
 
 	arg_rules(&args, rules, group->verdict_digest);
@@ -175,12 +208,11 @@ delete_old(StoreScope *scope, const Rules *rules, const VerdictGroup *group, Sto
 										 &args);
 }
 
-/* What another judge does not use goes by the rule on versions, else by age. */
 static void
 prune_group(StoreScope *scope, const Rules *rules, const VerdictGroup *group,
 			StorePruned *pruned)
 {
-	bool		all = !group->kept && group->heir == 0;
+	bool		all = goes_as_a_whole(group);
 	Rules		applied = {rules->judge, rules->keep, all ? NULL : rules->older_than};
 	StoreArgs	args = {0};
 
@@ -232,6 +264,7 @@ gepa_store_prune_verdicts(int judge, int keep, const Interval *older_than, int *
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	lock(&scope, judge);
 	groups = get_groups(&scope, &rules, &ngroups);
+	lock_groups(&rules, groups, ngroups);
 	pruned = MemoryContextAllocZero(scope.caller, sizeof(StorePruned) * (ngroups + 1));
 	for (int i = 0; i < ngroups; i++)
 		prune_group(&scope, &rules, &groups[i], &pruned[i]);
@@ -249,7 +282,7 @@ gepa_store_prune_verdicts(int judge, int keep, const Interval *older_than, int *
 static void
 bequeath(StoreScope *scope, int judge, const VerdictGroup *group)
 {
-	Oid			partition = lock_partition(group, RowExclusiveLock, NULL);
+	Oid			partition = find_partition(group, RowExclusiveLock, NULL);
 	StoreArgs	args = {0};
 
 	gepa_store_arg_int(&args, judge);
@@ -281,6 +314,7 @@ gepa_store_drop_verdicts(int judge)
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	lock(&scope, judge);
 	groups = get_groups(&scope, &rules, &n);
+	lock_groups(&rules, groups, n);
 	for (int i = 0; i < n; i++)
 	{
 		if (groups[i].heir != 0)
