@@ -3,9 +3,12 @@
  * handover.c
  *	  What was paid for on its way to the writer, and how long to wait for it.
  *
- * A backend that finds the ring full waits (back-pressure), and only when no
- * writer makes room for RING_PATIENCE_MS does it give up; then the verdict
- * stays in session memory, and the transaction writes it (memory.c).
+ * A backend that finds the ring full puts the verdict into the backlog, in the
+ * spool, at once: so it is handed over whatever becomes of the session.  Then it
+ * waits until it is loaded into the ring (back-pressure), and when no writer
+ * makes room for RING_PATIENCE_MS goes on; the session keeps the verdict in mind
+ * meanwhile, for itself.  When the backlog is at its limit it waits on, for as
+ * long as it takes; so each session exceeds that by the one verdict in its hand.
  *
  * A transaction that handed verdicts over waits before its commit until they
  * are written, so that whoever sees it committed finds them in the table; not
@@ -20,6 +23,11 @@
  *
  * A backend that has waited in vain, for the one or the other, says so, and
  * does not wait again for DISTRUST_MS.
+ *
+ * Known hole: when the ring is full and the spool cannot be written, after that
+ * patience the verdict stays in session memory, and the transaction writes it
+ * (memory.c); it is lost when the transaction does not commit and the session
+ * ends.
  *
  *-------------------------------------------------------------------------
  */
@@ -174,82 +182,116 @@ tell_unspooled(void)
 	ereport(WARNING,
 			(errcode_for_file_access(),
 			 errmsg("could not write a verdict to the spool: %m"),
-			 errdetail("It waits in shared memory only, and would be lost if the server crashed now."),
+			 errdetail("It waits in memory only, and would be lost if the server crashed now."),
 			 errhint("Mend the folder \"%s\" in the data directory, or free space.", SPOOL_FOLDER)));
 }
 
-static bool
-try_to_put(const StringInfo bytes)
+/* A verdict that was paid for, and how far it has come. */
+typedef struct Paid
+{
+	StoreVerdict verdict;
+	StringInfoData bytes;
+	StorePut	put;
+	SpoolPlace	place;			/* while in the backlog */
+} Paid;
+
+static void
+try_to_put(Paid *paid)
 {
 	int			spool_error;
-	bool		done = gepa_store_ring_put(bytes->data, bytes->len, &spool_error);
 
+	paid->put = gepa_store_ring_put(paid->bytes.data, paid->bytes.len, &paid->place,
+									&spool_error);
+	if (paid->put == STORE_PUT_RING)
+		gepa_store_remember_handed_over(&paid->verdict);
+	else if (paid->put == STORE_PUT_BACKLOG)
+		gepa_store_remember_spooled(&paid->verdict, &paid->place);
 	if (spool_error != 0 && is_time_to_tell(&unspooled_told_at))
 	{
 		errno = spool_error;
 		tell_unspooled();
 	}
-	return done;
 }
 
 static bool
-wait_for_room(const StringInfo bytes)
+try_to_get_in(Paid *paid)
 {
-	int64		end = gepa_clock_after_ms(RING_PATIENCE_MS);
+	if (paid->put == STORE_PUT_NOWHERE)
+		try_to_put(paid);
+	else if (gepa_store_ring_load_own(&paid->place, paid->verdict.account.key,
+									  paid->verdict.digest))
+	{
+		paid->put = STORE_PUT_RING;
+		gepa_store_remember_handed_over(&paid->verdict);
+	}
+	return paid->put == STORE_PUT_RING;
+}
+
+static bool
+wait_for_room(Paid *paid, int64 end)
+{
 	bool		done;
 
 	ConditionVariablePrepareToSleep(gepa_store_ring_space());
-	while (!(done = try_to_put(bytes)) && gepa_clock_us() < end)
+	while (!(done = try_to_get_in(paid)) && gepa_clock_us() < end)
 		gepa_wait_sleep(gepa_store_ring_space(), slice_ms(end), GEPA_WAIT_RING_SPACE);
 	ConditionVariableCancelSleep();
 	return done;
 }
 
-static bool
-put(const StringInfo bytes)
+static void
+tell_full(const Paid *paid, bool beyond_limit)
 {
-	if (!gepa_store_ring_fits(bytes->len))
-		return false;
-	if (try_to_put(bytes))
-		return true;
+	const char *detail = "Verdicts are kept in files until there is room; meanwhile other sessions can pay for the same texts again.";
 
-	/* Nobody waits who could not be cancelled. */
-	if (!may_wait() || !INTERRUPTS_CAN_BE_PROCESSED())
-		return false;
-	if (wait_for_room(bytes))
-		return true;
-	lose_patience();
+	if (paid->put == STORE_PUT_NOWHERE)
+		detail = "Transactions that may write store their verdicts themselves, when they commit.";
+	else if (beyond_limit)
+		detail = "Verdicts are kept in files, and there are too many: the query goes on when there is room.";
 	ereport(WARNING,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("verdict writer does not keep up, its ring is full"),
-			 errdetail("Transactions that may write store their verdicts themselves, when they commit."),
+			 errdetail("%s", detail),
 			 errhint("Check the server log for the gepa verdict writer, max_worker_processes and gepa.verdict_ring_size.")));
-	return false;
 }
 
-/*
- * Waiting for room can be cancelled: then session memory has the verdict.  While
- * interrupts are held nothing is waited for.
- */
+static void
+put(Paid *paid)
+{
+	try_to_put(paid);
+	if (paid->put == STORE_PUT_RING)
+		return;
+
+	/* Nobody waits who could not be cancelled. */
+	if (!INTERRUPTS_CAN_BE_PROCESSED())
+		return;
+	if (may_wait())
+	{
+		if (wait_for_room(paid, gepa_clock_after_ms(RING_PATIENCE_MS)))
+			return;
+		lose_patience();
+		gepa_store_spool_sync();
+		tell_full(paid, gepa_store_ring_is_beyond_limit());
+	}
+	while (paid->put == STORE_PUT_BACKLOG && gepa_store_ring_is_beyond_limit())
+		wait_for_room(paid, gepa_clock_after_ms(SLICE_MS));
+}
+
+/* The wait for room can be interrupted: the verdict is in the backlog then. */
 bool
 gepa_store_hand_over(const StoreVerdict *verdict)
 {
-	StoreVerdict paid = *verdict;
-	StringInfoData bytes;
-	bool		done;
+	Paid		paid = {.verdict = *verdict};
 
-	paid.paid_at = GetCurrentTimestamp();
-	gepa_store_remember_paid(&paid);
+	paid.verdict.paid_at = GetCurrentTimestamp();
+	gepa_store_remember_paid(&paid.verdict);
 	if (!gepa_store_ring_available())
 		return false;
-	initStringInfo(&bytes);
-	gepa_store_pack(&bytes, &paid);
-	done = put(&bytes);
-	if (done)
-	{
-		gepa_store_remember_handed_over(&paid);
+	initStringInfo(&paid.bytes);
+	gepa_store_pack(&paid.bytes, &paid.verdict);
+	put(&paid);
+	if (paid.put == STORE_PUT_RING)
 		note_unwritten();
-	}
-	pfree(bytes.data);
-	return done && verdict->verdict.status == GEPA_STATUS_OK;
+	pfree(paid.bytes.data);
+	return paid.put == STORE_PUT_RING && verdict->verdict.status == GEPA_STATUS_OK;
 }

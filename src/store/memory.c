@@ -10,10 +10,12 @@
  * cannot be handed to a writer is kept here, so that it is not paid twice in
  * the session, until it is written.
  *
- * So an entry is in one of three states:
+ * So an entry is in one of four states:
  *
  *	 KNOWN		the ring or the table has it.  Believed in its transaction
  *				only: a row may be deleted meanwhile.
+ *	 SPOOLED	the ring was full, and it is in the spool's backlog.  Believed
+ *				until it is loaded; then it is found like that of another.
  *	 PENDING	nobody else has it; this transaction writes it at its commit.
  *	 UNWRITTEN	nobody else has it, because the transaction was rolled back,
  *				or could not write.  Becomes PENDING when it is recalled.
@@ -24,10 +26,10 @@
  * not matter to them: what was paid in one that is rolled back is written by
  * the transaction around it.
  *
- * Beyond its bounds memory forgets what is KNOWN; if that does not make room
- * pending entries are written at once, and the rest is lost, which a WARNING
- * tells.  It is forgotten as a whole when the extension is another one than
- * before.
+ * Beyond its bounds memory forgets what is KNOWN, then what is SPOOLED; if that
+ * does not make room pending entries are written at once, and the rest is lost,
+ * which a WARNING tells.  It is forgotten as a whole when the extension is
+ * another one than before.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,7 +54,8 @@ typedef struct MemoryKey
 typedef enum MemoryState
 {
 	MEMORY_KNOWN,
-	MEMORY_PENDING,				/* -> KNOWN, UNWRITTEN */
+	MEMORY_SPOOLED,				/* -> KNOWN */
+	MEMORY_PENDING,				/* -> KNOWN, SPOOLED, UNWRITTEN */
 	MEMORY_UNWRITTEN			/* -> PENDING, KNOWN */
 } MemoryState;
 
@@ -60,6 +63,7 @@ typedef struct MemoryEntry
 {
 	MemoryKey	key;
 	MemoryState state;
+	SpoolPlace	place;			/* while SPOOLED */
 	TimestampTz paid_by;		/* start of the statement that paid; 0 = found */
 	TimestampTz transaction;	/* start of the one that last touched it */
 	bool		ok;
@@ -130,9 +134,9 @@ set_state(MemoryEntry *entry, MemoryState state)
 	entry->state = state;
 }
 
-/* What is known, and what a judge has paid for; 0 = no judge. */
+/* What is in a state up to this one, and what a judge has paid for; 0 = no judge. */
 static void
-forget_some(int judge)
+forget_some(MemoryState last, int judge)
 {
 	HASH_SEQ_STATUS scan;
 	MemoryEntry *entry;
@@ -142,7 +146,7 @@ forget_some(int judge)
 	hash_seq_init(&scan, memory.entries);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
-		if (entry->state != MEMORY_KNOWN && entry->judge != judge)
+		if (entry->state > last && entry->judge != judge)
 			continue;
 		set_state(entry, MEMORY_KNOWN);
 		memory.bytes -= entry->length;
@@ -154,13 +158,13 @@ forget_some(int judge)
 void
 gepa_store_forget_judge(int judge)
 {
-	forget_some(judge);
+	forget_some(MEMORY_KNOWN, judge);
 }
 
 void
 gepa_store_forget_known(void)
 {
-	forget_some(0);
+	forget_some(MEMORY_KNOWN, 0);
 }
 
 /*
@@ -294,7 +298,9 @@ make_room(void)
 
 	if (memory.entries != NULL && is_full(1))
 	{
-		forget_some(0);
+		forget_some(MEMORY_KNOWN, 0);
+		if (is_full(0.5))
+			forget_some(MEMORY_SPOOLED, 0);
 		if (is_full(0.5))
 		{
 			if (memory.npending > 0 && may_write())
@@ -376,6 +382,29 @@ gepa_store_remember_handed_over(const StoreVerdict *verdict)
 		set_state(entry, MEMORY_KNOWN);
 }
 
+void
+gepa_store_remember_spooled(const StoreVerdict *verdict, const SpoolPlace *place)
+{
+	MemoryEntry *entry = NULL;
+
+	if (memory.entries != NULL)
+		entry = find(&verdict->account, verdict->digest, HASH_FIND, NULL);
+	if (entry == NULL)
+		return;
+	set_state(entry, MEMORY_SPOOLED);
+	entry->place = *place;
+}
+
+/* As of this transaction; what was only this session's to know may have left it. */
+static bool
+is_valid(MemoryEntry *entry)
+{
+	if (entry->state == MEMORY_SPOOLED && gepa_store_ring_is_loaded(&entry->place))
+		set_state(entry, MEMORY_KNOWN);
+	return entry->state != MEMORY_KNOWN ||
+		entry->transaction == GetCurrentTransactionStartTimestamp();
+}
+
 bool
 gepa_store_recall(const StoreAccount *account, const uint8 *digest, JudgeVerdict *verdict,
 				  bool *cached)
@@ -392,8 +421,7 @@ gepa_store_recall(const StoreAccount *account, const uint8 *digest, JudgeVerdict
 	this_statement = entry->paid_by == GetCurrentStatementStartTimestamp();
 	if (!entry->ok && !this_statement)
 		return false;
-	if (entry->state == MEMORY_KNOWN &&
-		entry->transaction != GetCurrentTransactionStartTimestamp())
+	if (!is_valid(entry))
 		return false;
 	if (entry->state == MEMORY_UNWRITTEN)
 		make_pending(entry);

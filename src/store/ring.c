@@ -14,6 +14,14 @@
  * for again while it waits.  One that was put back is not due before a time;
  * it has failures then, and gives way to those that have none.
  *
+ * A verdict that needs more than half of the ring is an entry of one slot; its
+ * bytes are read from the spool.
+ *
+ * When there is no room a verdict is put into the backlog: its record is
+ * appended to the spool without an entry.  Sessions that wait for room and the
+ * launcher load it, first come first served.  Nobody finds it before that but its
+ * own session.
+ *
  * Locking: one LWLock (tranche "GepaRing") protects every field, but the
  * contents of an entry, which do not change, and its place in the spool.
  * Copying a few kB under it is short beside the call that was paid; nothing is
@@ -39,6 +47,9 @@
 
 #include "base/settings.h"
 #include "store/store_entries.h"
+
+/* Of slots, for each slot that is put; see clean_spool(). */
+#define CLEAN_LOOKS 64
 
 Ring	   *gepa_store_ring = NULL;
 LWLock	   *gepa_store_ring_lock = NULL;
@@ -100,7 +111,7 @@ refill_ring(void)
 	bool		all;
 
 	gepa_store_spool_start();
-	all = gepa_store_ring_fill();
+	all = gepa_store_ring_fill(INT_MAX) == SPOOL_ALL_LOADED;
 	if (!dlist_is_empty(&gepa_store_ring->entries))
 		ereport(LOG,
 				(errmsg("gepa has found verdicts that were handed over before the server ended"),
@@ -140,11 +151,22 @@ gepa_store_init(void)
 	gepa_store_lease_init();
 }
 
+static void
+clear_launcher(int code, Datum arg)
+{
+	LWLockReleaseAll();
+	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
+	if (gepa_store_ring->launcher == MyLatch)
+		gepa_store_ring->launcher = NULL;
+	LWLockRelease(gepa_store_ring_lock);
+}
+
 void
 gepa_store_ring_set_launcher(Latch *latch)
 {
 	if (gepa_store_ring == NULL)
 		return;
+	before_shmem_exit(clear_launcher, (Datum) 0);
 	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
 	gepa_store_ring->launcher = latch;
 	LWLockRelease(gepa_store_ring_lock);
@@ -185,6 +207,7 @@ make_head(RingSlot *slot, Oid database, const char *data, int length)
 	slot->database = database;
 	slot->backend = 0;
 	slot->writer = 0;
+	slot->again = false;
 	slot->ok = verdict.verdict.status == GEPA_STATUS_OK;
 	slot->failures = 0;
 	slot->failed = false;
@@ -196,25 +219,38 @@ make_head(RingSlot *slot, Oid database, const char *data, int length)
 	dlist_push_tail(bucket(slot->digest), &slot->by_key);
 }
 
+static int
+slots_needed(int length)
+{
+	return (length + RING_SLOT_DATA - 1) / RING_SLOT_DATA;
+}
+
+static bool
+is_too_large(int length)
+{
+	return slots_needed(length) > gepa_store_ring->nslots / 2;
+}
+
 static RingSlot *
 add_entry(Oid database, const char *data, int length, const SpoolPlace *place)
 {
-	RingSlot   *head = NULL;
-	int			previous = -1;
+	RingSlot   *head = &gepa_store_ring->slots[take_free_slot()];
+	RingSlot   *slot = head;
 
-	for (int done = 0; done < length; done += RING_SLOT_DATA)
-	{
-		int			at = take_free_slot();
-
-		if (previous >= 0)
-			gepa_store_ring->slots[previous].next = at;
-		else
-			head = &gepa_store_ring->slots[at];
-		memcpy(gepa_store_ring->slots[at].data, data + done, Min(RING_SLOT_DATA, length - done));
-		previous = at;
-	}
 	make_head(head, database, data, length);
 	head->place = *place;
+	head->in_spool = is_too_large(length);
+	if (head->in_spool)
+		return head;
+	for (int done = 0; done < length; done += RING_SLOT_DATA)
+	{
+		if (done > 0)
+		{
+			slot->next = take_free_slot();
+			slot = &gepa_store_ring->slots[slot->next];
+		}
+		memcpy(slot->data, data + done, Min(RING_SLOT_DATA, length - done));
+	}
 	return head;
 }
 
@@ -225,6 +261,7 @@ gepa_store_ring_free(RingSlot *head)
 
 	dlist_delete(&head->by_age);
 	dlist_delete(&head->by_key);
+	head->state = RING_NOT_A_HEAD;
 	while (at >= 0)
 	{
 		int			next = gepa_store_ring->slots[at].next;
@@ -236,8 +273,8 @@ gepa_store_ring_free(RingSlot *head)
 	}
 }
 
-void
-gepa_store_ring_copy(const RingSlot *slot, char *data)
+static void
+copy_slots(const RingSlot *slot, char *data)
 {
 	int			length = slot->length;
 
@@ -247,6 +284,18 @@ gepa_store_ring_copy(const RingSlot *slot, char *data)
 		if (slot->next >= 0)
 			slot = &gepa_store_ring->slots[slot->next];
 	}
+}
+
+char *
+gepa_store_ring_copy(const RingSlot *head)
+{
+	char	   *data;
+
+	if (head->in_spool)
+		return gepa_store_spool_read(&head->place, head->length);
+	data = palloc(head->length);
+	copy_slots(head, data);
+	return data;
 }
 
 /* An entry with a verdict; failures are tried again. */
@@ -268,6 +317,13 @@ find_entry(const uint8 *account, const uint8 *digest)
 }
 
 static void
+wake_launcher(void)
+{
+	if (gepa_store_ring->launcher != NULL)
+		SetLatch(gepa_store_ring->launcher);
+}
+
+static void
 wake_writer(Oid database)
 {
 	for (int i = 0; i < RING_MAX_WRITERS; i++)
@@ -278,19 +334,12 @@ wake_writer(Oid database)
 			return;
 		}
 	}
-	if (gepa_store_ring->launcher != NULL)
-		SetLatch(gepa_store_ring->launcher);
+	wake_launcher();
 }
 
 /*
  * The ring and its spool; the spool's lock is held
  */
-
-static int
-slots_needed(int length)
-{
-	return (length + RING_SLOT_DATA - 1) / RING_SLOT_DATA;
-}
 
 /* Who holds the spool's lock finds the room that was there. */
 static bool
@@ -299,35 +348,47 @@ has_room(int length)
 	bool		room;
 
 	LWLockAcquire(gepa_store_ring_lock, LW_SHARED);
-	room = gepa_store_ring->nfree >= slots_needed(length);
+	room = gepa_store_ring->nfree >= (is_too_large(length) ? 1 : slots_needed(length));
 	LWLockRelease(gepa_store_ring_lock);
 	return room;
 }
 
-/* What the ring cannot hold at all must not keep the rest from it. */
 static bool
 take_spooled(Oid database, const char *data, int length, const SpoolPlace *place)
 {
-	if (!gepa_store_ring_fits(length))
-	{
-		ereport(LOG,
-				(errmsg("gepa keeps a verdict of %d bytes in its spool, which does not fit into the ring",
-						length),
-				 errhint("It is written when the server starts with a larger gepa.verdict_ring_size.")));
-		return true;
-	}
+	RingSlot   *head;
+
 	if (!has_room(length))
 		return false;
 	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
-	(void) add_entry(database, data, length, place);
+	head = add_entry(database, data, length, place);
+	head->again = gepa_store_spool_segment(place->segment)->recovered;
+	wake_writer(database);
 	LWLockRelease(gepa_store_ring_lock);
 	return true;
 }
 
-bool
-gepa_store_ring_fill(void)
+SpoolLoad
+gepa_store_ring_fill(int max)
 {
-	return gepa_store_spool_load(take_spooled);
+	return gepa_store_spool_load(take_spooled, max);
+}
+
+/* Whoever waits for what is loaded is told. */
+SpoolLoad
+gepa_store_ring_fill_some(void)
+{
+	int64		before = gepa_store_spool_backlog();
+	SpoolLoad	result;
+
+	if (before == 0)
+		return SPOOL_ALL_LOADED;
+	if (!has_room(1))
+		return SPOOL_CANNOT_LOAD;
+	result = gepa_store_ring_fill(LOAD_BATCH);
+	if (gepa_store_spool_backlog() < before)
+		ConditionVariableBroadcast(&gepa_store_ring->space);
+	return result;
 }
 
 int
@@ -335,11 +396,12 @@ gepa_store_ring_respool(RingSlot *head)
 {
 	SpoolPlace	old = head->place;
 	SpoolPlace	place;
-	char	   *data = palloc(head->length);
+	char	   *data = gepa_store_ring_copy(head);
 	int			error;
 
-	gepa_store_ring_copy(head, data);
-	error = gepa_store_spool_append(head->database, data, head->length, &place);
+	if (data == NULL)
+		return EIO;
+	error = gepa_store_spool_append(SPOOL_OF_RING, head->database, data, head->length, &place);
 	pfree(data);
 	if (error != 0)
 		return error;
@@ -348,37 +410,43 @@ gepa_store_ring_respool(RingSlot *head)
 	return 0;
 }
 
+/* One of the next few entries that is in a segment. */
 static RingSlot *
-find_spooled(uint32 segment)
+find_spooled(uint32 segment, int *looks)
 {
 	RingSlot   *found = NULL;
-	dlist_iter	iter;
 
 	LWLockAcquire(gepa_store_ring_lock, LW_SHARED);
-	dlist_foreach(iter, &gepa_store_ring->entries)
+	for (; *looks > 0 && found == NULL; (*looks)--)
 	{
-		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
+		RingSlot   *slot = &gepa_store_ring->slots[gepa_store_ring->clean_at];
 
-		if (slot->place.segment == segment)
-		{
+		if (slot->state != RING_NOT_A_HEAD && slot->place.segment == segment)
 			found = slot;
-			break;
-		}
+		gepa_store_ring->clean_at = (gepa_store_ring->clean_at + 1) % gepa_store_ring->nslots;
 	}
 	LWLockRelease(gepa_store_ring_lock);
 	return found;
 }
 
-/* Empty the segment that is to go; the last move removes it. */
+/*
+ * When there are too many segments, empty one of them: some entries for each that
+ * is put, as many bytes as twice the one.  The last move removes it.
+ */
 static void
-clean_spool(void)
+clean_spool(int length)
 {
 	uint32		segment = gepa_store_spool_crowded();
+	int			looks = CLEAN_LOOKS * slots_needed(length);
+	int64		budget = 2 * (int64) length + RING_SLOT_DATA;
 	RingSlot   *slot;
 
-	while (segment != 0 && (slot = find_spooled(segment)) != NULL)
+	while (segment != 0 && budget > 0 && (slot = find_spooled(segment, &looks)) != NULL)
+	{
 		if (gepa_store_ring_respool(slot) != 0)
 			break;
+		budget -= slot->length;
+	}
 }
 
 /*
@@ -397,31 +465,101 @@ gepa_store_ring_space(void)
 	return &gepa_store_ring->space;
 }
 
-bool
-gepa_store_ring_fits(int length)
+/* The spool's lock is held. */
+static StorePut
+put(const char *data, int length, bool room, SpoolPlace *place, int *spool_error)
 {
-	return slots_needed(length) <= gepa_store_ring->nslots;
+	SpoolKind	kind = room ? SPOOL_OF_RING : SPOOL_BACKLOG;
+	RingSlot   *head;
+
+	*spool_error = gepa_store_spool_append(kind, MyDatabaseId, data, length, place);
+	if (*spool_error != 0 && (!room || is_too_large(length)))
+		return STORE_PUT_NOWHERE;
+	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
+	if (room)
+	{
+		head = add_entry(MyDatabaseId, data, length, place);
+		head->backend = MyProcPid;
+		wake_writer(MyDatabaseId);
+	}
+	else
+		wake_launcher();
+	LWLockRelease(gepa_store_ring_lock);
+	return room ? STORE_PUT_RING : STORE_PUT_BACKLOG;
+}
+
+StorePut
+gepa_store_ring_put(const char *data, int length, SpoolPlace *place, int *spool_error)
+{
+	StorePut	result;
+	bool		room;
+
+	LWLockAcquire(gepa_store_spool_lock, LW_EXCLUSIVE);
+	room = gepa_store_ring_fill_some() == SPOOL_ALL_LOADED && has_room(length);
+	result = put(data, length, room, place, spool_error);
+	clean_spool(length);
+	LWLockRelease(gepa_store_spool_lock);
+	return result;
 }
 
 bool
-gepa_store_ring_put(const char *data, int length, int *spool_error)
+gepa_store_ring_is_loaded(const SpoolPlace *place)
 {
-	SpoolPlace	place = {0};
-	bool		room;
+	bool		loaded;
 
-	*spool_error = 0;
-	LWLockAcquire(gepa_store_spool_lock, LW_EXCLUSIVE);
-	room = has_room(length);
-	if (room)
-		*spool_error = gepa_store_spool_append(MyDatabaseId, data, length, &place);
-	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
-	if (room)
-		add_entry(MyDatabaseId, data, length, &place)->backend = MyProcPid;
-	wake_writer(MyDatabaseId);
-	LWLockRelease(gepa_store_ring_lock);
-	clean_spool();
+	LWLockAcquire(gepa_store_spool_lock, LW_SHARED);
+	loaded = gepa_store_spool_is_loaded(place);
 	LWLockRelease(gepa_store_spool_lock);
-	return room;
+	return loaded;
+}
+
+bool
+gepa_store_ring_is_beyond_limit(void)
+{
+	bool		beyond;
+
+	LWLockAcquire(gepa_store_spool_lock, LW_SHARED);
+	beyond = gepa_store_spool_backlog() > gepa_store_spool_backlog_limit();
+	LWLockRelease(gepa_store_spool_lock);
+	return beyond;
+}
+
+/* From now on this backend's commit waits for it. */
+static void
+adopt(const uint8 *account, const uint8 *digest)
+{
+	dlist_iter	iter;
+
+	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
+	dlist_foreach(iter, bucket(digest))
+	{
+		RingSlot   *slot = dlist_container(RingSlot, by_key, iter.cur);
+
+		if (slot->backend == 0 && slot->database == MyDatabaseId &&
+			memcmp(slot->digest, digest, JUDGE_DIGEST_LENGTH) == 0 &&
+			memcmp(slot->account, account, JUDGE_DIGEST_LENGTH) == 0)
+			slot->backend = MyProcPid;
+	}
+	LWLockRelease(gepa_store_ring_lock);
+}
+
+bool
+gepa_store_ring_load_own(const SpoolPlace *place, const uint8 *account, const uint8 *digest)
+{
+	SpoolLoad	result;
+	bool		loaded;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		LWLockAcquire(gepa_store_spool_lock, LW_EXCLUSIVE);
+		result = gepa_store_ring_fill_some();
+		loaded = gepa_store_spool_is_loaded(place);
+		LWLockRelease(gepa_store_spool_lock);
+	} while (!loaded && result == SPOOL_MORE_TO_LOAD);
+	if (loaded)
+		adopt(account, digest);
+	return loaded;
 }
 
 StoreHandedOver
@@ -448,39 +586,70 @@ gepa_store_ring_handed_over(void)
 	return result;
 }
 
-/* Nothing is allocated under the lock, so a look says how much it takes. */
-bool
-gepa_store_ring_find(const uint8 *account, const uint8 *digest,
-					 JudgeVerdict *verdict)
+/* One that is too large for the ring; both locks keep it where it is. */
+static char *
+find_in_spool(const uint8 *account, const uint8 *digest, int *length)
 {
-	StoreVerdict stored;
+	RingSlot   *slot;
+	char	   *data = NULL;
+
+	LWLockAcquire(gepa_store_spool_lock, LW_SHARED);
+	LWLockAcquire(gepa_store_ring_lock, LW_SHARED);
+	slot = find_entry(account, digest);
+	LWLockRelease(gepa_store_ring_lock);
+	if (slot != NULL)
+	{
+		*length = slot->length;
+		data = gepa_store_ring_copy(slot);
+	}
+	LWLockRelease(gepa_store_spool_lock);
+	return data;
+}
+
+/* Nothing is allocated under the lock, so a look says how much it takes. */
+static char *
+find_data(const uint8 *account, const uint8 *digest, int *length)
+{
 	char	   *data = NULL;
 	int			capacity = 0;
-	int			length;
+	bool		in_spool;
 
-	if (gepa_store_ring == NULL)
-		return false;
 	for (;;)
 	{
 		RingSlot   *slot;
 
 		LWLockAcquire(gepa_store_ring_lock, LW_SHARED);
 		slot = find_entry(account, digest);
-		length = slot != NULL ? slot->length : 0;
-		if (slot != NULL && length <= capacity)
-			gepa_store_ring_copy(slot, data);
+		*length = slot != NULL ? slot->length : 0;
+		in_spool = slot != NULL && slot->in_spool;
+		if (slot != NULL && !in_spool && *length <= capacity)
+			copy_slots(slot, data);
 		LWLockRelease(gepa_store_ring_lock);
-		if (length <= capacity)
+		if (in_spool || *length <= capacity)
 			break;
-		capacity = length;
+		capacity = *length;
 		data = data ? repalloc(data, capacity) : palloc(capacity);
 	}
-	if (length > 0)
-	{
-		gepa_store_unpack(data, length, &stored);
-		*verdict = stored.verdict;
-	}
+	if (*length > 0 && !in_spool)
+		return data;
 	if (data != NULL)
 		pfree(data);
-	return length > 0;
+	return in_spool ? find_in_spool(account, digest, length) : NULL;
+}
+
+bool
+gepa_store_ring_find(const uint8 *account, const uint8 *digest, JudgeVerdict *verdict)
+{
+	StoreVerdict stored;
+	char	   *data = NULL;
+	int			length = 0;
+
+	if (gepa_store_ring != NULL)
+		data = find_data(account, digest, &length);
+	if (data == NULL)
+		return false;
+	gepa_store_unpack(data, length, &stored);
+	*verdict = stored.verdict;
+	pfree(data);
+	return true;
 }

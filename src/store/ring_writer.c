@@ -24,6 +24,9 @@
 #define RETRY_BATCH 8
 #define RETRY_TURN_MS 1000
 
+/* When an entry whose bytes cannot be read from the spool is tried again. */
+#define UNREADABLE_MS 60000
+
 /* How many entries of a database that was dropped are let go at a time. */
 #define FORGET_BATCH 64
 
@@ -144,14 +147,18 @@ gepa_store_ring_postpone(Oid database, int ms)
 bool
 gepa_store_ring_load(void)
 {
-	bool		all;
+	SpoolLoad	result = SPOOL_MORE_TO_LOAD;
 
 	if (gepa_store_ring == NULL)
 		return true;
-	LWLockAcquire(gepa_store_spool_lock, LW_EXCLUSIVE);
-	all = gepa_store_ring_fill();
-	LWLockRelease(gepa_store_spool_lock);
-	return all;
+	while (result == SPOOL_MORE_TO_LOAD)
+	{
+		LWLockAcquire(gepa_store_spool_lock, LW_EXCLUSIVE);
+		result = gepa_store_ring_fill_some();
+		LWLockRelease(gepa_store_spool_lock);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return result == SPOOL_ALL_LOADED;
 }
 
 /*
@@ -170,8 +177,10 @@ detach_writer(int code, Datum arg)
 	{
 		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
 
-		if (slot->state == RING_TAKEN && slot->writer == MyProcPid)
-			slot->state = RING_READY;
+		if (slot->state != RING_TAKEN || slot->writer != MyProcPid)
+			continue;
+		slot->state = RING_READY;
+		slot->again = true;
 	}
 	for (int i = 0; i < RING_MAX_WRITERS; i++)
 		if (gepa_store_ring->writers[i].pid == MyProcPid)
@@ -229,6 +238,61 @@ take_entries(int max, bool retries, TimestampTz now)
 	}
 }
 
+/* What comes back is last, so that those that wait for another try take turns. */
+static void
+put_back(RingSlot *slot, const StoreRetry *retry)
+{
+	slot->state = RING_READY;
+	slot->failures++;
+	slot->failed = !retry->blocked;
+	slot->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), retry->ms);
+	dlist_delete(&slot->by_age);
+	dlist_push_tail(&gepa_store_ring->entries, &slot->by_age);
+}
+
+/* One that cannot be read is put back for long; the spool's lock is held. */
+static char *
+read_taken(RingSlot *slot)
+{
+	const StoreRetry later = {.ms = UNREADABLE_MS};
+	char	   *data = gepa_store_ring_copy(slot);
+
+	if (data != NULL)
+		return data;
+	ereport(LOG,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("gepa verdict writer cannot read a verdict of %d bytes from the spool, and will try again",
+					slot->length)));
+	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
+	put_back(slot, &later);
+	LWLockRelease(gepa_store_ring_lock);
+	return NULL;
+}
+
+/* What is TAKEN nobody else changes, but its place in the spool. */
+static void
+unpack_taken(StoreVerdict *verdicts, int *failures)
+{
+	int			n = 0;
+
+	LWLockAcquire(gepa_store_spool_lock, LW_SHARED);
+	for (int i = 0; i < taken.n; i++)
+	{
+		RingSlot   *slot = taken.entries[i];
+		char	   *data = read_taken(slot);
+
+		if (data == NULL)
+			continue;
+		gepa_store_unpack(data, slot->length, &verdicts[n]);
+		verdicts[n].again = slot->again;
+		failures[n] = slot->failures;
+		taken.entries[n++] = slot;
+		pfree(data);
+	}
+	LWLockRelease(gepa_store_spool_lock);
+	taken.n = n;
+}
+
 int
 gepa_store_ring_take(StoreVerdict *verdicts, int *failures, int max)
 {
@@ -245,32 +309,8 @@ gepa_store_ring_take(StoreVerdict *verdicts, int *failures, int max)
 			taken.retried_at = now;
 	}
 	LWLockRelease(gepa_store_ring_lock);
-
-	/* What is TAKEN nobody else changes. */
-	for (int i = 0; i < taken.n; i++)
-	{
-		RingSlot   *slot = taken.entries[i];
-		char	   *data = palloc(slot->length);
-
-		gepa_store_ring_copy(slot, data);
-		gepa_store_unpack(data, slot->length, &verdicts[i]);
-		verdicts[i].again = slot->backend == 0;
-		failures[i] = slot->failures;
-		pfree(data);
-	}
+	unpack_taken(verdicts, failures);
 	return taken.n;
-}
-
-/* What comes back is last, so that those that wait for another try take turns. */
-static void
-put_back(RingSlot *slot, const StoreRetry *retry)
-{
-	slot->state = RING_READY;
-	slot->failures++;
-	slot->failed = !retry->blocked;
-	slot->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), retry->ms);
-	dlist_delete(&slot->by_age);
-	dlist_push_tail(&gepa_store_ring->entries, &slot->by_age);
 }
 
 static void
@@ -303,6 +343,7 @@ gepa_store_ring_release(const StoreRetry *retries)
 	}
 	gepa_store_spool_mark_done(done, ndone);
 	release_entries(retries);
+	(void) gepa_store_ring_fill_some();
 	LWLockRelease(gepa_store_spool_lock);
 	ConditionVariableBroadcast(&gepa_store_ring->space);
 	if (ndone < taken.n)

@@ -9,17 +9,28 @@
  * server starts, or starts again after a crash, the records that are not done
  * fill the ring again (spool_read.c).
  *
- * Files: segments in pg_gepa/, in the data directory, which are appended to
- * one after the other and removed when all of their records are done.  As
- * long as most verdicts are written soon there is one, or none.  A few that
- * wait for long could keep many: when there are more segments than twice the
- * ring needs, the verdicts of the oldest are appended anew (ring.c).  So
- * the spool takes no more than about that.
+ * A verdict that finds the ring full is appended all the same: to the backlog,
+ * from where it is loaded into the ring when there is room.  So nothing that was
+ * paid for depends on its session.
+ *
+ * Files: segments in pg_gepa/, in the data directory.  One is appended to for
+ * the ring, one for the backlog; those that are full, or that could not be
+ * written, or that were there when the server started, never are again.  They
+ * are removed when all of their records are done.  As long as most verdicts are
+ * written soon there is one, or none.  A few that wait for long could keep many:
+ * when there are more segments than twice the ring needs, the verdicts of the
+ * one with the fewest are appended anew (ring.c).  So the spool takes no more
+ * than about that, and the backlog.
  *
  * Locking: one LWLock (tranche "GepaSpool") protects the list of segments; it
  * is held while a record is appended, so records have no gaps, and while one
  * moves from the spool into the ring or is marked.  Whoever also wants the
- * ring's lock takes it second.  Nothing but files of a few kB is waited for.
+ * ring's lock takes it second.  Under it files are opened, read, written and
+ * closed, but not synced: for each verdict that is put one record is written
+ * and no more than some LOAD_BATCH are read or about twice its bytes appended
+ * anew.  That is the page cache's work; a disk that is stalled so that even a
+ * write to that waits stalls all who judge, and no interrupt gets through to
+ * them meanwhile.
  *
  * SIGKILL: a record that is not whole was the last one; its verdict was not
  * handed over, and its checksum says so.  One that is whole is handed over,
@@ -48,6 +59,13 @@
 #include "store/store_spool.h"
 
 #define SMALLEST_SEGMENT (1024 * 1024)
+
+/*
+ * So much may wait beyond the ring: four rings, at least 32 MB.  That is some
+ * 50,000 short verdicts, what a fast session pays for in minutes; whoever lets
+ * a writer be held up for longer has a fault to mend, not a peak to bridge.
+ */
+#define BACKLOG_SEGMENTS 32
 
 Spool	   *gepa_store_spool = NULL;
 LWLock	   *gepa_store_spool_lock = NULL;
@@ -138,28 +156,86 @@ write_at(uint32 number, int flags, const struct iovec *parts, int nparts, int64 
  * Segments
  */
 
-static SpoolSegment *
-last_segment(void)
+SpoolSegment *
+gepa_store_spool_segment(uint32 number)
 {
-	if (gepa_store_spool->nsegments == 0)
-		return NULL;
-	return &gepa_store_spool->segments[gepa_store_spool->nsegments - 1];
+	for (int i = 0; i < gepa_store_spool->nsegments; i++)
+		if (gepa_store_spool->segments[i].number == number)
+			return &gepa_store_spool->segments[i];
+	return NULL;
+}
+
+bool
+gepa_store_spool_is_loaded(const SpoolPlace *place)
+{
+	SpoolSegment *segment = gepa_store_spool_segment(place->segment);
+
+	return segment == NULL || place->offset < segment->loaded;
+}
+
+int64
+gepa_store_spool_backlog(void)
+{
+	int64		bytes = 0;
+
+	for (int i = 0; i < gepa_store_spool->nsegments; i++)
+		bytes += gepa_store_spool->segments[i].end - gepa_store_spool->segments[i].loaded;
+	return bytes;
+}
+
+int64
+gepa_store_spool_backlog_limit(void)
+{
+	return BACKLOG_SEGMENTS * gepa_store_spool->segment_size;
+}
+
+void
+gepa_store_spool_set_aside(uint32 segment)
+{
+	char		path[MAXPGPATH];
+	char		aside[MAXPGPATH];
+
+	gepa_store_spool_path(segment, path);
+	snprintf(aside, sizeof(aside), "%s" SPOOL_ASIDE, path);
+	if (rename(path, aside) != 0)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not rename file \"%s\" to \"%s\": %m", path, aside)));
+	else
+		ereport(LOG,
+				(errmsg("gepa keeps what it cannot read of its spool as \"%s\"", aside)));
+}
+
+void
+gepa_store_spool_remove(const SpoolSegment *segment)
+{
+	char		path[MAXPGPATH];
+
+	gepa_store_spool_path(segment->number, path);
+	if (segment->damaged)
+		gepa_store_spool_set_aside(segment->number);
+	else if (unlink(path) != 0)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not remove file \"%s\": %m", path)));
 }
 
 static void
 remove_segment(int i)
 {
 	Spool	   *spool = gepa_store_spool;
-	char		path[MAXPGPATH];
 
-	gepa_store_spool_path(spool->segments[i].number, path);
-	if (unlink(path) != 0)
-		ereport(LOG,
-				(errcode_for_file_access(),
-				 errmsg("could not remove file \"%s\": %m", path)));
+	gepa_store_spool_remove(&spool->segments[i]);
 	spool->nsegments--;
 	memmove(&spool->segments[i], &spool->segments[i + 1],
 			sizeof(SpoolSegment) * (spool->nsegments - i));
+}
+
+static bool
+is_open(const SpoolSegment *segment)
+{
+	return segment->number == gepa_store_spool->open[SPOOL_OF_RING] ||
+		segment->number == gepa_store_spool->open[SPOOL_BACKLOG];
 }
 
 static bool
@@ -168,51 +244,67 @@ is_finished(const SpoolSegment *segment)
 	return segment->waiting == 0 && segment->loaded == segment->end;
 }
 
-/* All but the last, which is appended to. */
+/* All but those that are appended to. */
 static void
 remove_finished(void)
 {
-	for (int i = gepa_store_spool->nsegments - 2; i >= 0; i--)
-		if (is_finished(&gepa_store_spool->segments[i]))
+	for (int i = gepa_store_spool->nsegments - 1; i >= 0; i--)
+		if (is_finished(&gepa_store_spool->segments[i]) &&
+			!is_open(&gepa_store_spool->segments[i]))
 			remove_segment(i);
 }
 
+/* 0 = nowhere; names that are taken are those of files that were left alone. */
 static int
-add_segment(void)
+make_file(SpoolSegment *segment, const struct iovec *header)
+{
+	char		path[MAXPGPATH];
+	int			error;
+
+	do
+	{
+		segment->number = gepa_store_spool->next_number++;
+		error = segment->number == 0 ? EEXIST :
+			write_at(segment->number, O_WRONLY | O_CREAT | O_EXCL, header, 1, 0);
+	} while (error == EEXIST);
+	gepa_store_spool_path(segment->number, path);
+	if (error != 0)
+		(void) unlink(path);
+	return error;
+}
+
+static int
+add_segment(SpoolKind kind)
 {
 	Spool	   *spool = gepa_store_spool;
-	SpoolSegment segment = {.number = spool->next_number};
+	SpoolSegment segment = {0};
 	SpoolHeader header = {.magic = SPOOL_MAGIC,.format = SPOOL_FORMAT};
 	struct iovec part = {.iov_base = &header,.iov_len = sizeof(header)};
 	int			error;
 
+	spool->open[kind] = 0;
+	remove_finished();
 	if (spool->nsegments == SPOOL_MAX_SEGMENTS)
 		return ENFILE;
 	if (!pg_strong_random(&header.nonce, sizeof(header.nonce)))
 		return EIO;
-	error = write_at(segment.number, O_WRONLY | O_CREAT | O_TRUNC, &part, 1, 0);
+	error = make_file(&segment, &part);
 	if (error != 0)
 		return error;
 	segment.nonce = header.nonce;
 	segment.end = segment.loaded = sizeof(header);
 	spool->segments[spool->nsegments++] = segment;
-	spool->next_number++;
-	remove_finished();
+	spool->open[kind] = segment.number;
 	return 0;
 }
 
-/*
- * The last one, if it has room for so much.  One whose records are not all
- * loaded is left alone, so that what is loaded is always the first part.
- */
+/* The one that is appended to, if it has room for so much. */
 static SpoolSegment *
-segment_with_room(int64 size)
+segment_with_room(SpoolKind kind, int64 size)
 {
-	SpoolSegment *segment = last_segment();
+	SpoolSegment *segment = gepa_store_spool_segment(gepa_store_spool->open[kind]);
 
-	if (segment == NULL || segment->loaded != segment->end)
-		return NULL;
-	if (segment->end + size > gepa_store_spool->segment_size &&
+	if (segment != NULL && segment->end + size > gepa_store_spool->segment_size &&
 		segment->end > (int64) sizeof(SpoolHeader))
 		return NULL;
 	return segment;
@@ -222,43 +314,56 @@ segment_with_room(int64 size)
  * Records
  */
 
+static int
+append_to(SpoolSegment *segment, SpoolRecord *record, const char *data)
+{
+	struct iovec parts[2] = {
+		{.iov_base = record,.iov_len = sizeof(*record)},
+		{.iov_base = unconstify(char *, data),.iov_len = record->length}
+	};
+
+	record->crc = gepa_store_spool_checksum(segment, segment->end, record, data);
+	return write_at(segment->number, O_WRONLY, parts, lengthof(parts), segment->end);
+}
+
+/*
+ * A segment that does not take it may have been removed, or lie on a part of the
+ * disk that is broken, so a new one is tried, once.  The file is opened for each
+ * record: that is little beside the call that was paid.
+ */
 int
-gepa_store_spool_append(Oid database, const char *data, int length, SpoolPlace *place)
+gepa_store_spool_append(SpoolKind kind, Oid database, const char *data, int length,
+						SpoolPlace *place)
 {
 	SpoolRecord record = {.length = length,.database = database};
-	struct iovec parts[2] = {
-		{.iov_base = &record,.iov_len = sizeof(record)},
-		{.iov_base = unconstify(char *, data),.iov_len = length}
-	};
 	int64		size = (int64) sizeof(record) + length;
-	SpoolSegment *segment = segment_with_room(size);
-	int			error = 0;
+	SpoolSegment *segment = segment_with_room(kind, size);
+	int			error = segment == NULL ? ENOENT : append_to(segment, &record, data);
 
 	memset(place, 0, sizeof(*place));
-	if (segment == NULL)
-		error = add_segment();
 	if (error != 0)
-		return error;
-	segment = last_segment();
-	record.crc = gepa_store_spool_checksum(segment, segment->end, &record, data);
-	error = write_at(segment->number, O_WRONLY, parts, lengthof(parts), segment->end);
+	{
+		error = add_segment(kind);
+		if (error != 0)
+			return error;
+		segment = gepa_store_spool_segment(gepa_store_spool->open[kind]);
+		error = append_to(segment, &record, data);
+	}
 	if (error != 0)
+	{
+		gepa_store_spool->open[kind] = 0;
+		remove_finished();
 		return error;
+	}
 	place->segment = segment->number;
 	place->offset = segment->end;
 	segment->end += size;
-	segment->loaded = segment->end;
+	if (kind == SPOOL_OF_RING)
+		segment->loaded = segment->end;
+	else
+		segment->unloaded++;
 	segment->waiting++;
 	return 0;
-}
-
-static SpoolSegment *
-find_segment(uint32 number)
-{
-	for (int i = 0; i < gepa_store_spool->nsegments; i++)
-		if (gepa_store_spool->segments[i].number == number)
-			return &gepa_store_spool->segments[i];
-	return NULL;
 }
 
 /* A record without its mark is only written once more after a crash. */
@@ -288,7 +393,7 @@ gepa_store_spool_mark_done(const SpoolPlace *places, int n)
 	while (first < n)
 	{
 		uint32		number = places[first].segment;
-		SpoolSegment *segment = find_segment(number);
+		SpoolSegment *segment = gepa_store_spool_segment(number);
 		int			next = first;
 
 		while (next < n && places[next].segment == number)
@@ -303,24 +408,37 @@ gepa_store_spool_mark_done(const SpoolPlace *places, int n)
 	remove_finished();
 }
 
+/* Segments of which something is still to be loaded do not count. */
 uint32
 gepa_store_spool_crowded(void)
 {
-	if (gepa_store_spool->nsegments > gepa_store_spool->most_segments)
-		for (int i = 0; i < gepa_store_spool->nsegments - 1; i++)
-			if (gepa_store_spool->segments[i].loaded == gepa_store_spool->segments[i].end)
-				return gepa_store_spool->segments[i].number;
-	return 0;
+	const SpoolSegment *fewest = NULL;
+	int			n = 0;
+
+	for (int i = 0; i < gepa_store_spool->nsegments; i++)
+	{
+		const SpoolSegment *segment = &gepa_store_spool->segments[i];
+
+		if (segment->loaded != segment->end)
+			continue;
+		n++;
+		if (!is_open(segment) && (fewest == NULL || segment->waiting < fewest->waiting))
+			fewest = segment;
+	}
+	return n > gepa_store_spool->most_segments && fewest != NULL ? fewest->number : 0;
 }
 
 void
 gepa_store_spool_tidy(void)
 {
-	SpoolSegment *segment = last_segment();
+	for (int kind = 0; kind < lengthof(gepa_store_spool->open); kind++)
+	{
+		SpoolSegment *segment = gepa_store_spool_segment(gepa_store_spool->open[kind]);
 
+		if (segment != NULL && is_finished(segment))
+			gepa_store_spool->open[kind] = 0;
+	}
 	remove_finished();
-	if (segment != NULL && is_finished(last_segment()))
-		remove_segment(gepa_store_spool->nsegments - 1);
 }
 
 /*
@@ -368,7 +486,7 @@ gepa_store_spool_sync(void)
 	LWLockAcquire(gepa_store_spool_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < copy.nsegments; i++)
 	{
-		SpoolSegment *segment = find_segment(copy.segments[i].number);
+		SpoolSegment *segment = gepa_store_spool_segment(copy.segments[i].number);
 
 		if (segment != NULL)
 			segment->synced = Max(segment->synced, copy.segments[i].synced);

@@ -21,6 +21,7 @@
 
 typedef enum RingState
 {
+	RING_NOT_A_HEAD,			/* free, or a further slot of an entry */
 	RING_READY,					/* -> TAKEN, or freed with its database */
 	RING_TAKEN					/* -> freed, or READY */
 } RingState;
@@ -35,9 +36,11 @@ typedef struct RingSlot
 	dlist_node	by_key;			/* in its bucket */
 	SpoolPlace	place;			/* changed under the spool's lock as well */
 	Oid			database;
-	int			backend;		/* pid of who handed it over; 0 = before a
-								 * crash */
+	int			backend;		/* pid of who handed it over; 0 = it does not
+								 * wait */
 	int			writer;			/* pid, while TAKEN */
+	bool		again;			/* may have been committed already */
+	bool		in_spool;		/* too large: its data is there only */
 	bool		ok;				/* a verdict, not a failure */
 	int			failures;		/* how often it was put back */
 	bool		failed;			/* at last for an error, not a lock */
@@ -62,6 +65,7 @@ typedef struct Ring
 	int			nslots;
 	int			nfree;
 	int			first_free;
+	int			clean_at;		/* under the spool's lock: where to look next */
 	dlist_head	entries;		/* heads in order of arrival, or return */
 	dlist_head *buckets;		/* heads by digest, as many as slots */
 	RingWriter	writers[RING_MAX_WRITERS];
@@ -74,7 +78,12 @@ extern LWLock *gepa_store_ring_lock;
 
 /* The ring's lock is held; to free, exclusively, and the spool's as well. */
 extern void gepa_store_ring_free(RingSlot *head);
-extern void gepa_store_ring_copy(const RingSlot *head, char *data);
+
+/*
+ * The bytes of an entry, palloc'd; NULL when they cannot be read.  The spool's
+ * lock is held, or the entry is not in_spool and cannot change.
+ */
+extern char *gepa_store_ring_copy(const RingSlot *head);
 
 /*
  * The spool's lock is held, the ring's is not.  Append an entry to the spool,
@@ -82,7 +91,12 @@ extern void gepa_store_ring_copy(const RingSlot *head, char *data);
  */
 extern int	gepa_store_ring_respool(RingSlot *head);
 
-/* Fill the ring from the spool as far as it goes; returns whether all is there. */
-extern bool gepa_store_ring_fill(void);
+/* Fill the ring from the spool with so many at most; the spool's lock is held. */
+extern SpoolLoad gepa_store_ring_fill(int max);
+
+/* Load some of the backlog if there is one, under the same lock. */
+#define LOAD_BATCH 32
+
+extern SpoolLoad gepa_store_ring_fill_some(void);
 
 #endif							/* GEPA_STORE_STORE_ENTRIES_H */

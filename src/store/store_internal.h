@@ -13,6 +13,7 @@
 #include "utils/relcache.h"
 
 #include "store/store.h"
+#include "store/store_spool.h"
 
 /*
  * A scope is one visit to the tables: SPI connected, acting as somebody,
@@ -105,6 +106,7 @@ extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
  */
 extern void gepa_store_remember_paid(const StoreVerdict *verdict);
 extern void gepa_store_remember_handed_over(const StoreVerdict *verdict);
+extern void gepa_store_remember_spooled(const StoreVerdict *verdict, const SpoolPlace *place);
 extern void gepa_store_remember_found(const StoreVerdict *verdict);
 
 /* *cached is false if this very statement paid for it. */
@@ -121,15 +123,30 @@ extern void gepa_store_forget_known(void);
 extern void gepa_store_note_extension(Oid extension);
 
 /*
- * ring.c, for backends.  Put appends to the spool and the ring; it is false
- * when there is no room.  *spool_error is an errno if the spool did not take it,
- * and it is in the ring only.  "space" is signalled when there may be room, or
- * when entries have left.
+ * ring.c, for backends.  Put appends to the spool, and makes an entry in the ring
+ * if there is room.  *spool_error is an errno if the spool did not take it; then
+ * it is in the ring only, or nowhere.  "space" is signalled when there may be
+ * room, or when entries have left.
  */
+typedef enum StorePut
+{
+	STORE_PUT_RING,				/* handed over, and found by all */
+	STORE_PUT_BACKLOG,			/* handed over, and found by nobody else yet */
+	STORE_PUT_NOWHERE			/* no room, and the spool cannot be written */
+} StorePut;
+
 extern bool gepa_store_ring_available(void);
 extern ConditionVariable *gepa_store_ring_space(void);
-extern bool gepa_store_ring_fits(int length);
-extern bool gepa_store_ring_put(const char *data, int length, int *spool_error);
+extern StorePut gepa_store_ring_put(const char *data, int length, SpoolPlace *place,
+									int *spool_error);
+
+/* Has it left the backlog? */
+extern bool gepa_store_ring_is_loaded(const SpoolPlace *place);
+
+/* The same; loads what there is room for, and then makes it this backend's. */
+extern bool gepa_store_ring_load_own(const SpoolPlace *place, const uint8 *account,
+									 const uint8 *digest);
+extern bool gepa_store_ring_is_beyond_limit(void);
 extern bool gepa_store_ring_find(const uint8 *account, const uint8 *digest,
 								 JudgeVerdict *verdict);
 

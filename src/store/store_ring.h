@@ -22,8 +22,8 @@ extern void gepa_store_ring_set_launcher(Latch *latch);
 /* ring_writer.c */
 
 /*
- * Launcher: what a crash has left in files and did not fit into the ring is
- * loaded as far as there is room; returns whether that was all.
+ * Launcher: what is in files because it did not fit into the ring is loaded as
+ * far as there is room; returns whether that was all.
  */
 extern bool gepa_store_ring_load(void);
 

@@ -18,7 +18,10 @@
 #define SPOOL_FOLDER "pg_gepa"
 #define SPOOL_MAGIC 0x47455041
 #define SPOOL_FORMAT 1
-#define SPOOL_MAX_SEGMENTS 64
+#define SPOOL_MAX_SEGMENTS 128
+
+/* Appended to a file whose name starts with a segment's, it sets the file aside. */
+#define SPOOL_ASIDE ".bad"
 
 /* Where a record is. */
 typedef struct SpoolPlace
@@ -50,13 +53,23 @@ typedef struct SpoolRecord
 
 typedef struct SpoolSegment
 {
-	uint32		number;			/* names its file; rising */
+	uint32		number;			/* names its file */
 	int			waiting;		/* records that are not done */
+	int			unloaded;		/* of these: that the ring has no entry for */
+	bool		recovered;		/* it was there when the server started */
+	bool		damaged;		/* set aside instead of removed */
 	uint64		nonce;
 	int64		end;			/* of its records */
 	int64		loaded;			/* those before are done or in the ring */
 	int64		synced;			/* those before survive a power failure */
 } SpoolSegment;
+
+/* Records of the two kinds are not mixed, so that "loaded" tells them apart. */
+typedef enum SpoolKind
+{
+	SPOOL_OF_RING,				/* the ring has an entry for it as well */
+	SPOOL_BACKLOG				/* to be loaded into the ring later */
+} SpoolKind;
 
 /* Protected by the lock. */
 typedef struct Spool
@@ -64,8 +77,9 @@ typedef struct Spool
 	int64		segment_size;	/* a segment is full with so many bytes */
 	int			most_segments;	/* more are cleaned */
 	uint32		next_number;
+	uint32		open[2];		/* by kind: that is appended to, 0 = none */
 	int			nsegments;
-	SpoolSegment segments[SPOOL_MAX_SEGMENTS];	/* by number */
+	SpoolSegment segments[SPOOL_MAX_SEGMENTS];	/* in the order they were made */
 } Spool;
 
 /* spool.c: both are NULL in a library that is not preloaded */
@@ -76,8 +90,16 @@ extern void gepa_store_spool_request(void); /* shared memory */
 extern void gepa_store_spool_make(Size ring_size);
 
 /* Append a record; returns 0, or an errno, and then nothing was appended. */
-extern int	gepa_store_spool_append(Oid database, const char *data, int length,
+extern int	gepa_store_spool_append(SpoolKind kind, Oid database, const char *data, int length,
 									SpoolPlace *place);
+
+/* Bytes that are not loaded yet, and how many there may be before all have to wait. */
+extern int64 gepa_store_spool_backlog(void);
+extern int64 gepa_store_spool_backlog_limit(void);
+
+/* The lock in any mode; NULL = it is not there (any more) */
+extern SpoolSegment *gepa_store_spool_segment(uint32 number);
+extern bool gepa_store_spool_is_loaded(const SpoolPlace *place);
 
 /* Those that have no place are passed over. */
 extern void gepa_store_spool_mark_done(const SpoolPlace *places, int n);
@@ -88,7 +110,7 @@ extern void gepa_store_spool_mark_done(const SpoolPlace *places, int n);
  */
 extern uint32 gepa_store_spool_crowded(void);
 
-/* Remove the last segment as well when nothing in it is waited for. */
+/* Remove the segments that are appended to as well when nothing in them waits. */
 extern void gepa_store_spool_tidy(void);
 
 /*
@@ -98,6 +120,8 @@ extern void gepa_store_spool_tidy(void);
 extern void gepa_store_spool_sync(void);
 
 extern void gepa_store_spool_path(uint32 segment, char *path);
+extern void gepa_store_spool_remove(const SpoolSegment *segment);	/* its file */
+extern void gepa_store_spool_set_aside(uint32 segment);
 extern pg_crc32c gepa_store_spool_checksum(const SpoolSegment *segment, int64 offset,
 										   const SpoolRecord *record, const char *data);
 
@@ -107,11 +131,21 @@ extern pg_crc32c gepa_store_spool_checksum(const SpoolSegment *segment, int64 of
 extern void gepa_store_spool_start(void);
 
 /*
- * Call back for records that are not done and not loaded, in order, until it
- * returns false, for want of room.  Returns whether none is left.
+ * Call back for up to max records that are not done and not loaded, in order.
+ * Returns what has ended it; the callback is false for want of room.
  */
+typedef enum SpoolLoad
+{
+	SPOOL_ALL_LOADED,
+	SPOOL_MORE_TO_LOAD,
+	SPOOL_CANNOT_LOAD			/* no room */
+} SpoolLoad;
+
 typedef bool (*SpoolTake) (Oid database, const char *data, int length,
 						   const SpoolPlace *place);
-extern bool gepa_store_spool_load(SpoolTake take);
+extern SpoolLoad gepa_store_spool_load(SpoolTake take, int max);
+
+/* A record's palloc'd data, NULL = it cannot be read; the lock in any mode. */
+extern char *gepa_store_spool_read(const SpoolPlace *place, int length);
 
 #endif							/* GEPA_STORE_STORE_SPOOL_H */

@@ -1,5 +1,6 @@
 # The way of a verdict to its table: a full ring makes queries wait, and
-# verdicts too big for it, or without room in it, are not lost.
+# verdicts too big for it, or without room in it, are not lost
+# (005_verdict_backlog.pl has more of the latter).
 
 use strict;
 use warnings;
@@ -40,7 +41,8 @@ is(value($node, "SELECT cached, length(reasoning) FROM gepa_verdict('j', 'a text
 is(value($node, "SELECT length(reasoning) FROM gepa_verdict('k', 'a text')"), 600_000,
 	'a verdict larger than the ring');
 is(value($node, "SELECT cached, length(reasoning) FROM gepa_verdict('k', 'a text')"), 't|600000',
-	'... is stored by the query itself');
+	'... is known to all');
+stored('k', 1, '... and stored by the writer');
 
 # -- a full ring: two such verdicts fit, the writer cannot write
 
@@ -70,7 +72,7 @@ for my $session (@sessions)
 stored('j', 10, '... and all is stored');
 is($mock->journal->{answered}, 9, '... each paid for once');
 
-# A session that is cancelled while it waits for room keeps what it has put.
+# A session that is cancelled while it waits for room has handed over all that it paid for.
 $lock = background($node, "BEGIN; LOCK TABLE gepa.verdict IN EXCLUSIVE MODE; SELECT 'locked';");
 $lock->{run}->pump until $lock->{out} =~ /locked/;
 $mock->reset;
@@ -81,13 +83,15 @@ value($node, "SELECT pg_cancel_backend($session->{pid})");
 like((finish($session))[1], qr/57014/, '... and is cancelled at once');
 value($node, "SELECT pg_terminate_backend($lock->{pid}, 10000)");
 finish($lock);
-stored('j', 12, '... what was in the ring is stored');
+stored('j', 13, '... what it has paid for is stored');
+is(value($node, "SELECT count(gepa_judge('j', 'cancelled ' || i)) FROM generate_series(1, 3) i"), 3, '... and judged again');
+is($mock->journal->{answered}, 3, '... without another call');
 
 # -- the writer comes and goes
 
 wait_sql($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'", 'an idle writer');
 value($node, "BEGIN; SELECT gepa_judge('j', 'the next'); ROLLBACK");
-stored('j', 13, 'an idle writer ends, and another comes when it is needed');
+stored('j', 14, 'an idle writer ends, and another comes when it is needed');
 
 # A database that is dropped leaves nobody behind.
 value($node, "CREATE DATABASE other");
@@ -98,6 +102,6 @@ value($node, "CREATE SERVER long FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'cann
 is(value($node, 'SELECT count(*) FROM gepa.verdicts', db => 'other'), 1, 'another database has its own');
 value($node, 'DROP EXTENSION gepa CASCADE', db => 'other');
 value($node, 'DROP DATABASE other WITH (FORCE)');
-stored('j', 13, '... and is dropped');
+stored('j', 14, '... and is dropped');
 
 done_testing();

@@ -33,15 +33,36 @@ my $ndocs = 6 * $kills;
 my $length = length 'document 0000 ';    # and an x for each up to its number
 
 my $mock = Gepa::Mock->new;
-my $node = gepa_node('main', conf => "restart_after_crash = on\n");
+my $node = gepa_node('main', conf => "restart_after_crash = on\ngepa.verdict_ring_size = '256kB'\n");
 
 create_lm($node, 'plain', $mock, 'judge-rules+slow-3');
 create_lm($node, 'gated', $mock, 'judge-rules+gate');
+create_lm($node, 'long', $mock, 'judge-rules+long-100000');
+create_lm($node, 'bad', $mock, 'judge-rules+badlabel-once');
 value($node, <<~SQL);
-	SELECT gepa.create_judge('j', 'plain', 'Is it good?'), gepa.create_judge('g', 'gated', 'Is it good?');
+	SELECT gepa.create_judge('j', 'plain', 'Is it good?'), gepa.create_judge('g', 'gated', 'Is it good?'),
+		gepa.create_judge('f', 'bad', 'Is it good?'), gepa.create_judge('l', 'long', 'Is it good?', options => '{"reasoning": true}');
 	CREATE TABLE docs AS SELECT i AS id, 'document ' || lpad(i::text, 4, '0') || ' ' || repeat('x', i) AS body
 		FROM generate_series(1, $ndocs) i;
 	SQL
+
+# Others fill the ring, so that what is handed over finds it full: with reasons of
+# 100 kB, of which two fit, and failures; their texts are not those of the documents.
+my $others = 0;
+my $reasons = 0;
+my $failures = 0;
+
+sub fill
+{
+	my ($long) = @_;
+	my $judge = $long ? 'l' : 'f';
+	my $n = $long ? 2 : 14;
+
+	$others++;
+	outcome($node, "BEGIN; SELECT count(*) FROM (SELECT gepa_judge('$judge', 'other $others ' || i) FROM generate_series(1, $n) i OFFSET 0) s; ROLLBACK;");
+	$long ? ($reasons += $n) : ($failures += $n);
+	return;
+}
 
 # By document: was it handed over, how often was it in doubt, how often paid for.
 my (%handed, %doubts, %paid);
@@ -89,8 +110,12 @@ sub waiting
 sub maybe_block
 {
 	return if rand() < 0.5;
-	my $lock = background($node, "BEGIN; LOCK TABLE gepa.verdict IN EXCLUSIVE MODE; SELECT 'locked';");
+	my $lock = background($node, "BEGIN; LOCK TABLE gepa.verdict, gepa.verdict_error IN EXCLUSIVE MODE; SELECT 'locked';");
 	$lock->{run}->pump until $lock->{out} =~ /locked/;
+	if (rand() < 0.5)
+	{
+		fill($_) for 0, 1;
+	}
 	return $lock;
 }
 
@@ -231,6 +256,12 @@ is(join(' ', grep { !$stored{$_} && !$doubts{$_} } sort keys %paid), '', 'nothin
 diag(scalar(keys %handed) . ' answers handed over, ' . scalar(keys %doubts) . ' in doubt, of which '
 	  . scalar(grep { !$stored{$_} } keys %doubts) . ' are not stored');
 
+wait_sql($node, "SELECT count(*) = $reasons FROM gepa.verdicts WHERE judge = 'l' AND length(reasoning) = 100000", 'long reasons');
+is(value($node, "SELECT count(*) FROM gepa.verdicts WHERE judge = 'l'"), $reasons, 'every long reason is stored, once');
+my $errors = "SELECT count(*) || ' ' || COALESCE(sum(attempts), 0) FROM gepa.verdict_errors WHERE judge = 'f'";
+wait_sql($node, "SELECT ($errors) LIKE '$failures %'", 'failures');
+is(value($node, $errors), "$failures $failures", '... so is every failure, and its one attempt is counted once');
+$mock->reset;
 value($node, "SELECT count(gepa_judge('j', body)) FROM docs");
 is($mock->journal->{answered}, $ndocs - keys %stored, 'the next query pays for what is missing');
 is(value($node, "SELECT count(*) FROM gepa.verdicts WHERE judge = 'j'"), $ndocs, '... and then nothing is');
