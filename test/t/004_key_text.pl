@@ -28,15 +28,16 @@ sub no_key
 	return;
 }
 
-# The log: without, and only, the statements that come with the first debug message
-# of their transaction, before anybody has looked at them.
+# The log: without, and only, the statements that come with the first debug messages
+# of their transaction (newer servers have some for each library that is loaded),
+# before anybody has looked at them.
 sub log_parts
 {
 	my ($node) = @_;
 	my $log = slurp_file($node->logfile);
 	my $first = '';
 
-	$log =~ s/^(\S+ \S+ \S+ \[\d+\] \S+ )DEBUG:  00000: StartTransaction.*\n\g1LOCATION:.*\n\g1(STATEMENT:.*\n(?:\t.*\n)*)/$first .= $2; ''/gem;
+	$log =~ s/^(\S+ \S+ \S+ \[\d+\] \S+ )DEBUG:  00000: (?:StartTransaction|find_in_path).*\n\g1LOCATION:.*\n\g1(STATEMENT:.*\n(?:\t.*\n)*)/$first .= $2; ''/gem;
 	return ($log, $first);
 }
 

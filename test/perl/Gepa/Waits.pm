@@ -219,10 +219,10 @@ sub _local
 	my $ring = $self->_on_mock('long-100000', 'answered', base => 'judge-rules', least => 3);
 
 	return (
-		'room in the ring' => { %$ring, event => 'GepaRingSpace', judge => '{"reasoning": true}', many => 9, turn => 1,
+		'room in the ring' => { %$ring, event => 'GepaRingSpace', judge => '{"reasoning": true}', many => 9, turn => 2,
 			left => sub { my $n = $self->_counts($ring->{model})->{answered}; $n == 3 ? '' : "$n answers" } },
 		'the writer, at commit' => { %{ $self->_on_mock('think', 'answered') },
-			event => 'GepaVerdictsWritten', left => sub { '' }, turn => 2 },
+			event => 'GepaVerdictsWritten', left => sub { '' }, turn => 1 },
 		'a place' => { %{ $self->_behind('nousage', 'GepaLmSlot') }, limit => 1 },
 		'another\'s answer' => { %{ $self->_behind('choices', 'GepaLease') }, text => "'the same'" },
 		'a run' => { sql => 'SELECT gepa.wait(1)', event => 'GepaRunChange', seen => sub { 1 }, left => sub { '' } },
