@@ -37,7 +37,7 @@ sub log_parts
 	my $log = slurp_file($node->logfile);
 	my $first = '';
 
-	$log =~ s/^(\S+ \S+ \S+ \[\d+\] \S+ )DEBUG:  00000: (?:StartTransaction|find_in_path).*\n(?:\g1CONTEXT:.*\n(?:\t.*\n)*)?\g1LOCATION:.*\n\g1(STATEMENT:.*\n(?:\t.*\n)*)/$first .= $2; ''/gem;
+	$log =~ s/^(\S+ \S+ \S+ \[\d+\] \S+ )DEBUG:  00000: (?:StartTransaction|find_in_path).*\n(?:\g1CONTEXT:.*\n(?:\t.*\n)*)?\g1LOCATION:.*\n(?:\g1(STATEMENT:.*\n(?:\t.*\n)*))?/$first .= $2 \/\/ ''; ''/gem;
 	return ($log, $first);
 }
 

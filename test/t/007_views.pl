@@ -197,7 +197,7 @@ for my $column (@columns)
 	$first{$view} //= $quoted;
 	for my $analyze (0, 1)
 	{
-		my $explain = $analyze ? 'ANALYZE, COSTS off, TIMING off, SUMMARY off' : 'COSTS on';
+		my $explain = $analyze ? 'ANALYZE, BUFFERS off, COSTS off, TIMING off, SUMMARY off' : 'COSTS on';
 
 		for my $pair (pairs($quoted, $type, $value, $analyze, $first{$view}))
 		{
