@@ -17,7 +17,7 @@ PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 
 # One line per folder, in the order of the layers; every object by name.
 OBJS_BASE   = src/base/clock.o src/base/diff.o src/base/encoding.o src/base/json.o \
-	src/base/settings.o src/base/status.o src/base/text.o src/base/wait.o
+	src/base/settings.o src/base/shmem.o src/base/status.o src/base/text.o src/base/wait.o
 OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/fronts.o src/engine/identity.o src/engine/iterate.o src/engine/memory.o \
 	src/engine/merge.o src/engine/order.o src/engine/pool.o src/engine/random.o \
@@ -34,9 +34,9 @@ OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/handover.o \
 	src/store/journal.o src/store/judges.o src/store/lease.o src/store/memory.o \
-	src/store/pack.o src/store/partitions.o src/store/pending.o src/store/prune.o src/store/ring.o \
-	src/store/ring_writer.o src/store/runs.o src/store/schedules.o src/store/spool.o \
-	src/store/spool_read.o src/store/verdicts.o
+	src/store/pack.o src/store/partitions.o src/store/pending.o src/store/prune.o \
+	src/store/ring.o src/store/ring_writer.o src/store/runs.o src/store/schedules.o \
+	src/store/spool.o src/store/spool_read.o src/store/verdicts.o
 OBJS_APPLY  = src/apply/apply.o src/apply/call.o src/apply/candidate.o \
 	src/apply/samples.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \

@@ -33,8 +33,8 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
-#include "storage/shmem.h"
 
+#include "base/shmem.h"
 #include "lm/lm.h"
 #include "lm/lm_limit.h"
 
@@ -71,8 +71,6 @@ static struct
 {
 	Limits	   *shared;			/* NULL = not preloaded */
 	LWLock	   *lock;
-	shmem_request_hook_type prev_request_hook;
-	shmem_startup_hook_type prev_startup_hook;
 	bool		registered;		/* for the end of the process */
 }			limits;
 
@@ -93,45 +91,30 @@ limits_size(void)
 }
 
 static void
-request_shmem(void)
+attach(void *memory, LWLock *lock, bool made)
 {
-	if (limits.prev_request_hook)
-		limits.prev_request_hook();
-	RequestAddinShmemSpace(limits_size());
-	RequestNamedLWLockTranche("GepaLimits", 1);
-}
+	Limits	   *shared = memory;
 
-static void
-make_limits(Limits *shared)
-{
-	memset(shared, 0, limits_size());
+	limits.shared = shared;
+	limits.lock = lock;
+	if (!made)
+		return;
 	shared->nguests = guest_count();
 	for (int i = 0; i < shared->nguests; i++)
 		shared->guests[i].next_free = i + 1 < shared->nguests ? i + 1 : -1;
 }
 
-static void
-startup_shmem(void)
-{
-	bool		found;
-
-	if (limits.prev_startup_hook)
-		limits.prev_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	limits.shared = ShmemInitStruct("gepa lm limits", limits_size(), &found);
-	if (!found)
-		make_limits(limits.shared);
-	limits.lock = &(GetNamedLWLockTranche("GepaLimits"))->lock;
-	LWLockRelease(AddinShmemInitLock);
-}
-
 void
 gepa_lm_limit_init(void)
 {
-	limits.prev_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	limits.prev_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	static const GepaShmem area = {
+		.name = "gepa lm limits",
+		.tranche = "GepaLimits",
+		.size = limits_size,
+		.attach = attach
+	};
+
+	gepa_shmem_add(&area);
 }
 
 /*

@@ -27,13 +27,12 @@
 #include "common/pg_prng.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
 #include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
+#include "base/shmem.h"
 #include "lm/lm_internal.h"
 
 /* Of an endpoint's words: what fits into an error message. */
@@ -79,8 +78,6 @@ typedef struct CallLog
 
 static CallLog *call_log = NULL;
 static LWLock *log_lock = NULL;
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 /*
  * Set-up
@@ -99,36 +96,23 @@ shmem_size(void)
 }
 
 static void
-request_shmem(void)
+attach(void *memory, LWLock *lock, bool made)
 {
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
-	RequestAddinShmemSpace(shmem_size());
-	RequestNamedLWLockTranche("GepaCalls", 1);
-}
-
-static void
-startup_shmem(void)
-{
-	bool		found;
-
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	call_log = ShmemInitStruct("gepa call log", shmem_size(), &found);
-	if (!found)
-		call_log->first = call_log->next = 0;
-	log_lock = &(GetNamedLWLockTranche("GepaCalls"))->lock;
-	LWLockRelease(AddinShmemInitLock);
+	call_log = memory;
+	log_lock = lock;
 }
 
 void
 gepa_lm_log_init(void)
 {
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	static const GepaShmem area = {
+		.name = "gepa call log",
+		.tranche = "GepaCalls",
+		.size = shmem_size,
+		.attach = attach
+	};
+
+	gepa_shmem_add(&area);
 }
 
 /*

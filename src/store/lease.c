@@ -50,9 +50,9 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
-#include "storage/shmem.h"
 
 #include "base/clock.h"
+#include "base/shmem.h"
 #include "base/wait.h"
 #include "store/store_internal.h"
 
@@ -95,8 +95,6 @@ static struct
 {
 	LeaseTable *shared;			/* NULL = not preloaded */
 	LWLock	   *lock;
-	shmem_request_hook_type prev_request_hook;
-	shmem_startup_hook_type prev_startup_hook;
 	bool		registered;		/* for the end of the process */
 	int			nheld;
 }			table;
@@ -125,20 +123,10 @@ table_size(void)
 }
 
 static void
-request_shmem(void)
-{
-	if (table.prev_request_hook)
-		table.prev_request_hook();
-	RequestAddinShmemSpace(table_size());
-	RequestNamedLWLockTranche("GepaLeases", 1);
-}
-
-static void
 make_table(LeaseTable *shared)
 {
 	Lease	   *leases = (Lease *) ((char *) shared + buckets_size());
 
-	memset(shared, 0, table_size());
 	shared->nbuckets = lease_count();
 	dlist_init(&shared->free);
 	for (int i = 0; i < PARTS; i++)
@@ -153,27 +141,25 @@ make_table(LeaseTable *shared)
 }
 
 static void
-startup_shmem(void)
+attach(void *memory, LWLock *lock, bool made)
 {
-	bool		found;
-
-	if (table.prev_startup_hook)
-		table.prev_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	table.shared = ShmemInitStruct("gepa leases", table_size(), &found);
-	if (!found)
-		make_table(table.shared);
-	table.lock = &(GetNamedLWLockTranche("GepaLeases"))->lock;
-	LWLockRelease(AddinShmemInitLock);
+	table.shared = memory;
+	table.lock = lock;
+	if (made)
+		make_table(memory);
 }
 
 void
 gepa_store_lease_init(void)
 {
-	table.prev_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	table.prev_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	static const GepaShmem area = {
+		.name = "gepa leases",
+		.tranche = "GepaLeases",
+		.size = table_size,
+		.attach = attach
+	};
+
+	gepa_shmem_add(&area);
 }
 
 /*

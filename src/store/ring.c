@@ -43,9 +43,9 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/shmem.h"
 
 #include "base/settings.h"
+#include "base/shmem.h"
 #include "store/store_entries.h"
 
 /* Of slots, for each slot that is put; see clean_spool(). */
@@ -53,9 +53,6 @@
 
 Ring	   *gepa_store_ring = NULL;
 LWLock	   *gepa_store_ring_lock = NULL;
-
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 /*
  * Set-up
@@ -67,41 +64,41 @@ slot_count(void)
 	return (int) (((Size) gepa_verdict_ring_size * 1024) / sizeof(RingSlot));
 }
 
-static Size
-slots_size(void)
+Size
+gepa_store_ring_size(void)
 {
 	return add_size(offsetof(Ring, slots), mul_size(slot_count(), sizeof(RingSlot)));
 }
 
+/* The index is behind the slots. */
 static Size
-buckets_size(void)
+shmem_size(void)
 {
-	return mul_size(slot_count(), sizeof(dlist_head));
+	return add_size(MAXALIGN(gepa_store_ring_size()),
+					mul_size(slot_count(), sizeof(dlist_head)));
 }
 
 static void
-request_shmem(void)
+make_ring(Ring *ring)
 {
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
-	RequestAddinShmemSpace(add_size(slots_size(), buckets_size()));
-	RequestNamedLWLockTranche("GepaRing", 1);
-	gepa_store_spool_request();
-}
-
-static void
-make_ring(dlist_head *buckets)
-{
-	memset(gepa_store_ring, 0, slots_size());
-	ConditionVariableInit(&gepa_store_ring->space);
-	dlist_init(&gepa_store_ring->entries);
-	gepa_store_ring->nslots = gepa_store_ring->nfree = slot_count();
-	gepa_store_ring->buckets = buckets;
-	for (int i = 0; i < gepa_store_ring->nslots; i++)
+	ConditionVariableInit(&ring->space);
+	dlist_init(&ring->entries);
+	ring->nslots = ring->nfree = slot_count();
+	ring->buckets = (dlist_head *) ((char *) ring + MAXALIGN(gepa_store_ring_size()));
+	for (int i = 0; i < ring->nslots; i++)
 	{
-		dlist_init(&buckets[i]);
-		gepa_store_ring->slots[i].next = i + 1 < gepa_store_ring->nslots ? i + 1 : -1;
+		dlist_init(&ring->buckets[i]);
+		ring->slots[i].next = i + 1 < ring->nslots ? i + 1 : -1;
 	}
+}
+
+static void
+attach(void *memory, LWLock *lock, bool made)
+{
+	gepa_store_ring = memory;
+	gepa_store_ring_lock = lock;
+	if (made)
+		make_ring(memory);
 }
 
 /* In the postmaster, at its start and after each crash of one of its processes. */
@@ -110,6 +107,8 @@ refill_ring(void)
 {
 	bool		all;
 
+	if (IsBinaryUpgrade)
+		return;
 	gepa_store_spool_start();
 	all = gepa_store_ring_fill(INT_MAX) == SPOOL_ALL_LOADED;
 	if (!dlist_is_empty(&gepa_store_ring->entries))
@@ -119,35 +118,21 @@ refill_ring(void)
 				 all ? 0 : errhint("Not all of them fit into gepa.verdict_ring_size; the rest follows.")));
 }
 
-static void
-startup_shmem(void)
-{
-	dlist_head *buckets;
-	bool		found;
-
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	gepa_store_spool_make(slots_size());
-	buckets = ShmemInitStruct("gepa verdict ring index", buckets_size(), &found);
-	gepa_store_ring = ShmemInitStruct("gepa verdict ring", slots_size(), &found);
-	gepa_store_ring_lock = &(GetNamedLWLockTranche("GepaRing"))->lock;
-	if (!found)
-		make_ring(buckets);
-	LWLockRelease(AddinShmemInitLock);
-	if (!found && !IsBinaryUpgrade)
-		refill_ring();
-}
-
 void
 gepa_store_init(void)
 {
+	static const GepaShmem area = {
+		.name = "gepa verdict ring",
+		.tranche = "GepaRing",
+		.size = shmem_size,
+		.attach = attach,
+		.ready = refill_ring
+	};
+
 	if (!process_shared_preload_libraries_in_progress)
 		return;
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	gepa_store_spool_init();
+	gepa_shmem_add(&area);
 	gepa_store_lease_init();
 }
 

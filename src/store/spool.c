@@ -53,10 +53,9 @@
 #include "common/file_perm.h"
 #include "port/pg_iovec.h"
 #include "storage/fd.h"
-#include "storage/ipc.h"
-#include "storage/shmem.h"
 
-#include "store/store_spool.h"
+#include "base/shmem.h"
+#include "store/store_entries.h"
 
 #define SMALLEST_SEGMENT (1024 * 1024)
 
@@ -74,26 +73,37 @@ LWLock	   *gepa_store_spool_lock = NULL;
  * Set-up
  */
 
-void
-gepa_store_spool_request(void)
+static Size
+shmem_size(void)
 {
-	RequestAddinShmemSpace(sizeof(Spool));
-	RequestNamedLWLockTranche("GepaSpool", 1);
+	return sizeof(Spool);
+}
+
+static void
+attach(void *memory, LWLock *lock, bool made)
+{
+	Spool	   *spool = memory;
+
+	gepa_store_spool = spool;
+	gepa_store_spool_lock = lock;
+	if (!made)
+		return;
+	spool->segment_size = Max(SMALLEST_SEGMENT, gepa_store_ring_size() / 8);
+	spool->most_segments = 2 * gepa_store_ring_size() / spool->segment_size + 2;
+	spool->next_number = 1;
 }
 
 void
-gepa_store_spool_make(Size ring_size)
+gepa_store_spool_init(void)
 {
-	bool		found;
+	static const GepaShmem area = {
+		.name = "gepa verdict spool",
+		.tranche = "GepaSpool",
+		.size = shmem_size,
+		.attach = attach
+	};
 
-	gepa_store_spool = ShmemInitStruct("gepa verdict spool", sizeof(Spool), &found);
-	gepa_store_spool_lock = &(GetNamedLWLockTranche("GepaSpool"))->lock;
-	if (found)
-		return;
-	memset(gepa_store_spool, 0, sizeof(Spool));
-	gepa_store_spool->segment_size = Max(SMALLEST_SEGMENT, ring_size / 8);
-	gepa_store_spool->most_segments = 2 * ring_size / gepa_store_spool->segment_size + 2;
-	gepa_store_spool->next_number = 1;
+	gepa_shmem_add(&area);
 }
 
 /*

@@ -72,6 +72,9 @@ typedef struct Ring
 	RingSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } Ring;
 
+/* Of its slots in shared memory, in bytes. */
+extern Size gepa_store_ring_size(void);
+
 /* Both are NULL in a library that is not preloaded. */
 extern Ring *gepa_store_ring;
 extern LWLock *gepa_store_ring_lock;

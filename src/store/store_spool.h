@@ -86,8 +86,7 @@ typedef struct Spool
 extern Spool *gepa_store_spool;
 extern LWLock *gepa_store_spool_lock;
 
-extern void gepa_store_spool_request(void); /* shared memory */
-extern void gepa_store_spool_make(Size ring_size);
+extern void gepa_store_spool_init(void);	/* at load */
 
 /* Append a record; returns 0, or an errno, and then nothing was appended. */
 extern int	gepa_store_spool_append(SpoolKind kind, Oid database, const char *data, int length,

@@ -20,12 +20,10 @@
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/memutils.h"
 
+#include "base/shmem.h"
 #include "base/wait.h"
 #include "worker/worker_schedule.h"
 
@@ -47,8 +45,6 @@ typedef struct PendingRequest
 static struct
 {
 	Changes    *changes;		/* NULL = not preloaded */
-	shmem_request_hook_type prev_request_hook;
-	shmem_startup_hook_type prev_startup_hook;
 	bool		callback_registered;
 	List	   *pending;		/* in TopTransactionContext */
 	uint64		changes_seen;
@@ -58,38 +54,32 @@ static struct
  * Set-up
  */
 
-static void
-request_shmem(void)
+static Size
+shmem_size(void)
 {
-	if (requests.prev_request_hook)
-		requests.prev_request_hook();
-	RequestAddinShmemSpace(sizeof(Changes));
+	return sizeof(Changes);
 }
 
 static void
-startup_shmem(void)
+attach(void *memory, LWLock *lock, bool made)
 {
-	bool		found;
-
-	if (requests.prev_startup_hook)
-		requests.prev_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	requests.changes = ShmemInitStruct("gepa run changes", sizeof(Changes), &found);
-	if (!found)
-	{
-		pg_atomic_init_u64(&requests.changes->count, 0);
-		ConditionVariableInit(&requests.changes->changed);
-	}
-	LWLockRelease(AddinShmemInitLock);
+	requests.changes = memory;
+	if (!made)
+		return;
+	pg_atomic_init_u64(&requests.changes->count, 0);
+	ConditionVariableInit(&requests.changes->changed);
 }
 
 void
 gepa_worker_requests_init(void)
 {
-	requests.prev_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	requests.prev_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	static const GepaShmem area = {
+		.name = "gepa run changes",
+		.size = shmem_size,
+		.attach = attach
+	};
+
+	gepa_shmem_add(&area);
 }
 
 bool

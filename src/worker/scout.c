@@ -24,15 +24,13 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "port/atomics.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/shmem.h"
 #include "worker/worker_launcher.h"
 #include "worker/worker_schedule.h"
 
@@ -57,8 +55,6 @@ typedef struct Scout
 static struct
 {
 	pg_atomic_uint32 *done;		/* shared: by place, the database; 0 = none */
-	shmem_request_hook_type prev_request_hook;
-	shmem_startup_hook_type prev_startup_hook;
 	List	   *to_send;		/* of Scout */
 	Scout	   *at_work[NSCOUTS];
 }			scouts;
@@ -67,35 +63,30 @@ static struct
  * Set-up
  */
 
-static void
-request_shmem(void)
+static Size
+shmem_size(void)
 {
-	if (scouts.prev_request_hook)
-		scouts.prev_request_hook();
-	RequestAddinShmemSpace(sizeof(pg_atomic_uint32) * NSCOUTS);
+	return sizeof(pg_atomic_uint32) * NSCOUTS;
 }
 
 static void
-startup_shmem(void)
+attach(void *memory, LWLock *lock, bool made)
 {
-	bool		found;
-
-	if (scouts.prev_startup_hook)
-		scouts.prev_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	scouts.done = ShmemInitStruct("gepa scouts", sizeof(pg_atomic_uint32) * NSCOUTS, &found);
-	for (int i = 0; i < NSCOUTS && !found; i++)
+	scouts.done = memory;
+	for (int i = 0; i < NSCOUTS && made; i++)
 		pg_atomic_init_u32(&scouts.done[i], InvalidOid);
-	LWLockRelease(AddinShmemInitLock);
 }
 
 void
 gepa_launcher_scouts_init(void)
 {
-	scouts.prev_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	scouts.prev_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	static const GepaShmem area = {
+		.name = "gepa scouts",
+		.size = shmem_size,
+		.attach = attach
+	};
+
+	gepa_shmem_add(&area);
 }
 
 /* Has the scout of a place done its work?  True once. */

@@ -32,9 +32,9 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 
+#include "base/shmem.h"
 #include "worker/worker_slots.h"
 
 /* A worker that was started but did not come up in this time never will. */
@@ -94,8 +94,6 @@ static const struct
 
 static Slots *shared = NULL;	/* NULL = not preloaded */
 static LWLock *lock = NULL;
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 /* A worker's own slot, and what is to become of it. */
 static struct
@@ -111,37 +109,30 @@ static struct
  * Set-up
  */
 
-static void
-request_shmem(void)
+static Size
+shmem_size(void)
 {
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
-	RequestAddinShmemSpace(sizeof(Slots));
-	RequestNamedLWLockTranche("GepaWorkers", 1);
+	return sizeof(Slots);
 }
 
 static void
-startup_shmem(void)
+attach(void *memory, LWLock *its_lock, bool made)
 {
-	bool		found;
-
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("gepa worker slots", sizeof(Slots), &found);
-	if (!found)
-		memset(shared, 0, sizeof(Slots));
-	lock = &(GetNamedLWLockTranche("GepaWorkers"))->lock;
-	LWLockRelease(AddinShmemInitLock);
+	shared = memory;
+	lock = its_lock;
 }
 
 void
 gepa_worker_slots_init(void)
 {
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	static const GepaShmem area = {
+		.name = "gepa worker slots",
+		.tranche = "GepaWorkers",
+		.size = shmem_size,
+		.attach = attach
+	};
+
+	gepa_shmem_add(&area);
 }
 
 bool
