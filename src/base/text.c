@@ -94,3 +94,23 @@ gepa_clean_text(int encoding, const char *text, int max_bytes)
 	*to = '\0';
 	return clean;
 }
+
+bool
+gepa_is_blank(const char *text)
+{
+	return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
+}
+
+bool
+gepa_blank_out(char *text, const char *secret)
+{
+	size_t		length = strlen(secret);
+	bool		found = length == 0;
+
+	for (char *p = text; length > 0 && (p = strstr(p, secret)) != NULL; p += length)
+	{
+		memset(p, '*', length);
+		found = true;
+	}
+	return found;
+}

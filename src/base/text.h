@@ -26,4 +26,13 @@ extern int	gepa_char_length(int encoding, const char *p, const char *end);
  */
 extern char *gepa_clean_text(int encoding, const char *text, int max_bytes);
 
+/* Nothing but blanks, or NULL. */
+extern bool gepa_is_blank(const char *text);
+
+/*
+ * Overwrite a secret wherever it stands in a text, by as many asterisks; false if it
+ * does not stand there (an empty one always does).  Never raises; fit for hooks.
+ */
+extern bool gepa_blank_out(char *text, const char *secret);
+
 #endif							/* GEPA_BASE_TEXT_H */

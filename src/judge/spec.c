@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "base/text.h"
 #include "judge/judge_internal.h"
 
 #define DEFAULT_MAX_CHARS 8000
@@ -253,7 +254,7 @@ gepa_judge_check_spec(const JudgeSpec *spec)
 
 		if (component->kind == JUDGE_COMPONENT_EXAMPLES)
 			(void) gepa_judge_examples_parse(spec, component->text, &n);
-		else if (component->text[strspn(component->text, " \t\r\n")] == '\0')
+		else if (gepa_is_blank(component->text))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("prompt of judge \"%s\" is empty", spec->name),

@@ -170,9 +170,9 @@ read_blocks(const GepaJson *content, LmReply *reply)
 		}
 	}
 	reply->content = gepa_lm_split_thinking(text.data, &inside);
-	if (!gepa_lm_is_blank(thinking.data))
+	if (!gepa_is_blank(thinking.data))
 		reply->reasoning = thinking.data;
-	else if (!gepa_lm_is_blank(inside))
+	else if (!gepa_is_blank(inside))
 		reply->reasoning = inside;
 }
 

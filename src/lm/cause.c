@@ -19,6 +19,7 @@
 
 #include <curl/curl.h>
 
+#include "base/text.h"
 #include "lm/lm_internal.h"
 
 /* How much of an error's body is looked at. */
@@ -228,12 +229,6 @@ http_cause(const LmServer *server, int http_status, const char *body)
  * Answers
  */
 
-static bool
-is_blank(const char *text)
-{
-	return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
-}
-
 /* What came with HTTP 200 and was no answer. */
 static LmCause
 body_cause(const char *body)
@@ -252,7 +247,7 @@ body_cause(const char *body)
 static LmCause
 answer_cause(const LmReply *reply, const char *body)
 {
-	bool		blank = is_blank(reply->content);
+	bool		blank = gepa_is_blank(reply->content);
 
 	switch (reply->status)
 	{

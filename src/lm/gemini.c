@@ -279,9 +279,9 @@ read_candidate(const GepaJson *candidate, LmReply *reply)
 
 	reply->finish_reason = reason ? gepa_clean_text(PG_UTF8, reason, 40) : NULL;
 	reply->content = gepa_lm_split_thinking(whole, &inside);
-	if (!gepa_lm_is_blank(thoughts))
+	if (!gepa_is_blank(thoughts))
 		reply->reasoning = thoughts;
-	else if (!gepa_lm_is_blank(inside))
+	else if (!gepa_is_blank(inside))
 		reply->reasoning = inside;
 	read_tokens(gepa_json_get(candidate, "logprobsResult"), whole,
 				(int) (strlen(whole) - strlen(reply->content)), reply);

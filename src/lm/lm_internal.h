@@ -124,8 +124,6 @@ extern char *gepa_lm_quoted(const char *text);
 /* Take <think> blocks out of an answer; *reasoning NULL when there are none. */
 extern char *gepa_lm_split_thinking(const char *answer, char **reasoning);
 
-extern bool gepa_lm_is_blank(const char *text);
-
 /* A count of tokens; 0 when there is none, or a senseless one. */
 extern int	gepa_lm_token_count(const GepaJson *usage, const char *name);
 

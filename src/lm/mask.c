@@ -46,6 +46,7 @@
 #include "tcop/utility.h"
 #include "utils/portal.h"
 
+#include "base/text.h"
 #include "lm/lm_internal.h"
 
 static ProcessUtility_hook_type next_utility;
@@ -85,22 +86,6 @@ mask_quoted(char *text, size_t length)
 	memset(quoted, '*', found);
 }
 
-static bool
-mask_value(char *text, const char *value)
-{
-	size_t		length = strlen(value);
-	bool		found = false;
-
-	if (length == 0)
-		return true;
-	for (char *p = text; (p = strstr(p, value)) != NULL; p += length)
-	{
-		memset(p, '*', length);
-		found = true;
-	}
-	return found;
-}
-
 /* False if one does not stand there as it is. */
 static bool
 mask_values(char *text, List *options)
@@ -113,7 +98,7 @@ mask_values(char *text, List *options)
 		DefElem    *def = lfirst(cell);
 
 		if (def->arg != NULL && IsA(def->arg, String))
-			all = mask_value(text, strVal(def->arg)) && all;
+			all = gepa_blank_out(text, strVal(def->arg)) && all;
 	}
 	return all;
 }

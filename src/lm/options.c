@@ -32,6 +32,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "base/text.h"
 #include "lm/lm_internal.h"
 
 typedef void (*CheckValue) (const char *name, const char *value);
@@ -110,7 +111,7 @@ check_bool(const char *name, const char *value)
 static void
 check_not_empty(const char *name, const char *value)
 {
-	if (value[strspn(value, " \t\r\n")] == '\0')
+	if (gepa_is_blank(value))
 		refuse(name, value, "The value must not be empty.");
 }
 

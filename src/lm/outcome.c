@@ -51,14 +51,12 @@ gepa_lm_copy_failure(LmReply *to, const LmReply *from)
 static char *
 without_key(const LmServer *server, const LmOutcome *outcome)
 {
-	size_t		length = server->api_key != NULL ? strlen(server->api_key) : 0;
 	char	   *body = palloc(outcome->length + 1);
 
 	memcpy(body, outcome->body, outcome->length);
 	body[outcome->length] = '\0';
-	if (length >= SHORTEST_SECRET)
-		for (char *p = body; (p = strstr(p, server->api_key)) != NULL; p += length)
-			memset(p, '*', length);
+	if (server->api_key != NULL && strlen(server->api_key) >= SHORTEST_SECRET)
+		(void) gepa_blank_out(body, server->api_key);
 	return body;
 }
 

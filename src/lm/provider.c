@@ -111,12 +111,6 @@ gepa_lm_quoted(const char *text)
  * Answers
  */
 
-bool
-gepa_lm_is_blank(const char *text)
-{
-	return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
-}
-
 int
 gepa_lm_token_count(const GepaJson *usage, const char *name)
 {
@@ -176,7 +170,7 @@ gepa_lm_set_end(LmReply *reply, LmEnd end, const char *refusal, bool called_tool
 	const char *finish = reply->finish_reason ? reply->finish_reason : "";
 
 	reply->status = GEPA_STATUS_OK;
-	if (!gepa_lm_is_blank(refusal))
+	if (!gepa_is_blank(refusal))
 		set_answer(reply, GEPA_STATUS_REFUSED,
 				   psprintf("The model declined: %s", gepa_clean_text(PG_UTF8, refusal, SHOWN_BYTES)),
 				   "A judge that says what the text is for is declined less often.");
@@ -185,7 +179,7 @@ gepa_lm_set_end(LmReply *reply, LmEnd end, const char *refusal, bool called_tool
 	else if (end == LM_END_LENGTH)
 		set_answer(reply, GEPA_STATUS_TRUNCATED, "The answer was cut off by the limit on output tokens.",
 				   "Raise max_tokens of the server; a model that thinks needs room for it.");
-	else if (gepa_lm_is_blank(reply->content))
+	else if (gepa_is_blank(reply->content))
 		set_empty(reply, called_tool);
 	else if (end == LM_END_OTHER)
 		set_answer(reply, GEPA_STATUS_UNPARSEABLE,

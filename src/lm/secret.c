@@ -28,6 +28,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "base/text.h"
 #include "lm/lm_internal.h"
 
 #define MAX_SECRETS 32
@@ -93,12 +94,8 @@ blank(char *text)
 	if (text == NULL)
 		return;
 	for (int i = 0; i < MAX_SECRETS; i++)
-	{
-		if (secrets[i].text == NULL)
-			continue;
-		for (char *p = text; (p = strstr(p, secrets[i].text)) != NULL; p += secrets[i].length)
-			memset(p, '*', secrets[i].length);
-	}
+		if (secrets[i].text != NULL)
+			(void) gepa_blank_out(text, secrets[i].text);
 }
 
 static bool

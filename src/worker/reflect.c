@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "worker/worker_internal.h"
 
 #define USEFUL_ATTEMPTS 2
@@ -168,7 +169,7 @@ read_answer(const WorkerRun *run, const LmReply *reply, StoreStep *entry)
 	}
 	text = gepa_engine_extract_text(reply->content);
 	chars = pg_mbstrlen(text);
-	if (text[strspn(text, " \t\r\n")] == '\0')
+	if (gepa_is_blank(text))
 		entry->detail = "the answer holds no text";
 	else if (chars > run->options.max_prompt_chars)
 		entry->detail = psprintf("the new text has %d characters, more than max_prompt_chars (%d)",
