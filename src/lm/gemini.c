@@ -214,23 +214,13 @@ read_parts(const GepaJson *parts, bool thoughts)
 	return buf.data;
 }
 
-static void
-read_alternatives(const GepaJson *list, LmToken *token)
+static const char *
+token_text(const GepaJson *item)
 {
-	if (list == NULL || list->kind != GEPA_JSON_ARRAY)
-		return;
-	token->alternatives = palloc0(sizeof(LmAlternative) * Max(list->nitems, 1));
-	for (int i = 0; i < list->nitems; i++)
-	{
-		LmAlternative *alternative = &token->alternatives[token->nalternatives];
-
-		alternative->token = gepa_json_get_string(list->items[i], "token");
-		if (alternative->token != NULL &&
-			gepa_json_get_number(list->items[i], "logProbability", &alternative->logprob) &&
-			alternative->logprob <= 1e-6)
-			token->nalternatives++;
-	}
+	return gepa_json_get_string(item, "token");
 }
+
+static const LmTokenFormat token_format = {.text = token_text,.logprob = "logProbability"};
 
 static void
 read_tokens(const GepaJson *result, const char *whole, int skip, LmReply *reply)
@@ -243,13 +233,8 @@ read_tokens(const GepaJson *result, const char *whole, int skip, LmReply *reply)
 		return;
 	tokens = palloc0(sizeof(LmToken) * chosen->nitems);
 	for (int i = 0; i < chosen->nitems; i++)
-	{
-		tokens[i].token = gepa_json_get_string(chosen->items[i], "token");
-		if (!gepa_json_get_number(chosen->items[i], "logProbability", &tokens[i].logprob) ||
-			!(tokens[i].logprob <= 1e-6))
-			tokens[i].token = NULL; /* matches nothing */
-		read_alternatives(gepa_json_get(gepa_json_item(top, i), "candidates"), &tokens[i]);
-	}
+		gepa_lm_read_token(&token_format, chosen->items[i],
+						   gepa_json_get(gepa_json_item(top, i), "candidates"), &tokens[i]);
 	gepa_lm_take_tokens(tokens, chosen->nitems, whole, skip, reply);
 }
 

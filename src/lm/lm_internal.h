@@ -127,13 +127,6 @@ extern char *gepa_lm_split_thinking(const char *answer, char **reasoning);
 /* A count of tokens; 0 when there is none, or a senseless one. */
 extern int	gepa_lm_token_count(const GepaJson *usage, const char *name);
 
-/*
- * Keep of the tokens those that make up the whole answer from byte skip on
- * (what comes before is thinking); none when they do not fit it exactly.
- */
-extern void gepa_lm_take_tokens(LmToken *tokens, int ntokens, const char *whole, int skip,
-								LmReply *reply);
-
 /* How an answer ended; refusal: the model's own words, or NULL. */
 typedef enum LmEnd
 {
@@ -159,6 +152,29 @@ extern void gepa_lm_set_foreign(LmReply *reply, const char *detail, const char *
  */
 extern void gepa_lm_explain_error(int http_status, const char *code, const char *message,
 								  const char *text, LmReply *reply);
+
+/* tokens.c */
+
+/* How a dialect writes a token. */
+typedef struct LmTokenFormat
+{
+	const char *(*text) (const GepaJson *item); /* NULL = it has none */
+	const char *logprob;		/* name of the number */
+} LmTokenFormat;
+
+/*
+ * Read a token and a list of what the model weighed there.  One without text or
+ * probability has a NULL text, which matches nothing.
+ */
+extern void gepa_lm_read_token(const LmTokenFormat *format, const GepaJson *item,
+							   const GepaJson *alternatives, LmToken *token);
+
+/*
+ * Keep of the tokens those that make up the whole answer from byte skip on
+ * (what comes before is thinking); none when they do not fit it exactly.
+ */
+extern void gepa_lm_take_tokens(LmToken *tokens, int ntokens, const char *whole, int skip,
+								LmReply *reply);
 
 /* pace.c: what headers say of when to call again */
 

@@ -29,12 +29,6 @@
 #define ENDPOINT "an OpenAI-compatible endpoint (it usually ends in /v1)"
 
 /*
- * How often a token may be looked at to find where the answer begins.  Once or
- * twice is enough; tokens made for the purpose would want the square.
- */
-#define MAX_LOOKS 64
-
-/*
  * Requests
  */
 
@@ -106,31 +100,6 @@ build(const LmServer *server, const LmRequest *request, StringInfo body)
  * Texts
  */
 
-char *
-gepa_lm_split_thinking(const char *answer, char **reasoning)
-{
-	const char *start = answer + strspn(answer, " \t\r\n");
-	const char *end = NULL;
-	bool		opened = strncmp(start, "<think>", 7) == 0;
-
-	*reasoning = NULL;
-	for (const char *p = answer; (p = strstr(p, "</think>")) != NULL; p++)
-		end = p;
-	if (opened)
-		start += 7;
-	else if (*start == '{')
-		end = NULL;				/* an answer that speaks of the tag */
-	if (end != NULL && end >= start)
-	{
-		*reasoning = pnstrdup(start, end - start);
-		return pstrdup(end + 8);
-	}
-	if (!opened)
-		return pstrdup(answer);
-	*reasoning = pstrdup(start);	/* never closed: nothing was answered */
-	return pstrdup("");
-}
-
 /* A message's content: a string, or an array of text parts. */
 static char *
 content_text(const GepaJson *content)
@@ -183,86 +152,7 @@ token_text(const GepaJson *item)
 	return text.data;
 }
 
-static void
-read_alternatives(const GepaJson *list, LmToken *token)
-{
-	if (list == NULL || list->kind != GEPA_JSON_ARRAY)
-		return;
-	token->alternatives = palloc0(sizeof(LmAlternative) * Max(list->nitems, 1));
-	for (int i = 0; i < list->nitems; i++)
-	{
-		LmAlternative *alternative = &token->alternatives[token->nalternatives];
-
-		alternative->token = token_text(list->items[i]);
-		if (alternative->token != NULL &&
-			gepa_json_get_number(list->items[i], "logprob", &alternative->logprob) &&
-			alternative->logprob <= 1e-6)
-			token->nalternatives++;
-	}
-}
-
-/* A token without text or probability has a NULL text: it matches nothing. */
-static void
-read_token(const GepaJson *item, LmToken *token)
-{
-	token->token = token_text(item);
-	if (!gepa_json_get_number(item, "logprob", &token->logprob) || !(token->logprob <= 1e-6))
-		token->token = NULL;
-	read_alternatives(gepa_json_get(item, "top_logprobs"), token);
-}
-
-/*
- * How many tokens make up the whole answer, exactly; 0 when these do not.
- * *skipped is set to how many of them make up the first skip bytes, *work
- * goes down by how many were looked at.
- */
-static int
-match_tokens(const LmToken *tokens, int ntokens, const char *whole, int skip, int *skipped,
-			 int64 *work)
-{
-	int			at = 0;
-	int			length = (int) strlen(whole);
-	int			n = 0;
-
-	*skipped = 0;
-	while (n < ntokens && at < length)
-	{
-		const char *text = tokens[n].token;
-		int			bytes = text != NULL ? (int) strlen(text) : 0;
-
-		if (text == NULL || bytes > length - at || strncmp(whole + at, text, bytes) != 0 ||
-			(at < skip && at + bytes > skip) || --*work <= 0)
-			return 0;
-		at += bytes;
-		n++;
-		if (at <= skip)
-			*skipped = n;
-	}
-	return at == length ? n : 0;
-}
-
-/*
- * What comes before the answer (thinking that was put into a field of its
- * own) or behind it (the end mark) is none of it.  When nothing fits (an
- * answer that was changed on its way) there are no tokens.
- */
-void
-gepa_lm_take_tokens(LmToken *tokens, int ntokens, const char *whole, int skip, LmReply *reply)
-{
-	int64		work = MAX_LOOKS * (int64) ntokens;
-
-	for (int from = ntokens - 1; from >= 0 && work > 0; from--)
-	{
-		int			skipped;
-		int			n = match_tokens(tokens + from, ntokens - from, whole, skip, &skipped, &work);
-
-		if (n <= skipped)
-			continue;
-		reply->tokens = tokens + from + skipped;
-		reply->ntokens = n - skipped;
-		return;
-	}
-}
+static const LmTokenFormat token_format = {.text = token_text,.logprob = "logprob"};
 
 static void
 read_tokens(const GepaJson *list, const char *whole, int skip, LmReply *reply)
@@ -273,7 +163,8 @@ read_tokens(const GepaJson *list, const char *whole, int skip, LmReply *reply)
 		return;
 	tokens = palloc0(sizeof(LmToken) * list->nitems);
 	for (int i = 0; i < list->nitems; i++)
-		read_token(list->items[i], &tokens[i]);
+		gepa_lm_read_token(&token_format, list->items[i],
+						   gepa_json_get(list->items[i], "top_logprobs"), &tokens[i]);
 	gepa_lm_take_tokens(tokens, list->nitems, whole, skip, reply);
 }
 

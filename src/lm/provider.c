@@ -111,6 +111,31 @@ gepa_lm_quoted(const char *text)
  * Answers
  */
 
+char *
+gepa_lm_split_thinking(const char *answer, char **reasoning)
+{
+	const char *start = answer + strspn(answer, " \t\r\n");
+	const char *end = NULL;
+	bool		opened = strncmp(start, "<think>", 7) == 0;
+
+	*reasoning = NULL;
+	for (const char *p = answer; (p = strstr(p, "</think>")) != NULL; p++)
+		end = p;
+	if (opened)
+		start += 7;
+	else if (*start == '{')
+		end = NULL;				/* an answer that speaks of the tag */
+	if (end != NULL && end >= start)
+	{
+		*reasoning = pnstrdup(start, end - start);
+		return pstrdup(end + 8);
+	}
+	if (!opened)
+		return pstrdup(answer);
+	*reasoning = pstrdup(start);	/* never closed: nothing was answered */
+	return pstrdup("");
+}
+
 int
 gepa_lm_token_count(const GepaJson *usage, const char *name)
 {
