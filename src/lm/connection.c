@@ -17,20 +17,12 @@
  */
 #include "postgres.h"
 
-#include <curl/curl.h>
 #include <unistd.h>
 
-#include "lm/lm_internal.h"
+#include "lm/lm_transport.h"
 
 /* How long an idle connection is kept (seconds). */
 #define MAX_IDLE_AGE 60L
-
-/* The one macro that hides a return: every option must take. */
-#define SET(option, value) \
-	do { \
-		if (curl_easy_setopt(easy, (option), (value)) != CURLE_OK) \
-			return false; \
-	} while (0)
 
 static bool
 has_http2(void)
@@ -51,7 +43,7 @@ trust_bundle(CURL *easy)
 
 	if (curl_easy_getinfo(easy, CURLINFO_CAINFO, &bundle) == CURLE_OK &&
 		bundle != NULL && access(bundle, R_OK) == 0)
-		SET(CURLOPT_CAPATH, (char *) NULL);
+		LM_SET(CURLOPT_CAPATH, (char *) NULL);
 #endif
 	return true;
 }
@@ -60,20 +52,21 @@ trust_bundle(CURL *easy)
 static bool
 set_tls(CURL *easy, const LmServer *server)
 {
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	LM_SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	LM_SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	if (server->ca_file != NULL)
 	{
-		SET(CURLOPT_CAINFO, server->ca_file);
-		SET(CURLOPT_CAPATH, (char *) NULL); /* else the system's count as well */
+		LM_SET(CURLOPT_CAINFO, server->ca_file);
+		LM_SET(CURLOPT_CAPATH, (char *) NULL);	/* else the system's count as
+												 * well */
 	}
 	else if (!trust_bundle(easy))
 		return false;
 	if (server->client_cert != NULL)
 	{
-		SET(CURLOPT_SSLCERT, server->client_cert);
-		SET(CURLOPT_SSLKEY, server->client_key ? server->client_key : server->client_cert);
-		SET(CURLOPT_KEYPASSWD, "");
+		LM_SET(CURLOPT_SSLCERT, server->client_cert);
+		LM_SET(CURLOPT_SSLKEY, server->client_key ? server->client_key : server->client_cert);
+		LM_SET(CURLOPT_KEYPASSWD, "");
 	}
 	return true;
 }
@@ -94,11 +87,11 @@ set_http_version(CURL *easy, const LmServer *server)
 
 	if (!tls || !wanted)
 	{
-		SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+		LM_SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 		return true;
 	}
-	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
-	SET(CURLOPT_PIPEWAIT, 1L);
+	LM_SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+	LM_SET(CURLOPT_PIPEWAIT, 1L);
 	return true;
 }
 
@@ -108,11 +101,11 @@ gepa_lm_set_connection(void *easy, const LmServer *server)
 	if (!set_tls(easy, server) || !set_http_version(easy, server))
 		return false;
 	if (server->unix_socket != NULL)
-		SET(CURLOPT_UNIX_SOCKET_PATH, server->unix_socket);
-	SET(CURLOPT_PROXY, server->proxy ? server->proxy : "");
-	SET(CURLOPT_NOPROXY, "");
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) server->connect_timeout_ms);
-	SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_AGE);
+		LM_SET(CURLOPT_UNIX_SOCKET_PATH, server->unix_socket);
+	LM_SET(CURLOPT_PROXY, server->proxy ? server->proxy : "");
+	LM_SET(CURLOPT_NOPROXY, "");
+	LM_SET(CURLOPT_CONNECTTIMEOUT_MS, (long) server->connect_timeout_ms);
+	LM_SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_AGE);
 	return true;
 }
 

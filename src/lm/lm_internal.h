@@ -205,6 +205,9 @@ extern int64 gepa_lm_parse_duration(const char *text);
 
 /* options.c */
 
+/* The value of an option in a list of DefElem, NULL = it is not there. */
+extern char *gepa_lm_option(struct List *options, const char *name);
+
 /* Can this be a key?  It has to fit into an HTTP header. */
 extern bool gepa_lm_is_key(const char *text);
 

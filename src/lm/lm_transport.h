@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * lm_transport.h
- *	  What transport.c, transfer.c and receive.c share: HTTP by libcurl.
+ *	  What transport.c, transfer.c, connection.c and receive.c share: HTTP by libcurl.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +18,13 @@
  * hundred.  More than this is an accident or an attack.
  */
 #define LM_MAX_RESPONSE_BYTES (16 * 1024 * 1024)
+
+/* The one macro that hides a return: every option of "easy" must take. */
+#define LM_SET(option, value) \
+	do { \
+		if (curl_easy_setopt(easy, (option), (value)) != CURLE_OK) \
+			return false; \
+	} while (0)
 
 /* receive.c: callbacks of libcurl, with an LmReceived as argument; never raise */
 

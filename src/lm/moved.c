@@ -58,29 +58,14 @@ static object_access_hook_type next_access;
  */
 static const char *const endpoint_options[] = {"base_url", "proxy", "unix_socket", "ca_file"};
 
-static char *
-option_of(List *options, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, options)
-	{
-		DefElem    *def = lfirst(cell);
-
-		if (strcmp(def->defname, name) == 0)
-			return defGetString(def);
-	}
-	return NULL;
-}
-
 /* The first of these options that differs; NULL for the same endpoint. */
 static const char *
 moved_option(List *before, List *after)
 {
 	for (int i = 0; i < lengthof(endpoint_options); i++)
 	{
-		const char *a = option_of(before, endpoint_options[i]);
-		const char *b = option_of(after, endpoint_options[i]);
+		const char *a = gepa_lm_option(before, endpoint_options[i]);
+		const char *b = gepa_lm_option(after, endpoint_options[i]);
 
 		if (a != b && (a == NULL || b == NULL || strcmp(a, b) != 0))
 			return endpoint_options[i];
@@ -181,7 +166,7 @@ drop_key(Relation rel, HeapTuple tuple)
 	Datum		old = heap_getattr(tuple, column + 1, RelationGetDescr(rel), &isnull);
 	HeapTuple	changed;
 
-	if (isnull || option_of(untransformRelOptions(old), "api_key") == NULL)
+	if (isnull || gepa_lm_option(untransformRelOptions(old), "api_key") == NULL)
 		return false;
 	values[column] = transformGenericOptions(UserMappingRelationId, old, list_make1(drop),
 											 InvalidOid);

@@ -360,8 +360,8 @@ gepa_lm_check_privileges(List *given)
 	}
 }
 
-static const char *
-value_of(List *given, const char *name)
+char *
+gepa_lm_option(List *given, const char *name)
 {
 	ListCell   *cell;
 
@@ -378,8 +378,8 @@ value_of(List *given, const char *name)
 static void
 check_complete(List *given)
 {
-	const char *missing = value_of(given, "base_url") == NULL ? "base_url" :
-		value_of(given, "model") == NULL ? "model" : NULL;
+	const char *missing = gepa_lm_option(given, "base_url") == NULL ? "base_url" :
+		gepa_lm_option(given, "model") == NULL ? "model" : NULL;
 
 	if (missing != NULL)
 		ereport(ERROR,
@@ -400,7 +400,7 @@ refuse_together(const char *message, const char *hint)
 static bool
 is_on(List *given, const char *name)
 {
-	const char *value = value_of(given, name);
+	const char *value = gepa_lm_option(given, name);
 	bool		on = false;
 
 	return value != NULL && parse_bool(value, &on) && on;
@@ -410,18 +410,18 @@ is_on(List *given, const char *name)
 static void
 check_dialect(List *given, LmApi api)
 {
-	const char *structured = value_of(given, "structured_output");
-	const char *model = value_of(given, "model");
+	const char *structured = gepa_lm_option(given, "structured_output");
+	const char *model = gepa_lm_option(given, "model");
 	bool		tool = structured != NULL && strcmp(structured, "tool") == 0;
 	bool		json_object = structured != NULL && strcmp(structured, "json_object") == 0;
 
-	if (api != LM_API_OPENAI && value_of(given, "max_tokens_field") != NULL)
+	if (api != LM_API_OPENAI && gepa_lm_option(given, "max_tokens_field") != NULL)
 		refuse_together("only api openai has option \"max_tokens_field\"",
 						"Drop it; the dialect has one name for the limit.");
 	if (api == LM_API_ANTHROPIC && is_on(given, "logprobs"))
 		refuse_together("api anthropic has no log-probabilities",
 						"Drop option logprobs; scores are then 0 or 1.");
-	if (api == LM_API_ANTHROPIC && value_of(given, "seed") != NULL)
+	if (api == LM_API_ANTHROPIC && gepa_lm_option(given, "seed") != NULL)
 		refuse_together("api anthropic has no seed", "Drop option seed.");
 	if (api == LM_API_ANTHROPIC && json_object)
 		refuse_together("api anthropic has no structured_output \"json_object\"",
@@ -436,19 +436,19 @@ check_dialect(List *given, LmApi api)
 static void
 check_together(List *given)
 {
-	const char *api = value_of(given, "api");
-	const char *url = value_of(given, "base_url");
-	const char *version = value_of(given, "http_version");
+	const char *api = gepa_lm_option(given, "api");
+	const char *url = gepa_lm_option(given, "base_url");
+	const char *version = gepa_lm_option(given, "http_version");
 
 	check_dialect(given, gepa_lm_api_by_name(api ? api : ""));
-	if (value_of(given, "unix_socket") != NULL && value_of(given, "proxy") != NULL)
+	if (gepa_lm_option(given, "unix_socket") != NULL && gepa_lm_option(given, "proxy") != NULL)
 		refuse_together("options \"unix_socket\" and \"proxy\" exclude each other",
 						"Drop one of them.");
 	if (version != NULL && strcmp(version, "2") == 0 && url != NULL &&
 		pg_strncasecmp(url, "https:", 6) != 0)
 		refuse_together("option \"http_version\" 2 needs a base_url with https",
 						"HTTP/2 is agreed upon in the TLS handshake; drop the option.");
-	if (value_of(given, "client_key") != NULL && value_of(given, "client_cert") == NULL)
+	if (gepa_lm_option(given, "client_key") != NULL && gepa_lm_option(given, "client_cert") == NULL)
 		refuse_together("option \"client_key\" needs option \"client_cert\"",
 						"Name the certificate that belongs to the key.");
 	if (api == NULL || strcmp(api, "canned") != 0)

@@ -64,16 +64,9 @@ key_of(HeapTuple tuple, TupleDesc desc)
 {
 	bool		isnull;
 	Datum		datum = heap_getattr(tuple, Anum_pg_user_mapping_umoptions, desc, &isnull);
-	ListCell   *cell;
+	char	   *key = gepa_lm_option(isnull ? NIL : untransformRelOptions(datum), "api_key");
 
-	foreach(cell, isnull ? NIL : untransformRelOptions(datum))
-	{
-		DefElem    *def = lfirst(cell);
-
-		if (strcmp(def->defname, "api_key") == 0)
-			return pstrdup(defGetString(def));
-	}
-	return NULL;
+	return key ? pstrdup(key) : NULL;
 }
 
 /* As ALTER USER MAPPING FOR has it. */

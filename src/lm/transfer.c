@@ -133,13 +133,6 @@ add_headers(LmTransfer *transfer, const LmServer *server, const LmProvider *prov
 	return good;
 }
 
-/* The one macro that hides a return: every option must take. */
-#define SET(option, value) \
-	do { \
-		if (curl_easy_setopt(easy, (option), (value)) != CURLE_OK) \
-			return false; \
-	} while (0)
-
 static bool
 set_options(LmTransfer *transfer, const LmServer *server, const LmPost *post)
 {
@@ -147,36 +140,36 @@ set_options(LmTransfer *transfer, const LmServer *server, const LmPost *post)
 	char	   *path = post->provider->path(server);
 	char	   *url = psprintf("%s%s", server->base_url, path);
 
-	SET(CURLOPT_URL, url);
+	LM_SET(CURLOPT_URL, url);
 	pfree(url);
 	pfree(path);
 	if (!gepa_lm_set_connection(easy, server))
 		return false;
-	SET(CURLOPT_PRIVATE, transfer);
-	SET(CURLOPT_ERRORBUFFER, transfer->error);
-	SET(CURLOPT_HTTPHEADER, transfer->headers);
-	SET(CURLOPT_USERAGENT, "gepa/" GEPA_VERSION);
-	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) post->length);
-	SET(CURLOPT_COPYPOSTFIELDS, post->body);
-	SET(CURLOPT_WRITEFUNCTION, gepa_lm_receive_body);
-	SET(CURLOPT_WRITEDATA, &transfer->received);
-	SET(CURLOPT_HEADERFUNCTION, gepa_lm_receive_header);
-	SET(CURLOPT_HEADERDATA, &transfer->received);
-	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, transfer);
-	SET(CURLOPT_PREREQFUNCTION, on_request);
-	SET(CURLOPT_PREREQDATA, transfer);
-	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) LM_MAX_RESPONSE_BYTES);
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_TIMEOUT_MS, (long) server->request_timeout_ms);
+	LM_SET(CURLOPT_PRIVATE, transfer);
+	LM_SET(CURLOPT_ERRORBUFFER, transfer->error);
+	LM_SET(CURLOPT_HTTPHEADER, transfer->headers);
+	LM_SET(CURLOPT_USERAGENT, "gepa/" GEPA_VERSION);
+	LM_SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) post->length);
+	LM_SET(CURLOPT_COPYPOSTFIELDS, post->body);
+	LM_SET(CURLOPT_WRITEFUNCTION, gepa_lm_receive_body);
+	LM_SET(CURLOPT_WRITEDATA, &transfer->received);
+	LM_SET(CURLOPT_HEADERFUNCTION, gepa_lm_receive_header);
+	LM_SET(CURLOPT_HEADERDATA, &transfer->received);
+	LM_SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	LM_SET(CURLOPT_OPENSOCKETDATA, transfer);
+	LM_SET(CURLOPT_PREREQFUNCTION, on_request);
+	LM_SET(CURLOPT_PREREQDATA, transfer);
+	LM_SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) LM_MAX_RESPONSE_BYTES);
+	LM_SET(CURLOPT_NOSIGNAL, 1L);
+	LM_SET(CURLOPT_FOLLOWLOCATION, 0L);
+	LM_SET(CURLOPT_TIMEOUT_MS, (long) server->request_timeout_ms);
 #if CURL_AT_LEAST_VERSION(7, 85, 0)
-	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+	LM_SET(CURLOPT_PROTOCOLS_STR, "http,https");
 #else
-	SET(CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+	LM_SET(CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
 #endif
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
-	SET(CURLOPT_QUICK_EXIT, 1L);
+	LM_SET(CURLOPT_QUICK_EXIT, 1L);
 #endif
 	return true;
 }
