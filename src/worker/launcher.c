@@ -176,12 +176,6 @@ gepa_launcher_has_exited(BackgroundWorkerHandle *handle)
 	return GetBackgroundWorkerPid(handle, &pid) == BGWH_STOPPED;
 }
 
-int
-gepa_launcher_delay_ms(int failures)
-{
-	return Min(1000 << Min(failures, 6), LONGEST_SLEEP_MS);
-}
-
 /*
  * Databases
  */
@@ -363,7 +357,7 @@ reap_writer(Writer *writer, TimestampTz now)
 	if (TimestampDifferenceExceeds(writer->since, now, WRITER_GOOD_LIFE_MS))
 		writer->failures = 0;
 	else
-		delay = gepa_launcher_delay_ms(writer->failures++);
+		delay = gepa_worker_backoff_ms(writer->failures++, LONGEST_SLEEP_MS);
 	writer->due = TimestampTzPlusMilliseconds(now, delay);
 }
 

@@ -139,6 +139,32 @@ gepa_worker_abort(MemoryContext context)
 	MemoryContextSwitchTo(context);
 }
 
+ErrorData *
+gepa_worker_take_error(MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	gepa_worker_abort(context);
+	return error;
+}
+
+bool
+gepa_worker_is_blocked(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+}
+
+int
+gepa_worker_backoff_ms(int failures, int longest_ms)
+{
+	return Min(1000 << Min(failures, 6), longest_ms);
+}
+
 void
 gepa_worker_reload(void)
 {

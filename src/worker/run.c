@@ -221,13 +221,9 @@ save_paid(MemoryContext context)
 static void
 fail(int run, MemoryContext context)
 {
-	ErrorData  *edata;
+	ErrorData  *edata = gepa_worker_take_error(context);
 	bool		failed = false;
 
-	MemoryContextSwitchTo(context);
-	edata = CopyErrorData();
-	FlushErrorState();
-	gepa_worker_abort(context);
 	save_paid(context);
 
 	/* Of a run that was not taken up the next worker may say more. */

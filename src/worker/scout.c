@@ -35,6 +35,7 @@
 #include "worker/worker_schedule.h"
 
 #define NSCOUTS 4
+#define LONGEST_PAUSE_MS 60000
 #define SCOUT_LOCK_TIMEOUT "5s"
 
 typedef struct ScoutArgs
@@ -143,7 +144,9 @@ gepa_launcher_scout_all(void)
 static void
 put_off_scout(Scout *scout, TimestampTz now)
 {
-	scout->due = TimestampTzPlusMilliseconds(now, gepa_launcher_delay_ms(scout->failures++));
+	int			pause = gepa_worker_backoff_ms(scout->failures++, LONGEST_PAUSE_MS);
+
+	scout->due = TimestampTzPlusMilliseconds(now, pause);
 }
 
 /* What became of the scout of a place; one that failed is to go once more. */

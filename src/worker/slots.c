@@ -35,13 +35,12 @@
 #include "utils/timestamp.h"
 
 #include "base/shmem.h"
-#include "worker/worker_slots.h"
+#include "worker/worker_internal.h"
 
 /* A worker that was started but did not come up in this time never will. */
 #define STARTING_PATIENCE_MS 60000
 
-/* Back-off after a worker's death: 1 s, 2 s, ... */
-#define FIRST_RETRY_MS 1000
+/* The longest pause after a worker's death. */
 #define LAST_RETRY_MS 60000
 
 /* A worker that lived this long died of something else than its start. */
@@ -204,10 +203,7 @@ wait_ms_from_now(Slot *slot, int ms)
 static void
 retry(Slot *slot)
 {
-	int			delay = FIRST_RETRY_MS << Min(slot->failures, 6);
-
-	slot->failures++;
-	wait_ms_from_now(slot, Min(delay, LAST_RETRY_MS));
+	wait_ms_from_now(slot, gepa_worker_backoff_ms(slot->failures++, LAST_RETRY_MS));
 }
 
 static Slot *

@@ -39,15 +39,9 @@ tend(MemoryContext context)
 static int
 give_up(MemoryContext context)
 {
-	ErrorData  *error;
+	ErrorData  *error = gepa_worker_take_error(context);
 
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	gepa_worker_abort(context);
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK)
+	if (gepa_worker_is_blocked(error))
 		return TEND_MS;
 	ereport(LOG,
 			(errcode(error->sqlerrcode),

@@ -163,6 +163,15 @@ extern void gepa_worker_begin(MemoryContext context);
 extern void gepa_worker_commit(MemoryContext context);
 extern void gepa_worker_abort(MemoryContext context);
 
+/* In a PG_CATCH block: abort the transaction; its error, in that context. */
+extern ErrorData *gepa_worker_take_error(MemoryContext context);
+
+/* Is it that somebody's open transaction has a lock?  Then it passes soon. */
+extern bool gepa_worker_is_blocked(const ErrorData *error);
+
+/* The pause after so many failures in a row: 1 s, 2 s, ... at most the longest. */
+extern int	gepa_worker_backoff_ms(int failures, int longest_ms);
+
 /* Reread the configuration file if asked to. */
 extern void gepa_worker_reload(void);
 

@@ -30,9 +30,6 @@ extern BackgroundWorkerHandle *gepa_launcher_start(const char *function, const c
 												   Size length);
 extern bool gepa_launcher_has_exited(BackgroundWorkerHandle *handle);
 
-/* How long to wait after so many failures in a row. */
-extern int	gepa_launcher_delay_ms(int failures);
-
 /* The present turn is not to sleep longer than this. */
 extern void gepa_launcher_wait_at_most(int ms);
 

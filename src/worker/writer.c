@@ -45,8 +45,7 @@
 /* Milliseconds, as the setting wants it. */
 #define LOCK_TIMEOUT "20"
 
-/* When entries that were put back are due: 1 s later, twice that, ... */
-#define FIRST_RETRY_MS 1000
+/* When entries that were put back are due again at the latest. */
 #define LAST_RETRY_BLOCKED_MS 2000
 #define LAST_RETRY_MS 60000
 
@@ -112,27 +111,10 @@ try_to_write(const StoreVerdict *verdicts, int n)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(writer.context);
-		error = CopyErrorData();
-		FlushErrorState();
-		gepa_worker_abort(writer.context);
+		error = gepa_worker_take_error(writer.context);
 	}
 	PG_END_TRY();
 	return error;
-}
-
-static bool
-is_blocked(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
-}
-
-static int
-retry_delay_ms(int failures, int last)
-{
-	return Min(FIRST_RETRY_MS << Min(failures, 10), last);
 }
 
 static void
@@ -184,11 +166,11 @@ write_one(int n)
 
 	if (!held_up)
 		error = try_to_write(&writer.verdicts[n], 1);
-	writer.retries[n].blocked = held_up || (error != NULL && is_blocked(error));
+	writer.retries[n].blocked = held_up || (error != NULL && gepa_worker_is_blocked(error));
 	if (writer.retries[n].blocked)
-		writer.retries[n].ms = retry_delay_ms(failures, LAST_RETRY_BLOCKED_MS);
+		writer.retries[n].ms = gepa_worker_backoff_ms(failures, LAST_RETRY_BLOCKED_MS);
 	else if (error != NULL)
-		writer.retries[n].ms = retry_delay_ms(failures, LAST_RETRY_MS);
+		writer.retries[n].ms = gepa_worker_backoff_ms(failures, LAST_RETRY_MS);
 
 	if (error != NULL && writer.retries[n].blocked)
 		log_blocked(error);
