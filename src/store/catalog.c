@@ -29,6 +29,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -257,40 +258,46 @@ gepa_store_arg_bytes(StoreArgs *args, const uint8 *value, int length)
 	add_arg(args, BYTEAOID, gepa_store_bytes_datum(value, length), false);
 }
 
+static void
+add_array(StoreArgs *args, Oid array_type, Oid type, Datum *elems, int n)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	add_arg(args, array_type,
+			PointerGetDatum(construct_array(elems, n, type, length, by_value, align)), false);
+}
+
 void
 gepa_store_arg_texts(StoreArgs *args, int n, char *const *values)
 {
 	Datum	   *elems = palloc(sizeof(Datum) * Max(n, 1));
-	ArrayType  *array;
 
 	for (int i = 0; i < n; i++)
 		elems[i] = CStringGetTextDatum(values[i]);
-	array = construct_array(elems, n, TEXTOID, -1, false, TYPALIGN_INT);
-	add_arg(args, TEXTARRAYOID, PointerGetDatum(array), false);
+	add_array(args, TEXTARRAYOID, TEXTOID, elems, n);
 }
 
 void
 gepa_store_arg_ints(StoreArgs *args, int n, const int *values)
 {
 	Datum	   *elems = palloc(sizeof(Datum) * Max(n, 1));
-	ArrayType  *array;
 
 	for (int i = 0; i < n; i++)
 		elems[i] = Int32GetDatum(values[i]);
-	array = construct_array(elems, n, INT4OID, 4, true, TYPALIGN_INT);
-	add_arg(args, INT4ARRAYOID, PointerGetDatum(array), false);
+	add_array(args, INT4ARRAYOID, INT4OID, elems, n);
 }
 
 void
 gepa_store_arg_doubles(StoreArgs *args, int n, const double *values)
 {
 	Datum	   *elems = palloc(sizeof(Datum) * Max(n, 1));
-	ArrayType  *array;
 
 	for (int i = 0; i < n; i++)
 		elems[i] = Float8GetDatum(values[i]);
-	array = construct_array(elems, n, FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
-	add_arg(args, FLOAT8ARRAYOID, PointerGetDatum(array), false);
+	add_array(args, FLOAT8ARRAYOID, FLOAT8OID, elems, n);
 }
 
 /*

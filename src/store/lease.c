@@ -55,6 +55,7 @@
 #include "base/shmem.h"
 #include "base/wait.h"
 #include "store/store_internal.h"
+#include "store/store_key.h"
 
 /*
  * A query has four times max_concurrency documents under way, by default 64.
@@ -69,11 +70,9 @@
 typedef struct Lease
 {
 	dlist_node	node;			/* in its bucket, or free */
-	Oid			database;
+	StoreKey	key;
 	int			holder;			/* pid */
 	int64		expires;		/* gepa_clock_us(), alike in all processes */
-	uint8		account[JUDGE_DIGEST_LENGTH];
-	uint8		digest[JUDGE_DIGEST_LENGTH];
 } Lease;
 
 typedef struct Bucket
@@ -166,26 +165,16 @@ gepa_store_lease_init(void)
  * The table
  */
 
-static uint32
-hash(const uint8 *digest)
-{
-	uint32		value;
-
-	/* A part of a SHA-256 is as good a hash as any. */
-	memcpy(&value, digest, sizeof(value));
-	return value;
-}
-
 static Bucket *
 bucket_of(const uint8 *digest)
 {
-	return &table.shared->buckets[hash(digest) % table.shared->nbuckets];
+	return &table.shared->buckets[gepa_store_key_hash(digest) % table.shared->nbuckets];
 }
 
 static ConditionVariable *
 released(const uint8 *digest)
 {
-	return &table.shared->released[hash(digest) % PARTS];
+	return &table.shared->released[gepa_store_key_hash(digest) % PARTS];
 }
 
 /* The lock is held, here and below. */
@@ -198,9 +187,7 @@ find(const StoreLease *wanted)
 	{
 		Lease	   *lease = dlist_container(Lease, node, iter.cur);
 
-		if (lease->database == MyDatabaseId &&
-			memcmp(lease->digest, wanted->digest, JUDGE_DIGEST_LENGTH) == 0 &&
-			memcmp(lease->account, wanted->account, JUDGE_DIGEST_LENGTH) == 0)
+		if (gepa_store_key_is(&lease->key, wanted->account, wanted->digest))
 			return lease;
 	}
 	return NULL;
@@ -209,18 +196,16 @@ find(const StoreLease *wanted)
 static void
 put(Lease *lease, const StoreLease *wanted, int64 longest_ms)
 {
-	lease->database = MyDatabaseId;
+	gepa_store_key_set(&lease->key, MyDatabaseId, wanted->account, wanted->digest);
 	lease->holder = MyProcPid;
 	lease->expires = gepa_clock_after_ms(longest_ms);
-	memcpy(lease->account, wanted->account, JUDGE_DIGEST_LENGTH);
-	memcpy(lease->digest, wanted->digest, JUDGE_DIGEST_LENGTH);
 	dlist_push_tail(&bucket_of(wanted->digest)->leases, &lease->node);
 }
 
 static void
 drop(Lease *lease, bool failed)
 {
-	Bucket	   *bucket = bucket_of(lease->digest);
+	Bucket	   *bucket = bucket_of(lease->key.digest);
 
 	lease->holder = 0;
 	dlist_delete(&lease->node);

@@ -83,7 +83,7 @@ gepa_store_relation(const char *name)
 
 /* The default partition for a digest that has none. */
 static Oid
-find_partition(const uint8 *verdict_digest)
+find_partition(const uint8 *verdict_digest, bool *is_default)
 {
 	Relation	parent = table_open(gepa_store_relation("verdict"), AccessShareLock);
 	PartitionKey key = RelationGetPartitionKey(parent);
@@ -102,6 +102,7 @@ find_partition(const uint8 *verdict_digest)
 		bounds != NULL ? bounds->default_index : -1;
 	if (index < 0)
 		elog(ERROR, "gepa.verdict has no default partition");
+	*is_default = index == bounds->default_index;
 	result = partitions->oids[index];
 	pfree(DatumGetPointer(value));
 	table_close(parent, AccessShareLock);
@@ -119,12 +120,12 @@ gepa_store_open_partition(const uint8 *verdict_digest, LOCKMODE lockmode)
 {
 	for (;;)
 	{
-		Oid			oid = find_partition(verdict_digest);
-		bool		is_default = oid == get_default_partition_oid(gepa_store_relation("verdict"));
+		bool		is_default;
+		Oid			oid = find_partition(verdict_digest, &is_default);
 		LOCKMODE	mode = is_default ? Min(lockmode, RowExclusiveLock) : lockmode;
 		Relation	rel = try_table_open(oid, mode);
 
-		if (rel != NULL && find_partition(verdict_digest) == oid)
+		if (rel != NULL && find_partition(verdict_digest, &is_default) == oid)
 			return rel;
 		if (rel != NULL)
 			table_close(rel, mode);
@@ -149,16 +150,15 @@ void
 gepa_store_lock_partitions(StorePartitionLock *locks, int n)
 {
 	Oid			parent = gepa_store_relation("verdict");
-	Oid			default_oid;
 
 	LockRelationOid(parent, AccessShareLock);
-	default_oid = get_default_partition_oid(parent);
 	for (int i = 0; i < n; i++)
 	{
-		locks[i].partition = default_oid;
-		if (locks[i].verdict_digest != NULL)
-			locks[i].partition = find_partition(locks[i].verdict_digest);
-		if (locks[i].partition == default_oid)
+		bool		is_default = locks[i].verdict_digest == NULL;
+
+		locks[i].partition = is_default ? get_default_partition_oid(parent) :
+			find_partition(locks[i].verdict_digest, &is_default);
+		if (is_default)
 			locks[i].mode = Min(locks[i].mode, RowExclusiveLock);
 	}
 	qsort(locks, n, sizeof(StorePartitionLock), compare_locks);

@@ -244,12 +244,12 @@ prune_candidates(StoreScope *scope, const Rules *rules, StorePruned *pruned)
 }
 
 static void
-lock(StoreScope *scope, int judge)
+run_for_judge(StoreScope *scope, StoreStatement *statement, int judge)
 {
 	StoreArgs	args = {0};
 
 	gepa_store_arg_int(&args, judge);
-	gepa_store_run(scope, &lock_judge, &args);
+	gepa_store_run(scope, statement, &args);
 }
 
 StorePruned *
@@ -262,7 +262,7 @@ gepa_store_prune_verdicts(int judge, int keep, const Interval *older_than, int *
 	int			ngroups;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	lock(&scope, judge);
+	run_for_judge(&scope, &lock_judge, judge);
 	groups = get_groups(&scope, &rules, &ngroups);
 	lock_groups(&rules, groups, ngroups);
 	pruned = MemoryContextAllocZero(scope.caller, sizeof(StorePruned) * (ngroups + 1));
@@ -293,15 +293,6 @@ bequeath(StoreScope *scope, int judge, const VerdictGroup *group)
 					  " WHERE judge = $1 AND verdict_digest = $2", &args);
 }
 
-static void
-drop_errors(StoreScope *scope, int judge)
-{
-	StoreArgs	args = {0};
-
-	gepa_store_arg_int(&args, judge);
-	gepa_store_run(scope, &delete_all_errors, &args);
-}
-
 void
 gepa_store_drop_verdicts(int judge)
 {
@@ -312,7 +303,7 @@ gepa_store_drop_verdicts(int judge)
 	int			n;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	lock(&scope, judge);
+	run_for_judge(&scope, &lock_judge, judge);
 	groups = get_groups(&scope, &rules, &n);
 	lock_groups(&rules, groups, n);
 	for (int i = 0; i < n; i++)
@@ -323,6 +314,6 @@ gepa_store_drop_verdicts(int judge)
 			empty_group(&scope, &groups[i], &pruned);
 	}
 	prune_candidates(&scope, &rules, &pruned);
-	drop_errors(&scope, judge);
+	run_for_judge(&scope, &delete_all_errors, judge);
 	gepa_store_leave(&scope);
 }

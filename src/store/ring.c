@@ -164,11 +164,7 @@ gepa_store_ring_set_launcher(Latch *latch)
 static dlist_head *
 bucket(const uint8 *digest)
 {
-	uint32		hash;
-
-	/* A part of a SHA-256 is as good a hash as any. */
-	memcpy(&hash, digest, sizeof(hash));
-	return &gepa_store_ring->buckets[hash % gepa_store_ring->nslots];
+	return &gepa_store_ring->buckets[gepa_store_key_hash(digest) % gepa_store_ring->nslots];
 }
 
 static int
@@ -189,7 +185,7 @@ make_head(RingSlot *slot, Oid database, const char *data, int length)
 
 	gepa_store_unpack_head(data, &verdict);
 	slot->state = RING_READY;
-	slot->database = database;
+	gepa_store_key_set(&slot->key, database, verdict.account.key, verdict.digest);
 	slot->backend = 0;
 	slot->writer = 0;
 	slot->again = false;
@@ -198,10 +194,8 @@ make_head(RingSlot *slot, Oid database, const char *data, int length)
 	slot->failed = false;
 	slot->due = 0;
 	slot->length = length;
-	memcpy(slot->account, verdict.account.key, JUDGE_DIGEST_LENGTH);
-	memcpy(slot->digest, verdict.digest, JUDGE_DIGEST_LENGTH);
 	dlist_push_tail(&gepa_store_ring->entries, &slot->by_age);
-	dlist_push_tail(bucket(slot->digest), &slot->by_key);
+	dlist_push_tail(bucket(slot->key.digest), &slot->by_key);
 }
 
 static int
@@ -293,9 +287,7 @@ find_entry(const uint8 *account, const uint8 *digest)
 	{
 		RingSlot   *slot = dlist_container(RingSlot, by_key, iter.cur);
 
-		if (slot->ok && slot->database == MyDatabaseId &&
-			memcmp(slot->digest, digest, JUDGE_DIGEST_LENGTH) == 0 &&
-			memcmp(slot->account, account, JUDGE_DIGEST_LENGTH) == 0)
+		if (slot->ok && gepa_store_key_is(&slot->key, account, digest))
 			return slot;
 	}
 	return NULL;
@@ -386,7 +378,7 @@ gepa_store_ring_respool(RingSlot *head)
 
 	if (data == NULL)
 		return EIO;
-	error = gepa_store_spool_append(SPOOL_OF_RING, head->database, data, head->length, &place);
+	error = gepa_store_spool_append(SPOOL_OF_RING, head->key.database, data, head->length, &place);
 	pfree(data);
 	if (error != 0)
 		return error;
@@ -520,9 +512,7 @@ adopt(const uint8 *account, const uint8 *digest)
 	{
 		RingSlot   *slot = dlist_container(RingSlot, by_key, iter.cur);
 
-		if (slot->backend == 0 && slot->database == MyDatabaseId &&
-			memcmp(slot->digest, digest, JUDGE_DIGEST_LENGTH) == 0 &&
-			memcmp(slot->account, account, JUDGE_DIGEST_LENGTH) == 0)
+		if (slot->backend == 0 && gepa_store_key_is(&slot->key, account, digest))
 			slot->backend = MyProcPid;
 	}
 	LWLockRelease(gepa_store_ring_lock);

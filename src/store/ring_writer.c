@@ -73,11 +73,11 @@ gepa_store_ring_databases(Oid *databases, int max, int *wait_ms)
 		bool		known = slot->state != RING_READY;
 
 		for (int k = 0; k < n && !known; k++)
-			known = databases[k] == slot->database;
-		if (known || n == max || has_writer(slot->database))
+			known = databases[k] == slot->key.database;
+		if (known || n == max || has_writer(slot->key.database))
 			continue;
 		if (slot->due <= now)
-			databases[n++] = slot->database;
+			databases[n++] = slot->key.database;
 		else
 			*wait_ms = Min(*wait_ms, ms_until(slot->due, now));
 	}
@@ -99,7 +99,7 @@ forget_some(Oid database, SpoolPlace *places)
 
 		if (n == FORGET_BATCH)
 			break;
-		if (slot->database != database || slot->state != RING_READY)
+		if (slot->key.database != database || slot->state != RING_READY)
 			continue;
 		places[n++] = slot->place;
 		gepa_store_ring_free(slot);
@@ -138,7 +138,7 @@ gepa_store_ring_postpone(Oid database, int ms)
 	{
 		RingSlot   *slot = dlist_container(RingSlot, by_age, iter.cur);
 
-		if (slot->database == database && slot->state == RING_READY)
+		if (slot->key.database == database && slot->state == RING_READY)
 			slot->due = Max(slot->due, due);
 	}
 	LWLockRelease(gepa_store_ring_lock);
@@ -229,7 +229,7 @@ take_entries(int max, bool retries, TimestampTz now)
 
 		if (taken.n == max)
 			break;
-		if (slot->state != RING_READY || slot->database != MyDatabaseId ||
+		if (slot->state != RING_READY || slot->key.database != MyDatabaseId ||
 			slot->due > now || (slot->failures > 0) != retries)
 			continue;
 		slot->state = RING_TAKEN;

@@ -14,6 +14,7 @@
 #include "storage/lwlock.h"
 
 #include "store/store_internal.h"
+#include "store/store_key.h"
 #include "store/store_spool.h"
 
 #define RING_SLOT_DATA 1920
@@ -35,7 +36,7 @@ typedef struct RingSlot
 	dlist_node	by_age;			/* in ring->entries */
 	dlist_node	by_key;			/* in its bucket */
 	SpoolPlace	place;			/* changed under the spool's lock as well */
-	Oid			database;
+	StoreKey	key;
 	int			backend;		/* pid of who handed it over; 0 = it does not
 								 * wait */
 	int			writer;			/* pid, while TAKEN */
@@ -46,8 +47,6 @@ typedef struct RingSlot
 	bool		failed;			/* at last for an error, not a lock */
 	TimestampTz due;			/* not to be taken before; 0 = at once */
 	int			length;			/* of the whole entry */
-	uint8		account[JUDGE_DIGEST_LENGTH];
-	uint8		digest[JUDGE_DIGEST_LENGTH];
 	char		data[RING_SLOT_DATA];
 } RingSlot;
 
