@@ -19,17 +19,6 @@ create_lm($node, 'plain', $mock, 'judge-rules');
 create_lm($node, 'gated', $mock, 'judge-rules+gate');
 value($node, "SELECT gepa.create_judge('j', 'plain', 'Is it good?'), gepa.create_judge('g', 'gated', 'Is it good?')");
 
-# The writer commits apart from everything else, so this may have to wait.
-sub stored
-{
-	my ($judge, $n, $what) = @_;
-	my $count = "SELECT count(*) FROM gepa.verdicts WHERE judge = '$judge'";
-
-	wait_sql($node, "SELECT ($count) >= $n", $what);
-	is(value($node, $count), $n, $what);
-	return;
-}
-
 # How many of the first n texts of a kind are paid for (again).
 sub calls
 {
@@ -64,10 +53,10 @@ ok($mock->wait_for(sub { $_->{waiting} == 1 }, 'the backend waits for an answer'
 wait_sql($node, "SELECT count(*) = 30 FROM gepa.verdicts WHERE judge = 'j'", 'the writer has written them');
 crash($session->{pid}, 'kill -9 of the backend');
 finish($session);
-stored('j', 30, '... with the verdicts that it had handed over');
+stored($node, 'j', 30, '... with the verdicts that it had handed over');
 is(calls('j', 'backend', 30), 0, '... none of which is paid for again');
 is(calls('j', 'after', 5), 5, 'the writer works again');
-stored('j', 35, '... and writes');
+stored($node, 'j', 35, '... and writes');
 
 # -- the verdict writer, with verdicts that it cannot write
 
@@ -80,7 +69,7 @@ $node->wait_for_log(qr/gepa verdict writer is held up/, $log);
 crash(value($node, $writer), 'kill -9 of the writer');
 finish($_) for $lock, $asked;
 is(calls('j', 'writer', 5), 0, '... in which nothing that was handed over is paid for again');
-stored('j', 40, '... and what could not be written before is written');
+stored($node, 'j', 40, '... and what could not be written before is written');
 
 # A writer that is only told to end gives back what it has taken.  It lived
 # for a short time, so that the next one comes after a second.
@@ -94,7 +83,7 @@ is(value($node, "SELECT pg_terminate_backend(pid, 10000) FROM ($writer) w"), 't'
 is(value($node, "SELECT cached FROM gepa_verdict('j', 'terminated')"), 't', '... what it had taken is still known');
 value($node, "SELECT pg_terminate_backend($lock->{pid}, 10000)");
 finish($lock);
-stored('j', 41, '... and the next writer writes it');
+stored($node, 'j', 41, '... and the next writer writes it');
 is($mock->journal->{requests}, $before + 1, '... so that it is paid for once');
 
 # -- immediate shutdown

@@ -22,17 +22,6 @@ create_lm($node, 'longer', $mock, 'judge-rules+long-600000');
 value($node, "SELECT gepa.create_judge('j', 'long', 'Is it good?', options => '{\"reasoning\": true}'),
 	gepa.create_judge('k', 'longer', 'Is it good?', options => '{\"reasoning\": true}')");
 
-# The writer commits apart from everything else, so this may have to wait.
-sub stored
-{
-	my ($judge, $n, $what) = @_;
-	my $count = "SELECT count(*) FROM gepa.verdicts WHERE judge = '$judge'";
-
-	wait_sql($node, "SELECT ($count) >= $n", $what);
-	is(value($node, $count), $n, $what);
-	return;
-}
-
 # -- long reasons
 
 is(value($node, "SELECT length(reasoning) FROM gepa_verdict('j', 'a text')"), 100_000, 'a reason of 100 kB');
@@ -42,7 +31,7 @@ is(value($node, "SELECT length(reasoning) FROM gepa_verdict('k', 'a text')"), 60
 	'a verdict larger than the ring');
 is(value($node, "SELECT cached, length(reasoning) FROM gepa_verdict('k', 'a text')"), 't|600000',
 	'... is known to all');
-stored('k', 1, '... and stored by the writer');
+stored($node, 'k', 1, '... and stored by the writer');
 
 # -- a full ring: two such verdicts fit, the writer cannot write
 
@@ -59,7 +48,7 @@ wait_sql($node, "SELECT count(*) = 3 FROM pg_stat_activity
 	WHERE query LIKE '%session % text%' AND wait_event = '$room' AND pid <> pg_backend_pid()",
 	'three sessions that wait for room');
 is($mock->journal->{answered}, 5, '... sessions that find no room wait, and call no further');
-stored('j', 1, '... while nothing can be written');
+stored($node, 'j', 1, '... while nothing can be written');
 value($node, "SELECT pg_terminate_backend($lock->{pid}, 10000)");
 finish($lock);
 for my $session (@sessions)
@@ -69,7 +58,7 @@ for my $session (@sessions)
 	is($out, "3\n", 'they go on when there is room');
 	is($err, '', '... without a warning');
 }
-stored('j', 10, '... and all is stored');
+stored($node, 'j', 10, '... and all is stored');
 is($mock->journal->{answered}, 9, '... each paid for once');
 
 # A session that is cancelled while it waits for room has handed over all that it paid for.
@@ -83,7 +72,7 @@ value($node, "SELECT pg_cancel_backend($session->{pid})");
 like((finish($session))[1], qr/57014/, '... and is cancelled at once');
 value($node, "SELECT pg_terminate_backend($lock->{pid}, 10000)");
 finish($lock);
-stored('j', 13, '... what it has paid for is stored');
+stored($node, 'j', 13, '... what it has paid for is stored');
 is(value($node, "SELECT count(gepa_judge('j', 'cancelled ' || i)) FROM generate_series(1, 3) i"), 3, '... and judged again');
 is($mock->journal->{answered}, 3, '... without another call');
 
@@ -91,7 +80,7 @@ is($mock->journal->{answered}, 3, '... without another call');
 
 wait_sql($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'", 'an idle writer');
 value($node, "BEGIN; SELECT gepa_judge('j', 'the next'); ROLLBACK");
-stored('j', 14, 'an idle writer ends, and another comes when it is needed');
+stored($node, 'j', 14, 'an idle writer ends, and another comes when it is needed');
 
 # A database that is dropped leaves nobody behind.
 value($node, "CREATE DATABASE other");
@@ -102,6 +91,6 @@ value($node, "CREATE SERVER long FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'cann
 is(value($node, 'SELECT count(*) FROM gepa.verdicts', db => 'other'), 1, 'another database has its own');
 value($node, 'DROP EXTENSION gepa CASCADE', db => 'other');
 value($node, 'DROP DATABASE other WITH (FORCE)');
-stored('j', 14, '... and is dropped');
+stored($node, 'j', 14, '... and is dropped');
 
 done_testing();

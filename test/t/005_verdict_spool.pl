@@ -55,16 +55,6 @@ sub judge
 	return;
 }
 
-sub stored
-{
-	my ($judge, $n, $what) = @_;
-	my $count = "SELECT count(*) FROM gepa.verdicts WHERE judge = '$judge'";
-
-	wait_sql($node, "SELECT ($count) >= $n", $what);
-	is(value($node, $count), $n, $what);
-	return;
-}
-
 # -- what is refused stays, here and over a crash, and is used meanwhile
 
 refuse();
@@ -84,7 +74,7 @@ is($mock->journal->{requests}, 0, '... at once, none is paid for again');
 my @kept = files();
 copy($_, "$_.copy") for @kept;
 permit();
-stored('j', 21, '... and are written when they can be');
+stored($node, 'j', 21, '... and are written when they can be');
 my $attempts = "SELECT count(*), sum(attempts) FROM gepa.verdict_errors WHERE judge = 'b'";
 wait_sql($node, 'SELECT count(*) = 3 FROM gepa.verdict_errors', 'failures');
 is(value($node, $attempts), '3|3', '... failures as well');
@@ -109,13 +99,13 @@ is(value($node, "SELECT gepa_judge('j', 'poison') IS NULL"), 'f', 'one that keep
 judge('j', 'those that are done', 5);
 $node->stop('immediate');
 $node->start;
-stored('j', 26, 'what has left the spool is in the table, although synchronous_commit is off');
+stored($node, 'j', 26, 'what has left the spool is in the table, although synchronous_commit is off');
 is(value($node, "DELETE FROM gepa.verdict WHERE chars_total = 21 RETURNING 'deleted'"),
 	join("\n", ('deleted') x 5), 'five are deleted');
 $node->stop('immediate');
 $node->start;
 value($node, 'ALTER TABLE gepa.verdict DROP CONSTRAINT refused');
-stored('j', 22, 'a start writes what waits, and nothing that was written before');
+stored($node, 'j', 22, 'a start writes what waits, and nothing that was written before');
 
 # -- a ring that was made smaller
 
@@ -128,8 +118,8 @@ $node->stop('immediate');
 $node->start;
 ok($node->log_contains('Not all of them fit into gepa.verdict_ring_size', $log), 'a smaller ring does not hold all');
 permit();
-stored('l', 60, '... and all is written');
-stored('h', 1, '... also what is larger than the ring');
+stored($node, 'l', 60, '... and all is written');
+stored($node, 'h', 1, '... also what is larger than the ring');
 
 # -- torn and foreign files
 
@@ -147,11 +137,11 @@ ok($node->log_contains('gepa drops the last \d+ bytes of "pg_gepa/', $log), 'a r
 ok($node->log_contains('gepa leaves file "pg_gepa/0F000002" alone', $log), '... a file that cannot be read is left alone');
 ok(!-e "$spool/0F000001", '... one that was being made is removed');
 permit();
-stored('j', 24, '... and the others are written');
+stored($node, 'j', 24, '... and the others are written');
 $mock->reset;
 judge('j', 'torn', 3);
 is($mock->journal->{requests}, 1, 'what was not whole is asked for again');
-stored('j', 25, '... and stored');
+stored($node, 'j', 25, '... and stored');
 unlink "$spool/0F000002", "$spool/README";
 
 # -- a few that wait for long do not keep what is written
@@ -168,7 +158,7 @@ cmp_ok($size, '<', 4 * 1024 * 1024, 'of 7 MB that passed through the spool not a
 $node->stop('immediate');
 $node->start;
 value($node, 'ALTER TABLE gepa.verdict DROP CONSTRAINT refused');
-stored('l', 426, '... and what waited is written after a crash');
+stored($node, 'l', 426, '... and what waited is written after a crash');
 
 # -- a base backup, and a standby that is promoted
 
@@ -182,7 +172,7 @@ $mock->reset;
 is(value($standby, "SELECT cached FROM gepa_verdict('j', 'in a backup 1')"), 't', 'a standby knows what waited in its base backup');
 is($mock->journal->{requests}, 0, '... without a call');
 permit();
-stored('j', 27, 'the primary writes it');
+stored($node, 'j', 27, 'the primary writes it');
 $node->wait_for_catchup($standby);
 $standby->promote;
 wait_sql($standby, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'", 'a writer');

@@ -8,6 +8,7 @@
 #   may_call($node, 'alice', 'bob');              EXECUTE on what costs money, as the README grants it
 #   load_world($node, 'labels', rows => 200, seed => 1);
 #   is(value($node, $sql), 'x');                  one value; dies on an ERROR
+#   stored($node, 'j', 3, 'all of them')           as many verdicts of a judge, once the writer has come to it
 #   my ($out, $err) = outcome($node, $sql);       SQLSTATE and all: never dies
 #   my $session = background($node, $sql);        a psql that runs meanwhile
 #   $session->{pid}; finish($session)             backend's pid; ($stdout, $stderr)
@@ -29,7 +30,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(gepa_node create_lm judge_on may_call load_world value outcome background finish wait_sql
-  session_waits kill_server);
+  session_waits kill_server stored);
 
 my $world = abs_path(dirname(__FILE__) . '/../../mock/world.py');
 my $readme = abs_path(dirname(__FILE__) . '/../../../README.md');
@@ -150,6 +151,17 @@ sub wait_sql
 	my ($node, $sql, $what, %options) = @_;
 
 	return $node->poll_query_until($options{db} // 'postgres', $sql) || diag("waited in vain for $what");
+}
+
+# The writer commits apart from everything else, so this may have to wait.
+sub stored
+{
+	my ($node, $judge, $n, $what) = @_;
+	my $count = "SELECT count(*) FROM gepa.verdicts WHERE judge = '$judge'";
+
+	wait_sql($node, "SELECT ($count) >= $n", $what);
+	is(value($node, $count), $n, $what);
+	return;
 }
 
 # Before PostgreSQL 17 all names are "Extension".
