@@ -36,6 +36,8 @@ typedef struct ApplyVerdict
 	bool		cached;
 } ApplyVerdict;
 
+#include "apply/apply_stream.h"
+
 /* Documents on their way through a judge; the caller owns them. */
 typedef struct ApplyBatch
 {
