@@ -37,8 +37,8 @@ OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/handover.o \
 	src/store/pack.o src/store/partitions.o src/store/pending.o src/store/prune.o \
 	src/store/ring.o src/store/ring_writer.o src/store/runs.o src/store/schedules.o \
 	src/store/spool.o src/store/spool_read.o src/store/verdicts.o
-OBJS_APPLY  = src/apply/apply.o src/apply/call.o src/apply/candidate.o \
-	src/apply/samples.o
+OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o src/apply/candidate.o \
+	src/apply/document.o src/apply/samples.o src/apply/stream.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o src/worker/options.o \
 	src/worker/process.o src/worker/record.o src/worker/reflect.o src/worker/replay.o \

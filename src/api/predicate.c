@@ -16,7 +16,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -103,71 +102,6 @@ find_judge(FunctionCallInfo fcinfo, const char *name)
 }
 
 /*
- * Documents
- */
-
-static void
-refuse_document(const JudgeSpec *spec, const char *detail)
-{
-	StringInfoData fields;
-
-	initStringInfo(&fields);
-	for (int i = 0; i < spec->ninputs; i++)
-		appendStringInfo(&fields, "%s\"%s\": ...", i > 0 ? ", " : "", spec->inputs[i]);
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("document does not fit judge \"%s\"", spec->name),
-			 errdetail("%s", detail),
-			 errhint("Pass a jsonb object {%s}.", fields.data)));
-}
-
-static void
-document_from_text(const JudgeSpec *spec, char *content, JudgeDocument *document)
-{
-	const char **fields = palloc(sizeof(char *));
-
-	if (spec->ninputs != 1)
-		refuse_document(spec, psprintf("It is one text, and the judge takes %d fields.",
-									   spec->ninputs));
-	fields[0] = content;
-	document->nfields = 1;
-	document->fields = fields;
-}
-
-/* Returns false when a field is null. */
-static bool
-document_from_jsonb(const JudgeSpec *spec, Jsonb *content, JudgeDocument *document)
-{
-	const char **fields = palloc(sizeof(char *) * spec->ninputs);
-
-	if (!JB_ROOT_IS_OBJECT(content))
-		refuse_document(spec, "It is not a JSON object.");
-	for (int i = 0; i < spec->ninputs; i++)
-	{
-		JsonbValue	buffer;
-		JsonbValue *value;
-
-		value = getKeyJsonValueFromContainer(&content->root, spec->inputs[i],
-											 strlen(spec->inputs[i]), &buffer);
-		if (value == NULL)
-			refuse_document(spec, psprintf("Field \"%s\" is missing.", spec->inputs[i]));
-		if (value->type == jbvNull)
-			return false;
-		if (value->type == jbvString)
-			fields[i] = pnstrdup(value->val.string.val, value->val.string.len);
-		else
-		{
-			Jsonb	   *json = JsonbValueToJsonb(value);
-
-			fields[i] = JsonbToCString(NULL, &json->root, VARSIZE(json));
-		}
-	}
-	document->nfields = spec->ninputs;
-	document->fields = fields;
-	return true;
-}
-
-/*
  * One document; false means NULL in, NULL out.
  */
 static bool
@@ -176,10 +110,7 @@ judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge, ApplyVerdi
 	JudgeDocument document;
 
 	*judge = find_judge(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	if (!is_jsonb)
-		document_from_text((*judge)->spec, text_to_cstring(PG_GETARG_TEXT_PP(1)),
-						   &document);
-	else if (!document_from_jsonb((*judge)->spec, PG_GETARG_JSONB_P(1), &document))
+	if (!gepa_apply_document((*judge)->spec, PG_GETARG_DATUM(1), is_jsonb, &document))
 		return false;
 
 	*result = *gepa_apply_documents(*judge, &document, 1);

@@ -26,15 +26,9 @@ typedef struct ApplyJudge
 	JudgeSpec  *spec;			/* of the version, with the LM as it is now */
 	LmServer   *lm;
 	LmPurpose	purpose;
-	JudgeRun   *run;			/* opened with the first call */
 	StoreAccount account;		/* of the current user */
+	struct ApplyStream *stream; /* of gepa_apply_find(); NULL = not yet */
 } ApplyJudge;
-
-typedef struct ApplyVerdict
-{
-	JudgeVerdict verdict;
-	bool		cached;
-} ApplyVerdict;
 
 #include "apply/apply_stream.h"
 
@@ -43,12 +37,8 @@ typedef struct ApplyBatch
 {
 	ApplyJudge *judge;
 	int			n;
-	const JudgeDocument *documents;
-	ApplyVerdict *verdicts;		/* by document */
-	uint8		(*digests)[JUDGE_DIGEST_LENGTH];
-	int		   *twin;			/* earlier document that is equal, -1 = none */
-	bool	   *unknown;		/* has to be called */
-	StoreLease *leases;
+	ApplyAnswer **answers;		/* by document; equal ones have one */
+	ApplyVerdict *verdicts;		/* by document, once all are known */
 } ApplyBatch;
 
 /*
@@ -61,11 +51,14 @@ typedef struct ApplyBatch
 extern ApplyJudge *gepa_apply_open(StoreVersion *version, LmPurpose purpose);
 extern void gepa_apply_close(ApplyJudge *judge);
 
-/* Look the documents up; equal documents are one.  Needs a transaction. */
+/* call.c */
+
+/*
+ * Look the documents up; equal documents are one.  Needs a transaction.  A judge
+ * has one batch at a time.
+ */
 extern void gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge,
 							const JudgeDocument *documents, int n);
-
-/* call.c */
 
 /*
  * Call what was not found, concurrently, and hand each verdict over as it
@@ -76,11 +69,19 @@ extern void gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge,
  */
 extern void gepa_apply_call(ApplyBatch *batch);
 
-/* apply.c */
-
 /* Both at once; the verdicts are allocated in the current context. */
 extern ApplyVerdict *gepa_apply_documents(ApplyJudge *judge,
 										  const JudgeDocument *documents, int n);
+
+/* document.c */
+
+/*
+ * What a predicate was given (text or jsonb) as a document, in the current context.
+ * Returns false when one of its fields is null; raises 22023 when it does not fit
+ * the spec.
+ */
+extern bool gepa_apply_document(const JudgeSpec *spec, Datum content, bool is_jsonb,
+								JudgeDocument *document);
 
 /* samples.c: labelled samples instead of documents */
 

@@ -23,7 +23,12 @@
 #include "judge/judge.h"
 
 struct ApplyJudge;
-struct ApplyVerdict;
+
+typedef struct ApplyVerdict
+{
+	JudgeVerdict verdict;
+	bool		cached;
+} ApplyVerdict;
 
 typedef struct ApplyStream ApplyStream;
 
@@ -49,8 +54,9 @@ typedef struct ApplyAnswer
 	ApplyAnswerState state;
 	ApplyAnswerOrigin origin;	/* once KNOWN */
 	int			refs;
-	ApplyVerdict verdict;		/* once KNOWN; a failure is an answer, too, one that
-								 * no further call can escape (fatal) included */
+	ApplyVerdict verdict;		/* once KNOWN; a failure is an answer, too,
+								 * one that no further call can escape (fatal)
+								 * included */
 } ApplyAnswer;
 
 /*
@@ -68,6 +74,10 @@ extern void gepa_apply_stream_close(ApplyStream *stream);
 extern ApplyAnswer *gepa_apply_stream_ask(ApplyStream *stream, const JudgeDocument *document,
 										  bool *fresh);
 extern void gepa_apply_stream_release(ApplyStream *stream, ApplyAnswer *answer);
+
+/* As ..._ask(), for who has the document's digest already. */
+extern ApplyAnswer *gepa_apply_stream_ask_digested(ApplyStream *stream, const uint8 *digest,
+												   const JudgeDocument *document, bool *fresh);
 
 /* The answer of a content, with a reference; NULL if there is none. */
 extern ApplyAnswer *gepa_apply_stream_find(ApplyStream *stream, const uint8 *digest);

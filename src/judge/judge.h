@@ -189,6 +189,10 @@ extern void gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, void
 extern bool gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag,
 							   JudgeVerdict *verdict);
 extern int	gepa_judge_pending(const JudgeRun *run);
+extern int	gepa_judge_sent(const JudgeRun *run);	/* these as
+													 * gepa_lm_batch_... */
+extern int	gepa_judge_peak(const JudgeRun *run);
+extern int	gepa_judge_due_ms(const JudgeRun *run);
 extern void gepa_judge_stop(JudgeRun *run); /* send nothing more */
 extern void gepa_judge_close(JudgeRun *run);
 

@@ -124,6 +124,24 @@ gepa_judge_pending(const JudgeRun *run)
 	return gepa_lm_batch_pending(run->batch);
 }
 
+int
+gepa_judge_sent(const JudgeRun *run)
+{
+	return gepa_lm_batch_sent(run->batch);
+}
+
+int
+gepa_judge_peak(const JudgeRun *run)
+{
+	return gepa_lm_batch_peak(run->batch);
+}
+
+int
+gepa_judge_due_ms(const JudgeRun *run)
+{
+	return gepa_lm_batch_due_ms(run->batch);
+}
+
 void
 gepa_judge_stop(JudgeRun *run)
 {

@@ -69,6 +69,7 @@ struct LmBatch
 	dlist_head	done;
 	bool		starved;		/* no descriptor for a further one */
 	bool		stopped;		/* nothing is sent any more */
+	int			peak;			/* of calls on the wire */
 	int			npending;		/* submitted, not yet collected */
 	const LmReply *fatal;		/* why nothing is sent any more */
 };
@@ -149,6 +150,18 @@ int
 gepa_lm_batch_pending(const LmBatch *batch)
 {
 	return batch->npending;
+}
+
+int
+gepa_lm_batch_sent(const LmBatch *batch)
+{
+	return batch->visit.nplaces;
+}
+
+int
+gepa_lm_batch_peak(const LmBatch *batch)
+{
+	return batch->peak;
 }
 
 /*
@@ -334,6 +347,7 @@ call_start(Call *call)
 	dlist_delete(&call->node);
 	call->state = CALL_RUNNING;
 	dlist_push_tail(&batch->running, &call->node);
+	batch->peak = Max(batch->peak, batch->visit.nplaces);
 	return true;
 }
 
@@ -481,6 +495,12 @@ static int
 ms_until(int64 when)
 {
 	return when == 0 ? -1 : gepa_clock_ms_until(when);
+}
+
+int
+gepa_lm_batch_due_ms(LmBatch *batch)
+{
+	return dlist_is_empty(&batch->done) ? ms_until(next_due(batch)) : 0;
 }
 
 LmReply *

@@ -246,6 +246,16 @@ extern LmReply *gepa_lm_batch_collect(LmBatch *batch, int timeout_ms);
 extern int	gepa_lm_batch_pending(const LmBatch *batch);
 extern void gepa_lm_batch_close(LmBatch *batch);
 
+/* Calls that are on the wire, and the most there ever were at a time. */
+extern int	gepa_lm_batch_sent(const LmBatch *batch);
+extern int	gepa_lm_batch_peak(const LmBatch *batch);
+
+/*
+ * For gepa_lm_wait(): when there may be something to collect, or to send, without a
+ * call ending; 0 = now, -1 = never.
+ */
+extern int	gepa_lm_batch_due_ms(LmBatch *batch);
+
 /* Send nothing more; polling still hands out what has come, or comes. */
 extern void gepa_lm_batch_stop(LmBatch *batch);
 
@@ -259,7 +269,8 @@ extern long gepa_lm_hold_ms(const LmServer *server);
 
 /*
  * For whoever has several batches open: sleep until a call of any of them ends, at
- * most timeout_ms, or an interrupt comes.  Then poll each (collect with 0).
+ * most timeout_ms, or until the latch is set.  Then poll each (collect with 0).
+ * Serves interrupts.
  */
 extern void gepa_lm_wait(int timeout_ms);
 

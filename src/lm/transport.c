@@ -352,6 +352,11 @@ gepa_lm_transport_wait(int timeout_ms)
 		rc = WaitLatchOrSocket(MyLatch, events, transport.epoll_fd, wait,
 							   gepa_lm_gate_wait_event());
 		if (rc & WL_LATCH_SET)
+		{
+			/* It may be for the caller. */
 			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+			return;
+		}
 	}
 }

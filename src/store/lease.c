@@ -27,7 +27,8 @@
  * it is called; thus a look-up and the lease need no common lock.
  *
  * Deadlock: leases are taken without waiting.  Who cannot have one defers the
- * document, finishes and releases those it has, and only then waits.
+ * document, and goes on with the calls for which it has one while it waits; so
+ * each of these ends and is released, whoever waits for it.
  *
  * Locking: one LWLock (tranche "GepaLeases") protects the table; counters are
  * read without.  A release wakes those who wait in its part of the table by a
@@ -65,7 +66,6 @@
 #define MAX_LEASES 65536
 
 #define PARTS 16
-#define CHECK_HOLDER_MS 1000
 
 typedef struct Lease
 {
@@ -367,14 +367,35 @@ is_still_held(const StoreLease *wanted)
 	return false;
 }
 
+bool
+gepa_store_lease_is_held(StoreLease *lease)
+{
+	if (pg_atomic_read_u32(&bucket_of(lease->digest)->releases) != lease->releases)
+		return false;
+	if (gepa_clock_us() < lease->look_at)
+		return true;
+	lease->look_at = gepa_clock_after_ms(STORE_LEASE_LOOK_MS);
+	return is_still_held(lease);
+}
+
+bool
+gepa_store_lease_watch(const StoreLease *lease)
+{
+	ConditionVariablePrepareToSleep(released(lease->digest));
+	return is_still_held(lease);
+}
+
+void
+gepa_store_lease_unwatch(void)
+{
+	ConditionVariableCancelSleep();
+}
+
 void
 gepa_store_lease_wait(const StoreLease *lease)
 {
-	ConditionVariable *cv = released(lease->digest);
-
 	Assert(table.nheld == 0);
-	ConditionVariablePrepareToSleep(cv);
-	while (is_still_held(lease))
-		gepa_wait_sleep(cv, CHECK_HOLDER_MS, GEPA_WAIT_LEASE);
-	ConditionVariableCancelSleep();
+	if (gepa_store_lease_watch(lease))
+		gepa_wait_sleep(released(lease->digest), STORE_LEASE_LOOK_MS, GEPA_WAIT_LEASE);
+	gepa_store_lease_unwatch();
 }

@@ -20,8 +20,12 @@ typedef struct StoreLease
 	const uint8 *digest;
 	uint32		releases;		/* of its bucket, before the last look-up */
 	uint32		failures;		/* ... before the first */
+	int64		look_at;		/* its holder again; gepa_clock_us() */
 	bool		held;
 } StoreLease;
+
+/* A holder that is gone without a release is noticed after so long. */
+#define STORE_LEASE_LOOK_MS 1000
 
 typedef enum StoreLeaseAnswer
 {
@@ -38,10 +42,24 @@ extern void gepa_store_lease_note(StoreLease *lease, const uint8 *account,
 extern StoreLeaseAnswer gepa_store_lease_take(StoreLease *lease, int64 longest_ms);
 
 /*
- * Wait until it was released; then take again.  Whoever holds leases does not
- * wait for others: that is what keeps two from waiting for each other.
+ * Does another process hold it still?  Cheap, but for once in STORE_LEASE_LOOK_MS.
+ * If not, take again.
+ */
+extern bool gepa_store_lease_is_held(StoreLease *lease);
+
+/*
+ * Sleep until it was released, for STORE_LEASE_LOOK_MS at most, or for no reason.
+ * For who has no calls under way: whoever holds leases goes on calling while it
+ * waits for others.  That is what keeps two from waiting for each other.
  */
 extern void gepa_store_lease_wait(const StoreLease *lease);
+
+/*
+ * The same around a sleep of the caller's own that ends when its latch is set, and
+ * after STORE_LEASE_LOOK_MS.  Returns false when there is nothing to sleep for.
+ */
+extern bool gepa_store_lease_watch(const StoreLease *lease);
+extern void gepa_store_lease_unwatch(void);
 
 /*
  * Give it back, if it is held.  failed: the call ended, and others will not

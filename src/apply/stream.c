@@ -1,0 +1,539 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream.c
+ *	  Documents through a judge as they come: looked up, called, handed over.
+ *
+ * Only so many documents are given to the LM as keep it busy (WINDOW_FACTOR); of
+ * the others no prompt is made, and no lease taken, before its turn.
+ *
+ * A verdict is handed over as soon as it is noticed, so that an error in the
+ * middle of many documents, or a cancel, loses nothing that had come in.  What
+ * has come in until the error is handed over before the other calls are called
+ * back (rescue); meanwhile interrupts are held, and nothing is waited for.  A
+ * FATAL error, which ends the process, leaves no time for that: it costs what came
+ * in since the last look, or while the ring was full.
+ *
+ * A document that another process is calling is not called: its lease says so.
+ * While it is waited for this process's own calls go on, and with their verdicts
+ * its leases go back; so no two processes wait for each other.  When the other's
+ * lease is gone the document is looked up again; by then the verdict is there, or
+ * it did not come and is called here.
+ *
+ * The entry of a call keeps its document until the answer is known, so that it
+ * can be called again after it was called back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "apply/apply_internal.h"
+
+/* How many times the calls in flight may be with the LM: the next ones are ready. */
+#define WINDOW_FACTOR 2
+
+/*
+ * Opening and closing
+ */
+
+/* The run is a child of the context, and has been called back. */
+static void
+release_leases(void *arg)
+{
+	ApplyStream *stream = arg;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &stream->lists[STREAM_CALLED])
+	{
+		StreamEntry *entry = dlist_container(StreamEntry, node, iter.cur);
+
+		gepa_store_lease_release(&entry->lease, false);
+	}
+}
+
+ApplyStream *
+gepa_apply_stream_open(ApplyJudge *judge)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gepa stream",
+												  ALLOCSET_DEFAULT_SIZES);
+	ApplyStream *stream = MemoryContextAllocZero(context, sizeof(ApplyStream));
+
+	stream->context = context;
+	stream->scratch = AllocSetContextCreate(context, "gepa stream look-up",
+											ALLOCSET_DEFAULT_SIZES);
+	stream->judge = judge;
+	stream->keeps = true;
+	gepa_apply_answers_open(stream);
+	stream->on_reset.func = release_leases;
+	stream->on_reset.arg = stream;
+	MemoryContextRegisterResetCallback(context, &stream->on_reset);
+	return stream;
+}
+
+void
+gepa_apply_stream_close(ApplyStream *stream)
+{
+	MemoryContextDelete(stream->context);
+}
+
+/* The run is kept for the next document. */
+static void
+open_run(ApplyStream *stream)
+{
+	const ApplyJudge *judge = stream->judge;
+	MemoryContext old;
+	LmOrigin	origin = {.purpose = judge->purpose,.judge = judge->version->judge,
+	.version = judge->spec->version};
+
+	if (stream->run != NULL)
+		return;
+	if (judge->spec->version == 0)
+		origin.run = judge->version->run;	/* its candidate, not deployed */
+	old = MemoryContextSwitchTo(stream->context);
+	stream->run = gepa_judge_open(judge->spec, judge->lm, &origin);
+	MemoryContextSwitchTo(old);
+}
+
+/* What is on its way is called back; its documents may be called again. */
+static void
+close_run(ApplyStream *stream)
+{
+	dlist_mutable_iter iter;
+
+	if (stream->run == NULL)
+		return;
+	stream->peak = gepa_apply_stream_peak(stream);
+	gepa_judge_close(stream->run);
+	stream->run = NULL;
+	dlist_foreach_modify(iter, &stream->lists[STREAM_CALLED])
+	{
+		StreamEntry *entry = dlist_container(StreamEntry, node, iter.cur);
+
+		gepa_store_lease_release(&entry->lease, false);
+		if (entry->answer.refs > 0)
+			gepa_apply_answers_move(stream, entry, STREAM_WANTED);
+		else
+			gepa_apply_answers_drop(stream, entry);
+	}
+}
+
+/*
+ * Asking
+ */
+
+static ApplyAnswer *
+ask(ApplyStream *stream, const uint8 *digest, const JudgeDocument *document, bool copy,
+	bool *fresh)
+{
+	StreamEntry *entry = gepa_apply_answers_find(stream, digest);
+
+	if (fresh != NULL)
+		*fresh = entry == NULL;
+	if (entry == NULL)
+		entry = gepa_apply_answers_add(stream, digest, document, copy);
+	gepa_apply_answers_use(stream, entry);
+	return &entry->answer;
+}
+
+ApplyAnswer *
+gepa_apply_stream_ask_digested(ApplyStream *stream, const uint8 *digest,
+							   const JudgeDocument *document, bool *fresh)
+{
+	return ask(stream, digest, document, true, fresh);
+}
+
+ApplyAnswer *
+gepa_apply_stream_ask(ApplyStream *stream, const JudgeDocument *document, bool *fresh)
+{
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+
+	gepa_judge_content_digest(document, digest);
+	return ask(stream, digest, document, true, fresh);
+}
+
+ApplyAnswer *
+gepa_apply_stream_ask_owned(ApplyStream *stream, const JudgeDocument *document)
+{
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+
+	gepa_judge_content_digest(document, digest);
+	return ask(stream, digest, document, false, NULL);
+}
+
+void
+gepa_apply_stream_release(ApplyStream *stream, ApplyAnswer *answer)
+{
+	gepa_apply_answers_leave(stream, (StreamEntry *) answer);
+}
+
+ApplyAnswer *
+gepa_apply_stream_find(ApplyStream *stream, const uint8 *digest)
+{
+	StreamEntry *entry = gepa_apply_answers_find(stream, digest);
+
+	if (entry == NULL)
+		return NULL;
+	gepa_apply_answers_use(stream, entry);
+	return &entry->answer;
+}
+
+void
+gepa_apply_stream_clear(ApplyStream *stream)
+{
+	for (int step = 0; step < STREAM_NSTEPS; step++)
+	{
+		StreamEntry *entry;
+
+		while ((entry = gepa_apply_stream_first(stream, step)) != NULL)
+			gepa_apply_answers_drop(stream, entry);
+	}
+	stream->fatal = false;
+}
+
+/*
+ * Looking up
+ */
+
+static bool
+look_up(ApplyStream *stream, StreamEntry *entry, ApplyAnswerOrigin origin)
+{
+	const ApplyJudge *judge = stream->judge;
+	MemoryContext old = MemoryContextSwitchTo(stream->scratch);
+	ApplyVerdict verdict;
+	bool		found = gepa_store_lookup(judge->spec, &judge->account, entry->answer.digest,
+										  &verdict.verdict, &verdict.cached);
+
+	if (found)
+		gepa_apply_answers_know(stream, entry, &verdict, origin);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(stream->scratch);
+	return found;
+}
+
+void
+gepa_apply_stream_look_up(ApplyStream *stream)
+{
+	StreamEntry *entry;
+
+	while ((entry = gepa_apply_stream_first(stream, STREAM_ASKED)) != NULL)
+	{
+		gepa_store_lease_note(&entry->lease, stream->judge->account.key, entry->answer.digest);
+		if (!look_up(stream, entry, APPLY_STORED))
+			gepa_apply_answers_move(stream, entry, STREAM_WANTED);
+	}
+}
+
+/* Another process had it meanwhile: is its verdict stored? */
+static bool
+look_again(ApplyStream *stream, StreamEntry *entry)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool		alone = !IsTransactionState();
+	bool		found;
+
+	if (alone)
+		StartTransactionCommand();
+	found = look_up(stream, entry, APPLY_ELSEWHERE);
+	if (alone)
+	{
+		CommitTransactionCommand();
+		CurrentResourceOwner = owner;
+	}
+	MemoryContextSwitchTo(context);
+	return found;
+}
+
+/*
+ * Calling
+ */
+
+/* Whether a document that is wanted is to be called now; if not it has moved on. */
+static bool
+may_call(ApplyStream *stream, StreamEntry *entry)
+{
+	int64		longest_ms = gepa_lm_longest_call_ms(stream->judge->lm);
+
+	for (;;)
+	{
+		switch (gepa_store_lease_take(&entry->lease, longest_ms))
+		{
+			case STORE_LEASE_CALL:
+				return true;
+			case STORE_LEASE_WAIT:
+				gepa_apply_answers_move(stream, entry, STREAM_ELSEWHERE);
+				return false;
+			case STORE_LEASE_LOOK:
+				if (look_again(stream, entry))
+					return false;
+		}
+	}
+}
+
+/* Give the LM as many as keep it busy. */
+static void
+fill(ApplyStream *stream)
+{
+	int			window = stream->judge->lm->max_concurrency * WINDOW_FACTOR;
+	StreamEntry *entry;
+
+	while (stream->counts[STREAM_CALLED] < window &&
+		   (entry = gepa_apply_stream_first(stream, STREAM_WANTED)) != NULL)
+	{
+		if (!may_call(stream, entry))
+			continue;
+		open_run(stream);
+		gepa_apply_answers_move(stream, entry, STREAM_CALLED);
+		gepa_judge_submit(stream->run, &entry->document, entry);
+	}
+}
+
+void
+gepa_apply_stream_send(ApplyStream *stream)
+{
+	gepa_apply_stream_look_up(stream);
+	fill(stream);
+}
+
+int
+gepa_apply_stream_calls(const ApplyStream *stream)
+{
+	return stream->counts[STREAM_WANTED] + stream->counts[STREAM_CALLED];
+}
+
+int
+gepa_apply_stream_peak(const ApplyStream *stream)
+{
+	return stream->run == NULL ? stream->peak : Max(stream->peak, gepa_judge_peak(stream->run));
+}
+
+/*
+ * Taking in
+ */
+
+/* Others look for it once the lease is released. */
+static void
+hand_over(const ApplyJudge *judge, StreamEntry *entry, const JudgeVerdict *verdict)
+{
+	StoreVerdict stored;
+	bool		found_by_others;
+
+	memset(&stored, 0, sizeof(stored));
+	stored.account = judge->account;
+	memcpy(stored.digest, entry->answer.digest, JUDGE_DIGEST_LENGTH);
+	stored.judge = judge->version->judge;
+	stored.version = judge->version->version;
+	stored.verdict = *verdict;
+	found_by_others = gepa_store_hand_over(&stored);
+	gepa_store_lease_release(&entry->lease, !found_by_others);
+}
+
+/*
+ * Of a failure that no further call can escape the first is told: the others have
+ * it from there, and were not sent.
+ */
+static void
+settle(ApplyStream *stream, StreamEntry *entry, const JudgeVerdict *verdict)
+{
+	ApplyVerdict known = {.verdict = *verdict,.cached = false};
+
+	if (!verdict->fatal || !stream->fatal)
+		hand_over(stream->judge, entry, verdict);
+	gepa_store_lease_release(&entry->lease, false);
+	stream->fatal = stream->fatal || verdict->fatal;
+	gepa_apply_answers_know(stream, entry, &known, APPLY_CALLED);
+}
+
+/* One that has come in, if there is any. */
+static bool
+take_one(ApplyStream *stream)
+{
+	MemoryContext old;
+	JudgeVerdict verdict;
+	void	   *tag;
+	bool		taken;
+
+	if (stream->run == NULL || gepa_judge_pending(stream->run) == 0)
+		return false;
+	old = MemoryContextSwitchTo(stream->scratch);
+	taken = gepa_judge_collect(stream->run, 0, &tag, &verdict);
+	if (taken)
+		settle(stream, tag, &verdict);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(stream->scratch);
+	return taken;
+}
+
+/* What another process was calling, and no longer is, is wanted again. */
+static void
+look_at_leases(ApplyStream *stream)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &stream->lists[STREAM_ELSEWHERE])
+	{
+		StreamEntry *entry = dlist_container(StreamEntry, node, iter.cur);
+
+		if (!gepa_store_lease_is_held(&entry->lease))
+			gepa_apply_answers_move(stream, entry, STREAM_WANTED);
+	}
+}
+
+int
+gepa_apply_stream_poll(ApplyStream *stream)
+{
+	int			before = stream->nknown;
+	bool		taken;
+
+	do
+	{
+		look_at_leases(stream);
+		fill(stream);
+		taken = take_one(stream);
+	} while (taken);
+	return stream->nknown - before;
+}
+
+/*
+ * Waiting
+ */
+
+/* Until something may have happened to a stream. */
+static int
+sooner(int a_ms, int b_ms)
+{
+	if (a_ms < 0 || b_ms < 0)
+		return Max(a_ms, b_ms);
+	return Min(a_ms, b_ms);
+}
+
+static int
+due_ms(const ApplyStream *stream, ApplyStream *const *others, int nothers)
+{
+	int			due = stream->run ? gepa_judge_due_ms(stream->run) : -1;
+
+	for (int i = 0; i < nothers; i++)
+		if (others[i]->run != NULL)
+			due = sooner(due, gepa_judge_due_ms(others[i]->run));
+	return due;
+}
+
+/* Sleep until a call has ended, or the lease that is waited for was released. */
+static void
+rest(ApplyStream *stream, const StreamEntry *awaited, ApplyStream *const *others, int nothers)
+{
+	int			due = due_ms(stream, others, nothers);
+	bool		calls = stream->counts[STREAM_CALLED] > 0;
+
+	for (int i = 0; i < nothers; i++)
+		calls = calls || others[i]->counts[STREAM_CALLED] > 0;
+	if (awaited == NULL)
+		gepa_lm_wait(due);
+	else if (!calls)
+		gepa_store_lease_wait(&awaited->lease);
+	else
+	{
+		if (gepa_store_lease_watch(&awaited->lease))
+			gepa_lm_wait(sooner(due, STORE_LEASE_LOOK_MS));
+		gepa_store_lease_unwatch();
+	}
+}
+
+void
+gepa_apply_stream_wait(ApplyStream *stream, ApplyAnswer *answer, ApplyStream *const *others,
+					   int nothers)
+{
+	const StreamEntry *entry = (const StreamEntry *) answer;
+
+	gepa_apply_stream_look_up(stream);
+	for (;;)
+	{
+		(void) gepa_apply_stream_poll(stream);
+		if (answer->state == APPLY_KNOWN)
+			break;
+		for (int i = 0; i < nothers; i++)
+			(void) gepa_apply_stream_poll(others[i]);
+		rest(stream, entry->step == STREAM_ELSEWHERE ? entry : NULL, others, nothers);
+	}
+}
+
+void
+gepa_apply_stream_turn(ApplyStream *stream)
+{
+	while (gepa_apply_stream_poll(stream) == 0)
+		rest(stream, gepa_apply_stream_first(stream, STREAM_ELSEWHERE), NULL, 0);
+}
+
+/*
+ * Ending
+ */
+
+void
+gepa_apply_stream_drain(ApplyStream *stream)
+{
+	if (stream->run == NULL)
+		return;
+	gepa_judge_stop(stream->run);
+	for (;;)
+	{
+		while (take_one(stream))
+			;
+		if (gepa_judge_sent(stream->run) == 0)
+			break;
+		gepa_lm_wait(-1);
+	}
+	close_run(stream);
+}
+
+/* What goes wrong here is not told: the error that is on its way is. */
+static void
+rescue_one(ApplyStream *stream)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		HOLD_INTERRUPTS();
+		(void) take_one(stream);
+		RESUME_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+static void
+ask_again(ApplyStream *stream, StreamStep step)
+{
+	StreamEntry *entry;
+
+	while ((entry = gepa_apply_stream_first(stream, step)) != NULL)
+		gepa_apply_answers_move(stream, entry, STREAM_ASKED);
+}
+
+/* What has come in was paid for; nothing further is sent. */
+void
+gepa_apply_stream_rescue(ApplyStream *stream)
+{
+	int			before;
+
+	if (stream->run != NULL)
+	{
+		gepa_judge_stop(stream->run);
+		do
+		{
+			before = gepa_judge_pending(stream->run);
+			rescue_one(stream);
+		} while (gepa_judge_pending(stream->run) < before);
+		close_run(stream);
+	}
+	ask_again(stream, STREAM_WANTED);
+	ask_again(stream, STREAM_ELSEWHERE);
+}
