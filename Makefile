@@ -39,6 +39,8 @@ OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/handover.o \
 	src/store/spool.o src/store/spool_read.o src/store/verdicts.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o src/apply/candidate.o \
 	src/apply/document.o src/apply/samples.o src/apply/stream.o
+OBJS_NODE   = src/node/calls.o src/node/exec.o src/node/explain.o src/node/figures.o \
+	src/node/hook.o src/node/private.o src/node/progress.o src/node/support.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o src/worker/options.o \
 	src/worker/process.o src/worker/record.o src/worker/reflect.o src/worker/replay.o \
@@ -50,7 +52,7 @@ OBJS_API    = src/api/args.o src/api/candidates.o src/api/dataset.o src/api/judg
 	src/api/lm.o src/api/predicate.o src/api/report.o src/api/run.o src/api/schedule.o \
 	src/api/shown.o src/api/verdicts.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
-	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_WORKER) $(OBJS_API)
+	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_NODE) $(OBJS_WORKER) $(OBJS_API)
 
 # The install script is these pieces in this order.
 SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \

@@ -15,6 +15,7 @@
 #include "base/compat.h"
 #include "base/settings.h"
 #include "lm/lm.h"
+#include "node/node.h"
 #include "store/store.h"
 #include "worker/worker.h"
 
@@ -28,5 +29,6 @@ _PG_init(void)
 	gepa_base_init();
 	gepa_lm_init();
 	gepa_store_init();
+	gepa_node_init();
 	gepa_worker_init();
 }

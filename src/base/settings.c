@@ -21,6 +21,7 @@ bool		gepa_allow_lm_mismatch = false;
 double		gepa_call_log_sample_rate = 1;
 int			gepa_call_log_size = 256;
 int			gepa_call_log_text = 0;
+bool		gepa_enable_judge_node = true;
 int			gepa_max_run_workers = 4;
 int			gepa_on_error = GEPA_ON_ERROR_NULL;
 int			gepa_verdict_ring_size = 4096;
@@ -71,6 +72,15 @@ gepa_base_init(void)
 							PGC_SUSET,
 							GUC_UNIT_BYTE,
 							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("gepa.enable_judge_node",
+							 "Lets a query have several documents judged at a time.",
+							 "Off, each call waits for its answer.  The rows are the same.",
+							 &gepa_enable_judge_node,
+							 true,
+							 PGC_USERSET,
+							 GUC_EXPLAIN,
+							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("gepa.max_run_workers",
 							"Sets how many optimisation runs may work at a time.",

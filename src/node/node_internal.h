@@ -43,17 +43,18 @@ typedef enum NodeDemand
 {
 	NODE_ALL,					/* reads them all, once it has begun */
 	NODE_SOME,					/* may stop early */
-	NODE_FEW					/* will, again and again: inner side of a semijoin */
+	NODE_FEW					/* will, again and again: inner side of a
+								 * semijoin */
 } NodeDemand;
 
 typedef struct NodePlan
 {
-	bool		under;			/* passes rows through; custom_exprs are what the node
-								 * above will evaluate, in that order */
+	bool		under;			/* passes rows through; custom_exprs are what
+								 * the node above will evaluate, in that order */
 	NodeDemand	demand;
 	bool		child_is_safe;	/* reading ahead cannot raise, nor be noticed */
-	Node	   *limit;			/* rows that a LIMIT above reads at most (Const or
-								 * external Param), or NULL */
+	Node	   *limit;			/* rows that a LIMIT above reads at most
+								 * (Const or external Param), or NULL */
 	Node	   *offset;
 	double		rows;			/* that are expected to be judged */
 } NodePlan;
@@ -63,6 +64,62 @@ extern void gepa_node_unpack(const CustomScan *scan, NodePlan *plan);
 
 /* exec.c */
 extern const CustomScanMethods gepa_node_scan_methods;
+extern const CustomExecMethods gepa_node_exec_methods;
+extern void gepa_node_exec_init(void);
+
+/* figures.c */
+
+#define NODE_LATENCY_BUCKETS 160
+
+/*
+ * What a node did, over all its scans.  A call belongs to the node that asked
+ * first; to the nodes that ask later it is coalesced.
+ */
+typedef struct NodeFigures
+{
+	int64		rows;			/* read from below */
+	int64		judged;			/* of them, with any call reached */
+	int64		asked;			/* calls reached, ahead or not */
+	int64		coalesced;		/* asked for before in this statement */
+	int64		stored;			/* found in the store */
+	int64		elsewhere;		/* called by other processes meanwhile */
+	int64		requests;		/* called for this node: answers, and failures */
+	int64		retries;
+	int64		throttled;		/* answers "too many requests" */
+	int64		failures[GEPA_STATUS_CANCELLED + 1];	/* by GepaStatus */
+	int64		wasted;			/* of the requests, those of rows never
+								 * reached */
+	int			window;			/* most rows read ahead */
+	int			in_flight;		/* now */
+	int			peak;			/* most in flight */
+	int64		input_tokens;
+	int64		output_tokens;
+	double		cost;
+	int64		latency[NODE_LATENCY_BUCKETS];	/* of calls, see
+												 * gepa_node_latency() */
+} NodeFigures;
+
+/* What a node did so far; it stays up to date while the node runs. */
+extern const NodeFigures *gepa_node_figures(const CustomScanState *node);
+
+/* Latency in ms that a share of the calls did not exceed, within 5 %; 0 = none. */
+extern double gepa_node_latency(const NodeFigures *figures, double share);
+
+/* explain.c: the node's lines in EXPLAIN */
+extern void gepa_node_explain(CustomScanState *node, List *ancestors,
+							  struct ExplainState *es);
+
+/*
+ * progress.c: a node in gepa.progress.  Called about once per look at the network;
+ * never raises.  end() may be called for a node that is unknown, and is called from
+ * a memory context's reset: key is then no node any more.
+ */
+extern void gepa_node_progress_update(const CustomScanState *key, const NodeFigures *figures,
+									  double expected);
+extern void gepa_node_progress_end(const void *key);
+
+/* support.c: the support function of all predicates, by which they are known */
+extern Datum gepa_predicate_support(PG_FUNCTION_ARGS);
 
 /* safe.c */
 
@@ -73,7 +130,8 @@ extern bool gepa_node_is_safe(const Node *expression);
 
 extern void gepa_node_lift(PlannedStmt *stmt);	/* lift.c */
 extern void gepa_node_place(PlannedStmt *stmt); /* place.c */
-extern void gepa_node_look_ahead(PlannedStmt *stmt);	/* early.c: fills in NodePlan's
-														 * demand, child_is_safe, limit */
+extern void gepa_node_look_ahead(PlannedStmt *stmt);	/* early.c: fills in
+														 * NodePlan's demand,
+														 * child_is_safe, limit */
 
 #endif							/* GEPA_NODE_NODE_INTERNAL_H */

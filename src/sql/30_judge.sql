@@ -43,6 +43,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION gepa.prune_verdicts(text, int, interval) IS
 	'deletes stored verdicts of a judge: of all versions but the current and the newest ones, and those older than an interval';
 
+CREATE FUNCTION gepa.predicate_support(internal)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'gepa_predicate_support'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gepa.predicate_support(internal) IS
+	'tells the planner about a predicate; by it the judge node knows what is one';
+
 /*
  * The predicates live where CREATE EXTENSION was told to put them.  VOLATILE:
  * the planner must never call them (it folds STABLE calls while estimating).
@@ -51,28 +58,32 @@ COMMENT ON FUNCTION gepa.prune_verdicts(text, int, interval) IS
 CREATE FUNCTION @extschema@.gepa_judge(judge text, doc text)
 RETURNS bool
 AS 'MODULE_PATHNAME', 'gepa_judge_text'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
+SUPPORT gepa.predicate_support;
 COMMENT ON FUNCTION @extschema@.gepa_judge(text, text) IS
 	'whether a judge finds a document positive; NULL without a verdict';
 
 CREATE FUNCTION @extschema@.gepa_judge(judge text, doc jsonb)
 RETURNS bool
 AS 'MODULE_PATHNAME', 'gepa_judge_jsonb'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
+SUPPORT gepa.predicate_support;
 COMMENT ON FUNCTION @extschema@.gepa_judge(text, jsonb) IS
 	'whether a judge finds a document of several fields positive; NULL without a verdict';
 
 CREATE FUNCTION @extschema@.gepa_score(judge text, doc text)
 RETURNS float8
 AS 'MODULE_PATHNAME', 'gepa_score_text'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
+SUPPORT gepa.predicate_support;
 COMMENT ON FUNCTION @extschema@.gepa_score(text, text) IS
 	'probability that a document is positive, or 0/1 where the LM gives none';
 
 CREATE FUNCTION @extschema@.gepa_score(judge text, doc jsonb)
 RETURNS float8
 AS 'MODULE_PATHNAME', 'gepa_score_jsonb'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
+SUPPORT gepa.predicate_support;
 COMMENT ON FUNCTION @extschema@.gepa_score(text, jsonb) IS
 	'probability that a document of several fields is positive, or 0/1';
 
@@ -94,7 +105,8 @@ CREATE FUNCTION @extschema@.gepa_verdict(
 	OUT version int)
 RETURNS record
 AS 'MODULE_PATHNAME', 'gepa_verdict_text'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
+SUPPORT gepa.predicate_support;
 COMMENT ON FUNCTION @extschema@.gepa_verdict(text, text) IS
 	'the whole verdict of a judge on a document';
 
@@ -116,6 +128,7 @@ CREATE FUNCTION @extschema@.gepa_verdict(
 	OUT version int)
 RETURNS record
 AS 'MODULE_PATHNAME', 'gepa_verdict_jsonb'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
+SUPPORT gepa.predicate_support;
 COMMENT ON FUNCTION @extschema@.gepa_verdict(text, jsonb) IS
 	'the whole verdict of a judge on a document of several fields';
