@@ -53,6 +53,7 @@ gepa_parse_json_tokens(const char *text, int len, JsonSemAction *actions)
 
 #include "catalog/objectaddress.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_proc.h"
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
 
@@ -67,6 +68,30 @@ gepa_has_server_usage(Oid serverid, Oid userid)
 	return pg_foreign_server_aclcheck(serverid, userid, ACL_USAGE) == ACLCHECK_OK;
 #endif
 }
+
+static inline bool
+gepa_may_execute(Oid function, Oid userid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, userid,
+						   ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, userid, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/* 18: what a scan does is counted for EXPLAIN. */
+#ifdef GENAM_H
+static inline IndexScanDesc
+gepa_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(heap, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(heap, index, snapshot, nkeys, 0);
+#endif
+}
+#endif							/* GENAM_H */
 
 /* 17: wait events have names. */
 #if PG_VERSION_NUM >= 170000

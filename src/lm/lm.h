@@ -205,6 +205,12 @@ extern void gepa_lm_validate(struct List *options, Oid catalog);
 extern LmServer *gepa_lm_resolve(const char *name, Oid userid);
 extern void gepa_lm_free(LmServer *server);
 
+/*
+ * The options alone, without a key: not to be called, but told of.  NULL where
+ * gepa_lm_resolve() would raise.  Plain data in the current memory context.
+ */
+extern LmServer *gepa_lm_describe(const char *name, Oid userid);
+
 /* Raise what gepa_lm_resolve() would, but for what is wrong with a key. */
 extern void gepa_lm_check_usage(const char *name, Oid userid);
 

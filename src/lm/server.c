@@ -351,6 +351,25 @@ wipe_key(void *arg)
 		explicit_bzero(server->api_key, strlen(server->api_key));
 }
 
+/* What the options say, in the current context; keys is where a key may be found. */
+static void
+read_options(LmServer *server, const ForeignServer *foreign, KeyOptions *keys)
+{
+	ListCell   *cell;
+
+	server->serverid = foreign->serverid;
+	server->name = pstrdup(foreign->servername);
+	set_defaults(server);
+	foreach(cell, foreign->options)
+	{
+		DefElem    *def = lfirst(cell);
+
+		set_option(server, keys, def->defname, defGetString(def));
+	}
+	if (server->api == LM_API_ANTHROPIC && server->max_tokens < 0)
+		server->max_tokens = DEFAULT_REQUIRED_TOKENS;
+}
+
 LmServer *
 gepa_lm_resolve(const char *name, Oid userid)
 {
@@ -361,27 +380,31 @@ gepa_lm_resolve(const char *name, Oid userid)
 	LmServer   *server = palloc0(sizeof(LmServer));
 	MemoryContextCallback *on_reset = palloc0(sizeof(MemoryContextCallback));
 	KeyOptions	keys = {0};
-	ListCell   *cell;
 
 	on_reset->func = wipe_key;
 	on_reset->arg = server;
 	MemoryContextRegisterResetCallback(context, on_reset);
-	server->serverid = foreign->serverid;
 	server->userid = userid;
-	server->name = pstrdup(name);
-	set_defaults(server);
-	foreach(cell, foreign->options)
-	{
-		DefElem    *def = lfirst(cell);
-
-		set_option(server, &keys, def->defname, defGetString(def));
-	}
-	if (server->api == LM_API_ANTHROPIC && server->max_tokens < 0)
-		server->max_tokens = DEFAULT_REQUIRED_TOKENS;
+	read_options(server, foreign, &keys);
 	if (server->api != LM_API_CANNED)
 		server->api_key = find_key(server, &keys);
 	gepa_prepare_conversion();	/* calls are made outside of a transaction too */
 	MemoryContextSwitchTo(old);
+	return server;
+}
+
+LmServer *
+gepa_lm_describe(const char *name, Oid userid)
+{
+	ForeignServer *foreign = find_server(name, userid, true);
+	KeyOptions	keys = {0};
+	LmServer   *server;
+
+	if (foreign == NULL)
+		return NULL;
+	server = palloc0(sizeof(LmServer));
+	server->userid = userid;
+	read_options(server, foreign, &keys);
 	return server;
 }
 

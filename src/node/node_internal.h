@@ -20,6 +20,7 @@
 #include "nodes/plannodes.h"
 
 #include "node/node.h"
+#include "node/node_estimate.h"
 
 /* calls.c: what is a call */
 

@@ -153,6 +153,9 @@ extern bool gepa_store_ring_find(const uint8 *account, const uint8 *digest,
 /* verdicts.c: is it in the table, as others see it now? */
 extern bool gepa_store_is_stored(const StoreAccount *account, const uint8 *digest);
 
+/* verdicts.c: of the primary key of a table of verdicts; InvalidOid if it was dropped */
+extern Oid	gepa_store_key_index(Relation rel);
+
 /*
  * pending.c: write in this transaction; returns how many are in the table then,
  * and which.  Raises no ERROR but that of a cancel; what is not written a

@@ -125,8 +125,8 @@ read_verdict(const Row *row, JudgeVerdict *verdict)
 }
 
 /* Of the primary key; a scan does without where somebody has dropped it. */
-static Oid
-key_index(Relation rel)
+Oid
+gepa_store_key_index(Relation rel)
 {
 	list_free(RelationGetIndexList(rel));
 	return rel->rd_pkindex;
@@ -149,7 +149,7 @@ static bool
 scan_table(Relation rel, const StoreAccount *account, const uint8 *digest, JudgeVerdict *verdict)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	Oid			index = key_index(rel);
+	Oid			index = gepa_store_key_index(rel);
 	ScanKeyData keys[3];
 	SysScanDesc scan;
 	Row			row = {NULL, desc};

@@ -1,0 +1,352 @@
+/*-------------------------------------------------------------------------
+ *
+ * estimate.c
+ *	  What is known of a judge before it is asked.
+ *
+ * Planning asks for each call, several times, so what was found out is kept by
+ * the session: which version is current as long as the judge's row is the same
+ * one, and the figures of its verdicts for a few seconds.  A look at the row is
+ * all that the rest costs.
+ *
+ * A judge that has no verdicts yet is estimated from its prompt and the width
+ * of the documents; a few verdicts correct that by their weight.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "node/node_internal.h"
+
+/* How long figures are good for; they only steer. */
+#define FIGURES_LIFE_MS 5000
+
+/* Judges that a session keeps; the least recently used one goes. */
+#define MOST_JUDGES 16
+
+/* As the planner takes it for any boolean function, with the weight of so many verdicts. */
+#define PRIOR_PASS_RATE (1.0 / 3)
+#define PRIOR_WEIGHT 5
+
+/* Of a model that nobody has measured: per call, and per thousand tokens it reads. */
+#define PRIOR_LATENCY_MS 300
+#define PRIOR_READING_MS 50
+
+#define CHARS_PER_TOKEN 4
+#define LABEL_TOKENS 10
+#define REASON_TOKENS 100
+
+typedef struct Known
+{
+	dlist_node	node;			/* most recently used first */
+	MemoryContext context;		/* of this and what hangs on it */
+	char	   *name;
+	Oid			userid;
+	StoreMark	mark;
+	TimestampTz read_at;		/* 0 = not to be used any more */
+	NodeJudge	judge;
+} Known;
+
+static dlist_head known_judges = DLIST_STATIC_INIT(known_judges);
+static int	nknown = 0;
+
+/* An LM's options, or who may use it, have changed. */
+static void
+expire_all(Datum arg, int cacheid, uint32 hashvalue)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &known_judges)
+		dlist_container(Known, node, iter.cur)->read_at = 0;
+}
+
+static void
+forget(Known *known)
+{
+	dlist_delete(&known->node);
+	nknown--;
+	MemoryContextDelete(known->context);
+}
+
+static Known *
+find(const char *name)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &known_judges)
+	{
+		Known	   *known = dlist_container(Known, node, iter.cur);
+
+		if (known->userid == GetUserId() && strcmp(known->name, name) == 0)
+			return known;
+	}
+	return NULL;
+}
+
+static bool
+is_fresh(const Known *known, const StoreMark *mark)
+{
+	return known->read_at != 0 && memcmp(&known->mark, mark, sizeof(*mark)) == 0 &&
+		!TimestampDifferenceExceeds(known->read_at, GetCurrentTimestamp(), FIGURES_LIFE_MS);
+}
+
+static void
+read_judge(NodeJudge *judge, const char *name)
+{
+	StoreVersion *version = gepa_store_get_version(name, 0);
+	StoreFigures *figures = &judge->figures;
+	StoreAccount account;
+
+	gepa_store_account(&account, version->verdict_digest, version->owner, GetUserId());
+	gepa_store_get_figures(version->spec, &account, figures);
+	judge->version = version;
+	judge->lm = gepa_lm_describe(version->lm, GetUserId());
+	judge->pass_rate = (figures->positive + PRIOR_PASS_RATE * PRIOR_WEIGHT) /
+		(figures->sampled + PRIOR_WEIGHT);
+}
+
+/* Joins the list only when all has been read, which may raise. */
+static Known *
+learn(const char *name, const StoreMark *mark)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gepa estimates",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Known	   *known = palloc0(sizeof(Known));
+
+	known->context = context;
+	known->name = pstrdup(name);
+	known->userid = GetUserId();
+	known->mark = *mark;
+	known->read_at = GetCurrentTimestamp();
+	read_judge(&known->judge, name);
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	dlist_push_head(&known_judges, &known->node);
+	if (++nknown > MOST_JUDGES)
+		forget(dlist_tail_element(Known, node, &known_judges));
+	return known;
+}
+
+static void
+listen_to_changes(void)
+{
+	static bool listening = false;
+
+	if (listening)
+		return;
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, expire_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, expire_all, (Datum) 0);
+	listening = true;
+}
+
+const NodeJudge *
+gepa_node_judge(const char *name)
+{
+	StoreMark	mark;
+	Known	   *known;
+
+	listen_to_changes();
+	if (!gepa_store_mark_judge(name, &mark))
+		return NULL;
+	known = find(name);
+	if (known != NULL && !is_fresh(known, &mark))
+	{
+		forget(known);
+		known = NULL;
+	}
+	if (known == NULL)
+		known = learn(name, &mark);
+	dlist_move_head(&known_judges, &known->node);
+	return &known->judge;
+}
+
+const char *
+gepa_node_judge_name(const Node *call)
+{
+	Const	   *name = linitial(((const FuncExpr *) call)->args);
+
+	if (!IsA(name, Const) || name->constisnull || name->consttype != TEXTOID)
+		return NULL;
+	return TextDatumGetCString(name->constvalue);
+}
+
+/*
+ * Calls
+ */
+
+/* A document of that many bytes in a prompt, in tokens. */
+static double
+prompt_tokens(const JudgeSpec *spec, double width)
+{
+	double		chars = Min(width, (double) spec->max_chars * spec->ninputs);
+
+	for (int i = 0; i < spec->ncomponents; i++)
+		chars += strlen(spec->components[i].text);
+	return chars / CHARS_PER_TOKEN;
+}
+
+/* Of one call. */
+static void
+estimate_call(const NodeJudge *judge, double width, NodeEstimate *call)
+{
+	const StoreFigures *figures = &judge->figures;
+
+	if (figures->sampled > 0)
+	{
+		call->input_tokens = figures->input_tokens;
+		call->output_tokens = figures->output_tokens;
+		call->seconds = figures->latency_ms / 1000;
+	}
+	else
+	{
+		call->input_tokens = prompt_tokens(judge->version->spec, width);
+		call->output_tokens = LABEL_TOKENS;
+		if (judge->version->spec->reasoning)
+			call->output_tokens += REASON_TOKENS;
+		call->seconds = (PRIOR_LATENCY_MS + PRIOR_READING_MS * call->input_tokens / 1000) / 1000;
+	}
+	if (judge->lm != NULL)
+	{
+		call->cost = (call->input_tokens * judge->lm->input_price +
+					  call->output_tokens * judge->lm->output_price) / 1e6;
+		call->seconds /= Max(judge->lm->max_concurrency, 1);
+	}
+}
+
+void
+gepa_node_estimate(const NodeJudge *judge, double rows, double width, NodeEstimate *estimate)
+{
+	memset(estimate, 0, sizeof(*estimate));
+	estimate_call(judge, width, estimate);
+	estimate->stored = Min(rows, judge->figures.stored);
+	estimate->calls = rows > 0 ? rows - estimate->stored : 1;
+	estimate->input_tokens *= estimate->calls;
+	estimate->output_tokens *= estimate->calls;
+	estimate->cost *= estimate->calls;
+	estimate->seconds *= estimate->calls;
+}
+
+/*
+ * Conditions
+ */
+
+typedef struct Guess
+{
+	double		ms;				/* per row */
+	double		pass;			/* share of rows of which it is true */
+} Guess;
+
+static Guess guess_condition(const Node *condition, double rows);
+
+static Guess
+guess_call(const Node *call, double rows)
+{
+	const char *name = gepa_node_judge_name(call);
+	const NodeJudge *judge = name != NULL ? gepa_node_judge(name) : NULL;
+	NodeEstimate estimate;
+	Guess		guess = {PRIOR_LATENCY_MS, PRIOR_PASS_RATE};
+
+	if (judge == NULL)
+		return guess;
+	gepa_node_estimate(judge, rows, 0, &estimate);
+	guess.ms = estimate.seconds * 1000 / Max(rows, 1);
+	guess.pass = judge->pass_rate;
+	return guess;
+}
+
+/* What is behind stays unasked where this one decides. */
+static Guess
+guess_list(const List *conditions, bool is_and, double rows)
+{
+	Guess		guess = {0, 1};
+	ListCell   *cell;
+
+	foreach(cell, conditions)
+	{
+		Guess		next = guess_condition(lfirst(cell), rows);
+
+		guess.ms += guess.pass * next.ms;
+		guess.pass *= is_and ? next.pass : 1 - next.pass;
+	}
+	if (!is_and)
+		guess.pass = 1 - guess.pass;
+	return guess;
+}
+
+typedef struct Calls
+{
+	double		rows;
+	double		ms;
+} Calls;
+
+static bool
+add_calls(Node *node, void *context)
+{
+	Calls	   *calls = context;
+
+	if (node == NULL)
+		return false;
+	if (gepa_node_call_kind(node) != NODE_NO_CALL)
+		calls->ms += guess_call(node, calls->rows).ms;
+	return expression_tree_walker(node, add_calls, context);
+}
+
+/* Of anything else: all its calls, and what the planner says of a condition it does not know. */
+static Guess
+guess_other(const Node *condition, double rows)
+{
+	Calls		calls = {rows, 0};
+	Guess		guess = {0, PRIOR_PASS_RATE};
+
+	add_calls((Node *) condition, &calls);
+	guess.ms = calls.ms;
+	return guess;
+}
+
+static Guess
+guess_negation(const Node *condition, double rows)
+{
+	Guess		guess = guess_condition(condition, rows);
+
+	guess.pass = 1 - guess.pass;
+	return guess;
+}
+
+static Guess
+guess_condition(const Node *condition, double rows)
+{
+	const BoolExpr *expr = (const BoolExpr *) condition;
+	const BooleanTest *test = (const BooleanTest *) condition;
+
+	if (condition != NULL && IsA(condition, List))
+		return guess_list((const List *) condition, true, rows);
+	if (gepa_node_call_kind(condition) != NODE_NO_CALL)
+		return guess_call(condition, rows);
+	if (condition != NULL && IsA(condition, BoolExpr))
+		return expr->boolop == NOT_EXPR ? guess_negation(linitial(expr->args), rows) :
+			guess_list(expr->args, expr->boolop == AND_EXPR, rows);
+	if (condition != NULL && IsA(condition, BooleanTest))
+		return test->booltesttype == IS_TRUE || test->booltesttype == IS_NOT_FALSE ?
+			guess_condition((Node *) test->arg, rows) :
+			guess_negation((Node *) test->arg, rows);
+	return guess_other(condition, rows);
+}
+
+void
+gepa_node_estimate_condition(const Node *condition, double rows, double *row_ms,
+							 double *selectivity)
+{
+	Guess		guess = guess_condition(condition, rows);
+
+	*row_ms = guess.ms;
+	*selectivity = guess.pass;
+}

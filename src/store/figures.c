@@ -1,0 +1,238 @@
+/*-------------------------------------------------------------------------
+ *
+ * figures.c
+ *	  What stored verdicts tell the planner, and EXPLAIN.
+ *
+ * The planner asks in the middle of planning, so this has to be fast, whatever
+ * lies in the store, and may neither write nor leave a lock or a trace.
+ *
+ * The sample is the beginning of the account's part of the primary key.  Its
+ * last column is a SHA-256 of the document, so the first rows by it are as good
+ * as drawn by lot, and how close to zero they lie tells how many there are in
+ * all: of n numbers in [0, 1) drawn by lot the k-th lies at about k / n (Bar-Yossef
+ * and others, "Counting distinct elements in a data stream", 2002).  No
+ * statistics are needed, and it does not matter that the default partition
+ * holds verdicts of many versions, nor whose they are.
+ *
+ * Known holes.  Verdicts on their way (in the ring, or of a transaction at work)
+ * are not counted.  Whoever chooses documents by their digests can bias the
+ * estimates, and nothing but those.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "store/store_internal.h"
+
+/* A pass rate of one half is then known to about 9 % (two deviations). */
+#define SAMPLE_ROWS 128
+
+/* Rows that were deleted, but not yet vacuumed, cost a visit as well. */
+#define MOST_VISITS (4 * SAMPLE_ROWS)
+
+/*
+ * Judges
+ */
+
+/* A look-up in SERIALIZABLE leaves no trace; see verdicts.c. */
+static Snapshot
+scan_snapshot(void)
+{
+	return IsolationIsSerializable() || !ActiveSnapshotSet() ? SnapshotSelf :
+		GetActiveSnapshot();
+}
+
+static void
+set_mark(StoreMark *mark, HeapTuple tuple)
+{
+	memset(mark, 0, sizeof(*mark));
+	mark->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	mark->place = tuple->t_self;
+}
+
+/* Without the index, which nobody but the extension's owner can have dropped, it is slow. */
+bool
+gepa_store_mark_judge(const char *name, StoreMark *mark)
+{
+	Relation	rel = table_open(gepa_store_relation("judge"), AccessShareLock);
+	Oid			index = get_relname_relid("judge_name_key", RelationGetNamespace(rel));
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyEntryInitialize(&key, 0, SPI_fnumber(RelationGetDescr(rel), "name"),
+						   BTEqualStrategyNumber, TEXTOID, DEFAULT_COLLATION_OID, F_TEXTEQ,
+						   CStringGetTextDatum(name));
+	scan = systable_beginscan(rel, index, OidIsValid(index), scan_snapshot(), 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		set_mark(mark, tuple);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/*
+ * Verdicts
+ */
+
+typedef enum Column
+{
+	COLUMN_DIGEST,
+	COLUMN_LABEL,
+	COLUMN_SCORE,
+	COLUMN_FROM_LOGPROBS,
+	COLUMN_LATENCY,
+	COLUMN_INPUT_TOKENS,
+	COLUMN_OUTPUT_TOKENS,
+	COLUMN_COST,
+	COLUMN_CHARS_SEEN
+} Column;
+
+static const char *const column_names[] = {
+	[COLUMN_DIGEST] = "digest",
+	[COLUMN_LABEL] = "label",
+	[COLUMN_SCORE] = "score",
+	[COLUMN_FROM_LOGPROBS] = "from_logprobs",
+	[COLUMN_LATENCY] = "latency_ms",
+	[COLUMN_INPUT_TOKENS] = "input_tokens",
+	[COLUMN_OUTPUT_TOKENS] = "output_tokens",
+	[COLUMN_COST] = "cost",
+	[COLUMN_CHARS_SEEN] = "chars_seen"
+};
+
+typedef struct Sample
+{
+	TupleTableSlot *slot;
+	int			columns[lengthof(column_names)];
+	double		last;			/* digest as a fraction of all there can be */
+} Sample;
+
+static Datum
+get(const Sample *sample, Column column)
+{
+	bool		isnull;
+
+	return slot_getattr(sample->slot, sample->columns[column], &isnull);
+}
+
+static double
+fraction(Datum digest)
+{
+	bytea	   *bytes = DatumGetByteaPP(digest);
+	const uint8 *p = (const uint8 *) VARDATA_ANY(bytes);
+	double		result = 0;
+
+	for (int i = Min(VARSIZE_ANY_EXHDR(bytes), 8) - 1; i >= 0; i--)
+		result = (result + p[i]) / 256;
+	return result;
+}
+
+static void
+add_row(Sample *sample, const JudgeSpec *spec, StoreFigures *figures)
+{
+	char	   *label = TextDatumGetCString(get(sample, COLUMN_LABEL));
+
+	figures->sampled++;
+	figures->positive += gepa_judge_positive(spec, label,
+											 DatumGetFloat8(get(sample, COLUMN_SCORE)),
+											 DatumGetBool(get(sample, COLUMN_FROM_LOGPROBS)));
+	figures->latency_ms += DatumGetFloat8(get(sample, COLUMN_LATENCY));
+	figures->input_tokens += DatumGetInt32(get(sample, COLUMN_INPUT_TOKENS));
+	figures->output_tokens += DatumGetInt32(get(sample, COLUMN_OUTPUT_TOKENS));
+	figures->cost += DatumGetFloat8(DirectFunctionCall1(numeric_float8,
+														get(sample, COLUMN_COST)));
+	figures->chars_seen += DatumGetInt32(get(sample, COLUMN_CHARS_SEEN));
+	sample->last = fraction(get(sample, COLUMN_DIGEST));
+	pfree(label);
+}
+
+static void
+set_keys(ScanKeyData *keys, const StoreAccount *account)
+{
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_BYTEAEQ,
+				gepa_store_bytes_datum(account->verdict_digest, JUDGE_DIGEST_LENGTH));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(account->payer));
+}
+
+/* Returns whether it has seen all there are. */
+static bool
+take_sample(Sample *sample, Relation rel, Relation index, const JudgeSpec *spec,
+			const StoreAccount *account, StoreFigures *figures)
+{
+	ScanKeyData keys[2];
+	IndexScanDesc scan = gepa_index_beginscan(rel, index, SnapshotSelf, lengthof(keys));
+	bool		all = false;
+
+	set_keys(keys, account);
+	index_rescan(scan, keys, lengthof(keys), NULL, 0);
+	for (int i = 0; i < MOST_VISITS && figures->sampled < SAMPLE_ROWS && !all; i++)
+	{
+		all = index_getnext_tid(scan, ForwardScanDirection) == NULL;
+		if (!all && index_fetch_heap(scan, sample->slot))
+			add_row(sample, spec, figures);
+	}
+	index_endscan(scan);
+	return all;
+}
+
+static void
+make_means(StoreFigures *figures)
+{
+	int			n = Max(figures->sampled, 1);
+
+	figures->latency_ms /= n;
+	figures->input_tokens /= n;
+	figures->output_tokens /= n;
+	figures->cost /= n;
+	figures->chars_seen /= n;
+}
+
+static void
+read_figures(Relation rel, Relation index, const JudgeSpec *spec, const StoreAccount *account,
+			 StoreFigures *figures)
+{
+	Sample		sample = {.slot = table_slot_create(rel, NULL)};
+
+	for (int i = 0; i < lengthof(column_names); i++)
+		sample.columns[i] = SPI_fnumber(RelationGetDescr(rel), column_names[i]);
+	if (take_sample(&sample, rel, index, spec, account, figures) || figures->sampled < 2)
+		figures->stored = figures->sampled;
+	else
+		figures->stored = (figures->sampled - 1) / Max(sample.last, 1e-18);
+	ExecDropSingleTupleTableSlot(sample.slot);
+	make_means(figures);
+}
+
+void
+gepa_store_get_figures(const JudgeSpec *spec, const StoreAccount *account,
+					   StoreFigures *figures)
+{
+	Relation	rel = gepa_store_open_partition(account->verdict_digest, AccessShareLock);
+	Oid			key = gepa_store_key_index(rel);
+
+	memset(figures, 0, sizeof(*figures));
+	if (OidIsValid(key))
+	{
+		Relation	index = index_open(key, AccessShareLock);
+
+		read_figures(rel, index, spec, account, figures);
+		index_close(index, AccessShareLock);
+	}
+	table_close(rel, AccessShareLock);
+}
