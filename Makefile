@@ -51,8 +51,8 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/start.o src/worker/starter.o src/worker/tend.o src/worker/timetable.o \
 	src/worker/works.o src/worker/writer.o
 OBJS_API    = src/api/args.o src/api/candidates.o src/api/dataset.o src/api/judge.o \
-	src/api/lm.o src/api/predicate.o src/api/report.o src/api/run.o src/api/schedule.o \
-	src/api/shown.o src/api/verdicts.o
+	src/api/lm.o src/api/predicate.o src/api/predicate_array.o src/api/progress.o \
+	src/api/report.o src/api/run.o src/api/schedule.o src/api/shown.o src/api/verdicts.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_NODE) $(OBJS_WORKER) $(OBJS_API)
 

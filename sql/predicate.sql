@@ -55,6 +55,22 @@ SELECT gepa_judge('fields', '{"title": "on cats", "body": "none"}'::jsonb),
 SELECT refused($$SELECT gepa_judge('fields', 'one text')$$);
 SELECT refused($$SELECT gepa_judge('fields', '{"title": "on cats"}'::jsonb)$$);
 
+-- Arrays: NULL stays NULL, in the shape of the argument.
+SELECT gepa_judge('cats', ARRAY['on cats', 'on dogs', NULL, 'on cats']), gepa_score('cats', ARRAY[['on cats', 'on dogs'], [NULL, '']]);
+SELECT gepa_judge('cats', '[2:3]={on cats,on dogs}'::text[]), gepa_judge('cats', '{}'::text[]), gepa_judge('cats', '{NULL}'::text[]),
+	gepa_judge('cats', NULL::text[]) IS NULL, gepa_judge(NULL, '{on cats}'::text[]) IS NULL;
+SELECT gepa_judge('fields', ARRAY['{"title": "on cats", "body": "none"}', NULL, '{"title": "on dogs", "body": null}']::jsonb[]),
+	gepa_score('fields', ARRAY['{"title": "on dogs", "body": "none"}']::jsonb[]), gepa_judge('fields', '{}'::jsonb[]);
+SELECT refused($$SELECT gepa_judge('fields', ARRAY['one text'])$$);
+SELECT refused($$SELECT gepa_judge('fields', ARRAY['{"title": "on cats"}'::jsonb])$$);
+SELECT refused($$SELECT gepa_judge('missing', ARRAY['text'])$$);
+-- What a literal without a type means: a text, as it did before there were arrays.
+SELECT pg_typeof(gepa_judge('cats', '{on cats}')), pg_typeof(gepa_judge('cats', NULL)), pg_typeof(gepa_score('cats', 'on cats'::varchar)),
+	pg_typeof(gepa_judge('cats', ARRAY['on cats'])), pg_typeof(gepa_judge('cats', ARRAY[NULL])), pg_typeof(gepa_judge('cats', ARRAY['on cats'::varchar]));
+PREPARE untyped AS SELECT pg_typeof(gepa_judge('cats', $1));
+EXECUTE untyped('on cats');
+DEALLOCATE untyped;
+
 -- Labels of one's own, an ordinal scale, several positives.
 SELECT gepa.create_judge('topic', 'regress_lm', 'What is it about?', labels => '{cats,dogs,birds}', positive => '{cats,dogs}') > 0;
 SELECT (gepa_verdict('topic', d)).label, (gepa_verdict('topic', d)).positive

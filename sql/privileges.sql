@@ -28,10 +28,16 @@ SELECT refused(s) FROM (VALUES
 	(11, $$SELECT gepa.report('cats')$$),
 	(12, $$SELECT gepa.create_schedule('s', 'cats', 'labels', NULL, every => '1 day')$$),
 	(13, $$SELECT gepa.watch_dataset('cats', 'labels', NULL, 10)$$),
-	(14, $$SELECT gepa.enable_schedule('s')$$)) AS t(n, s) ORDER BY n;
+	(14, $$SELECT gepa.enable_schedule('s')$$),
+	(15, $$SELECT gepa_judge('cats', ARRAY['on cats'])$$),
+	(16, $$SELECT gepa_judge('cats', ARRAY['{"document": "on cats"}'::jsonb])$$),
+	(17, $$SELECT gepa_score('cats', ARRAY['on cats'])$$),
+	(18, $$SELECT gepa_score('cats', ARRAY['{"document": "on cats"}'::jsonb])$$),
+	(19, $$SELECT gepa_judge('missing', 'on cats')$$)) AS t(n, s) ORDER BY n;
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION gepa_judge(text, text), gepa_judge(text, jsonb), gepa_score(text, text),
-	gepa_score(text, jsonb), gepa_verdict(text, text), gepa_verdict(text, jsonb)
+	gepa_score(text, jsonb), gepa_verdict(text, text), gepa_verdict(text, jsonb), gepa_judge(text, text[]),
+	gepa_judge(text, jsonb[]), gepa_score(text, text[]), gepa_score(text, jsonb[])
 	TO regress_gepa_owner, regress_gepa_user, regress_gepa_stranger;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO regress_gepa_owner, regress_gepa_user, regress_gepa_stranger;
 CREATE SCHEMA regress_curation AUTHORIZATION regress_gepa_owner;
@@ -76,7 +82,8 @@ SELECT refused(s) FROM (VALUES
 	(13, $$INSERT INTO gepa.judge (name, owner, current_version) VALUES ('x', 'regress_gepa_stranger', 1)$$),
 	(14, $$DELETE FROM gepa.run$$),
 	(15, $$SELECT nextval('gepa.judge_judge_seq')$$),
-	(16, $$CREATE TABLE gepa.mine (a int)$$)) AS t(n, s) ORDER BY n;
+	(16, $$CREATE TABLE gepa.mine (a int)$$),
+	(17, $$SELECT gepa_judge('cats', ARRAY['on cats'])$$)) AS t(n, s) ORDER BY n;
 SELECT count(*) FROM gepa.judges;
 SELECT count(*) FROM gepa.judge_versions;
 SELECT count(*) FROM gepa.verdicts;

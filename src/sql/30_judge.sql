@@ -132,3 +132,35 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
 SUPPORT gepa.predicate_support;
 COMMENT ON FUNCTION @extschema@.gepa_verdict(text, jsonb) IS
 	'the whole verdict of a judge on a document of several fields';
+
+/*
+ * Of arrays: all documents of one are judged side by side, wherever the call stands.
+ * The COST is that of many.
+ */
+CREATE FUNCTION @extschema@.gepa_judge(judge text, docs text[])
+RETURNS bool[]
+AS 'MODULE_PATHNAME', 'gepa_judge_text_array'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION @extschema@.gepa_judge(text, text[]) IS
+	'whether a judge finds each document of an array positive; NULL without a verdict';
+
+CREATE FUNCTION @extschema@.gepa_judge(judge text, docs jsonb[])
+RETURNS bool[]
+AS 'MODULE_PATHNAME', 'gepa_judge_jsonb_array'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION @extschema@.gepa_judge(text, jsonb[]) IS
+	'whether a judge finds each document of several fields of an array positive; NULL without a verdict';
+
+CREATE FUNCTION @extschema@.gepa_score(judge text, docs text[])
+RETURNS float8[]
+AS 'MODULE_PATHNAME', 'gepa_score_text_array'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION @extschema@.gepa_score(text, text[]) IS
+	'probability that the documents of an array are positive, or 0/1 where the LM gives none';
+
+CREATE FUNCTION @extschema@.gepa_score(judge text, docs jsonb[])
+RETURNS float8[]
+AS 'MODULE_PATHNAME', 'gepa_score_jsonb_array'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION @extschema@.gepa_score(text, jsonb[]) IS
+	'probability that the documents of several fields of an array are positive, or 0/1 where the LM gives none';

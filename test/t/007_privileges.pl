@@ -41,6 +41,7 @@ my $calls = $mock->journal->{requests};
 my %ways = (
 	'a predicate' => "SELECT gepa_judge('j', 'new')",
 	'a predicate on jsonb' => q{SELECT gepa_score('j', '{"document": "new"}'::jsonb)},
+	'a predicate on an array' => q{SELECT gepa_judge('j', ARRAY['new'])},
 	'a stored verdict' => "SELECT gepa_judge('j', 'a stored text')",
 	'a prepared statement' => "PREPARE p AS SELECT gepa_verdict('j', 'new'); EXECUTE p",
 	'check_lm' => "SELECT * FROM gepa.check_lm('judging')",
