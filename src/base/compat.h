@@ -80,6 +80,19 @@ gepa_may_execute(Oid function, Oid userid)
 #endif
 }
 
+/* 17: what numbers a process among those with a PGPROC. */
+#ifdef _PROC_H_
+static inline int
+gepa_process_number(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyProc->pgprocno;
+#endif
+}
+#endif							/* _PROC_H_ */
+
 /* 18: what a scan does is counted for EXPLAIN. */
 #ifdef GENAM_H
 static inline IndexScanDesc

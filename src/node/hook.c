@@ -47,6 +47,7 @@ void
 gepa_node_init(void)
 {
 	gepa_node_exec_init();
+	gepa_node_progress_init();
 	previous_planner = planner_hook;
 	planner_hook = plan;
 }

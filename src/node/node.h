@@ -12,6 +12,7 @@
 #ifndef GEPA_NODE_NODE_H
 #define GEPA_NODE_NODE_H
 
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 
 #include "apply/apply.h"
@@ -38,5 +39,34 @@ extern const ApplyVerdict *gepa_node_known(FunctionCallInfo fcinfo, ApplyJudge *
  */
 extern const ApplyVerdict *gepa_node_ask(FunctionCallInfo fcinfo, bool is_jsonb,
 										 ApplyJudge **judge);
+
+/* progress.c */
+
+#define NODE_PROGRESS_JUDGES 256
+
+/* The judge nodes that a process has at work, together. */
+typedef struct NodeProgress
+{
+	int			pid;
+	Oid			userid;			/* with whose rights they work */
+	Oid			database;
+	TimestampTz started_at;		/* the first of them */
+	int64		rows;			/* read */
+	int64		judged;
+	int64		stored;			/* calls that were not needed */
+	int64		failed;			/* calls */
+	int64		input_tokens;
+	int64		output_tokens;
+	double		cost;
+	double		expected;		/* rows to judge in all, as planned */
+	int			in_flight;
+	char		judges[NODE_PROGRESS_JUDGES];	/* names, as far as they fit */
+} NodeProgress;
+
+/*
+ * Of all processes, of all roles and databases: it is for the caller to hide what is
+ * not to be seen.  None where the library is not preloaded.
+ */
+extern NodeProgress *gepa_node_progress_read(int *n);
 
 #endif							/* GEPA_NODE_NODE_H */

@@ -118,6 +118,7 @@ extern void gepa_node_explain(CustomScanState *node, List *ancestors,
 extern void gepa_node_progress_update(const CustomScanState *key, const NodeFigures *figures,
 									  double expected);
 extern void gepa_node_progress_end(const void *key);
+extern void gepa_node_progress_init(void);	/* at load */
 
 /* support.c: the support function of all predicates, by which they are known */
 extern Datum gepa_predicate_support(PG_FUNCTION_ARGS);

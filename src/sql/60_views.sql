@@ -185,6 +185,16 @@ FROM gepa.run r
 WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
 COMMENT ON VIEW gepa.runs IS 'optimisations: one row each, with figures';
 
+-- Filters by the rights of whoever asks: the row of a process that is at work on judges.
+CREATE FUNCTION gepa.live_queries(
+	OUT pid int, OUT role oid, OUT judge text, OUT started_at timestamptz, OUT rows bigint,
+	OUT judged bigint, OUT in_flight int, OUT stored bigint, OUT failed bigint,
+	OUT input_tokens bigint, OUT output_tokens bigint, OUT cost float8, OUT expected float8)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'gepa_live_queries'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION gepa.live_queries() IS 'the queries behind gepa.progress';
+
 CREATE VIEW gepa.progress WITH (security_barrier) AS
 SELECT r.run,
 	gepa.shown(j.name) AS judge,
@@ -207,12 +217,45 @@ SELECT r.run,
 	gepa.shown(CASE WHEN r.seconds > 0 THEN r.rollouts / r.seconds END) AS rollouts_per_second,
 	gepa.shown(CASE WHEN r.rollouts > 0 AND r.seconds > 0 THEN
 		pg_catalog.make_interval(secs => r.seconds)
-			* (greatest(r.budget - r.rollouts, 0)::float8 / r.rollouts) END) AS eta
+			* (greatest(r.budget - r.rollouts, 0)::float8 / r.rollouts) END) AS eta,
+	gepa.shown('run'::text) AS kind,
+	gepa.shown(NULL::int) AS pid,
+	gepa.shown(NULL::bigint) AS rows,
+	gepa.shown(NULL::bigint) AS judged,
+	gepa.shown(NULL::int) AS in_flight,
+	gepa.shown(NULL::bigint) AS stored,
+	gepa.shown(NULL::bigint) AS failed
 FROM gepa.run r
 	JOIN gepa.judge j ON j.judge = r.judge
 WHERE r.status IN ('queued', 'running', 'stopping')
-	AND pg_catalog.pg_has_role(r.owner, 'USAGE');
-COMMENT ON VIEW gepa.progress IS 'live runs: phase, rollouts, best score, tokens, cost, time to go';
+	AND pg_catalog.pg_has_role(r.owner, 'USAGE')
+UNION ALL
+SELECT NULL,
+	gepa.shown(q.judge),
+	gepa.shown(NULL::text),
+	gepa.shown(pg_catalog.pg_get_userbyid(q.role)::text),
+	gepa.shown('running'::text),
+	gepa.shown('judging'::text),
+	gepa.shown(NULL::int), gepa.shown(NULL::int), gepa.shown(NULL::int), gepa.shown(NULL::int),
+	gepa.shown(NULL::int), gepa.shown(NULL::float8),
+	gepa.shown(q.input_tokens),
+	gepa.shown(q.output_tokens),
+	gepa.shown(q.cost::numeric),
+	gepa.shown(t.elapsed),
+	gepa.shown(NULL::float8),
+	gepa.shown(CASE WHEN q.judged > 0 THEN
+		t.elapsed * (greatest(q.expected - q.judged, 0) / q.judged) END),
+	gepa.shown('query'::text),
+	gepa.shown(q.pid),
+	gepa.shown(q.rows),
+	gepa.shown(q.judged),
+	gepa.shown(q.in_flight),
+	gepa.shown(q.stored),
+	gepa.shown(q.failed)
+FROM gepa.live_queries() q
+	CROSS JOIN LATERAL (SELECT pg_catalog.clock_timestamp() - q.started_at AS elapsed) t;
+COMMENT ON VIEW gepa.progress IS
+	'live runs and, where the library is preloaded, live queries with judges: how far, tokens, cost, time to go';
 
 CREATE VIEW gepa.samples WITH (security_barrier) AS
 SELECT s.run,
