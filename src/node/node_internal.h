@@ -128,10 +128,24 @@ extern Datum gepa_predicate_support(PG_FUNCTION_ARGS);
 /* Evaluating it can neither raise nor be noticed, memory aside. */
 extern bool gepa_node_is_safe(const Node *expression);
 
+/* walk.c: through a finished plan */
+
+/* The plan may be replaced in its slot; going on to its children is up to the visit. */
+typedef void (*NodeVisit) (Plan **slot, void *context);
+
+extern void gepa_node_visit_children(Plan *plan, NodeVisit visit, void *context);
+
+/* The plan of the statement, and those of its subqueries. */
+extern void gepa_node_visit_roots(PlannedStmt *stmt, NodeVisit visit, void *context);
+
+/* For new nodes: each has an id of its own. */
+extern int	gepa_node_last_plan_id(PlannedStmt *stmt);
+
 /* hook.c: passes over a finished plan, in this order */
 
 extern void gepa_node_lift(PlannedStmt *stmt);	/* lift.c */
-extern void gepa_node_place(PlannedStmt *stmt); /* place.c */
+extern bool gepa_node_place(PlannedStmt *stmt, int cursor_options); /* place.c; was there
+																	 * any place? */
 extern void gepa_node_look_ahead(PlannedStmt *stmt);	/* early.c: fills in
 														 * NodePlan's demand,
 														 * child_is_safe, limit */

@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ *
+ * place.c
+ *	  Which plan nodes get a judge node, and where.
+ *
+ * From the leaves up: so that what a split plan node refers to is already in its
+ * place.  Left alone, and therefore asked one call at a time: RETURNING, ON
+ * CONFLICT and MERGE WHEN, conditions of outer joins and semijoins, arguments of
+ * functions in FROM, VALUES, keys of index scans, and whatever comes only once.
+ *
+ * A judge node neither goes back nor returns to a marked row.  Where the plan node
+ * that it hides could, and must, a Material above it does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+
+#include "node/node_place.h"
+
+static bool
+is_judge_node(const Plan *plan)
+{
+	return plan != NULL && IsA(plan, CustomScan) &&
+		((const CustomScan *) plan)->methods == &gepa_node_scan_methods;
+}
+
+/* Another's CustomScan may return nothing but what it was made to return. */
+static bool
+can_project(const Plan *plan)
+{
+	switch (nodeTag(plan))
+	{
+		case T_SeqScan:
+		case T_SampleScan:
+		case T_IndexScan:
+		case T_IndexOnlyScan:
+		case T_BitmapHeapScan:
+		case T_TidScan:
+		case T_TidRangeScan:
+		case T_SubqueryScan:
+		case T_FunctionScan:
+		case T_ValuesScan:
+		case T_TableFuncScan:
+		case T_CteScan:
+		case T_NamedTuplestoreScan:
+		case T_WorkTableScan:
+		case T_NestLoop:
+		case T_MergeJoin:
+		case T_HashJoin:
+		case T_Agg:
+		case T_Group:
+		case T_WindowAgg:
+		case T_Gather:
+		case T_GatherMerge:
+			return true;
+		case T_Result:
+			return plan->lefttree != NULL;
+		case T_ForeignScan:
+			return ((const ForeignScan *) plan)->operation == CMD_SELECT;
+		case T_CustomScan:
+			return !is_judge_node(plan) &&
+				(((const CustomScan *) plan)->flags & CUSTOMPATH_SUPPORT_PROJECTION) != 0;
+		default:
+			return false;
+	}
+}
+
+static Plan *
+materialize(Plan *child, int *last_id)
+{
+	Material   *material = makeNode(Material);
+	NodeTag		tag = material->plan.type;
+
+	material->plan = *child;
+	material->plan.type = tag;
+	material->plan.plan_node_id = ++*last_id;
+	material->plan.targetlist = gepa_node_make_outputs(child->targetlist, OUTER_VAR);
+	material->plan.qual = NIL;
+	material->plan.lefttree = child;
+	material->plan.righttree = NULL;
+	material->plan.async_capable = false;
+	material->plan.extParam = bms_copy(child->extParam);
+	material->plan.allParam = bms_copy(child->allParam);
+	child->initPlan = NIL;
+	return &material->plan;
+}
+
+/* A Result hands it on to what is below. */
+static bool
+hides_mark(const Plan *plan)
+{
+	while (plan != NULL && IsA(plan, Result))
+		plan = plan->lefttree;
+	return is_judge_node(plan);
+}
+
+static void
+count_async(Append *append)
+{
+	ListCell   *cell;
+
+	append->nasyncplans = 0;
+	foreach(cell, append->appendplans)
+	{
+		if (((Plan *) lfirst(cell))->async_capable)
+			append->nasyncplans++;
+	}
+}
+
+static void
+place(Plan **slot, void *context)
+{
+	Plan	   *plan = *slot;
+	int		   *last_id = context;
+
+	/* Calls are not made in parallel workers. */
+	if (!IsA(plan, Gather) && !IsA(plan, GatherMerge))
+		gepa_node_visit_children(plan, place, context);
+
+	if (IsA(plan, Append))
+		count_async((Append *) plan);
+	if (IsA(plan, MergeJoin) && !((MergeJoin *) plan)->skip_mark_restore &&
+		hides_mark(plan->righttree))
+		plan->righttree = materialize(plan->righttree, last_id);
+	gepa_node_underlay(plan, last_id);
+	if (can_project(plan))
+		gepa_node_split(slot, last_id);
+}
+
+/*
+ * UPDATE ... WHERE CURRENT OF finds the row of a cursor by going down the plan to
+ * the scan of the table (search_plan_tree() in execCurrent.c), which must then be at that
+ * row, and not ahead of it.
+ */
+static void
+place_below_cursor(Plan **slot, void *context)
+{
+	Plan	   *plan = *slot;
+
+	switch (nodeTag(plan))
+	{
+		case T_SeqScan:
+		case T_SampleScan:
+		case T_IndexScan:
+		case T_IndexOnlyScan:
+		case T_BitmapHeapScan:
+		case T_TidScan:
+		case T_TidRangeScan:
+			break;
+		case T_ForeignScan:
+		case T_CustomScan:
+			if (((Scan *) plan)->scanrelid == 0)
+				place(slot, context);
+			break;
+		case T_Result:
+		case T_Limit:
+		case T_SubqueryScan:
+		case T_Append:
+		case T_MergeAppend:
+			gepa_node_visit_children(plan, place_below_cursor, context);
+			break;
+		default:
+			place(slot, context);
+			break;
+	}
+}
+
+/*
+ * A cursor that was not declared NO SCROLL can be read backwards if its plan can.
+ * Rows that are locked are found by their locks.
+ */
+bool
+gepa_node_place(PlannedStmt *stmt, int cursor_options)
+{
+	bool		of_cursor = (cursor_options & CURSOR_OPT_FAST_PLAN) != 0 &&
+		stmt->commandType == CMD_SELECT && stmt->rowMarks == NIL;
+	bool		goes_back = of_cursor && (cursor_options & CURSOR_OPT_NO_SCROLL) == 0 &&
+		ExecSupportsBackwardScan(stmt->planTree);
+	int			first_id = gepa_node_last_plan_id(stmt);
+	int			last_id = first_id;
+	ListCell   *cell;
+
+	if (of_cursor)
+		place_below_cursor(&stmt->planTree, &last_id);
+	else
+		place(&stmt->planTree, &last_id);
+	foreach(cell, stmt->subplans)
+	{
+		if (lfirst(cell) != NULL)
+			place((Plan **) &lfirst(cell), &last_id);
+	}
+	if (goes_back && !ExecSupportsBackwardScan(stmt->planTree))
+		stmt->planTree = materialize(stmt->planTree, &last_id);
+	return last_id > first_id;
+}

@@ -1,0 +1,294 @@
+/*-------------------------------------------------------------------------
+ *
+ * place_split.c
+ *	  Calls per row returned: the judge node goes above.
+ *
+ *	 Seq Scan						Custom Scan (Judge)
+ *	   Output: id, j('x', body)		  Output: id, j('x', body)
+ *	   Filter: a > 1 AND j('y', b)    Filter: j('y', b)
+ *									  ->  Seq Scan
+ *											Output: id, body, b
+ *											Filter: a > 1
+ *
+ * The order of conditions is a matter of security: the planner has put those of
+ * row security and of security barriers first.  None is ever moved in front of
+ * another, so everything from the first call on goes up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+
+#include "node/node_place.h"
+
+/* Cut a list of conditions before the first with a call; returns the rest. */
+static List *
+cut(List **conditions)
+{
+	List	   *kept = NIL;
+	List	   *cut = NIL;
+	ListCell   *cell;
+
+	foreach(cell, *conditions)
+	{
+		Node	   *condition = lfirst(cell);
+
+		if (cut != NIL || gepa_node_has_calls(condition))
+			cut = lappend(cut, condition);
+		else
+			kept = lappend(kept, condition);
+	}
+	*conditions = kept;
+	return cut;
+}
+
+static bool
+has_operator(const List *conditions)
+{
+	ListCell   *cell;
+
+	foreach(cell, conditions)
+	{
+		if (IsA(lfirst(cell), OpExpr))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_inner_join(const Plan *plan)
+{
+	return (IsA(plan, NestLoop) || IsA(plan, MergeJoin) || IsA(plan, HashJoin)) &&
+		((const Join *) plan)->jointype == JOIN_INNER;
+}
+
+/*
+ * A join's own conditions come first.  Those of an outer join, a semijoin or an
+ * antijoin are no filter on what it returns, and stay.
+ */
+static List *
+cut_conditions(Plan *plan)
+{
+	List	   *conditions = NIL;
+
+	if (is_inner_join(plan))
+	{
+		Join	   *join = (Join *) plan;
+
+		conditions = cut(&join->joinqual);
+
+		/* An equality that has gone may be why there is one match at most. */
+		if (has_operator(conditions))
+			join->inner_unique = false;
+	}
+	if (conditions == NIL)
+		return cut(&plan->qual);
+	conditions = list_concat(conditions, plan->qual);
+	plan->qual = NIL;
+	return conditions;
+}
+
+/*
+ * Leaves: what only the plan node below can evaluate
+ */
+
+typedef struct Leaves
+{
+	List	   *targetlist;		/* of the plan below */
+} Leaves;
+
+static TargetEntry *
+find_leaf(const Leaves *leaves, const Node *node)
+{
+	ListCell   *cell;
+
+	foreach(cell, leaves->targetlist)
+	{
+		TargetEntry *entry = lfirst(cell);
+
+		if (equal(entry->expr, node))
+			return entry;
+	}
+	return NULL;
+}
+
+static TargetEntry *
+add_leaf(Leaves *leaves, Node *node)
+{
+	TargetEntry *entry = find_leaf(leaves, node);
+
+	if (entry == NULL)
+	{
+		entry = makeTargetEntry((Expr *) copyObject(node),
+								list_length(leaves->targetlist) + 1, NULL, false);
+		leaves->targetlist = lappend(leaves->targetlist, entry);
+	}
+	return entry;
+}
+
+static Node *
+refer_to_leaves(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) || IsA(node, Aggref) || IsA(node, GroupingFunc) || IsA(node, WindowFunc))
+	{
+		TargetEntry *entry = add_leaf(context, node);
+
+		return (Node *) gepa_node_make_var(entry->expr, INDEX_VAR, entry->resno);
+	}
+	return expression_tree_mutator(node, refer_to_leaves, context);
+}
+
+/*
+ * A window's run conditions are evaluated on the row that it returns, whose
+ * columns are other ones now.
+ */
+
+typedef struct Renumbering
+{
+	List	   *before;
+	Leaves	   *leaves;
+} Renumbering;
+
+static Node *
+renumber(Node *node, void *context)
+{
+	Renumbering *renumbering = context;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = copyObject((Var *) node);
+		TargetEntry *before = list_nth(renumbering->before, var->varattno - 1);
+
+		var->varattno = add_leaf(renumbering->leaves, (Node *) before->expr)->resno;
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, renumber, context);
+}
+
+/*
+ * Estimates
+ */
+
+/* Before conditions were evaluated of which so many rows were left. */
+static double
+rows_before(const List *conditions, double rows)
+{
+	double		row_ms;
+	double		selectivity = 1;
+
+	if (conditions != NIL)
+		gepa_node_estimate_condition((const Node *) conditions, 0, &row_ms, &selectivity);
+	return clamp_row_est(rows / Max(selectivity, 1e-6));
+}
+
+/* What a plan node no longer evaluates, it no longer costs. */
+static void
+take_cost(Plan *plan, List *conditions, List *targetlist, double rows_returned)
+{
+	QualCost	condition;
+	QualCost	output;
+	Cost		cost;
+
+	cost_qual_eval(&condition, conditions, NULL);
+	cost_qual_eval(&output, targetlist, NULL);
+	cost = condition.per_tuple * plan->plan_rows + output.per_tuple * rows_returned;
+	plan->total_cost = Max(plan->total_cost - cost, plan->startup_cost);
+}
+
+static int
+width_of(const List *targetlist)
+{
+	int			width = 0;
+	ListCell   *cell;
+
+	foreach(cell, targetlist)
+	{
+		Node	   *node = (Node *) ((TargetEntry *) lfirst(cell))->expr;
+
+		width += get_typavgwidth(exprType(node), exprTypmod(node));
+	}
+	return width;
+}
+
+/*
+ * The plan node is left with what is below the judge node; its own output is
+ * that which the judge node refers to.
+ */
+static CustomScan *
+put_above(Plan *plan, List *conditions, int *last_id)
+{
+	CustomScan *scan = gepa_node_make_scan(plan, last_id);
+	NodePlan	node = {.demand = NODE_SOME};
+	Leaves		leaves = {NIL};
+
+	scan->scan.plan.targetlist = (List *) refer_to_leaves((Node *) plan->targetlist, &leaves);
+	scan->scan.plan.qual = (List *) refer_to_leaves((Node *) conditions, &leaves);
+	if (IsA(plan, WindowAgg))
+	{
+		Renumbering renumbering = {plan->targetlist, &leaves};
+		WindowAgg  *window = (WindowAgg *) plan;
+
+		window->runCondition = (List *) renumber((Node *) window->runCondition, &renumbering);
+	}
+	plan->plan_rows = node.rows = rows_before(conditions, plan->plan_rows);
+	take_cost(plan, conditions, plan->targetlist, scan->scan.plan.plan_rows);
+	plan->targetlist = leaves.targetlist;
+	plan->plan_width = width_of(leaves.targetlist);
+	scan->custom_scan_tlist = gepa_node_make_outputs(plan->targetlist, OUTER_VAR);
+	scan->custom_private = gepa_node_pack(&node);
+	return scan;
+}
+
+/*
+ * A Result above something has nothing to do that a judge node does not do.  NULL:
+ * it has.
+ */
+static CustomScan *
+put_in_place_of(Result *result, int *last_id)
+{
+	Plan	   *child = result->plan.lefttree;
+	NodePlan	node = {.demand = NODE_SOME};
+	CustomScan *scan;
+
+	if (child == NULL || result->resconstantqual != NULL)
+		return NULL;
+	node.rows = child->plan_rows;
+	scan = gepa_node_make_scan(&result->plan, last_id);
+	scan->scan.plan.lefttree = child;
+	scan->scan.plan.qual = gepa_node_refer_to_child(result->plan.qual);
+	scan->scan.plan.targetlist = gepa_node_refer_to_child(result->plan.targetlist);
+	child->async_capable = false;
+	scan->custom_scan_tlist = gepa_node_make_outputs(child->targetlist, OUTER_VAR);
+	scan->custom_private = gepa_node_pack(&node);
+	return scan;
+}
+
+bool
+gepa_node_split(Plan **slot, int *last_id)
+{
+	Plan	   *plan = *slot;
+	CustomScan *scan = NULL;
+	List	   *conditions;
+
+	if (IsA(plan, Result) && (gepa_node_has_calls((Node *) plan->qual) ||
+							  gepa_node_has_calls((Node *) plan->targetlist)))
+		scan = put_in_place_of((Result *) plan, last_id);
+	if (scan == NULL)
+	{
+		conditions = cut_conditions(plan);
+		if (conditions == NIL && !gepa_node_has_calls((Node *) plan->targetlist))
+			return false;
+		scan = put_above(plan, conditions, last_id);
+	}
+	*slot = (Plan *) scan;
+	return true;
+}
