@@ -6,8 +6,8 @@ a certificate and its key, also the port that speaks TLS, to those only whom
 dies with the test that started it.  With --port N it comes back where another
 one was, with --unix PATH it listens at that socket, too.
 What is answered is a function of the request (models.py, wire.py, send.py),
-except for attempts, which are counted by model and messages, for the gate, and
-for stale, which wants a kept connection.
+except for attempts, which are counted by model and messages, for the gate and
+the meeting, and for stale, which wants a kept connection.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import socket
 import ssl
 import struct
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -71,6 +71,39 @@ class Gate:
         return sum(not future.done() for future in self.waiting)
 
 
+class Meeting:
+    """Holds requests until so many are in flight at a time, once."""
+
+    def __init__(self):
+        self.wanted = 0
+        self.patience = 0
+        self.waiting = []
+
+    def set(self, wanted, patience=0):
+        """The next requests meet when there are so many; 0: they do not."""
+        self.part()
+        self.wanted = wanted
+        self.patience = patience
+
+    def part(self):
+        """Let all go."""
+        self.wanted = 0
+        for future in self.waiting:
+            if not future.done():
+                future.set_result(None)
+        self.waiting = []
+
+    async def wait(self, in_flight):
+        """Return when all are there, or nobody comes."""
+        if in_flight >= self.wanted:
+            self.part()
+            return
+        future = asyncio.get_running_loop().create_future()
+        self.waiting.append(future)
+        if not (await asyncio.wait([future], timeout=self.patience))[0]:
+            self.part()
+
+
 class Counts:
     """What the journal says of all requests, or of those to one model."""
 
@@ -79,7 +112,7 @@ class Counts:
         self.in_flight = self.peak = 0
         self.tokens = [0, 0]
         self.status = {}
-        self.documents = set()
+        self.documents = Counter()
         self.prompts = set()
 
     def begin(self, document, prompt):
@@ -87,7 +120,7 @@ class Counts:
         self.requests += 1
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
-        self.documents.add(document)
+        self.documents[document] += 1
         self.prompts.add(prompt)
 
     def end(self, status):
@@ -125,10 +158,12 @@ class Mock:
 
     def __init__(self):
         self.gate = Gate()
+        self.meeting = Meeting()
         self.reset()
 
     def reset(self):
         """Forget all requests; those under way are counted no more."""
+        self.meeting.set(0)
         self.total = Counts()
         self.by_model = {}
         self.attempts = {}
@@ -157,12 +192,14 @@ class Mock:
             count.end(status)
         call.record.update(time_out=time.time(), status=status)
 
-    def journal(self, full):
+    def journal(self, full, texts):
         """The answer to GET /_journal."""
         shown = {**self.total.show(), "waiting": self.gate.count(), "connections": len(self.connections),
                  "by_model": {model: counts.show() for model, counts in self.by_model.items()}}
         if full:
             shown["list"] = list(self.kept)
+        if texts:
+            shown["texts"] = {model: dict(counts.documents) for model, counts in self.by_model.items()}
         return shown
 
     def charge(self, call, response):
@@ -271,13 +308,18 @@ class Connection(asyncio.Protocol):
         elif method == "GET" and path == "/v1/models":
             self.reply_json({"object": "list", "data": [{"id": m, "object": "model"} for m in models.MODELS]})
         elif method == "GET" and path == "/_journal":
-            self.reply_json(self.mock.journal("full" in parse_qs(urlsplit(target).query)))
+            query = parse_qs(urlsplit(target).query)
+            self.reply_json(self.mock.journal("full" in query, "texts" in query))
         elif method == "POST" and path == "/_reset":
             self.mock.reset()
             self.reply_json({})
         elif method == "POST" and path == "/_gate":
             self.mock.gate.set(json.loads(body or b"{}"))
             self.reply_json({"waiting": self.mock.gate.count()})
+        elif method == "POST" and path == "/_meet":
+            meeting = json.loads(body)
+            self.mock.meeting.set(int(meeting["count"]), float(meeting.get("patience", 10)))
+            self.reply_json({})
         else:
             self.reply(wire.not_found(path), {})
 
@@ -324,13 +366,15 @@ class Connection(asyncio.Protocol):
         if "stale" in options and self.nrequests > 1:
             self.transport.close()
             self.finish(0)
-        elif options.keys() & WAITING:
+        elif self.mock.meeting.wanted or options.keys() & WAITING:
             self.task = asyncio.get_running_loop().create_task(self.chat_later(response, options))
         else:
             self.finish(self.reply(response, options))
 
     async def chat_later(self, response, options):
-        """The same, after a delay, the gate, or never."""
+        """The same, after a meeting, a delay, the gate, or never."""
+        if self.mock.meeting.wanted:
+            await self.mock.meeting.wait(self.mock.total.in_flight)
         if "gate" in options:
             await self.mock.gate.wait()
         if "slow" in options:

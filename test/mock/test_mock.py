@@ -459,6 +459,37 @@ class Journal(Server):
         self.assertEqual(self.journal()["peak"], 3)
         self.assertEqual(self.chat(judge_request("judge-fixed-true+gate", "more"))[0], 200)
 
+    def test_meeting(self):
+        self.post("/_meet", {"count": 3})
+        waiting = [self.in_background(judge_request("judge-fixed-true", f"text {i}")) for i in range(2)]
+        poll(lambda: self.journal()["in_flight"] == 2)
+        self.assertEqual(self.journal()["completed"], 0)
+        self.assertEqual(self.chat(judge_request("judge-fixed-true", "the third"))[0], 200)
+        self.assertEqual(self.chat(judge_request("judge-fixed-true", "the fourth"))[0], 200)
+        for connection, thread, result in waiting:
+            thread.join(20)
+            self.assertEqual(result, [200])
+            connection.close()
+        self.assertEqual(self.journal()["peak"], 3)
+
+    def test_meeting_is_off(self):
+        for end in ({"patience": 0.01}, None):
+            self.post("/_meet", {"count": 2, **(end or {})})
+            connection, thread, result = self.in_background(judge_request("judge-fixed-true", "alone"))
+            if end is None:
+                poll(lambda: self.journal()["in_flight"] == 1)
+                self.post("/_reset", {})
+            thread.join(20)
+            self.assertEqual(result, [200])
+            connection.close()
+
+    def test_texts(self):
+        for text in ("one", "two", "two"):
+            self.chat(judge_request("judge-fixed-true", text))
+        self.connection.request("GET", "/_journal?texts=1")
+        texts = json.loads(self.connection.getresponse().read())["texts"]
+        self.assertEqual(texts, {"judge-fixed-true": {"one": 1, "two": 2}})
+
     def test_abort_is_seen(self):
         connection, thread, _ = self.in_background(judge_request("judge-fixed-true+hang", "text"))
         poll(lambda: self.journal()["in_flight"] == 1)

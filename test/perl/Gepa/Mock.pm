@@ -6,6 +6,8 @@
 #   $mock->url                      base_url for CREATE SERVER
 #   $mock->journal                  what arrived: see test/mock/README.md
 #   $mock->requests                 the same as a list of single requests
+#   $mock->texts                    { model => { document => how often it came } }
+#   $mock->meet(2)                  the next answers wait until two requests are in flight at a time
 #   $mock->reset, $mock->gate(open => 1), $mock->gate(pass => 3)
 #   $mock->wait_for(sub { $_->{waiting} == 3 }, 'three at the gate')
 #   $mock->stop, $mock->kill        it also ends with the test
@@ -72,6 +74,10 @@ sub _call
 sub journal { return $_[0]->_call('GET', '/_journal'); }
 
 sub requests { return @{ $_[0]->_call('GET', '/_journal?full=1')->{list} }; }
+
+sub texts { return $_[0]->_call('GET', '/_journal?texts=1')->{texts}; }
+
+sub meet { my ($self, $count) = @_; $self->_call('POST', '/_meet', { count => $count }); return; }
 
 sub reset { $_[0]->_call('POST', '/_reset', {}); return; }
 
