@@ -67,8 +67,11 @@ has_calls(PlannedStmt *stmt)
 static void
 place_nodes(PlannedStmt *stmt, int cursor_options)
 {
-	if (gepa_node_place(stmt, cursor_options))
-		stmt->jitFlags = 0;
+	gepa_node_lift(stmt);
+	if (!gepa_node_place(stmt, cursor_options))
+		return;
+	gepa_node_look_ahead(stmt);
+	stmt->jitFlags = 0;
 }
 
 static PlannedStmt *

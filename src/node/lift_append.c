@@ -1,0 +1,251 @@
+/*-------------------------------------------------------------------------
+ *
+ * lift_append.c
+ *	  Conditions with calls above an Append.
+ *
+ *	 Append								Result
+ *	   ->  Scan p1						  Filter: j('x', body)
+ *			 Filter: j('x', body)		  ->  Append
+ *	   ->  Scan p2							   ->  Scan p1
+ *			 Filter: j('x', body)			   ->  Scan p2
+ *
+ * The children of an Append come one after the other, so a window in each would
+ * run empty at the end of each.  Conditions that are the same in all of them, but for
+ * where their columns are, go to a Result above, and with them all that the
+ * children put out behind them.  Pruning and asynchronous reading go on as before.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+
+#include "node/node_lift.h"
+#include "node/node_place.h"
+
+typedef struct Child
+{
+	Plan	   *source;			/* has the conditions */
+	List	   *way;			/* plans from there to the Append, itself
+								 * first */
+	List	   *conditions;
+	List	   *columns;		/* Vars they refer to, in order of appearance */
+	List	   *shape;			/* the conditions, with numbers of columns */
+} Child;
+
+/*
+ * Comparing
+ */
+
+static int
+number_of_column(Child *child, const Var *var)
+{
+	ListCell   *cell;
+
+	foreach(cell, child->columns)
+	{
+		const Var  *known = lfirst(cell);
+
+		if (known->varno == var->varno && known->varattno == var->varattno)
+			return foreach_current_index(cell) + 1;
+	}
+	child->columns = lappend(child->columns, unconstify(Var *, var));
+	return list_length(child->columns);
+}
+
+static Node *
+abstract(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = gepa_node_make_var((Expr *) node, OUTER_VAR,
+											 number_of_column(context, (Var *) node));
+
+		var->varnosyn = 0;
+		var->varattnosyn = 0;
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, abstract, context);
+}
+
+static bool
+examine(Lift *lift, Child *child, Plan *plan)
+{
+	child->way = list_make1(plan);
+	while (gepa_node_is_passed(plan))
+	{
+		plan = plan->lefttree;
+		child->way = lcons(plan, child->way);
+	}
+	child->source = plan;
+	child->conditions = gepa_node_liftable(lift, plan);
+	child->columns = NIL;
+	child->shape = (List *) abstract((Node *) child->conditions, child);
+	return child->conditions != NIL;
+}
+
+static int
+width(const Plan *plan)
+{
+	return list_length(plan->targetlist);
+}
+
+static Child *
+examine_all(Lift *lift, const Plan *append, const List *plans)
+{
+	int			n = list_length(plans);
+	Child	   *children = palloc0(n * sizeof(Child));
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!examine(lift, &children[i], list_nth(plans, i)) ||
+			!equal(children[0].shape, children[i].shape) ||
+			width(list_nth(plans, i)) != width(append))
+			return NULL;
+	}
+	return n > 0 ? children : NULL;
+}
+
+/*
+ * Columns
+ */
+
+/* Where the topmost plan returns a column of the source already, or 0. */
+static AttrNumber
+find_column(const Child *child, const Var *column)
+{
+	const Var  *var = column;
+	AttrNumber	number = 0;
+	ListCell   *cell;
+
+	foreach(cell, child->way)
+	{
+		number = gepa_node_find_output(lfirst(cell), var);
+		if (number == 0)
+			return 0;
+		var = gepa_node_make_var((const Expr *) column, OUTER_VAR, number);
+	}
+	return number;
+}
+
+static AttrNumber
+add_column(const Child *child, const Var *column)
+{
+	const Var  *var = column;
+	AttrNumber	number = 0;
+	ListCell   *cell;
+
+	foreach(cell, child->way)
+	{
+		number = gepa_node_add_output(lfirst(cell), var);
+		var = gepa_node_make_var((const Expr *) column, OUTER_VAR, number);
+	}
+	return number;
+}
+
+/* A column that all children return at one place, or do from now on. */
+static AttrNumber
+share_column(Plan *append, Child *children, int n, int column)
+{
+	const Var  *first = list_nth(children[0].columns, column);
+	AttrNumber	number = find_column(&children[0], first);
+
+	for (int i = 1; i < n && number != 0; i++)
+	{
+		if (find_column(&children[i], list_nth(children[i].columns, column)) != number)
+			number = 0;
+	}
+	if (number != 0)
+		return number;
+	for (int i = 0; i < n; i++)
+		add_column(&children[i], list_nth(children[i].columns, column));
+	return gepa_node_add_output(append, gepa_node_make_var((const Expr *) first, OUTER_VAR,
+														   list_length(append->targetlist) + 1));
+}
+
+static Node *
+refer_to_shared(Node *node, void *context)
+{
+	const AttrNumber *numbers = context;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = copyObject((Var *) node);
+
+		var->varattno = numbers[var->varattno - 1];
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, refer_to_shared, context);
+}
+
+/*
+ * Moving
+ */
+
+/* It stands where the Append stood, and returns what that returned. */
+static Plan *
+make_result(Lift *lift, Plan *append)
+{
+	Result	   *result = makeNode(Result);
+	Plan	   *plan = &result->plan;
+	NodeTag		tag = plan->type;
+
+	*plan = *append;
+	plan->type = tag;
+	plan->plan_node_id = ++lift->last_id;
+	plan->parallel_aware = false;
+	plan->async_capable = false;
+	plan->targetlist = gepa_node_make_outputs(append->targetlist, OUTER_VAR);
+	plan->lefttree = append;
+	plan->righttree = NULL;
+	plan->extParam = bms_copy(append->extParam);
+	plan->allParam = bms_copy(append->allParam);
+	append->initPlan = NIL;
+	lift->results = lappend(lift->results, result);
+	return plan;
+}
+
+static void
+leave_behind(Child *child, double selectivity)
+{
+	ListCell   *cell;
+
+	child->source->qual = list_difference_ptr(child->source->qual, child->conditions);
+	foreach(cell, child->way)
+		gepa_node_widen(lfirst(cell), selectivity);
+}
+
+static Plan *
+lift_conditions(Lift *lift, Plan *append, Child *children, int n)
+{
+	Plan	   *result = make_result(lift, append);
+	int			ncolumns = list_length(children[0].columns);
+	AttrNumber *numbers = palloc(Max(ncolumns, 1) * sizeof(AttrNumber));
+	double		selectivity = gepa_node_selectivity(children[0].conditions, append->plan_rows);
+
+	for (int column = 0; column < ncolumns; column++)
+		numbers[column] = share_column(append, children, n, column);
+	result->qual = (List *) refer_to_shared((Node *) children[0].shape, numbers);
+	for (int i = 0; i < n; i++)
+		leave_behind(&children[i], selectivity);
+	gepa_node_widen(append, selectivity);
+	lift->changed = true;
+	return result;
+}
+
+void
+gepa_node_lift_above_append(Lift *lift, Plan **slot)
+{
+	Plan	   *append = *slot;
+	List	   *plans = IsA(append, Append) ? ((Append *) append)->appendplans :
+		((MergeAppend *) append)->mergeplans;
+	Child	   *children = append->parallel_aware ? NULL : examine_all(lift, append, plans);
+
+	if (children != NULL)
+		*slot = lift_conditions(lift, append, children, list_length(plans));
+}

@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * node_lift.h
+ *	  What the files that move conditions up a plan share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_NODE_NODE_LIFT_H
+#define GEPA_NODE_NODE_LIFT_H
+
+#include "node/node_plan.h"
+
+/* The way from a plan node to the root of its plan. */
+typedef struct LiftStep
+{
+	struct LiftStep *up;
+	Plan	   *plan;
+	bool		inner;			/* we come from its righttree */
+} LiftStep;
+
+typedef struct Lift
+{
+	PlannedStmt *stmt;
+	NodeSafety	safety;
+	int			last_id;		/* of plan nodes */
+	LiftStep   *up;				/* from what is visited */
+	List	   *results;		/* that were put above Appends */
+	bool		changed;
+} Lift;
+
+/* lift_conditions.c */
+
+/*
+ * The conditions with calls that may leave a plan node: what stays behind them is
+ * safe, and whatever it puts out is, too.  None: NIL.
+ */
+extern List *gepa_node_liftable(const Lift *lift, const Plan *plan);
+
+/* A node that returns the rows of its child, in another order at most. */
+extern bool gepa_node_is_passed(const Plan *plan);
+
+extern bool gepa_node_is_inner_join(const Plan *plan);
+
+/* The share of rows that conditions let through. */
+extern double gepa_node_selectivity(const List *conditions, double rows);
+
+/* The conditions no more apply to what a plan returns. */
+extern void gepa_node_widen(Plan *plan, double selectivity);
+
+/*
+ * Expressions in terms of what a plan node reads, in terms of what it returns: as
+ * Vars of varno.  It returns what it did, and what they refer to.
+ */
+extern List *gepa_node_expose(Plan *plan, const List *expressions, int varno);
+
+/* Number of a Var among what a plan node returns; 0 = not there. */
+extern AttrNumber gepa_node_find_output(const Plan *plan, const Var *var);
+extern AttrNumber gepa_node_add_output(Plan *plan, const Var *var);
+
+/* lift_join.c */
+
+/* Move what a plan node's conditions ask above joins, if there are fewer to ask. */
+extern void gepa_node_lift_above_joins(Lift *lift, Plan *plan);
+
+/* lift_append.c */
+
+/* Move conditions that all children have above an Append or MergeAppend. */
+extern void gepa_node_lift_above_append(Lift *lift, Plan **slot);
+
+#endif							/* GEPA_NODE_NODE_LIFT_H */
