@@ -42,8 +42,9 @@ OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 OBJS_NODE   = src/node/calls.o src/node/early.o src/node/estimate.o src/node/exec.o \
 	src/node/explain.o src/node/expressions.o src/node/figures.o src/node/hook.o \
 	src/node/lift.o src/node/lift_append.o src/node/lift_conditions.o \
-	src/node/lift_join.o src/node/private.o src/node/progress.o src/node/safe.o \
-	src/node/safe_plan.o src/node/support.o
+	src/node/lift_join.o src/node/place.o src/node/place_scan.o src/node/place_split.o \
+	src/node/place_under.o src/node/private.o src/node/progress.o src/node/safe.o \
+	src/node/safe_plan.o src/node/support.o src/node/walk.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o src/worker/options.o \
 	src/worker/process.o src/worker/record.o src/worker/reflect.o src/worker/replay.o \
