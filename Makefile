@@ -39,12 +39,13 @@ OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/figures.o \
 	src/store/schedules.o src/store/spool.o src/store/spool_read.o src/store/verdicts.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 	src/apply/candidate.o src/apply/document.o src/apply/samples.o src/apply/stream.o
-OBJS_NODE   = src/node/calls.o src/node/early.o src/node/estimate.o src/node/exec.o \
+OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/calls.o src/node/chain.o \
+	src/node/early.o src/node/estimate.o src/node/exec.o src/node/execution.o \
 	src/node/explain.o src/node/expressions.o src/node/figures.o src/node/hook.o \
-	src/node/lift.o src/node/lift_append.o src/node/lift_conditions.o \
-	src/node/lift_join.o src/node/place.o src/node/place_scan.o src/node/place_split.o \
-	src/node/place_under.o src/node/private.o src/node/progress.o src/node/safe.o \
-	src/node/safe_plan.o src/node/support.o src/node/walk.o
+	src/node/lift.o src/node/lift_append.o src/node/lift_conditions.o src/node/lift_join.o \
+	src/node/place.o src/node/place_scan.o src/node/place_split.o src/node/place_under.o \
+	src/node/private.o src/node/progress.o src/node/rows.o src/node/safe.o \
+	src/node/safe_plan.o src/node/support.o src/node/walk.o src/node/window.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o src/worker/options.o \
 	src/worker/process.o src/worker/record.o src/worker/reflect.o src/worker/replay.o \

@@ -3,153 +3,88 @@
  * predicate.c
  *	  gepa_judge(), gepa_score(), gepa_verdict().
  *
- * The current version of a judge is resolved once per query and call site:
- * the resolved judge hangs on fn_extra, which lives as long as the execution.
- * PL/pgSQL keeps the state of simple expressions longer, so a judge is
- * resolved again when the snapshot is another one.  Within a query all call
- * sites see one snapshot and therefore one version.
+ * Which verdict it is, and where it comes from, src/node knows: the one that the
+ * judge node has ready for the row, or the answer to a call.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "api/api_internal.h"
-#include "apply/apply.h"
 #include "base/settings.h"
-
-typedef struct OpenJudge
-{
-	struct OpenJudge *next;
-	char	   *name;
-	MemoryContext context;		/* of version and judge */
-	Oid			userid;
-	CommandId	curcid;			/* of the snapshot it was resolved under */
-	TransactionId xmax;
-	uint32		running;
-	ApplyJudge *judge;
-} OpenJudge;
-
-/* Of two snapshots with one xmax the later has the fewer running. */
-static uint32
-running(Snapshot snapshot)
-{
-	return snapshot->xcnt + snapshot->subxcnt;
-}
-
-static bool
-still_current(const OpenJudge *open)
-{
-	Snapshot	snapshot = GetActiveSnapshot();
-
-	return open->curcid == snapshot->curcid && open->xmax == snapshot->xmax &&
-		open->running == running(snapshot) && open->userid == GetUserId();
-}
-
-static OpenJudge *
-add_judge(FunctionCallInfo fcinfo, const char *name)
-{
-	MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	OpenJudge  *open = palloc0(sizeof(OpenJudge));
-
-	open->name = pstrdup(name);
-	open->context = AllocSetContextCreate(CurrentMemoryContext, "gepa call site",
-										  ALLOCSET_DEFAULT_SIZES);
-	open->next = fcinfo->flinfo->fn_extra;
-	fcinfo->flinfo->fn_extra = open;
-	MemoryContextSwitchTo(old);
-	return open;
-}
-
-static void
-resolve(OpenJudge *open)
-{
-	ApplyJudge *stale = open->judge;
-	MemoryContext old;
-
-	open->judge = NULL;
-	if (stale != NULL)
-		gepa_apply_close(stale);
-	MemoryContextReset(open->context);
-
-	old = MemoryContextSwitchTo(open->context);
-	open->userid = GetUserId();
-	open->curcid = GetActiveSnapshot()->curcid;
-	open->xmax = GetActiveSnapshot()->xmax;
-	open->running = running(GetActiveSnapshot());
-	open->judge = gepa_apply_open(gepa_store_get_version(open->name, 0),
-								  LM_PURPOSE_JUDGE);
-	MemoryContextSwitchTo(old);
-}
-
-static ApplyJudge *
-find_judge(FunctionCallInfo fcinfo, const char *name)
-{
-	OpenJudge  *open = fcinfo->flinfo->fn_extra;
-
-	while (open != NULL && strcmp(open->name, name) != 0)
-		open = open->next;
-	if (open == NULL)
-		open = add_judge(fcinfo, name);
-	if (open->judge == NULL || !still_current(open))
-		resolve(open);
-	return open->judge;
-}
+#include "node/node.h"
 
 /*
- * One document; false means NULL in, NULL out.
+ * The planner computes what does not depend on rows, if only to estimate.  The
+ * predicates are volatile and never are; a function that calls one may be.
  */
 static bool
-judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge, ApplyVerdict *result)
+is_planning(void)
 {
-	JudgeDocument document;
-
-	*judge = find_judge(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	if (!gepa_apply_document((*judge)->spec, PG_GETARG_DATUM(1), is_jsonb, &document))
+	if (!gepa_node_is_planning())
 		return false;
-
-	*result = *gepa_apply_documents(*judge, &document, 1);
-	if (result->verdict.status != GEPA_STATUS_OK &&
-		gepa_on_error == GEPA_ON_ERROR_ERROR)
-		gepa_judge_report((*judge)->spec, (*judge)->lm, &result->verdict);
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("no document is judged while a query is planned"),
+			 errhint("Declare functions that call gepa_judge(), gepa_score() or gepa_verdict() VOLATILE.")));
 	return true;
+}
+
+/* NULL means NULL in, NULL out. */
+static const JudgeVerdict *
+judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge, bool *cached)
+{
+	const ApplyVerdict *answer;
+	const JudgeVerdict *verdict;
+
+	if (is_planning())
+		return NULL;
+	answer = gepa_node_known(fcinfo, judge);
+	if (answer == NULL)
+		answer = gepa_node_ask(fcinfo, is_jsonb, judge);
+	if (answer == NULL)
+		return NULL;
+	verdict = &answer->verdict;
+	*cached = answer->cached;
+	if (verdict->fatal ||
+		(verdict->status != GEPA_STATUS_OK && gepa_on_error == GEPA_ON_ERROR_ERROR))
+		gepa_judge_report((*judge)->spec, (*judge)->lm, verdict);
+	return verdict;
 }
 
 static Datum
 judge_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
 	ApplyJudge *judge;
-	ApplyVerdict result;
+	bool		cached;
+	const JudgeVerdict *v = judge_one(fcinfo, is_jsonb, &judge, &cached);
 
-	if (!judge_one(fcinfo, is_jsonb, &judge, &result) ||
-		result.verdict.status != GEPA_STATUS_OK)
+	if (v == NULL || v->status != GEPA_STATUS_OK)
 		PG_RETURN_NULL();
-	PG_RETURN_BOOL(result.verdict.positive);
+	PG_RETURN_BOOL(v->positive);
 }
 
 static Datum
 score_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
 	ApplyJudge *judge;
-	ApplyVerdict result;
+	bool		cached;
+	const JudgeVerdict *v = judge_one(fcinfo, is_jsonb, &judge, &cached);
 
-	if (!judge_one(fcinfo, is_jsonb, &judge, &result) ||
-		result.verdict.status != GEPA_STATUS_OK)
+	if (v == NULL || v->status != GEPA_STATUS_OK)
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(result.verdict.score);
+	PG_RETURN_FLOAT8(v->score);
 }
 
 static Datum
 verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
 	ApplyJudge *judge;
-	ApplyVerdict result;
-	JudgeVerdict *v = &result.verdict;
+	const JudgeVerdict *v;
+	bool		cached;
 	TupleDesc	tupdesc;
 	Datum		values[13];
 	bool		nulls[13] = {0};
@@ -157,7 +92,8 @@ verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (!judge_one(fcinfo, is_jsonb, &judge, &result))
+	v = judge_one(fcinfo, is_jsonb, &judge, &cached);
+	if (v == NULL)
 		PG_RETURN_NULL();
 
 	ok = v->status == GEPA_STATUS_OK;
@@ -168,7 +104,7 @@ verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 	values[2] = Float8GetDatum(v->score);
 	values[3] = v->reasoning ? CStringGetTextDatum(v->reasoning) : (Datum) 0;
 	values[4] = CStringGetTextDatum(gepa_status_name(v->status));
-	values[5] = BoolGetDatum(result.cached);
+	values[5] = BoolGetDatum(cached);
 	values[6] = Int32GetDatum(v->input_tokens);
 	values[7] = Int32GetDatum(v->output_tokens);
 	values[8] = DirectFunctionCall1(float8_numeric, Float8GetDatum(v->cost));

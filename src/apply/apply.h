@@ -77,9 +77,11 @@ extern ApplyVerdict *gepa_apply_documents(ApplyJudge *judge,
 
 /*
  * What a predicate was given (text or jsonb) as a document, in the current context.
+ * fits() tells whether this would raise.
  * Returns false when one of its fields is null; raises 22023 when it does not fit
  * the spec.
  */
+extern bool gepa_apply_document_fits(const JudgeSpec *spec, Datum content, bool is_jsonb);
 extern bool gepa_apply_document(const JudgeSpec *spec, Datum content, bool is_jsonb,
 								JudgeDocument *document);
 

@@ -88,6 +88,9 @@ extern void gepa_apply_stream_send(ApplyStream *stream);
 /* Calls of this stream that have not ended; what others call does not count. */
 extern int	gepa_apply_stream_calls(const ApplyStream *stream);
 
+/* Those of them that are on the wire. */
+extern int	gepa_apply_stream_sent(const ApplyStream *stream);
+
 /* Take what has come in, without waiting; returns how many answers became known. */
 extern int	gepa_apply_stream_poll(ApplyStream *stream);
 
@@ -97,6 +100,12 @@ extern int	gepa_apply_stream_poll(ApplyStream *stream);
  */
 extern void gepa_apply_stream_wait(ApplyStream *stream, ApplyAnswer *answer,
 								   ApplyStream *const *others, int nothers);
+
+/*
+ * Sent all, wait until something more is known to any of several streams; returns
+ * how many answers.  At once when nothing is under way.
+ */
+extern int	gepa_apply_streams_turn(ApplyStream *const *streams, int nstreams);
 
 /* Nothing further is sent; what is on the wire is waited for, and handed over. */
 extern void gepa_apply_stream_drain(ApplyStream *stream);

@@ -74,6 +74,27 @@ document_from_jsonb(const JudgeSpec *spec, Jsonb *content, JudgeDocument *docume
 }
 
 bool
+gepa_apply_document_fits(const JudgeSpec *spec, Datum content, bool is_jsonb)
+{
+	Jsonb	   *json;
+
+	if (!is_jsonb)
+		return spec->ninputs == 1;
+	json = DatumGetJsonbP(content);
+	if (!JB_ROOT_IS_OBJECT(json))
+		return false;
+	for (int i = 0; i < spec->ninputs; i++)
+	{
+		JsonbValue	buffer;
+
+		if (getKeyJsonValueFromContainer(&json->root, spec->inputs[i],
+										 strlen(spec->inputs[i]), &buffer) == NULL)
+			return false;
+	}
+	return true;
+}
+
+bool
 gepa_apply_document(const JudgeSpec *spec, Datum content, bool is_jsonb, JudgeDocument *document)
 {
 	if (is_jsonb)

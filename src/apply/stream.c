@@ -306,6 +306,12 @@ gepa_apply_stream_calls(const ApplyStream *stream)
 }
 
 int
+gepa_apply_stream_sent(const ApplyStream *stream)
+{
+	return stream->run == NULL ? 0 : gepa_judge_sent(stream->run);
+}
+
+int
 gepa_apply_stream_peak(const ApplyStream *stream)
 {
 	return stream->run == NULL ? stream->peak : Max(stream->peak, gepa_judge_peak(stream->run));
@@ -466,6 +472,28 @@ gepa_apply_stream_turn(ApplyStream *stream)
 {
 	while (gepa_apply_stream_poll(stream) == 0)
 		rest(stream, gepa_apply_stream_first(stream, STREAM_ELSEWHERE), NULL, 0);
+}
+
+int
+gepa_apply_streams_turn(ApplyStream *const *streams, int nstreams)
+{
+	for (;;)
+	{
+		const StreamEntry *awaited = NULL;
+		int			known = 0;
+		int			under_way = 0;
+
+		for (int i = 0; i < nstreams; i++)
+		{
+			known += gepa_apply_stream_poll(streams[i]);
+			under_way += gepa_apply_stream_calls(streams[i]);
+			if (awaited == NULL)
+				awaited = gepa_apply_stream_first(streams[i], STREAM_ELSEWHERE);
+		}
+		if (known > 0 || (under_way == 0 && awaited == NULL))
+			return known;
+		rest(streams[0], awaited, streams + 1, nstreams - 1);
+	}
 }
 
 /*

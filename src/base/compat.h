@@ -127,6 +127,16 @@ gepa_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nkeys
 #define GEPA_BYPASS_LOGIN_CHECK 0
 #endif
 
+/* 18: a portal knows by itself whether it may be run again. */
+#if PG_VERSION_NUM >= 180000
+#define GEPA_EXECUTOR_RUN_PARAMS QueryDesc *query, ScanDirection direction, uint64 count
+#define GEPA_EXECUTOR_RUN_ARGS query, direction, count
+#else
+#define GEPA_EXECUTOR_RUN_PARAMS \
+	QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once
+#define GEPA_EXECUTOR_RUN_ARGS query, direction, count, execute_once
+#endif
+
 #endif							/* FRONTEND */
 
 #endif							/* GEPA_BASE_COMPAT_H */

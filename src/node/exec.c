@@ -3,6 +3,16 @@
  * exec.c
  *	  The judge node at work.
  *
+ * Rows are read ahead (window.c) into a ring (rows.c), and what each reaches is
+ * asked (ahead.c).  When all that the first row asked for is known, the
+ * original expressions are evaluated over it, unchanged; the predicates in them
+ * find their answers (answer.c).  So rows, their order, and the errors that are
+ * met are those of the plan without a node.
+ *
+ * A node that is not to read ahead (the parameter is off, or rows are checked
+ * again after a concurrent update) passes row after row, and the predicates ask for
+ * themselves.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -10,61 +20,294 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 
+#include "base/clock.h"
+#include "base/settings.h"
 #include "node/node_exec.h"
+
+/* While there is no need to wait the network is looked at so often. */
+#define LOOK_US 1000
 
 static Node *
 create_state(CustomScan *scan)
 {
-	NodeState  *state = palloc0(sizeof(NodeState));
+	NodeState  *node = palloc0(sizeof(NodeState));
 
-	NodeSetTag(state, T_CustomScanState);
-	state->css.methods = &gepa_node_exec_methods;
-	gepa_node_unpack(scan, &state->plan);
-	return (Node *) state;
+	NodeSetTag(node, T_CustomScanState);
+	node->css.methods = &gepa_node_exec_methods;
+	gepa_node_unpack(scan, &node->plan);
+	return (Node *) node;
 }
 
 static void
-begin(CustomScanState *node, EState *estate, int eflags)
+read_ahead(NodeState *node, EState *estate)
 {
-	outerPlanState(node) = ExecInitNode(outerPlan(node->ss.ps.plan), estate, eflags);
+	TupleDesc	tupdesc = node->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor;
+
+	node->execution = gepa_node_execution(estate);
+	node->next = node->execution->nodes;
+	node->execution->nodes = node;
+	gepa_node_chain_build(node);
+	gepa_node_rows_open(node);
+	node->ahead = CreateExprContext(estate);
+	node->slot = ExecInitExtraTupleSlot(estate, tupdesc, &TTSOpsVirtual);
+	node->arguments = palloc(sizeof(NodeArgument) * Max(node->chain.narguments, 1));
+}
+
+static void
+begin(CustomScanState *css, EState *estate, int eflags)
+{
+	outerPlanState(css) = ExecInitNode(outerPlan(css->ss.ps.plan), estate, eflags);
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && gepa_enable_judge_node &&
+		estate->es_epq_active == NULL)
+		read_ahead((NodeState *) css, estate);
+}
+
+/*
+ * The row at the head
+ */
+
+/* NULL = it does not pass. */
+static TupleTableSlot *
+evaluate(NodeState *node, NodeRow *row)
+{
+	PlanState  *ps = &node->css.ss.ps;
+	TupleTableSlot *slot = node->css.ss.ss_ScanTupleSlot;
+	bool		passes;
+
+	ps->ps_ExprContext->ecxt_scantuple = slot;
+	if (node->plan.under)
+		return slot;
+	gepa_node_enter(node, row);
+	passes = ExecQual(ps->qual, ps->ps_ExprContext);
+	if (passes && ps->ps_ProjInfo != NULL)
+		slot = ExecProject(ps->ps_ProjInfo);
+	gepa_node_leave(node);
+	if (!passes)
+		InstrCountFiltered1(node, 1);
+	return passes ? slot : NULL;
 }
 
 static TupleTableSlot *
-next(CustomScanState *node)
+evaluate_head(NodeState *node)
 {
-	ExprContext *econtext = node->ss.ps.ps_ExprContext;
-	TupleTableSlot *scan = node->ss.ss_ScanTupleSlot;
+	NodeRow    *row = gepa_node_row(&node->rows, 0);
+	TupleTableSlot *slot;
 
+	ResetExprContext(node->css.ss.ps.ps_ExprContext);
+	ExecForceStoreMinimalTuple(row->tuple, node->css.ss.ss_ScanTupleSlot, false);
+	node->consumed++;
+	slot = evaluate(node, row);
+	if (slot == NULL)
+		gepa_node_rows_drop(node, true);
+	node->held = slot != NULL;
+	node->returned += slot != NULL;
+	return slot;
+}
+
+/*
+ * Reading ahead
+ */
+
+static bool
+has_unsent(const NodeState *node)
+{
+	for (NodeSession *judge = node->execution->judges; judge != NULL; judge = judge->next)
+		if (judge->unsent)
+			return true;
+	return false;
+}
+
+static void
+advance_parked(NodeState *node)
+{
+	for (int i = 0; i < node->rows.count && node->rows.nparked > 0; i++)
+		gepa_node_advance(node, gepa_node_row(&node->rows, i));
+}
+
+/* Send what was asked; what is found stored may let others be asked. */
+static void
+settle(NodeState *node)
+{
+	advance_parked(node);
+	while (has_unsent(node))
+	{
+		gepa_node_send(node->execution);
+		advance_parked(node);
+	}
+}
+
+static void
+look_at_network(NodeState *node)
+{
+	settle(node);
+	if (gepa_node_poll(node->execution) > 0)
+		settle(node);
+	node->looked_at = gepa_clock_us();
+	gepa_node_report(node);
+}
+
+static bool
+is_time_to_look(const NodeState *node)
+{
+	return gepa_clock_us() - node->looked_at >= LOOK_US;
+}
+
+static void
+read_row(NodeState *node)
+{
+	TupleTableSlot *slot = ExecProcNode(outerPlanState(node));
+
+	node->exhausted = TupIsNull(slot);
+	if (node->exhausted)
+		return;
+	node->figures.rows++;
+	gepa_node_advance(node, gepa_node_rows_add(node, slot));
+	if (is_time_to_look(node))
+		look_at_network(node);
+}
+
+static void
+fill(NodeState *node)
+{
+	const NodeRows *rows = &node->rows;
+	int			window = gepa_node_window_rows(node);
+	int			first = rows->count;
+	int			calls = gepa_node_calls(node->execution);
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		read_row(node);
+	} while (!node->exhausted && rows->bytes < (Size) work_mem * 1024 &&
+			 (rows->count < window ||
+			  gepa_node_window_is_held_up(node, calls + rows->count - first)));
+	node->figures.window = Max(node->figures.window, rows->count);
+	settle(node);
+}
+
+static void
+wait_for_answers(NodeState *node)
+{
+	settle(node);
+	gepa_node_wait(node->execution);
+	settle(node);
+	node->looked_at = gepa_clock_us();
+	gepa_node_report(node);
+}
+
+static TupleTableSlot *
+next_ahead(NodeState *node)
+{
+	TupleTableSlot *slot = NULL;
+
+	if (node->held)
+		gepa_node_rows_drop(node, true);
+	node->held = false;
+	if (!node->started)
+		gepa_node_window_start(node);
+	node->started = true;
+	while (slot == NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (gepa_node_window_is_due(node))
+			fill(node);
+		else if (node->rows.count == 0)
+			break;
+		else if (!gepa_node_row_is_ready(node, gepa_node_row(&node->rows, 0)))
+			wait_for_answers(node);
+		else
+		{
+			if (is_time_to_look(node))
+				look_at_network(node);
+			slot = evaluate_head(node);
+		}
+	}
+	return slot;
+}
+
+/*
+ * Row after row
+ */
+
+static TupleTableSlot *
+next_alone(NodeState *node)
+{
 	for (;;)
 	{
 		TupleTableSlot *slot = ExecProcNode(outerPlanState(node));
 
 		CHECK_FOR_INTERRUPTS();
-		ResetExprContext(econtext);
+		ResetExprContext(node->css.ss.ps.ps_ExprContext);
 		if (TupIsNull(slot))
 			return NULL;
-		ExecCopySlot(scan, slot);
-		econtext->ecxt_scantuple = scan;
-		if (!ExecQual(node->ss.ps.qual, econtext))
-		{
-			InstrCountFiltered1(node, 1);
-			continue;
-		}
-		return node->ss.ps.ps_ProjInfo != NULL ? ExecProject(node->ss.ps.ps_ProjInfo) : scan;
+		ExecCopySlot(node->css.ss.ss_ScanTupleSlot, slot);
+		slot = evaluate(node, NULL);
+		if (slot != NULL)
+			return slot;
+	}
+}
+
+static TupleTableSlot *
+next(CustomScanState *css)
+{
+	NodeState  *node = (NodeState *) css;
+
+	return node->execution != NULL ? next_ahead(node) : next_alone(node);
+}
+
+/*
+ * Ending
+ */
+
+static void
+rescan(CustomScanState *css)
+{
+	NodeState  *node = (NodeState *) css;
+
+	if (node->execution != NULL)
+		gepa_node_rows_clear(node);
+	node->exhausted = false;
+	node->held = false;
+	node->started = false;
+	node->done = false;
+	if (outerPlanState(css)->chgParam == NULL)
+		ExecReScan(outerPlanState(css));
+}
+
+/*
+ * No more rows are wanted, unless it is only for now (a cursor).  What the rows asked
+ * for may be the same as what those of another node did.
+ */
+static void
+shutdown(CustomScanState *css)
+{
+	NodeState  *node = (NodeState *) css;
+
+	if (node->execution == NULL || !node->execution->to_end)
+		return;
+	node->done = true;
+	for (NodeState *other = node->execution->nodes; other != NULL; other = other->next)
+		if (!other->done)
+			return;
+	node->figures.wasted += gepa_node_stop(node->execution);
+	for (NodeState *other = node->execution->nodes; other != NULL; other = other->next)
+	{
+		gepa_node_rows_count_unreached(other);
+		gepa_node_report(other);
 	}
 }
 
 static void
-end(CustomScanState *node)
+end(CustomScanState *css)
 {
-	ExecEndNode(outerPlanState(node));
-}
+	NodeState  *node = (NodeState *) css;
 
-static void
-rescan(CustomScanState *node)
-{
-	if (outerPlanState(node)->chgParam == NULL)
-		ExecReScan(outerPlanState(node));
+	if (node->execution != NULL)
+	{
+		gepa_node_rows_clear(node);
+		gepa_node_progress_end(node);
+	}
+	ExecEndNode(outerPlanState(css));
 }
 
 const CustomScanMethods gepa_node_scan_methods = {
@@ -78,6 +321,7 @@ const CustomExecMethods gepa_node_exec_methods = {
 	.ExecCustomScan = next,
 	.EndCustomScan = end,
 	.ReScanCustomScan = rescan,
+	.ShutdownCustomScan = shutdown,
 	.ExplainCustomScan = gepa_node_explain,
 };
 
@@ -85,4 +329,5 @@ void
 gepa_node_exec_init(void)
 {
 	RegisterCustomScanMethods(&gepa_node_scan_methods);
+	gepa_node_execution_init();
 }

@@ -56,3 +56,43 @@ gepa_node_latency(const NodeFigures *figures, double share)
 	}
 	return FIRST_BUCKET_MS * pow(BUCKET_GROWTH, NODE_LATENCY_BUCKETS - 1);
 }
+
+void
+gepa_node_count_answer(NodeFigures *figures, const ApplyVerdict *verdict,
+					   ApplyAnswerOrigin origin)
+{
+	const JudgeVerdict *v = &verdict->verdict;
+
+	if (origin != APPLY_CALLED)
+	{
+		*(origin == APPLY_STORED ? &figures->stored : &figures->elsewhere) += 1;
+		return;
+	}
+	figures->requests++;
+	figures->retries += Max(v->attempts - 1, 0);
+	figures->input_tokens += v->input_tokens;
+	figures->output_tokens += v->output_tokens;
+	figures->cost += v->cost;
+	if (v->status == GEPA_STATUS_OK)
+		gepa_node_count_latency(figures, v->latency_ms);
+	else
+		figures->failures[v->status]++;
+}
+
+void
+gepa_node_report(NodeState *node)
+{
+	int			in_flight = 0;
+	int			peak = 0;
+
+	for (NodeSession *judge = node->execution->judges; judge != NULL; judge = judge->next)
+	{
+		if (judge->judge == NULL)
+			continue;
+		in_flight += gepa_apply_stream_sent(judge->stream);
+		peak += gepa_apply_stream_peak(judge->stream);
+	}
+	node->figures.in_flight = in_flight;
+	node->figures.peak = peak;
+	gepa_node_progress_update(&node->css, &node->figures, node->plan.rows);
+}

@@ -3,21 +3,306 @@
  * node_exec.h
  *	  What the files that execute the judge node share.
  *
+ *	   below ---> row ---> asked for ---> answers known ---> at the head: evaluated
+ *						   ^   |
+ *						   |   v
+ *						 parked: a guard needs an answer first
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef GEPA_NODE_NODE_EXEC_H
 #define GEPA_NODE_NODE_EXEC_H
 
+#include "executor/execdesc.h"
+#include "lib/ilist.h"
+
 #include "node/node_internal.h"
+
+/*
+ * Calls and when they are reached (chain.c); indices throughout
+ */
+
+/* Where an expression may be evaluated before its row is at the head. */
+typedef enum NodeEase
+{
+	NODE_EASY,					/* anywhere: cannot raise */
+	NODE_CAUGHT,				/* in a subtransaction, which an error ends */
+	NODE_AT_HEAD				/* nowhere */
+} NodeEase;
+
+/* An expression to be evaluated ahead. */
+typedef struct NodeAhead
+{
+	Expr	   *expr;
+	ExprState  *state;
+	NodeEase	ease;
+	Bitmapset  *calls;			/* in it: their answers are needed first */
+	Bitmapset  *params;			/* executor parameters, which may be pending */
+} NodeAhead;
+
+/* What an expression must come out as for evaluation to go on. */
+typedef enum NodeWant
+{
+	NODE_WANT_TRUE,
+	NODE_WANT_NOT_TRUE,
+	NODE_WANT_NOT_FALSE,
+	NODE_WANT_NULL
+} NodeWant;
+
+typedef struct NodeGuard
+{
+	int			expr;			/* in guards */
+	NodeWant	want;
+} NodeGuard;
+
+/* A place where a call is written. */
+typedef struct NodeSite
+{
+	const FuncExpr *expr;		/* a call is known by its address */
+	int			call;
+	int			nguards;		/* in order; none = always reached */
+	NodeGuard  *guards;
+} NodeSite;
+
+/* Equal calls are one. */
+typedef struct NodeCall
+{
+	NodeCallKind kind;
+	NodeAhead	name;
+	int			argument;
+} NodeCall;
+
+typedef struct NodeChain
+{
+	int			ncalls;
+	NodeCall   *calls;			/* in the order of evaluation */
+	int			narguments;
+	NodeAhead  *arguments;		/* equal ones are one */
+	int			nguards;
+	NodeAhead  *guards;
+	int			nsites;
+	NodeSite   *sites;
+} NodeChain;
+
+/*
+ * Judges of a statement (execution.c)
+ */
+
+typedef struct NodeSession
+{
+	struct NodeSession *next;
+	char	   *name;
+	Oid			userid;
+	ApplyJudge *judge;			/* NULL: could not be opened */
+	ApplyStream *stream;
+	bool		unsent;			/* has been asked what has not been sent */
+} NodeSession;
+
+/* What the nodes of an EState share; it lives as long. */
+typedef struct NodeExecution
+{
+	dlist_node	node;			/* in the list of live ones */
+	EState	   *estate;
+	MemoryContext context;
+	MemoryContextCallback on_reset;
+	NodeSession *judges;
+	struct NodeState *nodes;
+	bool		to_end;			/* is being run until there are no more rows */
+} NodeExecution;
+
+/*
+ * Rows (rows.c)
+ */
+
+typedef enum NodeCallState
+{
+	NODE_OPEN,					/* not known yet whether it is reached */
+	NODE_SKIPPED,				/* it is not, or its document is NULL */
+	NODE_LEFT,					/* to be seen when the row is at the head */
+	NODE_ASKED
+} NodeCallState;
+
+/* A call of a row. */
+typedef struct NodeAsked
+{
+	NodeCallState state;
+	bool		fresh;			/* nobody had asked before */
+	bool		counted;
+	NodeSession *judge;
+	ApplyAnswer *answer;		/* referred to */
+} NodeAsked;
+
+/* What a guard's expression came out as. */
+typedef enum NodeValue
+{
+	NODE_VALUE_UNKNOWN,
+	NODE_VALUE_LEFT,			/* to be seen when the row is at the head */
+	NODE_VALUE_NULL,
+	NODE_VALUE_FALSE,
+	NODE_VALUE_TRUE				/* or not null, of other types */
+} NodeValue;
+
+typedef struct NodeRow
+{
+	MinimalTuple tuple;
+	Size		bytes;			/* of tuple and documents */
+	int			nopen;			/* calls */
+	NodeAsked  *calls;
+	NodeValue  *guards;
+} NodeRow;
+
+typedef struct NodeRows
+{
+	MemoryContext tuples;
+	int			capacity;		/* a power of 2 */
+	int			first;
+	int			count;
+	int			nparked;		/* rows with open calls */
+	Size		bytes;
+	NodeRow    *ring;
+} NodeRows;
+
+/* The argument of a call in the row that is being asked for. */
+typedef struct NodeArgument
+{
+	bool		evaluated;
+	bool		ok;
+	bool		isnull;
+	Datum		value;
+	const JudgeSpec *spec;		/* that document was made for; NULL = none yet */
+	bool		complete;		/* none of its fields is null */
+	JudgeDocument document;
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+} NodeArgument;
 
 typedef struct NodeState
 {
 	CustomScanState css;
 	NodePlan	plan;
 	NodeFigures figures;
+
+	NodeExecution *execution;	/* NULL: reads nothing ahead */
+	struct NodeState *next;		/* in execution->nodes */
+	NodeChain	chain;
+	NodeRows	rows;
+	ExprContext *ahead;			/* for looking at rows ahead */
+	TupleTableSlot *slot;
+	NodeArgument *arguments;	/* of the row that is looked at */
+	bool		exhausted;		/* nothing is left below */
+	bool		held;			/* the head has been returned */
+	bool		started;		/* this scan has */
+	bool		done;			/* no more rows are wanted */
+
+	/* window.c: of this scan */
+	double		limit;			/* rows wanted at most; < 0 = all */
+	int64		consumed;		/* rows evaluated */
+	int64		returned;
+	int64		looked_at;		/* when the network was, us */
+
+	/* evaluation */
+	struct NodeState *outer;	/* that was evaluating when this one began to */
+	NodeRow    *at;				/* NULL = a row of which nothing is known */
 } NodeState;
+
+/* chain.c: read the calls off the plan's expressions, and compile what they need */
+extern void gepa_node_chain_build(NodeState *node);
+
+/* Index of the call at an address, or -1. */
+extern int	gepa_node_chain_find(const NodeChain *chain, const Node *expr);
+
+/* rows.c */
+
+extern void gepa_node_rows_open(NodeState *node);
+extern NodeRow *gepa_node_rows_add(NodeState *node, TupleTableSlot *slot);
+
+/* Forget the head; reached = its expressions were evaluated. */
+extern void gepa_node_rows_drop(NodeState *node, bool reached);
+extern void gepa_node_rows_clear(NodeState *node);
+
+/* Count what was asked for rows that nobody is going to want. */
+extern void gepa_node_rows_count_unreached(NodeState *node);
+
+static inline NodeRow *
+gepa_node_row(const NodeRows *rows, int i)
+{
+	return &rows->ring[(rows->first + i) & (rows->capacity - 1)];
+}
+
+/* Nothing of it is still to come. */
+extern bool gepa_node_row_is_ready(const NodeState *node, const NodeRow *row);
+
+/* ahead.c: ask for whatever a row is seen to reach */
+extern void gepa_node_advance(NodeState *node, NodeRow *row);
+
+/* May an error that was met ahead be dropped?  A cancel may not. */
+extern bool gepa_node_may_drop(const ErrorData *error);
+
+/* window.c: how far to read ahead */
+extern void gepa_node_window_start(NodeState *node);
+extern bool gepa_node_window_is_due(const NodeState *node);
+extern int	gepa_node_window_rows(const NodeState *node);
+
+/* With so many calls under way or to come, should more be asked beyond the window? */
+extern bool gepa_node_window_is_held_up(const NodeState *node, int calls);
+
+/* execution.c */
+
+/* The one of an EState, made when needed. */
+extern NodeExecution *gepa_node_execution(EState *estate);
+
+/*
+ * A judge by name for the current user; without ->judge when it cannot be opened,
+ * which is told when a row gets there.  NULL: cannot be opened now.
+ */
+extern NodeSession *gepa_node_session(NodeExecution *execution, const char *name);
+
+/* Send what was asked. */
+extern void gepa_node_send(NodeExecution *execution);
+
+/* Calls under way, in all. */
+extern int	gepa_node_calls(const NodeExecution *execution);
+
+/* Take in what is there; or wait until there is something.  Returns how many. */
+extern int	gepa_node_poll(NodeExecution *execution);
+extern int	gepa_node_wait(NodeExecution *execution);
+
+/* Nothing more is needed: call back what is on the wire.  Returns how much that was. */
+extern int	gepa_node_stop(NodeExecution *execution);
+
+extern void gepa_node_execution_init(void);
+
+extern bool gepa_node_any_live(void);
+
+/* The answer of any live execution to a document, waited for; NULL = none has it. */
+extern const ApplyVerdict *gepa_node_find(const ApplyJudge *judge, const uint8 *digest);
+
+/* The node whose expressions are being evaluated; the innermost one. */
+extern NodeState *gepa_node_current;
+
+static inline void
+gepa_node_enter(NodeState *node, NodeRow *row)
+{
+	node->at = row;
+	node->outer = gepa_node_current;
+	gepa_node_current = node;
+}
+
+static inline void
+gepa_node_leave(NodeState *node)
+{
+	gepa_node_current = node->outer;
+	node->at = NULL;
+}
 
 /* figures.c */
 extern void gepa_node_count_latency(NodeFigures *figures, double ms);
+extern void gepa_node_count_answer(NodeFigures *figures, const ApplyVerdict *verdict,
+								   ApplyAnswerOrigin origin);
+
+/* Bring what is shown of a running node up to date. */
+extern void gepa_node_report(NodeState *node);
+
+/* Would evaluating a call with this verdict raise? */
+extern bool gepa_node_raises(const ApplyVerdict *verdict);
 
 #endif							/* GEPA_NODE_NODE_EXEC_H */

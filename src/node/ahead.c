@@ -1,0 +1,402 @@
+/*-------------------------------------------------------------------------
+ *
+ * ahead.c
+ *	  Asking for what a row reaches, before it is its turn.
+ *
+ * Guards and arguments are evaluated ahead only if that cannot be noticed: those
+ * that may raise are evaluated in a subtransaction, and an error leaves them to
+ * be met, or not, when the row is at the head.  So are they left whose
+ * calls failed in a way that will raise, and those that would run a subquery
+ * of the statement that has not run yet.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/resowner.h"
+
+#include "base/settings.h"
+#include "node/node_exec.h"
+
+typedef enum Readiness
+{
+	NOT_YET,					/* needs an answer that is on its way */
+	NEVER,						/* it is for the head */
+	READY
+} Readiness;
+
+/*
+ * Evaluating
+ */
+
+static void
+load(NodeState *node, const NodeRow *row)
+{
+	if (node->ahead->ecxt_scantuple != NULL)
+		return;
+	ExecForceStoreMinimalTuple(row->tuple, node->slot, false);
+	node->ahead->ecxt_scantuple = node->slot;
+}
+
+static Datum
+evaluate_easy(NodeState *node, NodeRow *row, const NodeAhead *expr, bool *isnull)
+{
+	Datum		value;
+
+	gepa_node_enter(node, row);
+	value = ExecEvalExprSwitchContext(expr->state, node->ahead, isnull);
+	gepa_node_leave(node);
+	return value;
+}
+
+/* An error is met again when the row is at the head; a cancel is not to be lost. */
+bool
+gepa_node_may_drop(const ErrorData *error)
+{
+	return error->sqlerrcode != ERRCODE_QUERY_CANCELED &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_OPERATOR_INTERVENTION;
+}
+
+/* Returns false when it raised. */
+static bool
+evaluate_caught(NodeState *node, NodeRow *row, const NodeAhead *expr, Datum *value,
+				bool *isnull)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	NodeState  *outer = gepa_node_current;
+	volatile bool ok = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		*value = evaluate_easy(node, row, expr, isnull);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		gepa_node_current = outer;
+		if (!gepa_node_may_drop(error))
+			ReThrowError(error);
+		FreeErrorData(error);
+		ok = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return ok;
+}
+
+static bool
+evaluate(NodeState *node, NodeRow *row, const NodeAhead *expr, Datum *value, bool *isnull)
+{
+	load(node, row);
+	if (expr->ease == NODE_CAUGHT)
+		return evaluate_caught(node, row, expr, value, isnull);
+	*value = evaluate_easy(node, row, expr, isnull);
+	return true;
+}
+
+/* A subquery that does not depend on the row runs when its value is first needed. */
+static bool
+has_pending_params(const NodeState *node, const NodeAhead *expr)
+{
+	const ParamExecData *params = node->css.ss.ps.state->es_param_exec_vals;
+	int			param = -1;
+
+	while ((param = bms_next_member(expr->params, param)) >= 0)
+		if (params[param].execPlan != NULL)
+			return true;
+	return false;
+}
+
+bool
+gepa_node_raises(const ApplyVerdict *verdict)
+{
+	return verdict->verdict.fatal ||
+		(verdict->verdict.status != GEPA_STATUS_OK && gepa_on_error == GEPA_ON_ERROR_ERROR);
+}
+
+static Readiness
+readiness(const NodeState *node, const NodeRow *row, const NodeAhead *expr)
+{
+	int			i = -1;
+
+	if (expr->ease == NODE_AT_HEAD || has_pending_params(node, expr) ||
+		(expr->ease == NODE_CAUGHT && IsInParallelMode()))
+		return NEVER;
+	while ((i = bms_next_member(expr->calls, i)) >= 0)
+	{
+		const NodeAsked *call = &row->calls[i];
+
+		if (call->state == NODE_OPEN)
+			return NOT_YET;
+		if (call->state == NODE_LEFT)
+			return NEVER;
+		if (call->state == NODE_SKIPPED)
+			continue;
+		if (call->answer->state != APPLY_KNOWN)
+			return NOT_YET;
+		if (gepa_node_raises(&call->answer->verdict))
+			return NEVER;
+	}
+	return READY;
+}
+
+/*
+ * Guards
+ */
+
+static NodeValue
+evaluate_guard(NodeState *node, NodeRow *row, const NodeAhead *expr)
+{
+	Datum		value;
+	bool		isnull;
+
+	switch (readiness(node, row, expr))
+	{
+		case NOT_YET:
+			return NODE_VALUE_UNKNOWN;
+		case NEVER:
+			return NODE_VALUE_LEFT;
+		case READY:
+			break;
+	}
+	if (!evaluate(node, row, expr, &value, &isnull))
+		return NODE_VALUE_LEFT;
+	if (isnull)
+		return NODE_VALUE_NULL;
+	if (exprType((Node *) expr->expr) == BOOLOID && !DatumGetBool(value))
+		return NODE_VALUE_FALSE;
+	return NODE_VALUE_TRUE;
+}
+
+static bool
+is_as_wanted(NodeValue value, NodeWant want)
+{
+	switch (want)
+	{
+		case NODE_WANT_TRUE:
+			return value == NODE_VALUE_TRUE;
+		case NODE_WANT_NOT_TRUE:
+			return value != NODE_VALUE_TRUE;
+		case NODE_WANT_NOT_FALSE:
+			return value != NODE_VALUE_FALSE;
+		case NODE_WANT_NULL:
+			break;
+	}
+	return value == NODE_VALUE_NULL;
+}
+
+/* Whether a call is reached at a site: ASKED if it is, else the state it is in. */
+static NodeCallState
+look_at_site(NodeState *node, NodeRow *row, const NodeSite *site)
+{
+	for (int i = 0; i < site->nguards; i++)
+	{
+		const NodeGuard *guard = &site->guards[i];
+		NodeValue  *value = &row->guards[guard->expr];
+
+		if (*value == NODE_VALUE_UNKNOWN)
+			*value = evaluate_guard(node, row, &node->chain.guards[guard->expr]);
+		if (*value == NODE_VALUE_UNKNOWN)
+			return NODE_OPEN;
+		if (*value == NODE_VALUE_LEFT)
+			return NODE_LEFT;
+		if (!is_as_wanted(*value, guard->want))
+			return NODE_SKIPPED;
+	}
+	return NODE_ASKED;
+}
+
+/* At any of its sites; what is left at one may be reached at another. */
+static NodeCallState
+look_at_call(NodeState *node, NodeRow *row, int call)
+{
+	NodeCallState state = NODE_SKIPPED;
+
+	for (int i = 0; i < node->chain.nsites; i++)
+	{
+		NodeCallState at_site;
+
+		if (node->chain.sites[i].call != call)
+			continue;
+		at_site = look_at_site(node, row, &node->chain.sites[i]);
+		if (at_site == NODE_ASKED)
+			return NODE_ASKED;
+		if (at_site == NODE_OPEN || state == NODE_SKIPPED)
+			state = at_site;
+	}
+	return state;
+}
+
+/*
+ * Asking
+ */
+
+static NodeArgument *
+argument_of(NodeState *node, NodeRow *row, int i)
+{
+	NodeArgument *argument = &node->arguments[i];
+
+	if (argument->evaluated)
+		return argument;
+	argument->ok = evaluate(node, row, &node->chain.arguments[i], &argument->value,
+							&argument->isnull);
+	argument->evaluated = true;
+	argument->spec = NULL;
+	return argument;
+}
+
+/* Texts are one document for all judges of one input, objects by input names. */
+static bool
+has_same_inputs(const JudgeSpec *a, const JudgeSpec *b, bool is_jsonb)
+{
+	if (a == b)
+		return true;
+	if (a == NULL || a->ninputs != b->ninputs)
+		return false;
+	if (!is_jsonb)
+		return true;
+	for (int i = 0; i < a->ninputs; i++)
+		if (strcmp(a->inputs[i], b->inputs[i]) != 0)
+			return false;
+	return true;
+}
+
+/* Returns false when the judge would refuse it. */
+static bool
+make_document(NodeState *node, NodeArgument *argument, const JudgeSpec *spec, bool is_jsonb)
+{
+	if (has_same_inputs(argument->spec, spec, is_jsonb))
+		return true;
+	if (is_jsonb)
+		argument->value = JsonbPGetDatum(DatumGetJsonbP(argument->value));
+	if (!gepa_apply_document_fits(spec, argument->value, is_jsonb))
+		return false;
+	argument->complete = gepa_apply_document(spec, argument->value, is_jsonb,
+											 &argument->document);
+	if (argument->complete)
+		gepa_judge_content_digest(&argument->document, argument->digest);
+	argument->spec = spec;
+	return true;
+}
+
+static Size
+document_bytes(const JudgeDocument *document)
+{
+	Size		bytes = 0;
+
+	for (int i = 0; i < document->nfields; i++)
+		bytes += strlen(document->fields[i]);
+	return bytes;
+}
+
+static NodeSession *
+judge_of(NodeState *node, NodeRow *row, const NodeCall *call, NodeCallState *state)
+{
+	NodeSession *judge;
+	Datum		name;
+	bool		isnull;
+
+	*state = NODE_LEFT;
+	if (!evaluate(node, row, &call->name, &name, &isnull))
+		return NULL;
+	if (isnull)
+	{
+		*state = NODE_SKIPPED;
+		return NULL;
+	}
+	judge = gepa_node_session(node->execution, TextDatumGetCString(name));
+	return judge == NULL || judge->judge == NULL ? NULL : judge;
+}
+
+static NodeCallState
+ask_document(NodeState *node, NodeRow *row, int i, NodeSession *judge, NodeArgument *argument)
+{
+	bool		is_jsonb = node->chain.calls[i].kind == NODE_CALL_JSONB;
+	NodeAsked  *asked = &row->calls[i];
+	Size		bytes;
+
+	if (!make_document(node, argument, judge->judge->spec, is_jsonb))
+		return NODE_LEFT;
+	if (!argument->complete)
+		return NODE_SKIPPED;
+	asked->judge = judge;
+	asked->answer = gepa_apply_stream_ask_digested(judge->stream, argument->digest,
+												   &argument->document, &asked->fresh);
+	if (asked->fresh)
+	{
+		bytes = document_bytes(&argument->document);
+		row->bytes += bytes;
+		node->rows.bytes += bytes;
+		judge->unsent = true;
+	}
+	return NODE_ASKED;
+}
+
+static NodeCallState
+ask(NodeState *node, NodeRow *row, int i)
+{
+	const NodeCall *call = &node->chain.calls[i];
+	Readiness	ready = Min(readiness(node, row, &call->name),
+							readiness(node, row, &node->chain.arguments[call->argument]));
+	NodeArgument *argument;
+	NodeSession *judge;
+	NodeCallState state;
+
+	if (ready != READY)
+		return ready == NOT_YET ? NODE_OPEN : NODE_LEFT;
+	judge = judge_of(node, row, call, &state);
+	if (judge == NULL)
+		return state;
+	argument = argument_of(node, row, call->argument);
+	if (!argument->ok)
+		return NODE_LEFT;
+	if (argument->isnull)
+		return NODE_SKIPPED;
+	return ask_document(node, row, i, judge, argument);
+}
+
+/* What is evaluated lives until the next row is looked at. */
+void
+gepa_node_advance(NodeState *node, NodeRow *row)
+{
+	MemoryContext old;
+
+	if (row->nopen == 0)
+		return;
+	ResetExprContext(node->ahead);
+	old = MemoryContextSwitchTo(node->ahead->ecxt_per_tuple_memory);
+	node->ahead->ecxt_scantuple = NULL;
+	for (int i = 0; i < node->chain.narguments; i++)
+		node->arguments[i].evaluated = false;
+	for (int i = 0; i < node->chain.ncalls; i++)
+	{
+		NodeCallState state;
+
+		if (row->calls[i].state != NODE_OPEN)
+			continue;
+		state = look_at_call(node, row, i);
+		if (state == NODE_ASKED)
+			state = ask(node, row, i);
+		row->calls[i].state = state;
+		row->nopen -= state != NODE_OPEN;
+	}
+	node->rows.nparked -= row->nopen == 0;
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,168 @@
+/*-------------------------------------------------------------------------
+ *
+ * answer.c
+ *	  What a predicate answers when it is evaluated.
+ *
+ * While a node evaluates its expressions over a row, the answers to the calls in
+ * them are known by where they are written, and the document is not even looked
+ * at.  Elsewhere the document is digested and looked for in all statements at
+ * work: one of them may have read ahead for this very call (a node below an
+ * aggregate).  Last of all it is asked for here.
+ *
+ * A call site resolves the current version of a judge once per query: it hangs on
+ * fn_extra, which lives as long as the execution.  PL/pgSQL keeps the state of
+ * simple expressions longer, so a judge is resolved again when the snapshot is
+ * another one.  Within a query all call sites see one snapshot and therefore one
+ * version.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "node/node_exec.h"
+
+typedef struct OpenJudge
+{
+	struct OpenJudge *next;
+	char	   *name;
+	MemoryContext context;		/* of version and judge */
+	Oid			userid;
+	CommandId	curcid;			/* of the snapshot it was resolved under */
+	TransactionId xmax;
+	uint32		running;
+	ApplyJudge *judge;
+} OpenJudge;
+
+/*
+ * The judge of a call site
+ */
+
+/* Of two snapshots with one xmax the later has the fewer running. */
+static uint32
+running(Snapshot snapshot)
+{
+	return snapshot->xcnt + snapshot->subxcnt;
+}
+
+static bool
+still_current(const OpenJudge *open)
+{
+	Snapshot	snapshot = GetActiveSnapshot();
+
+	return open->curcid == snapshot->curcid && open->xmax == snapshot->xmax &&
+		open->running == running(snapshot) && open->userid == GetUserId();
+}
+
+static OpenJudge *
+add_judge(FunctionCallInfo fcinfo, const char *name)
+{
+	MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	OpenJudge  *open = palloc0(sizeof(OpenJudge));
+
+	open->name = pstrdup(name);
+	open->context = AllocSetContextCreate(CurrentMemoryContext, "gepa call site",
+										  ALLOCSET_DEFAULT_SIZES);
+	open->next = fcinfo->flinfo->fn_extra;
+	fcinfo->flinfo->fn_extra = open;
+	MemoryContextSwitchTo(old);
+	return open;
+}
+
+static void
+resolve(OpenJudge *open)
+{
+	ApplyJudge *stale = open->judge;
+	MemoryContext old;
+
+	open->judge = NULL;
+	if (stale != NULL)
+		gepa_apply_close(stale);
+	MemoryContextReset(open->context);
+
+	old = MemoryContextSwitchTo(open->context);
+	open->userid = GetUserId();
+	open->curcid = GetActiveSnapshot()->curcid;
+	open->xmax = GetActiveSnapshot()->xmax;
+	open->running = running(GetActiveSnapshot());
+	open->judge = gepa_apply_open(gepa_store_get_version(open->name, 0), LM_PURPOSE_JUDGE);
+	MemoryContextSwitchTo(old);
+}
+
+static ApplyJudge *
+find_judge(FunctionCallInfo fcinfo, const char *name)
+{
+	OpenJudge  *open = fcinfo->flinfo->fn_extra;
+
+	while (open != NULL && strcmp(open->name, name) != 0)
+		open = open->next;
+	if (open == NULL)
+		open = add_judge(fcinfo, name);
+	if (open->judge == NULL || !still_current(open))
+		resolve(open);
+	return open->judge;
+}
+
+/*
+ * Answers
+ */
+
+const ApplyVerdict *
+gepa_node_known(FunctionCallInfo fcinfo, ApplyJudge **judge)
+{
+	const NodeState *node = gepa_node_current;
+	const NodeAsked *asked;
+	int			call;
+
+	if (node == NULL || node->at == NULL || fcinfo->flinfo == NULL)
+		return NULL;
+	call = gepa_node_chain_find(&node->chain, fcinfo->flinfo->fn_expr);
+	if (call < 0)
+		return NULL;
+	asked = &node->at->calls[call];
+	if (asked->state != NODE_ASKED || asked->answer->state != APPLY_KNOWN ||
+		asked->judge->userid != GetUserId())
+		return NULL;
+	*judge = asked->judge->judge;
+	return &asked->answer->verdict;
+}
+
+/* A call that the node at work had not asked ahead is one of its calls all the same. */
+static void
+count(const ApplyVerdict *verdict)
+{
+	NodeState  *node = gepa_node_current;
+
+	if (node == NULL || node->at == NULL)
+		return;
+	node->figures.asked++;
+	gepa_node_count_answer(&node->figures, verdict,
+						   verdict->cached ? APPLY_STORED : APPLY_CALLED);
+}
+
+const ApplyVerdict *
+gepa_node_ask(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
+{
+	char	   *name = TextDatumGetCString(fcinfo->args[0].value);
+	JudgeDocument document;
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+	const ApplyVerdict *verdict;
+
+	*judge = find_judge(fcinfo, name);
+	if (!gepa_apply_document((*judge)->spec, fcinfo->args[1].value, is_jsonb, &document))
+		return NULL;
+	if (gepa_node_any_live())
+	{
+		gepa_judge_content_digest(&document, digest);
+		verdict = gepa_node_find(*judge, digest);
+		if (verdict != NULL)
+			return verdict;
+	}
+	verdict = gepa_apply_documents(*judge, &document, 1);
+	count(verdict);
+	return verdict;
+}

@@ -1,0 +1,415 @@
+/*-------------------------------------------------------------------------
+ *
+ * execution.c
+ *	  What the judge nodes of a statement share: judges, and answers.
+ *
+ * An execution belongs to an EState and ends with its memory, however that comes
+ * about: at the statement's normal end, with an error, with the portal, or with a
+ * subtransaction.  Several are live at a time when statements are nested, when
+ * cursors are open side by side, and while rows are checked again after a
+ * concurrent update; whoever needs an answer looks in all of them.
+ *
+ * A judge is resolved once per execution and user, under the statement's snapshot,
+ * when the first row needs it; in a subtransaction, because it is not certain
+ * yet that a row gets there, and only that may raise.
+ *
+ * ExecutorRun is caught for three things: whether it runs to the end; that an
+ * error hands over what has come in; and that a statement that is left in the middle
+ * (a cursor) leaves nothing on the wire, where time-outs, places and leases
+ * would run on while nobody looks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "base/compat.h"
+#include "node/node_exec.h"
+
+static dlist_head executions = DLIST_STATIC_INIT(executions);
+
+NodeState  *gepa_node_current = NULL;
+
+static ExecutorRun_hook_type previous_run = NULL;
+
+/*
+ * Executions
+ */
+
+/* Nodes that an error has left behind while they were evaluating. */
+static void
+forget_current(const NodeExecution *execution)
+{
+	NodeState **link = &gepa_node_current;
+
+	while (*link != NULL)
+	{
+		if ((*link)->css.ss.ps.state == execution->estate)
+			*link = (*link)->outer;
+		else
+			link = &(*link)->outer;
+	}
+}
+
+/* The streams, which are children of the context, are gone. */
+static void
+forget_execution(void *arg)
+{
+	NodeExecution *execution = arg;
+
+	forget_current(execution);
+	for (NodeState *node = execution->nodes; node != NULL; node = node->next)
+		gepa_node_progress_end(node);
+	dlist_delete(&execution->node);
+}
+
+static NodeExecution *
+find_execution(const EState *estate)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &executions)
+	{
+		NodeExecution *execution = dlist_container(NodeExecution, node, iter.cur);
+
+		if (execution->estate == estate)
+			return execution;
+	}
+	return NULL;
+}
+
+NodeExecution *
+gepa_node_execution(EState *estate)
+{
+	NodeExecution *execution = find_execution(estate);
+	MemoryContext context;
+
+	if (execution != NULL)
+		return execution;
+	context = AllocSetContextCreate(estate->es_query_cxt, "gepa execution",
+									ALLOCSET_DEFAULT_SIZES);
+	execution = MemoryContextAllocZero(context, sizeof(NodeExecution));
+	execution->estate = estate;
+	execution->context = context;
+	execution->on_reset.func = forget_execution;
+	execution->on_reset.arg = execution;
+	MemoryContextRegisterResetCallback(context, &execution->on_reset);
+	dlist_push_head(&executions, &execution->node);
+	return execution;
+}
+
+bool
+gepa_node_any_live(void)
+{
+	return !dlist_is_empty(&executions);
+}
+
+/*
+ * Judges
+ */
+
+static void
+open_judge(NodeExecution *execution, NodeSession *judge)
+{
+	MemoryContext old = MemoryContextSwitchTo(execution->context);
+
+	judge->judge = gepa_apply_open(gepa_store_get_version(judge->name, 0), LM_PURPOSE_JUDGE);
+	judge->stream = gepa_apply_stream_open(judge->judge);
+	MemoryContextSwitchTo(old);
+}
+
+/* Errors are not told; a cancel is. */
+static void
+try_to_open(NodeExecution *execution, NodeSession *judge)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		open_judge(execution, judge);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		judge->judge = NULL;
+		if (!gepa_node_may_drop(error))
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+NodeSession *
+gepa_node_session(NodeExecution *execution, const char *name)
+{
+	Oid			userid = GetUserId();
+	NodeSession *judge;
+
+	for (judge = execution->judges; judge != NULL; judge = judge->next)
+		if (judge->userid == userid && strcmp(judge->name, name) == 0)
+			return judge;
+	if (IsInParallelMode())
+		return NULL;
+	judge = MemoryContextAllocZero(execution->context, sizeof(NodeSession));
+	judge->name = MemoryContextStrdup(execution->context, name);
+	judge->userid = userid;
+	judge->next = execution->judges;
+	execution->judges = judge;
+	try_to_open(execution, judge);
+	return judge;
+}
+
+/*
+ * All streams of an execution
+ */
+
+static int
+count_streams(const NodeExecution *execution)
+{
+	int			n = 0;
+
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+		n += judge->judge != NULL;
+	return n;
+}
+
+/* In the current context. */
+static ApplyStream **
+list_streams(const NodeExecution *execution, int *n)
+{
+	ApplyStream **streams = palloc(sizeof(ApplyStream *) * Max(count_streams(execution), 1));
+
+	*n = 0;
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+		if (judge->judge != NULL)
+			streams[(*n)++] = judge->stream;
+	return streams;
+}
+
+void
+gepa_node_send(NodeExecution *execution)
+{
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+	{
+		if (judge->unsent)
+			gepa_apply_stream_send(judge->stream);
+		judge->unsent = false;
+	}
+}
+
+int
+gepa_node_calls(const NodeExecution *execution)
+{
+	int			n = 0;
+
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+		if (judge->judge != NULL)
+			n += gepa_apply_stream_calls(judge->stream);
+	return n;
+}
+
+int
+gepa_node_poll(NodeExecution *execution)
+{
+	int			n = 0;
+
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+		if (judge->judge != NULL)
+			n += gepa_apply_stream_poll(judge->stream);
+	return n;
+}
+
+int
+gepa_node_wait(NodeExecution *execution)
+{
+	int			n;
+	ApplyStream **streams = list_streams(execution, &n);
+	int			known = n > 0 ? gepa_apply_streams_turn(streams, n) : 0;
+
+	pfree(streams);
+	return known;
+}
+
+/* What is called back has to be sent again, if it is wanted after all. */
+static void
+rescue(NodeExecution *execution)
+{
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+	{
+		if (judge->judge == NULL || gepa_apply_stream_calls(judge->stream) == 0)
+			continue;
+		gepa_apply_stream_rescue(judge->stream);
+		judge->unsent = true;
+	}
+}
+
+int
+gepa_node_stop(NodeExecution *execution)
+{
+	int			n = 0;
+
+	gepa_node_poll(execution);
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+		if (judge->judge != NULL)
+			n += gepa_apply_stream_sent(judge->stream);
+	rescue(execution);
+	return n;
+}
+
+static void
+drain(NodeExecution *execution)
+{
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+		if (judge->judge != NULL && gepa_apply_stream_calls(judge->stream) > 0)
+		{
+			gepa_apply_stream_drain(judge->stream);
+			judge->unsent = true;
+		}
+}
+
+/*
+ * Answers of all executions
+ */
+
+/* The same version for the same account; of one that differs in the threshold the
+ * verdicts are other ones. */
+static bool
+is_same_judge(const ApplyJudge *a, const ApplyJudge *b)
+{
+	return a->version->judge == b->version->judge &&
+		a->version->version == b->version->version &&
+		memcmp(a->account.key, b->account.key, sizeof(a->account.key)) == 0;
+}
+
+static NodeSession *
+find_answer(const ApplyJudge *judge, const uint8 *digest, NodeExecution **execution,
+			ApplyAnswer **answer)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &executions)
+	{
+		*execution = dlist_container(NodeExecution, node, iter.cur);
+		for (NodeSession *other = (*execution)->judges; other != NULL; other = other->next)
+		{
+			if (other->judge == NULL || !is_same_judge(other->judge, judge))
+				continue;
+			*answer = gepa_apply_stream_find(other->stream, digest);
+			if (*answer != NULL)
+				return other;
+		}
+	}
+	return NULL;
+}
+
+static char *
+copy_text(const char *text)
+{
+	return text == NULL ? NULL : pstrdup(text);
+}
+
+/* The label is the spec's, which may end before the copy. */
+static ApplyVerdict *
+copy_verdict(const ApplyVerdict *verdict)
+{
+	ApplyVerdict *copy = palloc(sizeof(ApplyVerdict));
+
+	*copy = *verdict;
+	copy->verdict.label = copy_text(verdict->verdict.label);
+	copy->verdict.reasoning = copy_text(verdict->verdict.reasoning);
+	copy->verdict.detail = copy_text(verdict->verdict.detail);
+	copy->verdict.hint = copy_text(verdict->verdict.hint);
+	return copy;
+}
+
+const ApplyVerdict *
+gepa_node_find(const ApplyJudge *judge, const uint8 *digest)
+{
+	NodeExecution *execution;
+	ApplyAnswer *answer;
+	NodeSession *found = find_answer(judge, digest, &execution, &answer);
+	const ApplyVerdict *verdict;
+	ApplyStream **streams;
+	int			n;
+
+	if (found == NULL)
+		return NULL;
+	if (answer->state != APPLY_KNOWN)
+	{
+		streams = list_streams(execution, &n);
+		gepa_apply_stream_wait(found->stream, answer, streams, n);
+		pfree(streams);
+	}
+	verdict = copy_verdict(&answer->verdict);
+	gepa_apply_stream_release(found->stream, answer);
+	return verdict;
+}
+
+/*
+ * Running
+ */
+
+static void
+run_previous(GEPA_EXECUTOR_RUN_PARAMS)
+{
+	if (previous_run != NULL)
+		previous_run(GEPA_EXECUTOR_RUN_ARGS);
+	else
+		standard_ExecutorRun(GEPA_EXECUTOR_RUN_ARGS);
+}
+
+/* Nested statements find no node at work; the error of one leaves none behind. */
+static void
+run(GEPA_EXECUTOR_RUN_PARAMS)
+{
+	NodeState  *outer = gepa_node_current;
+	NodeExecution *execution;
+
+	if (dlist_is_empty(&executions))
+	{
+		run_previous(GEPA_EXECUTOR_RUN_ARGS);
+		return;
+	}
+	execution = find_execution(query->estate);
+	gepa_node_current = NULL;
+	PG_TRY();
+	{
+		if (execution != NULL)
+			execution->to_end = count == 0;
+		run_previous(GEPA_EXECUTOR_RUN_ARGS);
+		if (execution != NULL)
+			drain(execution);
+	}
+	PG_CATCH();
+	{
+		gepa_node_current = outer;
+		if (execution != NULL)
+			rescue(execution);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	gepa_node_current = outer;
+}
+
+void
+gepa_node_execution_init(void)
+{
+	previous_run = ExecutorRun_hook;
+	ExecutorRun_hook = run;
+}
