@@ -31,9 +31,9 @@ if ($node->pg_version >= 18)
 }
 
 # All rows are submitted at once, in the order of their keys as texts, and so many are at the gate.
-point_at($node, $mock, 'judge-rules+gate', $rows / 4);
+point_at($node, $mock, 'judge-rules+gate', $rows / 2);
 my $session = background($node, $report);
-ok($mock->wait_for(sub { $_->{waiting} == $rows / 4 }, 'calls'), 'a session has its calls on their way');
+ok($mock->wait_for(sub { $_->{waiting} == $rows / 2 }, 'calls'), 'a session has its calls on their way');
 ok(session_waits($node, $session, 'GepaLm'), '... and waits');
 
 my $first = background($node, "$Gepa::Report::allow SELECT cached FROM gepa_verdict('j', 'row 1');");
