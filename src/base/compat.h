@@ -80,6 +80,12 @@ gepa_may_execute(Oid function, Oid userid)
 #endif
 }
 
+/* 18: parts of EXPLAIN have headers of their own. */
+#if defined(EXPLAIN_H) && PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
 /* 17: what numbers a process among those with a PGPROC. */
 #ifdef _PROC_H_
 static inline int

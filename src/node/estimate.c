@@ -52,7 +52,7 @@ typedef struct Known
 	Oid			userid;
 	StoreMark	mark;
 	TimestampTz read_at;		/* 0 = not to be used any more */
-	NodeJudge	judge;
+	NodeFacts	facts;
 } Known;
 
 static dlist_head known_judges = DLIST_STATIC_INIT(known_judges);
@@ -99,17 +99,17 @@ is_fresh(const Known *known, const StoreMark *mark)
 }
 
 static void
-read_judge(NodeJudge *judge, const char *name)
+read_facts(NodeFacts *facts, const char *name)
 {
 	StoreVersion *version = gepa_store_get_version(name, 0);
-	StoreFigures *figures = &judge->figures;
+	StoreFigures *figures = &facts->figures;
 	StoreAccount account;
 
 	gepa_store_account(&account, version->verdict_digest, version->owner, GetUserId());
 	gepa_store_get_figures(version->spec, &account, figures);
-	judge->version = version;
-	judge->lm = gepa_lm_describe(version->lm, GetUserId());
-	judge->pass_rate = (figures->positive + PRIOR_PASS_RATE * PRIOR_WEIGHT) /
+	facts->version = version;
+	facts->lm = gepa_lm_describe(version->lm, GetUserId());
+	facts->pass_rate = (figures->positive + PRIOR_PASS_RATE * PRIOR_WEIGHT) /
 		(figures->sampled + PRIOR_WEIGHT);
 }
 
@@ -127,7 +127,7 @@ learn(const char *name, const StoreMark *mark)
 	known->userid = GetUserId();
 	known->mark = *mark;
 	known->read_at = GetCurrentTimestamp();
-	read_judge(&known->judge, name);
+	read_facts(&known->facts, name);
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, CacheMemoryContext);
 	dlist_push_head(&known_judges, &known->node);
@@ -148,8 +148,8 @@ listen_to_changes(void)
 	listening = true;
 }
 
-const NodeJudge *
-gepa_node_judge(const char *name)
+const NodeFacts *
+gepa_node_facts(const char *name)
 {
 	StoreMark	mark;
 	Known	   *known;
@@ -166,7 +166,7 @@ gepa_node_judge(const char *name)
 	if (known == NULL)
 		known = learn(name, &mark);
 	dlist_move_head(&known_judges, &known->node);
-	return &known->judge;
+	return &known->facts;
 }
 
 const char *
@@ -196,9 +196,9 @@ prompt_tokens(const JudgeSpec *spec, double width)
 
 /* Of one call. */
 static void
-estimate_call(const NodeJudge *judge, double width, NodeEstimate *call)
+estimate_call(const NodeFacts *facts, double width, NodeEstimate *call)
 {
-	const StoreFigures *figures = &judge->figures;
+	const StoreFigures *figures = &facts->figures;
 
 	if (figures->sampled > 0)
 	{
@@ -208,26 +208,26 @@ estimate_call(const NodeJudge *judge, double width, NodeEstimate *call)
 	}
 	else
 	{
-		call->input_tokens = prompt_tokens(judge->version->spec, width);
+		call->input_tokens = prompt_tokens(facts->version->spec, width);
 		call->output_tokens = LABEL_TOKENS;
-		if (judge->version->spec->reasoning)
+		if (facts->version->spec->reasoning)
 			call->output_tokens += REASON_TOKENS;
 		call->seconds = (PRIOR_LATENCY_MS + PRIOR_READING_MS * call->input_tokens / 1000) / 1000;
 	}
-	if (judge->lm != NULL)
+	if (facts->lm != NULL)
 	{
-		call->cost = (call->input_tokens * judge->lm->input_price +
-					  call->output_tokens * judge->lm->output_price) / 1e6;
-		call->seconds /= Max(judge->lm->max_concurrency, 1);
+		call->cost = (call->input_tokens * facts->lm->input_price +
+					  call->output_tokens * facts->lm->output_price) / 1e6;
+		call->seconds /= Max(facts->lm->max_concurrency, 1);
 	}
 }
 
 void
-gepa_node_estimate(const NodeJudge *judge, double rows, double width, NodeEstimate *estimate)
+gepa_node_estimate(const NodeFacts *facts, double rows, double width, NodeEstimate *estimate)
 {
 	memset(estimate, 0, sizeof(*estimate));
-	estimate_call(judge, width, estimate);
-	estimate->stored = Min(rows, judge->figures.stored);
+	estimate_call(facts, width, estimate);
+	estimate->stored = Min(rows, facts->figures.stored);
 	estimate->calls = rows > 0 ? rows - estimate->stored : 1;
 	estimate->input_tokens *= estimate->calls;
 	estimate->output_tokens *= estimate->calls;
@@ -251,15 +251,15 @@ static Guess
 guess_call(const Node *call, double rows)
 {
 	const char *name = gepa_node_judge_name(call);
-	const NodeJudge *judge = name != NULL ? gepa_node_judge(name) : NULL;
+	const NodeFacts *facts = name != NULL ? gepa_node_facts(name) : NULL;
 	NodeEstimate estimate;
 	Guess		guess = {PRIOR_LATENCY_MS, PRIOR_PASS_RATE};
 
-	if (judge == NULL)
+	if (facts == NULL)
 		return guess;
-	gepa_node_estimate(judge, rows, 0, &estimate);
+	gepa_node_estimate(facts, rows, 0, &estimate);
 	guess.ms = estimate.seconds * 1000 / Max(rows, 1);
-	guess.pass = judge->pass_rate;
+	guess.pass = facts->pass_rate;
 	return guess;
 }
 

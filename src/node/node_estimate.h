@@ -18,20 +18,20 @@
 /* estimate.c */
 
 /* What is known of a judge before it is asked. */
-typedef struct NodeJudge
+typedef struct NodeFacts
 {
 	const StoreVersion *version;	/* the current one */
 	const LmServer *lm;			/* without a key; NULL: the user may not use
 								 * it */
 	StoreFigures figures;		/* of the user's account */
 	double		pass_rate;		/* of any document; never quite 0 or 1 */
-} NodeJudge;
+} NodeFacts;
 
 /*
  * By name, as the running query sees it; NULL if there is none.  Cached, some
  * of it for a few seconds.  Valid until the next call.
  */
-extern const NodeJudge *gepa_node_judge(const char *name);
+extern const NodeFacts *gepa_node_facts(const char *name);
 
 /* The name of a call's judge where it is a constant; else NULL. */
 extern const char *gepa_node_judge_name(const Node *call);
@@ -56,7 +56,7 @@ typedef struct NodeEstimate
  * a look-up can tell: a judge that was used on another table makes the
  * estimate too low.
  */
-extern void gepa_node_estimate(const NodeJudge *judge, double rows, double width,
+extern void gepa_node_estimate(const NodeFacts *facts, double rows, double width,
 							   NodeEstimate *estimate);
 
 /*

@@ -38,11 +38,11 @@
  * By name.  What a role may not execute it is told nothing about; run time says
  * why.
  */
-static const NodeJudge *
+static const NodeFacts *
 judge_of(const Node *call)
 {
 	const char *name;
-	const NodeJudge *judge;
+	const NodeFacts *facts;
 
 	if (gepa_node_call_kind(call) == NODE_NO_CALL ||
 		!gepa_may_execute(((const FuncExpr *) call)->funcid, GetUserId()))
@@ -50,10 +50,10 @@ judge_of(const Node *call)
 	name = gepa_node_judge_name(call);
 	if (name == NULL)
 		return NULL;
-	judge = gepa_node_judge(name);
-	if (judge == NULL)
+	facts = gepa_node_facts(name);
+	if (facts == NULL)
 		(void) gepa_store_get_version(name, 0); /* says so */
-	return judge;
+	return facts;
 }
 
 static Var *
@@ -109,15 +109,15 @@ static Node *
 answer_cost(SupportRequestCost *request)
 {
 	const FuncExpr *call = (const FuncExpr *) request->node;
-	const NodeJudge *judge = judge_of(request->node);
+	const NodeFacts *facts = judge_of(request->node);
 	double		row_ms = 0;
 
-	if (judge != NULL)
+	if (facts != NULL)
 	{
 		double		rows = document_rows(request->root, call);
 		NodeEstimate estimate;
 
-		gepa_node_estimate(judge, rows, document_width(request->root, call), &estimate);
+		gepa_node_estimate(facts, rows, document_width(request->root, call), &estimate);
 		row_ms = estimate.seconds * 1000 / Max(rows, 1);
 	}
 	request->startup = 0;
@@ -129,11 +129,11 @@ static Node *
 answer_selectivity(SupportRequestSelectivity *request)
 {
 	FuncExpr	call = {.xpr.type = T_FuncExpr,.funcid = request->funcid,.args = request->args};
-	const NodeJudge *judge = judge_of((Node *) &call);
+	const NodeFacts *facts = judge_of((Node *) &call);
 
-	if (judge == NULL)
+	if (facts == NULL)
 		return NULL;
-	request->selectivity = judge->pass_rate;
+	request->selectivity = facts->pass_rate;
 	return (Node *) request;
 }
 
