@@ -384,22 +384,51 @@ append_escape(StringInfo buf, unsigned char c)
 	}
 }
 
+#define EVERY_BYTE(c) (UINT64CONST(0x0101010101010101) * (c))
+
+/* Whether one of eight bytes needs an escape: the same for all at once. */
+static inline bool
+any_escape(const char *p)
+{
+	uint64		bytes;
+	uint64		quotes;
+	uint64		backslashes;
+
+	memcpy(&bytes, p, sizeof(bytes));
+	quotes = bytes ^ EVERY_BYTE('"');
+	backslashes = bytes ^ EVERY_BYTE('\\');
+	return (((bytes - EVERY_BYTE(0x20)) & ~bytes) |
+			((quotes - EVERY_BYTE(1)) & ~quotes) |
+			((backslashes - EVERY_BYTE(1)) & ~backslashes)) & EVERY_BYTE(0x80);
+}
+
+/* The first byte that needs an escape, or the end. */
+static const char *
+find_escape(const char *p, const char *end)
+{
+	while (end - p >= 8 && !any_escape(p))
+		p += 8;
+	while (p < end && !needs_escape((unsigned char) *p))
+		p++;
+	return p;
+}
+
 void
 gepa_json_quote(StringInfo buf, const char *text)
 {
-	const char *rest = text;
+	const char *end = text + strlen(text);
 
+	enlargeStringInfo(buf, (int) Min(end - text + 3, INT_MAX));
 	appendStringInfoChar(buf, '"');
-	while (*rest != '\0')
+	while (text < end)
 	{
 		/* What needs no escape is copied at once: documents are long. */
-		const char *plain = rest;
+		const char *plain = text;
 
-		while (!needs_escape((unsigned char) *rest))	/* stops at the end, too */
-			rest++;
-		appendBinaryStringInfo(buf, plain, (int) (rest - plain));
-		if (*rest != '\0')
-			append_escape(buf, (unsigned char) *rest++);
+		text = find_escape(text, end);
+		appendBinaryStringInfo(buf, plain, (int) (text - plain));
+		if (text < end)
+			append_escape(buf, (unsigned char) *text++);
 	}
 	appendStringInfoChar(buf, '"');
 }

@@ -43,6 +43,29 @@ gepa_char_length(int encoding, const char *p, const char *end)
 	return Max(1, Min(pg_encoding_mblen(encoding, p), (int) (end - p)));
 }
 
+/* Eight characters at p that are one byte each, in any encoding. */
+static bool
+is_plain(const char *p)
+{
+	uint64		bytes;
+
+	memcpy(&bytes, p, sizeof(bytes));
+	return (bytes & UINT64CONST(0x8080808080808080)) == 0;
+}
+
+const char *
+gepa_skip_chars(int encoding, const char *p, const char *end, int *n)
+{
+	while (*n > 0 && p < end)
+	{
+		bool		eight = *n >= 8 && end - p >= 8 && is_plain(p);
+
+		p += eight ? 8 : gepa_char_length(encoding, p, end);
+		*n -= eight ? 8 : 1;
+	}
+	return p;
+}
+
 /*
  * Characters that move the cursor, or turn around what follows: C0, DEL, C1,
  * and the bidirectional embeddings, overrides and isolates.

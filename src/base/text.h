@@ -20,6 +20,12 @@ extern int	gepa_text_encoding(void);
 extern int	gepa_char_length(int encoding, const char *p, const char *end);
 
 /*
+ * Where the text goes on behind *n characters, or its end; *n is what is left of
+ * them then.
+ */
+extern const char *gepa_skip_chars(int encoding, const char *p, const char *end, int *n);
+
+/*
  * Text from outside, fit for an error message: the whole characters within
  * max_bytes, without control characters and what else changes how a line
  * reads; what is no character becomes a question mark.

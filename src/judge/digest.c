@@ -26,15 +26,11 @@ put_part(StringInfo buf, const char *part)
 	appendStringInfo(buf, "%zu:%s;", strlen(part), part);
 }
 
+/* Frees what is hashed; good: so far. */
 static void
-hash(const StringInfo buf, uint8 *digest)
+finish(pg_cryptohash_ctx *ctx, bool good, uint8 *digest)
 {
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-
-	if (ctx == NULL ||
-		pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) buf->data, buf->len) < 0 ||
-		pg_cryptohash_final(ctx, digest, JUDGE_DIGEST_LENGTH) < 0)
+	if (!good || pg_cryptohash_final(ctx, digest, JUDGE_DIGEST_LENGTH) < 0)
 	{
 #ifndef FRONTEND
 		elog(ERROR, "could not compute a SHA-256 digest");
@@ -43,6 +39,15 @@ hash(const StringInfo buf, uint8 *digest)
 #endif
 	}
 	pg_cryptohash_free(ctx);
+}
+
+static void
+hash(const StringInfo buf, uint8 *digest)
+{
+	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+
+	finish(ctx, ctx != NULL && pg_cryptohash_init(ctx) >= 0 &&
+		   pg_cryptohash_update(ctx, (const uint8 *) buf->data, buf->len) >= 0, digest);
 }
 
 void
@@ -76,14 +81,27 @@ gepa_judge_digest(const JudgeSpec *spec, bool with_threshold, uint8 *digest)
 	pfree(buf.data);
 }
 
+/* As put_part() has it; documents are long, and not copied for it. */
+static int
+update_part(pg_cryptohash_ctx *ctx, const char *part)
+{
+	size_t		length = strlen(part);
+	char		prefix[32];
+	int			n = snprintf(prefix, sizeof(prefix), "%zu:", length);
+
+	if (pg_cryptohash_update(ctx, (const uint8 *) prefix, n) < 0 ||
+		pg_cryptohash_update(ctx, (const uint8 *) part, length) < 0)
+		return -1;
+	return pg_cryptohash_update(ctx, (const uint8 *) ";", 1);
+}
+
 void
 gepa_judge_content_digest(const JudgeDocument *document, uint8 *digest)
 {
-	StringInfoData buf;
+	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+	bool		good = ctx != NULL && pg_cryptohash_init(ctx) >= 0;
 
-	initStringInfo(&buf);
-	for (int i = 0; i < document->nfields; i++)
-		put_part(&buf, document->fields[i]);
-	hash(&buf, digest);
-	pfree(buf.data);
+	for (int i = 0; good && i < document->nfields; i++)
+		good = update_part(ctx, document->fields[i]) >= 0;
+	finish(ctx, good, digest);
 }

@@ -136,7 +136,8 @@ extern char *gepa_judge_options_json(const JudgeSpec *spec);
 
 typedef struct JudgeCut
 {
-	char	   *text;			/* what the model sees, gaps marked */
+	const char *text;			/* what the model sees, gaps marked; the text
+								 * itself if it is all seen */
 	int			chars_seen;
 	int			chars_total;
 } JudgeCut;

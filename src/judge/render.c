@@ -39,6 +39,7 @@ keyed_hash(const JudgeSpec *spec, const uint8 *digest, uint8 counter, char *nonc
 {
 	pg_hmac_ctx *ctx = pg_hmac_create(PG_SHA256);
 	uint8		mac[PG_SHA256_DIGEST_LENGTH];
+	static const char digits[] = "0123456789abcdef";
 
 	if (ctx == NULL ||
 		pg_hmac_init(ctx, spec->fence_key, JUDGE_FENCE_KEY_LENGTH) < 0 ||
@@ -47,8 +48,9 @@ keyed_hash(const JudgeSpec *spec, const uint8 *digest, uint8 counter, char *nonc
 		pg_hmac_final(ctx, mac, sizeof(mac)) < 0)
 		memcpy(mac, digest, sizeof(mac));	/* out of memory: still a nonce */
 	pg_hmac_free(ctx);
-	for (int i = 0; i < NONCE_LENGTH / 2; i++)
-		snprintf(nonce + 2 * i, 3, "%02x", mac[i]);
+	for (int i = 0; i < NONCE_LENGTH; i++)
+		nonce[i] = digits[i % 2 == 0 ? mac[i / 2] >> 4 : mac[i / 2] & 0xF];
+	nonce[NONCE_LENGTH] = '\0';
 }
 
 /*

@@ -16,6 +16,8 @@
 #include "postgres_fe.h"
 #endif
 
+#include <limits.h>
+
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 
@@ -41,19 +43,16 @@ char_length(const char *p, const char *end)
 static int
 count_chars(const char *p, const char *end)
 {
-	int			n = 0;
+	int			left = INT_MAX;
 
-	for (; p < end; p += char_length(p, end))
-		n++;
-	return n;
+	(void) gepa_skip_chars(gepa_text_encoding(), p, end, &left);
+	return INT_MAX - left;
 }
 
 static const char *
 skip_chars(const char *p, const char *end, int n)
 {
-	for (; n > 0 && p < end; n--)
-		p += char_length(p, end);
-	return p;
+	return gepa_skip_chars(gepa_text_encoding(), p, end, &n);
 }
 
 /*
@@ -149,10 +148,14 @@ gepa_judge_cut(const char *string, JudgeWindow window, int max_chars)
 
 	text.nchars = count_chars(text.start, text.end);
 	cut.chars_total = text.nchars;
-	initStringInfo(&buf);
 	if (text.nchars <= max_chars)
-		append_part(&buf, &cut.chars_seen, text.start, text.end);
-	else if (window == JUDGE_WINDOW_HEAD)
+	{
+		cut.chars_seen = text.nchars;
+		cut.text = string;
+		return cut;
+	}
+	initStringInfo(&buf);
+	if (window == JUDGE_WINDOW_HEAD)
 	{
 		const char *head = cut_after(text.start, text.end, max_chars);
 
