@@ -19,9 +19,12 @@
 # Options of a statement:
 #   early => n     it may stop early: ahead of what serial evaluation asks for, not more than
 #                  min(n + what that asks for, the window) further texts
+#   scans => n     ... where so many scans begin anew, for each of them
 #   fewer => 1     the node may save calls, but not make others
 #   alone => 1     not expected to overlap: one call at a time in both modes
 #   node => 0      no node is expected in the plan; undef: there may be one
+#   never => qr//  texts that must not reach the mock; always => qr//: one at least that does
+#   as => 'role'   who executes it
 #   error => qr//  what it says, with SQLSTATE
 #   set => 'a = b, c = d'                        settings
 #   before => 'SQL', after => 'SQL'              in the same transaction; the latter's rows are compared, too
@@ -41,7 +44,7 @@ use Test::More;
 
 my $concurrency = 16;
 my $window = 4 * $concurrency;
-my $node_in_plan = qr/Custom Scan \(/;
+my $node_in_plan = qr/Custom Scan \(Judge\)/;
 
 # docs: titles are of ten texts, two bodies are NULL; tags: none to four for each document.
 my $world = <<'SQL';
@@ -103,6 +106,12 @@ sub _settings
 	return join '', map { "$word $_;\n" } @settings;
 }
 
+sub _before
+{
+	my ($mode, $case) = @_;
+	return ($case->{before} ? "$case->{before};\n" : '') . ($case->{as} ? "SET LOCAL ROLE $case->{as};\n" : '') . _settings($mode, $case);
+}
+
 # Versions that nobody has asked, in the transaction of the statement where it has one.
 sub _versions
 {
@@ -118,7 +127,7 @@ sub _script
 	my ($self, $mode, $case) = @_;
 	my ($begin, $end) = $case->{commit} ? ('', '') : ("BEGIN;\n", "ROLLBACK;\n");
 
-	return $begin . $self->_versions . ($case->{before} ? "$case->{before};\n" : '') . _settings($mode, $case)
+	return $begin . $self->_versions . _before($mode, $case)
 	  . "$case->{sql};\n" . ($case->{after} ? "$case->{after};\n" : '') . $end . "SELECT 'alive';\n";
 }
 
@@ -162,7 +171,7 @@ sub _plan
 	my $sql = $case->{explain} // $case->{sql};
 
 	$self->{mock}->reset;
-	$session->{in} .= "BEGIN;\n" . ($case->{before} ? "$case->{before};\n" : '') . _settings($mode, { %$case, commit => 0 })
+	$session->{in} .= "BEGIN;\n" . _before($mode, { %$case, commit => 0 })
 	  . "EXPLAIN (COSTS OFF) $sql;\nROLLBACK;\n\\echo planned\n";
 	$session->{run}->pump until $session->{out} =~ s/^(.*)planned\n$//s;
 	my $plan = $1 . $session->{err};
@@ -202,10 +211,13 @@ sub _wrong_calls
 	push @wrong, 'not sent: ' . _shown($missing) if %$missing && !$case->{fewer};
 	if (defined $case->{early})
 	{
-		my ($ahead, $bound) = (sum0(values %$new), min($case->{early} + $off->{requests}, $window));
+		my $scans = $case->{scans} // 1;
+		my ($ahead, $bound) = (sum0(values %$new), min($scans * $case->{early} + $off->{requests}, $scans * $window));
 		push @wrong, "$ahead texts ahead of $off->{requests}, more than $bound: " . _shown($new) if $ahead > $bound;
 	}
 	elsif (%$new) { push @wrong, 'sent besides: ' . _shown($new); }
+	push @wrong, map { "must not be sent: $_" } grep { $case->{never} && /$case->{never}/ } keys %{ $off->{texts} }, keys %{ $on->{texts} };
+	push @wrong, map { 'none of what is always sent' } grep { $case->{always} && !grep { /$case->{always}/ } keys %{ $_->{texts} } } $off, $on;
 	push @wrong, "$off->{peak} at a time with the node off" if $off->{peak} > 1;
 	push @wrong, "$on->{peak} at a time with the node on" if ($on->{peak} > 1) == !!$case->{alone};
 	return @wrong;
