@@ -1,6 +1,7 @@
 # The waits of a session, made to last: the test, and nothing else, ends them.
 #
 #   my $waits = Gepa::Waits->new($mock);         before the server: it inherits the environment
+#   Gepa::Waits->new($mock, rows => 20)          those of judging, and of so many rows where it can be
 #   $waits->prepare($node);                      LMs, judges and a run, for each wait what it needs
 #   $waits->names, $waits->network               all; those for an LM
 #   $waits->statement($name)                     SQL that waits so
@@ -139,8 +140,8 @@ sub _counts { my ($self, $model) = @_; return $self->{mock}->journal->{by_model}
 
 sub new
 {
-	my ($class, $mock) = @_;
-	my $self = bless { mock => $mock, pipe => PostgreSQL::Test::Utils::tempdir() . '/aliases', stopped => 0, holders => [] }, $class;
+	my ($class, $mock, %options) = @_;
+	my $self = bless { mock => $mock, rows => $options{rows} // 1, pipe => PostgreSQL::Test::Utils::tempdir() . '/aliases', stopped => 0, holders => [] }, $class;
 
 	mkfifo($self->{pipe}, 0600) or die $!;
 	$ENV{HOSTALIASES} = $self->{pipe};
@@ -149,6 +150,7 @@ sub new
 	($self->{hole}, @{ $self->{full} }) = black_hole();
 	until_true(sub { !asking($self->{hole}) }, 'a black hole at rest');
 	$self->{waits} = { $self->_network, $self->_local };
+	delete @{ $self->{waits} }{ grep { $self->{waits}{$_}{sql} } keys %{ $self->{waits} } } if $options{rows};
 	return $self;
 }
 
@@ -189,7 +191,7 @@ sub _network
 			seen => sub { peek($self->{tls}, $_[0]) =~ /^\x16/ },
 			left => \&rest },
 		'its request to be read' => {
-			url => $url->('unread'), text => "repeat('long ', $long_text / 5)", judge => "{\"max_chars\": $long_text}",
+			url => $url->('unread'), many => 1, text => "repeat('long ', $long_text / 5)", judge => "{\"max_chars\": $long_text}",
 			seen => sub { peek($self->{unread}, $_[0]) =~ /^POST/ },
 			left => \&rest },
 		'the first byte' => $self->_on_mock('hang', 'in_flight'),
@@ -261,7 +263,7 @@ sub statement
 	my $text = $wait->{text} // "'text @{[ ++$texts ]}'";
 
 	return "$wait->{sql};" if $wait->{sql};
-	return "SELECT count(gepa_judge('$wait->{name}', $text || i)) FROM generate_series(1, @{[ $wait->{many} // 1 ]}) i;";
+	return "SELECT count(gepa_judge('$wait->{name}', $text || i)) FROM generate_series(1, @{[ $wait->{many} // $self->{rows} ]}) i;";
 }
 
 sub another_lm { my ($self, $node, $name) = @_; return $self->_judge($node, $self->{waits}{$name}); }
