@@ -33,7 +33,7 @@ OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/measure.o src/judge/parse.o src/judge/render.o src/judge/run.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/figures.o \
-	src/store/handover.o src/store/journal.o src/store/judges.o src/store/lease.o \
+	src/store/handover.o src/store/journal.o src/store/judges.o src/store/lease.o src/store/lookup.o \
 	src/store/memory.o src/store/pack.o src/store/partitions.o src/store/pending.o \
 	src/store/prune.o src/store/ring.o src/store/ring_writer.o src/store/runs.o \
 	src/store/schedules.o src/store/spool.o src/store/spool_read.o src/store/verdicts.o

@@ -36,6 +36,8 @@
 /* How many times the calls in flight may be with the LM: the next ones are ready. */
 #define WINDOW_FACTOR 2
 
+#define LOOK_UP_BATCH 512
+
 /*
  * Opening and closing
  */
@@ -198,32 +200,57 @@ gepa_apply_stream_clear(ApplyStream *stream)
  * Looking up
  */
 
-static bool
-look_up(ApplyStream *stream, StreamEntry *entry, ApplyAnswerOrigin origin)
+/*
+ * Some of one list, its first ones.  A lease is noted before the look-up: what is
+ * released meanwhile is noticed when it is to be taken.
+ */
+static int
+look_up_some(ApplyStream *stream, StreamEntry **entries, int n, ApplyAnswerOrigin origin)
 {
 	const ApplyJudge *judge = stream->judge;
 	MemoryContext old = MemoryContextSwitchTo(stream->scratch);
-	ApplyVerdict verdict;
-	bool		found = gepa_store_lookup(judge->spec, &judge->account, entry->answer.digest,
-										  &verdict.verdict, &verdict.cached);
+	StoreLookup *lookups = palloc0(sizeof(StoreLookup) * n);
+	int			nfound = 0;
 
-	if (found)
-		gepa_apply_answers_know(stream, entry, &verdict, origin);
+	for (int i = 0; i < n; i++)
+		lookups[i].digest = entries[i]->answer.digest;
+	gepa_store_lookup(judge->spec, &judge->account, lookups, n);
+	for (int i = 0; i < n; i++)
+	{
+		ApplyVerdict verdict = {.verdict = lookups[i].verdict,.cached = lookups[i].cached};
+
+		if (lookups[i].found)
+			gepa_apply_answers_know(stream, entries[i], &verdict, origin);
+		nfound += lookups[i].found;
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(stream->scratch);
-	return found;
+	return nfound;
 }
 
 void
 gepa_apply_stream_look_up(ApplyStream *stream)
 {
-	StreamEntry *entry;
+	const uint8 *account = stream->judge->account.key;
+	StreamEntry *entries[LOOK_UP_BATCH];
 
-	while ((entry = gepa_apply_stream_first(stream, STREAM_ASKED)) != NULL)
+	while (stream->counts[STREAM_ASKED] > 0)
 	{
-		gepa_store_lease_note(&entry->lease, stream->judge->account.key, entry->answer.digest);
-		if (!look_up(stream, entry, APPLY_STORED))
-			gepa_apply_answers_move(stream, entry, STREAM_WANTED);
+		dlist_iter	iter;
+		int			n = 0;
+
+		dlist_foreach(iter, &stream->lists[STREAM_ASKED])
+		{
+			if (n == LOOK_UP_BATCH)
+				break;
+			entries[n] = dlist_container(StreamEntry, node, iter.cur);
+			gepa_store_lease_note(&entries[n]->lease, account, entries[n]->answer.digest);
+			n++;
+		}
+		(void) look_up_some(stream, entries, n, APPLY_STORED);
+		for (int i = 0; i < n; i++)
+			if (entries[i]->step == STREAM_ASKED)
+				gepa_apply_answers_move(stream, entries[i], STREAM_WANTED);
 	}
 }
 
@@ -238,7 +265,7 @@ look_again(ApplyStream *stream, StreamEntry *entry)
 
 	if (alone)
 		StartTransactionCommand();
-	found = look_up(stream, entry, APPLY_ELSEWHERE);
+	found = look_up_some(stream, &entry, 1, APPLY_ELSEWHERE) > 0;
 	if (alone)
 	{
 		CommitTransactionCommand();

@@ -162,25 +162,17 @@ add_row(Sample *sample, const JudgeSpec *spec, StoreFigures *figures)
 	pfree(label);
 }
 
-static void
-set_keys(ScanKeyData *keys, const StoreAccount *account)
-{
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_BYTEAEQ,
-				gepa_store_bytes_datum(account->verdict_digest, JUDGE_DIGEST_LENGTH));
-	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(account->payer));
-}
-
 /* Returns whether it has seen all there are. */
 static bool
 take_sample(Sample *sample, Relation rel, Relation index, const JudgeSpec *spec,
 			const StoreAccount *account, StoreFigures *figures)
 {
-	ScanKeyData keys[2];
-	IndexScanDesc scan = gepa_index_beginscan(rel, index, SnapshotSelf, lengthof(keys));
+	ScanKeyData keys[STORE_MAX_KEYS];
+	int			nkeys = gepa_store_make_keys(rel, index, account, keys);
+	IndexScanDesc scan = gepa_index_beginscan(rel, index, SnapshotSelf, nkeys);
 	bool		all = false;
 
-	set_keys(keys, account);
-	index_rescan(scan, keys, lengthof(keys), NULL, 0);
+	index_rescan(scan, keys, nkeys, NULL, 0);
 	for (int i = 0; i < MOST_VISITS && figures->sampled < SAMPLE_ROWS && !all; i++)
 	{
 		all = index_getnext_tid(scan, ForwardScanDirection) == NULL;

@@ -232,7 +232,11 @@ revoke_all(StoreScope *scope, const char *table)
 		execute(psprintf("REVOKE ALL ON gepa.%s FROM %s", table, grantees[i]));
 }
 
-/* In the order in which look-ups lock.  The name needs no quotes. */
+/*
+ * In the order in which look-ups lock.  The name needs no quotes.  All rows are of
+ * one version, which its key need not say: a smaller index, and a third less to
+ * compare.
+ */
 static void
 make_partition(StoreScope *scope, const uint8 *verdict_digest, int judge, int version)
 {
@@ -244,7 +248,8 @@ make_partition(StoreScope *scope, const uint8 *verdict_digest, int judge, int ve
 	literal = quote_literal_cstr(psprintf("\\x%s", hex));
 	execute("LOCK TABLE ONLY gepa.verdict IN ACCESS EXCLUSIVE MODE");
 	execute("LOCK TABLE gepa.verdict_default IN ACCESS EXCLUSIVE MODE");
-	execute(psprintf("CREATE TABLE gepa.%s (LIKE gepa.verdict_default INCLUDING ALL)", name));
+	execute(psprintf("CREATE TABLE gepa.%s (LIKE gepa.verdict_default INCLUDING ALL EXCLUDING INDEXES,"
+					 " PRIMARY KEY (payer, digest))", name));
 	execute(psprintf("COMMENT ON TABLE gepa.%s IS 'verdicts of judge %d, version %d'",
 					 name, judge, version));
 	revoke_all(scope, name);

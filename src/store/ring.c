@@ -51,6 +51,9 @@
 /* Of slots, for each slot that is put; see clean_spool(). */
 #define CLEAN_LOOKS 64
 
+/* So many keys are looked for while the lock is held. */
+#define FIND_BATCH 128
+
 Ring	   *gepa_store_ring = NULL;
 LWLock	   *gepa_store_ring_lock = NULL;
 
@@ -612,19 +615,49 @@ find_data(const uint8 *account, const uint8 *digest, int *length)
 	return in_spool ? find_in_spool(account, digest, length) : NULL;
 }
 
-bool
-gepa_store_ring_find(const uint8 *account, const uint8 *digest, JudgeVerdict *verdict)
+static bool
+find_verdict(const uint8 *account, const uint8 *digest, JudgeVerdict *verdict)
 {
 	StoreVerdict stored;
-	char	   *data = NULL;
 	int			length = 0;
+	char	   *data = find_data(account, digest, &length);
 
-	if (gepa_store_ring != NULL)
-		data = find_data(account, digest, &length);
 	if (data == NULL)
 		return false;
 	gepa_store_unpack(data, length, &stored);
 	*verdict = stored.verdict;
 	pfree(data);
 	return true;
+}
+
+/* Which of some there are; those may have left when they are read. */
+static void
+find_some(const uint8 *account, StoreLookup **wanted, int n)
+{
+	LWLockAcquire(gepa_store_ring_lock, LW_SHARED);
+	if (gepa_store_ring->nfree < gepa_store_ring->nslots)
+		for (int i = 0; i < n; i++)
+			wanted[i]->found = find_entry(account, wanted[i]->digest) != NULL;
+	LWLockRelease(gepa_store_ring_lock);
+}
+
+int
+gepa_store_ring_find(const uint8 *account, StoreLookup **wanted, int n)
+{
+	int			left = 0;
+
+	if (gepa_store_ring == NULL)
+		return n;
+	for (int i = 0; i < n; i += FIND_BATCH)
+		find_some(account, wanted + i, Min(FIND_BATCH, n - i));
+	for (int i = 0; i < n; i++)
+	{
+		StoreLookup *lookup = wanted[i];
+
+		if (lookup->found)
+			lookup->found = find_verdict(account, lookup->digest, &lookup->verdict);
+		if (!lookup->found)
+			wanted[left++] = lookup;
+	}
+	return left;
 }

@@ -46,13 +46,22 @@ typedef struct StoreVerdict
 	JudgeVerdict verdict;
 } StoreVerdict;
 
+/* One that is looked up. */
+typedef struct StoreLookup
+{
+	const uint8 *digest;
+	bool		found;
+	bool		cached;			/* false: this very statement has paid for it */
+	JudgeVerdict verdict;
+} StoreLookup;
+
 /*
- * Look a verdict up: this backend's memory, the ring, then the table under
- * the latest snapshot.  *cached is false if this very statement paid for it.
- * Also finds a failure of this very statement (status not ok).
+ * Look verdicts up: in this backend's memory, the ring, then the table under the
+ * latest snapshot.  Also finds failures of this very statement (status not ok).
+ * No digest occurs twice.
  */
-extern bool gepa_store_lookup(const JudgeSpec *spec, const StoreAccount *account,
-							  const uint8 *digest, JudgeVerdict *verdict, bool *cached);
+extern void gepa_store_lookup(const JudgeSpec *spec, const StoreAccount *account,
+							  StoreLookup *lookups, int n); /* lookup.c */
 
 /*
  * Hand over what was paid.  With the library preloaded it goes to the ring
