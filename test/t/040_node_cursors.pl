@@ -155,7 +155,7 @@ same('a version that comes between two executions', <<'SQL');
 PREPARE q(int) AS SELECT id, (gepa_verdict('j', body)).version - $1 FROM few;
 SELECT current_version AS old FROM gepa.judges WHERE judge = 'j' \gset
 EXECUTE q(:old);
-SELECT gepa.alter_judge('j', prompt => 'Another.') > :old;
+SELECT gepa.alter_judge('j', prompt => 'Another at ' || clock_timestamp()) > :old;
 EXECUTE q(:old);
 SQL
 forget();
