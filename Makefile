@@ -43,9 +43,10 @@ OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/calls.o src/node/chain
 	src/node/early.o src/node/estimate.o src/node/exec.o src/node/execution.o \
 	src/node/explain.o src/node/expressions.o src/node/figures.o src/node/hook.o \
 	src/node/lift.o src/node/lift_append.o src/node/lift_conditions.o src/node/lift_join.o \
-	src/node/place.o src/node/place_scan.o src/node/place_split.o src/node/place_under.o \
-	src/node/private.o src/node/progress.o src/node/rows.o src/node/safe.o \
-	src/node/safe_plan.o src/node/support.o src/node/walk.o src/node/window.o
+	src/node/place.o src/node/place_cursor.o src/node/place_scan.o src/node/place_split.o \
+	src/node/place_under.o src/node/private.o src/node/progress.o src/node/rows.o \
+	src/node/safe.o src/node/safe_plan.o src/node/scroll.o src/node/support.o \
+	src/node/walk.o src/node/window.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/launcher.o src/worker/options.o \
 	src/worker/process.o src/worker/record.o src/worker/reflect.o src/worker/replay.o \

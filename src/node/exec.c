@@ -56,7 +56,9 @@ read_ahead(NodeState *node, EState *estate)
 static void
 begin(CustomScanState *css, EState *estate, int eflags)
 {
-	outerPlanState(css) = ExecInitNode(outerPlan(css->ss.ps.plan), estate, eflags);
+	int			below = gepa_node_scroll_open((NodeState *) css, estate, eflags);
+
+	outerPlanState(css) = ExecInitNode(outerPlan(css->ss.ps.plan), estate, below);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && gepa_enable_judge_node &&
 		estate->es_epq_active == NULL)
 		read_ahead((NodeState *) css, estate);
@@ -252,7 +254,7 @@ next(CustomScanState *css)
 {
 	NodeState  *node = (NodeState *) css;
 
-	return node->execution != NULL ? next_ahead(node) : next_alone(node);
+	return gepa_node_scroll(node, node->execution != NULL ? next_ahead : next_alone);
 }
 
 /*
@@ -266,6 +268,7 @@ rescan(CustomScanState *css)
 
 	if (node->execution != NULL)
 		gepa_node_rows_clear(node);
+	gepa_node_scroll_rescan(node);
 	node->exhausted = false;
 	node->held = false;
 	node->started = false;
@@ -307,6 +310,7 @@ end(CustomScanState *css)
 		gepa_node_rows_clear(node);
 		gepa_node_progress_end(node);
 	}
+	gepa_node_scroll_close(node);
 	ExecEndNode(outerPlanState(css));
 }
 

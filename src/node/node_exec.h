@@ -15,6 +15,7 @@
 
 #include "executor/execdesc.h"
 #include "lib/ilist.h"
+#include "utils/tuplestore.h"
 
 #include "node/node_internal.h"
 
@@ -175,11 +176,21 @@ typedef struct NodeArgument
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 } NodeArgument;
 
+/* A node below a cursor (scroll.c). */
+typedef struct NodeScroll
+{
+	Tuplestorestate *passed;	/* rows that were returned; NULL: never read
+								 * backwards */
+	TupleTableSlot *slot;		/* for reading them */
+	bool		all_passed;
+} NodeScroll;
+
 typedef struct NodeState
 {
 	CustomScanState css;
 	NodePlan	plan;
 	NodeFigures figures;
+	NodeScroll	scroll;
 
 	NodeExecution *execution;	/* NULL: reads nothing ahead */
 	struct NodeState *next;		/* in execution->nodes */
@@ -236,6 +247,17 @@ extern void gepa_node_advance(NodeState *node, NodeRow *row);
 
 /* May an error that was met ahead be dropped?  A cancel may not. */
 extern bool gepa_node_may_drop(const ErrorData *error);
+
+/* scroll.c */
+
+/* The next row forwards: in the scan slot; what is returned is made of it. */
+typedef TupleTableSlot *(*NodeNext) (NodeState *node);
+
+/* Returns the flags for what is below. */
+extern int	gepa_node_scroll_open(NodeState *node, EState *estate, int eflags);
+extern TupleTableSlot *gepa_node_scroll(NodeState *node, NodeNext next);
+extern void gepa_node_scroll_rescan(NodeState *node);
+extern void gepa_node_scroll_close(NodeState *node);
 
 /* window.c: how far to read ahead */
 extern void gepa_node_window_start(NodeState *node);

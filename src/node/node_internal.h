@@ -58,6 +58,10 @@ typedef struct NodePlan
 								 * (Const or external Param), or NULL */
 	Node	   *offset;
 	double		rows;			/* that are expected to be judged */
+	Index		relation;		/* of a cursor's scan that the node stands in
+								 * for, or 0 */
+	AttrNumber	ctid;			/* of its rows, in custom_scan_tlist */
+	AttrNumber	tableoid;
 } NodePlan;
 
 extern List *gepa_node_pack(const NodePlan *plan);

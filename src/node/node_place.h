@@ -10,6 +10,16 @@
 
 #include "node/node_internal.h"
 
+/* place.c */
+extern bool gepa_node_is_judge(const Plan *plan);
+
+/* A NodeVisit, whose context is the last id: all places in a plan. */
+extern void gepa_node_place_at(Plan **slot, void *last_id);
+
+/* place_cursor.c */
+extern bool gepa_node_is_cursor(const PlannedStmt *stmt, int cursor_options);
+extern void gepa_node_place_cursor(PlannedStmt *stmt, int cursor_options, int *last_id);
+
 /* place_split.c */
 
 /*

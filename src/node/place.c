@@ -8,20 +8,19 @@
  * CONFLICT and MERGE WHEN, conditions of outer joins and semijoins, arguments of
  * functions in FROM, VALUES, keys of index scans, and whatever comes only once.
  *
- * A judge node neither goes back nor returns to a marked row.  Where the plan node
- * that it hides could, and must, a Material above it does.
+ * A judge node does not return to a marked row.  Where the plan node that it hides
+ * could, and must, a Material above it does.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 
 #include "node/node_place.h"
 
-static bool
-is_judge_node(const Plan *plan)
+bool
+gepa_node_is_judge(const Plan *plan)
 {
 	return plan != NULL && IsA(plan, CustomScan) &&
 		((const CustomScan *) plan)->methods == &gepa_node_scan_methods;
@@ -61,7 +60,7 @@ can_project(const Plan *plan)
 		case T_ForeignScan:
 			return ((const ForeignScan *) plan)->operation == CMD_SELECT;
 		case T_CustomScan:
-			return !is_judge_node(plan) &&
+			return !gepa_node_is_judge(plan) &&
 				(((const CustomScan *) plan)->flags & CUSTOMPATH_SUPPORT_PROJECTION) != 0;
 		default:
 			return false;
@@ -94,7 +93,7 @@ hides_mark(const Plan *plan)
 {
 	while (plan != NULL && IsA(plan, Result))
 		plan = plan->lefttree;
-	return is_judge_node(plan);
+	return gepa_node_is_judge(plan);
 }
 
 static void
@@ -110,15 +109,15 @@ count_async(Append *append)
 	}
 }
 
-static void
-place(Plan **slot, void *context)
+void
+gepa_node_place_at(Plan **slot, void *context)
 {
 	Plan	   *plan = *slot;
 	int		   *last_id = context;
 
 	/* Calls are not made in parallel workers. */
 	if (!IsA(plan, Gather) && !IsA(plan, GatherMerge))
-		gepa_node_visit_children(plan, place, context);
+		gepa_node_visit_children(plan, gepa_node_place_at, context);
 
 	if (IsA(plan, Append))
 		count_async((Append *) plan);
@@ -130,69 +129,21 @@ place(Plan **slot, void *context)
 		gepa_node_split(slot, last_id);
 }
 
-/*
- * UPDATE ... WHERE CURRENT OF finds the row of a cursor by going down the plan to
- * the scan of the table (search_plan_tree() in execCurrent.c), which must then be at that
- * row, and not ahead of it.
- */
-static void
-place_below_cursor(Plan **slot, void *context)
-{
-	Plan	   *plan = *slot;
-
-	switch (nodeTag(plan))
-	{
-		case T_SeqScan:
-		case T_SampleScan:
-		case T_IndexScan:
-		case T_IndexOnlyScan:
-		case T_BitmapHeapScan:
-		case T_TidScan:
-		case T_TidRangeScan:
-			break;
-		case T_ForeignScan:
-		case T_CustomScan:
-			if (((Scan *) plan)->scanrelid == 0)
-				place(slot, context);
-			break;
-		case T_Result:
-		case T_Limit:
-		case T_SubqueryScan:
-		case T_Append:
-		case T_MergeAppend:
-			gepa_node_visit_children(plan, place_below_cursor, context);
-			break;
-		default:
-			place(slot, context);
-			break;
-	}
-}
-
-/*
- * A cursor that was not declared NO SCROLL can be read backwards if its plan can.
- * Rows that are locked are found by their locks.
- */
 bool
 gepa_node_place(PlannedStmt *stmt, int cursor_options)
 {
-	bool		of_cursor = (cursor_options & CURSOR_OPT_FAST_PLAN) != 0 &&
-		stmt->commandType == CMD_SELECT && stmt->rowMarks == NIL;
-	bool		goes_back = of_cursor && (cursor_options & CURSOR_OPT_NO_SCROLL) == 0 &&
-		ExecSupportsBackwardScan(stmt->planTree);
 	int			first_id = gepa_node_last_plan_id(stmt);
 	int			last_id = first_id;
 	ListCell   *cell;
 
-	if (of_cursor)
-		place_below_cursor(&stmt->planTree, &last_id);
+	if (gepa_node_is_cursor(stmt, cursor_options))
+		gepa_node_place_cursor(stmt, cursor_options, &last_id);
 	else
-		place(&stmt->planTree, &last_id);
+		gepa_node_place_at(&stmt->planTree, &last_id);
 	foreach(cell, stmt->subplans)
 	{
 		if (lfirst(cell) != NULL)
-			place((Plan **) &lfirst(cell), &last_id);
+			gepa_node_place_at((Plan **) &lfirst(cell), &last_id);
 	}
-	if (goes_back && !ExecSupportsBackwardScan(stmt->planTree))
-		stmt->planTree = materialize(stmt->planTree, &last_id);
 	return last_id > first_id;
 }

@@ -18,7 +18,10 @@ enum
 	CHILD_IS_SAFE,
 	LIMIT,
 	OFFSET,
-	ROWS
+	ROWS,
+	RELATION,
+	CTID,
+	TABLEOID
 };
 
 List *
@@ -32,6 +35,9 @@ gepa_node_pack(const NodePlan *plan)
 	private = lappend(private, plan->limit);
 	private = lappend(private, plan->offset);
 	private = lappend(private, makeFloat(psprintf("%.17g", plan->rows)));
+	private = lappend(private, makeInteger(plan->relation));
+	private = lappend(private, makeInteger(plan->ctid));
+	private = lappend(private, makeInteger(plan->tableoid));
 	return private;
 }
 
@@ -46,4 +52,7 @@ gepa_node_unpack(const CustomScan *scan, NodePlan *plan)
 	plan->limit = list_nth(private, LIMIT);
 	plan->offset = list_nth(private, OFFSET);
 	plan->rows = floatVal(list_nth(private, ROWS));
+	plan->relation = intVal(list_nth(private, RELATION));
+	plan->ctid = intVal(list_nth(private, CTID));
+	plan->tableoid = intVal(list_nth(private, TABLEOID));
 }
