@@ -20,7 +20,7 @@
 #include "optimizer/planner.h"
 #include "utils/syscache.h"
 
-#include "node/node_internal.h"
+#include "node/node_place.h"
 
 static planner_hook_type previous_planner = NULL;
 
@@ -67,7 +67,7 @@ has_calls(PlannedStmt *stmt)
 static void
 place_nodes(PlannedStmt *stmt, int cursor_options)
 {
-	gepa_node_lift(stmt);
+	gepa_node_lift(stmt, gepa_node_is_cursor(stmt, cursor_options));
 	if (!gepa_node_place(stmt, cursor_options))
 		return;
 	gepa_node_look_ahead(stmt);

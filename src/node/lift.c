@@ -185,15 +185,16 @@ lift_plan(Plan **slot, void *context)
 	gepa_node_visit_children(*slot, lift_plan, lift);
 	lift->up = step.up;
 
-	if (IsA(*slot, Append) || IsA(*slot, MergeAppend))
+	/* A cursor is where one of the scans is (place_cursor.c). */
+	if (!lift->of_cursor && (IsA(*slot, Append) || IsA(*slot, MergeAppend)))
 		gepa_node_lift_above_append(lift, slot);
 	gepa_node_lift_above_joins(lift, *slot);
 }
 
 void
-gepa_node_lift(PlannedStmt *stmt)
+gepa_node_lift(PlannedStmt *stmt, bool of_cursor)
 {
-	Lift		lift = {.stmt = stmt,.changed = true};
+	Lift		lift = {.stmt = stmt,.of_cursor = of_cursor,.changed = true};
 
 	if (is_protected(stmt))
 		return;

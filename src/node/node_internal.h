@@ -147,7 +147,7 @@ extern int	gepa_node_last_plan_id(PlannedStmt *stmt);
 
 /* hook.c: passes over a finished plan, in this order */
 
-extern void gepa_node_lift(PlannedStmt *stmt);	/* lift.c */
+extern void gepa_node_lift(PlannedStmt *stmt, bool of_cursor);	/* lift.c */
 extern bool gepa_node_place(PlannedStmt *stmt, int cursor_options); /* place.c; was there
 																	 * any place? */
 extern void gepa_node_look_ahead(PlannedStmt *stmt);	/* early.c: fills in

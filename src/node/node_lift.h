@@ -21,6 +21,7 @@ typedef struct LiftStep
 typedef struct Lift
 {
 	PlannedStmt *stmt;
+	bool		of_cursor;
 	NodeSafety	safety;
 	int			last_id;		/* of plan nodes */
 	LiftStep   *up;				/* from what is visited */
