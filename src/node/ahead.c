@@ -131,8 +131,39 @@ gepa_node_raises(const ApplyVerdict *verdict)
 		(verdict->verdict.status != GEPA_STATUS_OK && gepa_on_error == GEPA_ON_ERROR_ERROR);
 }
 
+/*
+ * Will a call be made where it is written before a site?  Later sites do not matter,
+ * and may be waiting for this one.
+ */
 static Readiness
-readiness(const NodeState *node, const NodeRow *row, const NodeAhead *expr)
+readiness_of_call(const NodeState *node, const NodeRow *row, int call, int site)
+{
+	const NodeAsked *asked = &row->calls[call];
+	Readiness	ready = READY;
+
+	if (asked->state == NODE_SKIPPED)
+		return READY;
+	if (asked->state == NODE_LEFT)
+		return NEVER;
+	if (asked->state == NODE_ASKED)
+	{
+		if (asked->answer->state != APPLY_KNOWN)
+			return NOT_YET;
+		return gepa_node_raises(&asked->answer->verdict) ? NEVER : READY;
+	}
+	for (int i = 0; i < site; i++)
+	{
+		if (node->chain.sites[i].call != call || row->sites[i] == NODE_SKIPPED)
+			continue;
+		if (row->sites[i] != NODE_LEFT)
+			return NOT_YET;
+		ready = NEVER;
+	}
+	return ready;
+}
+
+static Readiness
+readiness(const NodeState *node, const NodeRow *row, const NodeAhead *expr, int site)
 {
 	int			i = -1;
 
@@ -141,18 +172,10 @@ readiness(const NodeState *node, const NodeRow *row, const NodeAhead *expr)
 		return NEVER;
 	while ((i = bms_next_member(expr->calls, i)) >= 0)
 	{
-		const NodeAsked *call = &row->calls[i];
+		Readiness	ready = readiness_of_call(node, row, i, site);
 
-		if (call->state == NODE_OPEN)
-			return NOT_YET;
-		if (call->state == NODE_LEFT)
-			return NEVER;
-		if (call->state == NODE_SKIPPED)
-			continue;
-		if (call->answer->state != APPLY_KNOWN)
-			return NOT_YET;
-		if (gepa_node_raises(&call->answer->verdict))
-			return NEVER;
+		if (ready != READY)
+			return ready;
 	}
 	return READY;
 }
@@ -162,12 +185,12 @@ readiness(const NodeState *node, const NodeRow *row, const NodeAhead *expr)
  */
 
 static NodeValue
-evaluate_guard(NodeState *node, NodeRow *row, const NodeAhead *expr)
+evaluate_guard(NodeState *node, NodeRow *row, const NodeAhead *expr, int site)
 {
 	Datum		value;
 	bool		isnull;
 
-	switch (readiness(node, row, expr))
+	switch (readiness(node, row, expr, site))
 	{
 		case NOT_YET:
 			return NODE_VALUE_UNKNOWN;
@@ -204,15 +227,17 @@ is_as_wanted(NodeValue value, NodeWant want)
 
 /* Whether a call is reached at a site: ASKED if it is, else the state it is in. */
 static NodeCallState
-look_at_site(NodeState *node, NodeRow *row, const NodeSite *site)
+look_at_site(NodeState *node, NodeRow *row, int i)
 {
-	for (int i = 0; i < site->nguards; i++)
+	const NodeSite *site = &node->chain.sites[i];
+
+	for (int j = 0; j < site->nguards; j++)
 	{
-		const NodeGuard *guard = &site->guards[i];
+		const NodeGuard *guard = &site->guards[j];
 		NodeValue  *value = &row->guards[guard->expr];
 
 		if (*value == NODE_VALUE_UNKNOWN)
-			*value = evaluate_guard(node, row, &node->chain.guards[guard->expr]);
+			*value = evaluate_guard(node, row, &node->chain.guards[guard->expr], i);
 		if (*value == NODE_VALUE_UNKNOWN)
 			return NODE_OPEN;
 		if (*value == NODE_VALUE_LEFT)
@@ -223,23 +248,19 @@ look_at_site(NodeState *node, NodeRow *row, const NodeSite *site)
 	return NODE_ASKED;
 }
 
-/* At any of its sites; what is left at one may be reached at another. */
+/* A call that is not reached where it was seen so far; what is left may be. */
 static NodeCallState
-look_at_call(NodeState *node, NodeRow *row, int call)
+sum_up(const NodeState *node, const NodeRow *row, int call)
 {
 	NodeCallState state = NODE_SKIPPED;
 
 	for (int i = 0; i < node->chain.nsites; i++)
 	{
-		NodeCallState at_site;
-
-		if (node->chain.sites[i].call != call)
+		if (node->chain.sites[i].call != call || row->sites[i] == NODE_SKIPPED)
 			continue;
-		at_site = look_at_site(node, row, &node->chain.sites[i]);
-		if (at_site == NODE_ASKED)
-			return NODE_ASKED;
-		if (at_site == NODE_OPEN || state == NODE_SKIPPED)
-			state = at_site;
+		if (row->sites[i] != NODE_LEFT)
+			return NODE_OPEN;
+		state = NODE_LEFT;
 	}
 	return state;
 }
@@ -350,11 +371,13 @@ ask_document(NodeState *node, NodeRow *row, int i, NodeSession *judge, NodeArgum
 }
 
 static NodeCallState
-ask(NodeState *node, NodeRow *row, int i)
+ask(NodeState *node, NodeRow *row, int site)
 {
+	int			i = node->chain.sites[site].call;
 	const NodeCall *call = &node->chain.calls[i];
-	Readiness	ready = Min(readiness(node, row, &call->name),
-							readiness(node, row, &node->chain.arguments[call->argument]));
+	const NodeAhead *content = &node->chain.arguments[call->argument];
+	Readiness	ready = Min(readiness(node, row, &call->name, site),
+							readiness(node, row, content, site));
 	NodeArgument *argument;
 	NodeSession *judge;
 	NodeCallState state;
@@ -372,6 +395,23 @@ ask(NodeState *node, NodeRow *row, int i)
 	return ask_document(node, row, i, judge, argument);
 }
 
+/* In the order of evaluation, so that whatever a site waits for was looked at. */
+static void
+look_at_sites(NodeState *node, NodeRow *row)
+{
+	for (int i = 0; i < node->chain.nsites; i++)
+	{
+		NodeAsked  *call = &row->calls[node->chain.sites[i].call];
+
+		if (call->state != NODE_OPEN)
+			continue;
+		if (row->sites[i] == NODE_OPEN)
+			row->sites[i] = look_at_site(node, row, i);
+		if (row->sites[i] == NODE_ASKED)
+			call->state = ask(node, row, i);
+	}
+}
+
 /* What is evaluated lives until the next row is looked at. */
 void
 gepa_node_advance(NodeState *node, NodeRow *row)
@@ -385,17 +425,13 @@ gepa_node_advance(NodeState *node, NodeRow *row)
 	node->ahead->ecxt_scantuple = NULL;
 	for (int i = 0; i < node->chain.narguments; i++)
 		node->arguments[i].evaluated = false;
+	look_at_sites(node, row);
+	row->nopen = 0;
 	for (int i = 0; i < node->chain.ncalls; i++)
 	{
-		NodeCallState state;
-
-		if (row->calls[i].state != NODE_OPEN)
-			continue;
-		state = look_at_call(node, row, i);
-		if (state == NODE_ASKED)
-			state = ask(node, row, i);
-		row->calls[i].state = state;
-		row->nopen -= state != NODE_OPEN;
+		if (row->calls[i].state == NODE_OPEN)
+			row->calls[i].state = sum_up(node, row, i);
+		row->nopen += row->calls[i].state == NODE_OPEN;
 	}
 	node->rows.nparked -= row->nopen == 0;
 	MemoryContextSwitchTo(old);

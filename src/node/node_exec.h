@@ -15,9 +15,9 @@
 
 #include "executor/execdesc.h"
 #include "lib/ilist.h"
-#include "utils/tuplestore.h"
 
 #include "node/node_internal.h"
+#include "node/node_scroll.h"
 
 /*
  * Calls and when they are reached (chain.c); indices throughout
@@ -149,6 +149,7 @@ typedef struct NodeRow
 	Size		bytes;			/* of tuple and documents */
 	int			nopen;			/* calls */
 	NodeAsked  *calls;
+	NodeCallState *sites;		/* ASKED = the call is reached there */
 	NodeValue  *guards;
 } NodeRow;
 
@@ -175,15 +176,6 @@ typedef struct NodeArgument
 	JudgeDocument document;
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 } NodeArgument;
-
-/* A node below a cursor (scroll.c). */
-typedef struct NodeScroll
-{
-	Tuplestorestate *passed;	/* rows that were returned; NULL: never read
-								 * backwards */
-	TupleTableSlot *slot;		/* for reading them */
-	bool		all_passed;
-} NodeScroll;
 
 typedef struct NodeState
 {
@@ -248,17 +240,6 @@ extern void gepa_node_advance(NodeState *node, NodeRow *row);
 /* May an error that was met ahead be dropped?  A cancel may not. */
 extern bool gepa_node_may_drop(const ErrorData *error);
 
-/* scroll.c */
-
-/* The next row forwards: in the scan slot; what is returned is made of it. */
-typedef TupleTableSlot *(*NodeNext) (NodeState *node);
-
-/* Returns the flags for what is below. */
-extern int	gepa_node_scroll_open(NodeState *node, EState *estate, int eflags);
-extern TupleTableSlot *gepa_node_scroll(NodeState *node, NodeNext next);
-extern void gepa_node_scroll_rescan(NodeState *node);
-extern void gepa_node_scroll_close(NodeState *node);
-
 /* window.c: how far to read ahead */
 extern void gepa_node_window_start(NodeState *node);
 extern bool gepa_node_window_is_due(const NodeState *node);
@@ -317,7 +298,6 @@ gepa_node_leave(NodeState *node)
 }
 
 /* figures.c */
-extern void gepa_node_count_latency(NodeFigures *figures, double ms);
 extern void gepa_node_count_answer(NodeFigures *figures, const ApplyVerdict *verdict,
 								   ApplyAnswerOrigin origin);
 

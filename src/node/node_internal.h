@@ -107,6 +107,8 @@ typedef struct NodeFigures
 /* What a node did so far; it stays up to date while the node runs. */
 extern const NodeFigures *gepa_node_figures(const CustomScanState *node);
 
+extern void gepa_node_count_latency(NodeFigures *figures, double ms);
+
 /* Latency in ms that a share of the calls did not exceed, within 5 %; 0 = none. */
 extern double gepa_node_latency(const NodeFigures *figures, double share);
 

@@ -23,14 +23,17 @@ make_rows(NodeState *node, NodeRow *rows, int n)
 {
 	int			ncalls = Max(node->chain.ncalls, 1);
 	int			nguards = Max(node->chain.nguards, 1);
+	int			nsites = Max(node->chain.nsites, 1);
 	NodeAsked  *calls = palloc(sizeof(NodeAsked) * ncalls * n);
 	NodeValue  *guards = palloc(sizeof(NodeValue) * nguards * n);
+	NodeCallState *sites = palloc(sizeof(NodeCallState) * nsites * n);
 
 	for (int i = 0; i < n; i++)
 	{
 		rows[i].tuple = NULL;
 		rows[i].calls = calls + (Size) i * ncalls;
 		rows[i].guards = guards + (Size) i * nguards;
+		rows[i].sites = sites + (Size) i * nsites;
 	}
 }
 
@@ -83,6 +86,7 @@ gepa_node_rows_add(NodeState *node, TupleTableSlot *slot)
 	row->nopen = node->chain.ncalls;
 	memset(row->calls, 0, sizeof(NodeAsked) * node->chain.ncalls);
 	memset(row->guards, 0, sizeof(NodeValue) * node->chain.nguards);
+	memset(row->sites, 0, sizeof(NodeCallState) * node->chain.nsites);
 	rows->count++;
 	rows->bytes += row->bytes;
 	rows->nparked += row->nopen > 0;
