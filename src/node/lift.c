@@ -21,30 +21,44 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/syscache.h"
 
 #include "node/node_lift.h"
 
 /* Each round has moved something one way, so this is not reached. */
 #define MOST_ROUNDS 32
 
-/* Changed through a view, a table has the view's conditions, barrier or not. */
+/* Whether its policies hold for this user is decided elsewhere, and then forgotten. */
+static bool
+has_row_security(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	bool		has_it = HeapTupleIsValid(tuple) &&
+		((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return has_it;
+}
+
+/* What is changed through a view is protected by it, if it is a barrier. */
 static bool
 is_protected(const PlannedStmt *stmt)
 {
+	bool		changes = stmt->commandType != CMD_SELECT || stmt->hasModifyingCTE;
 	ListCell   *cell;
 
-	if (stmt->dependsOnRole)
-		return true;
 	foreach(cell, stmt->rtable)
 	{
 		const RangeTblEntry *entry = lfirst(cell);
 
 		if (entry->security_barrier)
 			return true;
-		if (stmt->commandType != CMD_SELECT && entry->rtekind == RTE_RELATION &&
-			entry->relkind == RELKIND_VIEW)
+		if (entry->rtekind == RTE_RELATION &&
+			(has_row_security(entry->relid) || (entry->relkind == RELKIND_VIEW && changes)))
 			return true;
 	}
 	return false;

@@ -11,8 +11,9 @@
  *
  * The children of an Append come one after the other, so a window in each would
  * run empty at the end of each.  Conditions that are the same in all of them, but for
- * where their columns are, go to a Result above, and with them all that the
- * children put out behind them.  Pruning and asynchronous reading go on as before.
+ * where their columns are, go to a Result above.  So do calls in the target list,
+ * which the planner evaluates below the Append of a partitioned table: there they
+ * leave a NULL in their place.  Pruning and asynchronous reading go on as before.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,8 +31,11 @@ typedef struct Child
 	List	   *way;			/* plans from there to the Append, itself
 								 * first */
 	List	   *conditions;
-	List	   *columns;		/* Vars they refer to, in order of appearance */
-	List	   *shape;			/* the conditions, with numbers of columns */
+	List	   *outputs;		/* entries of its target list with calls */
+	List	   *columns;		/* Vars that these refer to, in order of
+								 * appearance */
+	List	   *shape;			/* conditions and outputs, with numbers of
+								 * columns */
 } Child;
 
 /*
@@ -71,24 +75,67 @@ abstract(Node *node, void *context)
 	return expression_tree_mutator(node, abstract, context);
 }
 
+/* Those that can be evaluated later; the others are returned in *others. */
+static List *
+calls_put_out(const Plan *plan, List **others)
+{
+	List	   *outputs = NIL;
+	ListCell   *cell;
+
+	*others = NIL;
+	foreach(cell, plan->targetlist)
+	{
+		TargetEntry *entry = lfirst(cell);
+
+		if (gepa_node_has_calls((Node *) entry->expr) &&
+			gepa_node_can_move((Node *) entry->expr))
+			outputs = lappend(outputs, makeTargetEntry(entry->expr, entry->resno, NULL, false));
+		else
+			*others = lappend(*others, entry);
+	}
+	return outputs;
+}
+
+/* The child of a plan that conditions go through, or NULL. */
+static Plan *
+passed_child(const Lift *lift, const Plan *plan)
+{
+	if (gepa_node_is_passed(plan))
+		return plan->lefttree;
+	if (IsA(plan, SubqueryScan) && plan->qual == NIL && plan->initPlan == NIL &&
+		gepa_node_is_safe_here(&lift->safety, plan->targetlist))
+		return ((const SubqueryScan *) plan)->subplan;
+	return NULL;
+}
+
 static bool
 examine(Lift *lift, Child *child, Plan *plan)
 {
+	List	   *others;
+	Plan	   *below;
+
 	child->way = list_make1(plan);
-	while (gepa_node_is_passed(plan))
+	while ((below = passed_child(lift, plan)) != NULL)
 	{
-		plan = plan->lefttree;
+		plan = below;
 		child->way = lcons(plan, child->way);
 	}
 	child->source = plan;
-	child->conditions = gepa_node_liftable(lift, plan);
-	child->columns = NIL;
-	child->shape = (List *) abstract((Node *) child->conditions, child);
-	return child->conditions != NIL;
+	if (!gepa_node_is_source(plan))
+		return false;
+	/* What comes through a Sort may be what it sorts by. */
+	if (list_length(child->way) == 1)
+		child->outputs = calls_put_out(plan, &others);
+	else
+		others = plan->targetlist;
+	child->conditions = gepa_node_liftable(lift, plan, others);
+	child->shape = (List *) abstract((Node *) list_make2(child->conditions, child->outputs),
+									 child);
+	return child->conditions != NIL || child->outputs != NIL;
 }
 
 static int
-width(const Plan *plan)
+number_of_outputs(const Plan *plan)
 {
 	return list_length(plan->targetlist);
 }
@@ -103,7 +150,7 @@ examine_all(Lift *lift, const Plan *append, const List *plans)
 	{
 		if (!examine(lift, &children[i], list_nth(plans, i)) ||
 			!equal(children[0].shape, children[i].shape) ||
-			width(list_nth(plans, i)) != width(append))
+			number_of_outputs(list_nth(plans, i)) != number_of_outputs(append))
 			return NULL;
 	}
 	return n > 0 ? children : NULL;
@@ -113,37 +160,41 @@ examine_all(Lift *lift, const Plan *append, const List *plans)
  * Columns
  */
 
+/* How a plan refers to a column that its child, or the source's table, has. */
+static const Var *
+var_of(const Plan *plan, const Var *column, AttrNumber number)
+{
+	if (number == 0)
+		return column;
+	return gepa_node_make_var((const Expr *) column,
+							  IsA(plan, SubqueryScan) ? ((const Scan *) plan)->scanrelid :
+							  OUTER_VAR, number);
+}
+
 /* Where the topmost plan returns a column of the source already, or 0. */
 static AttrNumber
 find_column(const Child *child, const Var *column)
 {
-	const Var  *var = column;
 	AttrNumber	number = 0;
 	ListCell   *cell;
 
 	foreach(cell, child->way)
 	{
-		number = gepa_node_find_output(lfirst(cell), var);
+		number = gepa_node_find_output(lfirst(cell), var_of(lfirst(cell), column, number));
 		if (number == 0)
 			return 0;
-		var = gepa_node_make_var((const Expr *) column, OUTER_VAR, number);
 	}
 	return number;
 }
 
-static AttrNumber
+static void
 add_column(const Child *child, const Var *column)
 {
-	const Var  *var = column;
 	AttrNumber	number = 0;
 	ListCell   *cell;
 
 	foreach(cell, child->way)
-	{
-		number = gepa_node_add_output(lfirst(cell), var);
-		var = gepa_node_make_var((const Expr *) column, OUTER_VAR, number);
-	}
-	return number;
+		number = gepa_node_add_output(lfirst(cell), var_of(lfirst(cell), column, number));
 }
 
 /* A column that all children return at one place, or do from now on. */
@@ -210,27 +261,60 @@ make_result(Lift *lift, Plan *append)
 	return plan;
 }
 
+static Node *
+null_in_place_of(const TargetEntry *output)
+{
+	const Node *node = (const Node *) output->expr;
+
+	return (Node *) makeNullConst(exprType(node), exprTypmod(node), exprCollation(node));
+}
+
 static void
 leave_behind(Child *child, double selectivity)
 {
 	ListCell   *cell;
 
+	foreach(cell, child->outputs)
+	{
+		const TargetEntry *output = lfirst(cell);
+		TargetEntry *entry = list_nth(child->source->targetlist, output->resno - 1);
+
+		entry->expr = (Expr *) null_in_place_of(output);
+	}
 	child->source->qual = list_difference_ptr(child->source->qual, child->conditions);
 	foreach(cell, child->way)
 		gepa_node_widen(lfirst(cell), selectivity);
 }
 
+/* By what is above the Append, in place of what came from below. */
+static void
+take_over(Plan *result, const List *conditions, const List *outputs)
+{
+	ListCell   *cell;
+
+	result->qual = unconstify(List *, conditions);
+	foreach(cell, outputs)
+	{
+		const TargetEntry *output = lfirst(cell);
+		TargetEntry *entry = list_nth(result->targetlist, output->resno - 1);
+
+		entry->expr = output->expr;
+	}
+}
+
 static Plan *
-lift_conditions(Lift *lift, Plan *append, Child *children, int n)
+lift_children(Lift *lift, Plan *append, Child *children, int n)
 {
 	Plan	   *result = make_result(lift, append);
+	List	   *lifted;
 	int			ncolumns = list_length(children[0].columns);
 	AttrNumber *numbers = palloc(Max(ncolumns, 1) * sizeof(AttrNumber));
 	double		selectivity = gepa_node_selectivity(children[0].conditions, append->plan_rows);
 
 	for (int column = 0; column < ncolumns; column++)
 		numbers[column] = share_column(append, children, n, column);
-	result->qual = (List *) refer_to_shared((Node *) children[0].shape, numbers);
+	lifted = (List *) refer_to_shared((Node *) children[0].shape, numbers);
+	take_over(result, linitial(lifted), lsecond(lifted));
 	for (int i = 0; i < n; i++)
 		leave_behind(&children[i], selectivity);
 	gepa_node_widen(append, selectivity);
@@ -247,5 +331,5 @@ gepa_node_lift_above_append(Lift *lift, Plan **slot)
 	Child	   *children = append->parallel_aware ? NULL : examine_all(lift, append, plans);
 
 	if (children != NULL)
-		*slot = lift_conditions(lift, append, children, list_length(plans));
+		*slot = lift_children(lift, append, children, list_length(plans));
 }

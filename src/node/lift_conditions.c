@@ -63,8 +63,9 @@ gepa_node_is_passed(const Plan *plan)
  * What may leave
  */
 
+/* Whose conditions refer to what it can return as well. */
 static bool
-is_source(const Plan *plan)
+evaluates_its_rows(const Plan *plan)
 {
 	switch (nodeTag(plan))
 	{
@@ -113,19 +114,30 @@ is_bound(Node *node, void *context)
 	return expression_tree_walker(node, is_bound, context);
 }
 
+bool
+gepa_node_is_source(const Plan *plan)
+{
+	return evaluates_its_rows(plan) && plan->initPlan == NIL && !plan->parallel_aware;
+}
+
+bool
+gepa_node_can_move(const Node *expression)
+{
+	return !is_bound(unconstify(Node *, expression), NULL);
+}
+
 List *
-gepa_node_liftable(const Lift *lift, const Plan *plan)
+gepa_node_liftable(const Lift *lift, const Plan *plan, const List *outputs)
 {
 	List	   *liftable = NIL;
 
-	if (!is_source(plan) || plan->initPlan != NIL || plan->parallel_aware ||
-		!gepa_node_is_safe_here(&lift->safety, plan->targetlist))
+	if (!gepa_node_is_safe_here(&lift->safety, outputs))
 		return NIL;
 	for (int i = list_length(plan->qual) - 1; i >= 0; i--)
 	{
 		Node	   *condition = list_nth(plan->qual, i);
 
-		if (gepa_node_has_calls(condition) && !is_bound(condition, NULL))
+		if (gepa_node_has_calls(condition) && gepa_node_can_move(condition))
 			liftable = lcons(condition, liftable);
 		else if (!gepa_node_is_safe_here(&lift->safety, condition))
 			break;
@@ -143,6 +155,8 @@ gepa_node_selectivity(const List *conditions, double rows)
 	double		ms;
 	double		selectivity;
 
+	if (conditions == NIL)
+		return 1;
 	gepa_node_estimate_condition((const Node *) conditions, rows, &ms, &selectivity);
 	return Max(selectivity, 1e-6);
 }

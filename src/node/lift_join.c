@@ -246,10 +246,13 @@ move(Lift *lift, Plan *plan, List *conditions, LiftStep *landing, double selecti
 void
 gepa_node_lift_above_joins(Lift *lift, Plan *plan)
 {
-	List	   *conditions = lift->up != NULL ? gepa_node_liftable(lift, plan) : NIL;
+	List	   *conditions;
 	double		selectivity;
 	LiftStep   *landing;
 
+	if (lift->up == NULL || plan->qual == NIL || !gepa_node_is_source(plan))
+		return;
+	conditions = gepa_node_liftable(lift, plan, plan->targetlist);
 	if (conditions == NIL)
 		return;
 	selectivity = gepa_node_selectivity(conditions, plan->plan_rows);

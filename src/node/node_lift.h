@@ -31,11 +31,17 @@ typedef struct Lift
 
 /* lift_conditions.c */
 
+/* Does it evaluate conditions and outputs of rows that it can return as they are? */
+extern bool gepa_node_is_source(const Plan *plan);
+
+/* Nothing but the calls themselves gives something else if it is evaluated elsewhere. */
+extern bool gepa_node_can_move(const Node *expression);
+
 /*
- * The conditions with calls that may leave a plan node: what stays behind them is
- * safe, and whatever it puts out is, too.  None: NIL.
+ * The conditions with calls that may leave a source: what stays behind them is safe,
+ * and so are the outputs that stay.  None: NIL.
  */
-extern List *gepa_node_liftable(const Lift *lift, const Plan *plan);
+extern List *gepa_node_liftable(const Lift *lift, const Plan *plan, const List *outputs);
 
 /* A node that returns the rows of its child, in another order at most. */
 extern bool gepa_node_is_passed(const Plan *plan);
