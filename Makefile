@@ -24,7 +24,8 @@ OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/record.o src/engine/reduce.o src/engine/reflect.o src/engine/sampler.o \
 	src/engine/select.o src/engine/stop.o
 OBJS_LM     = src/lm/address.o src/lm/anthropic.o src/lm/batch.o src/lm/body.o \
-	src/lm/canned.o src/lm/cause.o src/lm/check.o src/lm/connection.o src/lm/explain.o \
+	src/lm/canned.o src/lm/cause.o src/lm/check.o src/lm/connection.o src/lm/deadline.o \
+	src/lm/explain.o \
 	src/lm/gate.o src/lm/gemini.o src/lm/limit.o src/lm/log.o src/lm/mask.o src/lm/moved.o \
 	src/lm/openai.o src/lm/options.o src/lm/outcome.o src/lm/pace.o src/lm/provider.o \
 	src/lm/receive.o src/lm/retry.o src/lm/secret.o src/lm/server.o src/lm/share.o \

@@ -56,6 +56,7 @@ gepa_parse_json_tokens(const char *text, int len, JsonSemAction *actions)
 #include "catalog/pg_proc.h"
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
+#include "utils/memutils.h"
 
 /* 16: one function for all kinds of objects. */
 static inline bool
@@ -117,6 +118,13 @@ gepa_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nkeys
 #define gepa_new_wait_event(name) WaitEventExtensionNew(name)
 #else
 #define gepa_new_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
+#endif
+
+/* 17: one that ends with a resource owner, or with none. */
+#if PG_VERSION_NUM >= 170000
+#define gepa_lasting_wait_event_set(n) CreateWaitEventSet(NULL, n)
+#else
+#define gepa_lasting_wait_event_set(n) CreateWaitEventSet(TopMemoryContext, n)
 #endif
 
 /* 17: a transaction may be given a time limit, which ends its process. */

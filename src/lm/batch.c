@@ -62,6 +62,7 @@ struct LmBatch
 	const LmServer *server;
 	LmOrigin	origin;
 	const LmProvider *provider;
+	LmLine	   *line;			/* to the server */
 	LmVisit		visit;			/* to the gate of the LM */
 	dlist_head	queued;
 	dlist_head	running;
@@ -114,6 +115,7 @@ abort_running(void *arg)
 		log_cancelled(batch, call, call->attempts + 1);
 	}
 	dlist_init(&batch->running);
+	gepa_lm_line_close(batch->line);
 	gepa_lm_gate_want(&batch->visit, false);
 	gepa_lm_gate_leave(&batch->visit, batch->visit.nplaces);
 }
@@ -124,11 +126,14 @@ gepa_lm_batch_open(const LmServer *server, const LmOrigin *origin)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gepa lm batch",
 												  ALLOCSET_DEFAULT_SIZES);
 	LmBatch    *batch = MemoryContextAllocZero(context, sizeof(LmBatch));
+	MemoryContext old = MemoryContextSwitchTo(context);
 
 	batch->context = context;
 	batch->server = server;
 	batch->origin = *origin;
 	batch->provider = gepa_lm_provider(server->api);
+	batch->line = gepa_lm_line_open(server, batch->provider);
+	MemoryContextSwitchTo(old);
 	batch->visit.gate = gepa_lm_gate_open(server);
 	dlist_init(&batch->queued);
 	dlist_init(&batch->running);
@@ -296,6 +301,9 @@ call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 		gepa_lm_gate_close(batch->visit.gate, reply, outcome);
 	MemoryContextSwitchTo(old);
 
+	call->transfer = NULL;
+	gepa_lm_transfer_free(transfer);	/* and with it the outcome's texts */
+	told.body = told.error = NULL;
 	dlist_delete(&call->node);
 	gepa_lm_gate_leave(&batch->visit, 1);
 
@@ -308,8 +316,6 @@ call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 		call_done(call);
 	if (reply->fatal && batch->fatal == NULL)
 		stop_all(batch, reply);
-	call->transfer = NULL;
-	gepa_lm_transfer_free(transfer);
 }
 
 /*
@@ -321,12 +327,10 @@ static bool
 call_start(Call *call)
 {
 	LmBatch    *batch = call->batch;
-	LmPost		post = {batch->provider, call->body, call->length,
-		LM_MAX_ATTEMPTS - call->reply->attempts
-	};
+	LmPost		post = {call->body, call->length, LM_MAX_ATTEMPTS - call->reply->attempts};
 	const char *error;
 
-	call->transfer = gepa_lm_transfer_start(batch->server, &post, call_ended, call, &error);
+	call->transfer = gepa_lm_transfer_start(batch->line, &post, call_ended, call, &error);
 	if (call->transfer == NULL)
 	{
 		MemoryContext old;

@@ -104,7 +104,10 @@ gepa_lm_set_connection(void *easy, const LmServer *server)
 		LM_SET(CURLOPT_UNIX_SOCKET_PATH, server->unix_socket);
 	LM_SET(CURLOPT_PROXY, server->proxy ? server->proxy : "");
 	LM_SET(CURLOPT_NOPROXY, "");
-	LM_SET(CURLOPT_CONNECTTIMEOUT_MS, (long) server->connect_timeout_ms);
+
+	/* By the wall clock: until there is a connection nothing was sent. */
+	LM_SET(CURLOPT_CONNECTTIMEOUT_MS,
+		   (long) Min(server->connect_timeout_ms, server->request_timeout_ms));
 	LM_SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_AGE);
 	return true;
 }

@@ -275,7 +275,18 @@ extern bool gepa_lm_set_connection(void *easy, const LmServer *server);
 /* Does this error of libcurl say that the endpoint did not take our certificate? */
 extern bool gepa_lm_is_client_refused(const char *error);
 
-/* transfer.c: one POST over HTTP */
+/* transfer.c: POSTs over HTTP */
+
+/*
+ * What all POSTs to a server have in common.  In the current context, which must
+ * not go before it is closed; the server and the provider must outlive it.
+ */
+typedef struct LmLine LmLine;
+
+extern LmLine *gepa_lm_line_open(const LmServer *server, const LmProvider *provider);
+
+/* All its transfers have been freed.  Never raises; fit for reset callbacks. */
+extern void gepa_lm_line_close(LmLine *line);
 
 typedef struct LmTransfer LmTransfer;
 
@@ -289,7 +300,7 @@ typedef struct LmOutcome
 	const char *body;
 	size_t		length;
 	int64		retry_after_ms;
-	double		latency_ms;
+	double		latency_ms;		/* without the time in which nobody looked */
 	const char *error;			/* for LM_FAILURE_*; never a secret */
 	LmTrouble	trouble;
 } LmOutcome;
@@ -300,8 +311,7 @@ typedef struct LmOutcome
  */
 typedef struct LmPost
 {
-	const LmProvider *provider; /* says where to, and how the key is sent */
-	const char *body;			/* copied */
+	const char *body;			/* must outlive the transfer */
 	size_t		length;
 	int			max_sends;
 } LmPost;
@@ -312,7 +322,7 @@ typedef struct LmPost
  * start and free transfers, but must not raise.
  */
 typedef void (*LmTransferDone) (LmTransfer *transfer, const LmOutcome *outcome, void *arg);
-extern LmTransfer *gepa_lm_transfer_start(const LmServer *server, const LmPost *post,
+extern LmTransfer *gepa_lm_transfer_start(LmLine *line, const LmPost *post,
 										  LmTransferDone done, void *arg,
 										  const char **error);
 

@@ -11,6 +11,8 @@
 #include <curl/curl.h>
 #include <signal.h>
 
+#include "lib/ilist.h"
+
 #include "lm/lm_internal.h"
 
 /*
@@ -41,14 +43,37 @@ typedef struct LmReceived
 	LmPace		pace;			/* what the header says of when to come back */
 } LmReceived;
 
-/* It is all zero before. */
+/* It is all zero before, or of an earlier response, which is forgotten. */
 extern void gepa_lm_receive_start(LmReceived *received);
 extern size_t gepa_lm_receive_body(char *data, size_t size, size_t n, void *arg);
 extern size_t gepa_lm_receive_header(char *data, size_t size, size_t n, void *arg);
 
+/* deadline.c: time-outs that count only time in which the process looks; never raise */
+
+typedef struct LmDeadline
+{
+	dlist_node	node;
+	LmTransfer *transfer;
+	int64		started;		/* by the clock of looks */
+	int64		due;
+} LmDeadline;
+
+/* The process looks now, after it has slept for so many milliseconds at most. */
+extern void gepa_lm_deadline_look(int slept_ms);
+
+extern void gepa_lm_deadline_start(LmDeadline *deadline, LmTransfer *transfer, int ms);
+extern void gepa_lm_deadline_end(LmDeadline *deadline);
+extern double gepa_lm_deadline_elapsed_ms(const LmDeadline *deadline);
+
+/* One whose deadline has passed at the last look; NULL if there is none. */
+extern LmTransfer *gepa_lm_deadline_passed(void);
+
+/* When the next one passes if the process goes on looking; gepa_clock_us(), 0 = never. */
+extern int64 gepa_lm_deadline_next(void);
+
 /* transfer.c */
 
-/* libcurl has ended it with that code: calls the caller's "done". */
+/* It has ended with that code of libcurl's: calls the caller's "done". */
 extern void gepa_lm_transfer_finish(LmTransfer *transfer, CURLcode code);
 
 /* transport.c */
@@ -62,9 +87,6 @@ extern bool gepa_lm_transport_acquire_fd(void);
 /* Put an easy handle, whose CURLOPT_PRIVATE is its transfer, on the wire, or take it off. */
 extern CURLMcode gepa_lm_transport_add(CURL *easy);
 extern void gepa_lm_transport_remove(CURL *easy);
-
-/* Let libcurl do what it wants to have done by now. */
-extern void gepa_lm_transport_poke(void);
 
 /* Around every call into libcurl that may start a thread. */
 extern void gepa_lm_block_signals(sigset_t *saved);

@@ -28,9 +28,23 @@
 
 #define MAX_HEADER_BYTES (256 * 1024)
 
+/* What the next response may find of the last one's memory. */
+#define KEPT_BYTES (64 * 1024)
+
+/* The room for the body stays, unless it is large. */
 void
 gepa_lm_receive_start(LmReceived *received)
 {
+	LmReceived	fresh = {0};
+
+	if (received->room > KEPT_BYTES)
+		free(received->body);
+	else
+	{
+		fresh.body = received->body;
+		fresh.room = received->room;
+	}
+	*received = fresh;
 	received->content_length = -1;
 	gepa_lm_pace_start(&received->pace);
 }

@@ -11,6 +11,10 @@
  * caller, at any moment, and then called back.  It holds one descriptor of
  * fd.c's account from start to free.
  *
+ * Lines.  The calls of a batch differ in their body only.  A line has what they
+ * share, and keeps the handles of those that ended well for the next ones: to
+ * make one anew costs more than all else that is done for a call.
+ *
  * Errors.  No PostgreSQL error is raised from inside a libcurl callback, and
  * none of its memory is palloc'd: callbacks store what they got and return.
  *
@@ -34,13 +38,24 @@
 
 #include "lm/lm_transport.h"
 
+struct LmLine
+{
+	const LmServer *server;
+	const LmProvider *provider;
+	struct curl_slist *headers; /* of all requests; NULL = not made yet */
+	bool		allow_private;
+	LmTransfer *spare;			/* ended well, and may be used again */
+};
+
 struct LmTransfer
 {
+	LmLine	   *line;
+	LmTransfer *next_spare;
 	CURL	   *easy;
-	struct curl_slist *headers;
+	LmDeadline	deadline;		/* while it is running */
 	bool		running;		/* in the multi handle */
+	bool		reusable;
 	bool		has_fd;			/* accounted */
-	bool		allow_private;
 	int			sends;			/* requests that went out; 0 = not connected
 								 * yet */
 	int			max_sends;
@@ -61,7 +76,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	LmTransfer *transfer = arg;
 
-	if (!transfer->allow_private && gepa_lm_address_is_private(&address->addr))
+	if (!transfer->line->allow_private && gepa_lm_address_is_private(&address->addr))
 	{
 		transfer->refused_address = true;
 		return CURL_SOCKET_BAD;
@@ -87,7 +102,7 @@ on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_po
 		address = (const struct sockaddr *) &v4;
 	else if (inet_pton(AF_INET6, peer_ip, &v6.sin6_addr) == 1)
 		address = (const struct sockaddr *) &v6;
-	if (!transfer->allow_private &&
+	if (!transfer->line->allow_private &&
 		(address == NULL || gepa_lm_address_is_private(address)))
 	{
 		transfer->refused_address = true;
@@ -104,53 +119,82 @@ on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_po
  */
 
 static bool
-add_header(LmTransfer *transfer, const char *header)
+add_header(struct curl_slist **headers, const char *header)
 {
-	struct curl_slist *longer = curl_slist_append(transfer->headers, header);
+	struct curl_slist *longer = curl_slist_append(*headers, header);
 
 	if (longer == NULL)
 		return false;
-	transfer->headers = longer;
+	*headers = longer;
 	return true;
 }
 
-static bool
-add_headers(LmTransfer *transfer, const LmServer *server, const LmProvider *provider)
+static void
+free_headers(LmLine *line)
 {
-	bool		good = add_header(transfer, "Content-Type: application/json") &&
-		add_header(transfer, "Accept: application/json") &&
-		add_header(transfer, "Expect:") &&
-		(provider->header == NULL || add_header(transfer, provider->header));
+	for (struct curl_slist *h = line->headers; h != NULL; h = h->next)
+		explicit_bzero(h->data, strlen(h->data));
+	curl_slist_free_all(line->headers);
+	line->headers = NULL;
+}
 
-	if (good && server->api_key != NULL)
-	{
-		char	   *header = psprintf("%s%s", provider->key_header, server->api_key);
+static bool
+add_key(LmLine *line)
+{
+	char	   *header = psprintf("%s%s", line->provider->key_header, line->server->api_key);
+	bool		good = add_header(&line->headers, header);
 
-		good = add_header(transfer, header);
-		explicit_bzero(header, strlen(header));
-		pfree(header);
-	}
+	explicit_bzero(header, strlen(header));
+	pfree(header);
+	return good;
+}
+
+/* All of them or none. */
+static bool
+make_headers(LmLine *line)
+{
+	const LmProvider *provider = line->provider;
+	bool		good;
+
+	if (line->headers != NULL)
+		return true;
+	good = add_header(&line->headers, "Content-Type: application/json") &&
+		add_header(&line->headers, "Accept: application/json") &&
+		add_header(&line->headers, "Expect:") &&
+		(provider->header == NULL || add_header(&line->headers, provider->header)) &&
+		(line->server->api_key == NULL || add_key(line));
+	if (!good)
+		free_headers(line);
 	return good;
 }
 
 static bool
-set_options(LmTransfer *transfer, const LmServer *server, const LmPost *post)
+set_url(CURL *easy, const LmLine *line)
 {
-	CURL	   *easy = transfer->easy;
-	char	   *path = post->provider->path(server);
-	char	   *url = psprintf("%s%s", server->base_url, path);
+	char	   *path = line->provider->path(line->server);
+	char	   *url = psprintf("%s%s", line->server->base_url, path);
 
 	LM_SET(CURLOPT_URL, url);
 	pfree(url);
 	pfree(path);
-	if (!gepa_lm_set_connection(easy, server))
+	return true;
+}
+
+/* What is the same for all requests of the line. */
+static bool
+set_options(LmTransfer *transfer)
+{
+	CURL	   *easy = transfer->easy;
+	LmLine	   *line = transfer->line;
+
+	if (!make_headers(line) || !set_url(easy, line) ||
+		!gepa_lm_set_connection(easy, line->server))
 		return false;
 	LM_SET(CURLOPT_PRIVATE, transfer);
 	LM_SET(CURLOPT_ERRORBUFFER, transfer->error);
-	LM_SET(CURLOPT_HTTPHEADER, transfer->headers);
+	LM_SET(CURLOPT_HTTPHEADER, line->headers);
 	LM_SET(CURLOPT_USERAGENT, "gepa/" GEPA_VERSION);
-	LM_SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) post->length);
-	LM_SET(CURLOPT_COPYPOSTFIELDS, post->body);
+	LM_SET(CURLOPT_POST, 1L);
 	LM_SET(CURLOPT_WRITEFUNCTION, gepa_lm_receive_body);
 	LM_SET(CURLOPT_WRITEDATA, &transfer->received);
 	LM_SET(CURLOPT_HEADERFUNCTION, gepa_lm_receive_header);
@@ -162,7 +206,6 @@ set_options(LmTransfer *transfer, const LmServer *server, const LmPost *post)
 	LM_SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) LM_MAX_RESPONSE_BYTES);
 	LM_SET(CURLOPT_NOSIGNAL, 1L);
 	LM_SET(CURLOPT_FOLLOWLOCATION, 0L);
-	LM_SET(CURLOPT_TIMEOUT_MS, (long) server->request_timeout_ms);
 #if CURL_AT_LEAST_VERSION(7, 85, 0)
 	LM_SET(CURLOPT_PROTOCOLS_STR, "http,https");
 #else
@@ -174,15 +217,37 @@ set_options(LmTransfer *transfer, const LmServer *server, const LmPost *post)
 	return true;
 }
 
-LmTransfer *
-gepa_lm_transfer_start(const LmServer *server, const LmPost *post, LmTransferDone done,
-					   void *arg, const char **error)
+static bool
+set_body(CURL *easy, const LmPost *post)
 {
-	LmTransfer *transfer;
-	CURLMcode	code;
+	LM_SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) post->length);
+	LM_SET(CURLOPT_POSTFIELDS, post->body);
+	return true;
+}
 
-	*error = NULL;
-	gepa_lm_transport_open();
+static void
+destroy(LmTransfer *transfer)
+{
+	sigset_t	saved;
+
+	gepa_lm_block_signals(&saved);
+	curl_easy_cleanup(transfer->easy);
+	gepa_lm_restore_signals(&saved);
+	free(transfer->received.body);
+	free(transfer);
+}
+
+/* A spare one, or a new one; NULL with *error set. */
+static LmTransfer *
+take_transfer(LmLine *line, const char **error)
+{
+	LmTransfer *transfer = line->spare;
+
+	if (transfer != NULL)
+	{
+		line->spare = transfer->next_spare;
+		return transfer;
+	}
 	transfer = calloc(1, sizeof(LmTransfer));
 	if (transfer == NULL || (transfer->easy = curl_easy_init()) == NULL)
 	{
@@ -190,51 +255,113 @@ gepa_lm_transfer_start(const LmServer *server, const LmPost *post, LmTransferDon
 		*error = "out of memory";
 		return NULL;
 	}
-	/* A socket in the file system has no address; the option is privileged. */
-	transfer->allow_private = server->allow_private_address || server->unix_socket != NULL;
+	transfer->line = line;
+	if (set_options(transfer))
+		return transfer;
+	destroy(transfer);
+	*error = "libcurl refused an option of the request";
+	return NULL;
+}
+
+/* Returns why it cannot; NULL if it is on the wire. */
+static const char *
+send_off(LmTransfer *transfer, const LmPost *post)
+{
+	CURLMcode	code;
+
+	transfer->has_fd = gepa_lm_transport_acquire_fd();
+	if (!transfer->has_fd)
+		return "too many open files";
+	if (!set_body(transfer->easy, post))
+		return "libcurl refused the body of the request";
+	code = gepa_lm_transport_add(transfer->easy);
+	if (code != CURLM_OK)
+		return curl_multi_strerror(code);
+	transfer->running = true;
+	gepa_lm_deadline_start(&transfer->deadline, transfer,
+						   transfer->line->server->request_timeout_ms);
+	return NULL;
+}
+
+LmTransfer *
+gepa_lm_transfer_start(LmLine *line, const LmPost *post, LmTransferDone done, void *arg,
+					   const char **error)
+{
+	LmTransfer *transfer;
+
+	*error = NULL;
+	gepa_lm_transport_open();
+	transfer = take_transfer(line, error);
+	if (transfer == NULL)
+		return NULL;
+	transfer->reusable = false;
+	transfer->sends = 0;
 	transfer->max_sends = post->max_sends;
+	transfer->refused_address = false;
+	transfer->error[0] = '\0';
 	gepa_lm_receive_start(&transfer->received);
 	transfer->done = done;
 	transfer->arg = arg;
-	transfer->has_fd = gepa_lm_transport_acquire_fd();
-	if (!transfer->has_fd)
-		*error = "too many open files";
-	else if (!add_headers(transfer, server, post->provider) ||
-			 !set_options(transfer, server, post))
-		*error = "libcurl refused an option of the request";
-	if (*error == NULL)
-	{
-		code = gepa_lm_transport_add(transfer->easy);
-		transfer->running = code == CURLM_OK;
-		if (!transfer->running)
-			*error = curl_multi_strerror(code);
-	}
+	*error = send_off(transfer, post);
 	if (*error != NULL)
 	{
 		gepa_lm_transfer_free(transfer);
 		return NULL;
 	}
-	gepa_lm_transport_poke();	/* on the wire now, not at the next wait */
 	return transfer;
+}
+
+static void
+take_off(LmTransfer *transfer)
+{
+	gepa_lm_transport_remove(transfer->easy);
+	gepa_lm_deadline_end(&transfer->deadline);
+	transfer->running = false;
 }
 
 void
 gepa_lm_transfer_free(LmTransfer *transfer)
 {
-	sigset_t	saved;
+	LmLine	   *line = transfer->line;
 
 	if (transfer->running)
-		gepa_lm_transport_remove(transfer->easy);
-	gepa_lm_block_signals(&saved);
-	curl_easy_cleanup(transfer->easy);
-	gepa_lm_restore_signals(&saved);
-	for (struct curl_slist *h = transfer->headers; h != NULL; h = h->next)
-		explicit_bzero(h->data, strlen(h->data));
-	curl_slist_free_all(transfer->headers);
+		take_off(transfer);
 	if (transfer->has_fd)
 		ReleaseExternalFD();
-	free(transfer->received.body);
-	free(transfer);
+	transfer->has_fd = false;
+	if (!transfer->reusable)
+	{
+		destroy(transfer);
+		return;
+	}
+	transfer->next_spare = line->spare;
+	line->spare = transfer;
+}
+
+LmLine *
+gepa_lm_line_open(const LmServer *server, const LmProvider *provider)
+{
+	LmLine	   *line = palloc0(sizeof(LmLine));
+
+	line->server = server;
+	line->provider = provider;
+
+	/* A socket in the file system has no address; the option is privileged. */
+	line->allow_private = server->allow_private_address || server->unix_socket != NULL;
+	return line;
+}
+
+void
+gepa_lm_line_close(LmLine *line)
+{
+	LmTransfer *transfer;
+
+	while ((transfer = line->spare) != NULL)
+	{
+		line->spare = transfer->next_spare;
+		destroy(transfer);
+	}
+	free_headers(line);
 }
 
 /*
@@ -307,21 +434,19 @@ gepa_lm_transfer_finish(LmTransfer *transfer, CURLcode code)
 	const LmReceived *received = &transfer->received;
 	LmOutcome	outcome = {0};
 	long		http_status = 0;
-	double		seconds = 0;
 
 	gepa_lm_note_trouble(transfer->easy, code, &outcome.trouble);
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
-	(void) curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME, &seconds);
 	outcome.failure = classify(transfer, code, http_status);
 	outcome.sends = transfer->sends;
 	outcome.http_status = (int) http_status;
-	outcome.body = received->body ? received->body : "";
+	outcome.body = received->length > 0 ? received->body : "";
 	outcome.length = received->length;
 	outcome.retry_after_ms = gepa_lm_pace_wait(&received->pace, outcome.http_status);
-	outcome.latency_ms = seconds * 1000;
+	outcome.latency_ms = gepa_lm_deadline_elapsed_ms(&transfer->deadline);
 	outcome.error = error_words(transfer, code);
 
-	gepa_lm_transport_remove(transfer->easy);
-	transfer->running = false;
+	take_off(transfer);
+	transfer->reusable = code == CURLE_OK;
 	transfer->done(transfer, &outcome, transfer->arg);
 }

@@ -8,12 +8,14 @@
  *
  * Waiting.  libcurl opens and closes sockets as it likes, and a WaitEventSet
  * cannot forget one; so libcurl's sockets live in a private epoll descriptor,
- * and the process waits on its latch and on that one descriptor.  Query
+ * and the process waits on its latch and on that one descriptor, by a set that
+ * is made once.  Query
  * cancel, statement_timeout and termination arrive through the latch within
  * milliseconds, whatever libcurl is busy with.  The client's socket is in there
  * too, for its end alone: nobody is left to be answered then.
  *
- * Time is that of a clock that is never set (base/clock.h).
+ * Time is that of a clock that is never set (base/clock.h); how long a request may
+ * take is counted by deadline.c and not by libcurl, which knows of no pauses.
  *
  * Errors.  No PostgreSQL error is raised from inside a libcurl callback.  A
  * transfer's end is handled after libcurl has returned.  Interrupts are served
@@ -43,6 +45,7 @@
 #include "storage/latch.h"
 
 #include "base/clock.h"
+#include "base/compat.h"
 #include "base/wait.h"
 #include "lm/lm_limit.h"
 #include "lm/lm_transport.h"
@@ -53,14 +56,15 @@
 static struct
 {
 	CURLM	   *multi;
-	int			epoll_fd;
+	int			epoll_fd;		/* libcurl's sockets; -1 = not made yet */
+	WaitEventSet *waits;		/* latch, end of the postmaster, epoll_fd */
 	pgsocket	client;			/* watched, while has_client */
 	bool		has_client;
 	bool		has_timer;
 	int64		timer;			/* when libcurl wants to be called */
 	int			nrunning;		/* transfers in the multi handle */
 	int			pool_size;		/* connections it may have, in use and idle */
-}			transport;
+}			transport = {.epoll_fd = -1};
 
 /*
  * Callbacks of libcurl: nothing here may raise
@@ -132,24 +136,16 @@ gepa_lm_transport_acquire_fd(void)
 	return false;
 }
 
+/* Let libcurl do what it wants to have done by now; signals are blocked. */
 static void
-socket_action(curl_socket_t fd, int mask)
+run_timer(void)
 {
-	sigset_t	saved;
 	int			running;
 
-	gepa_lm_block_signals(&saved);
-	(void) curl_multi_socket_action(transport.multi, fd, mask, &running);
-	gepa_lm_restore_signals(&saved);
-}
-
-void
-gepa_lm_transport_poke(void)
-{
 	if (!transport.has_timer || gepa_clock_us() < transport.timer)
 		return;
 	transport.has_timer = false;
-	socket_action(CURL_SOCKET_TIMEOUT, 0);
+	(void) curl_multi_socket_action(transport.multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
 static void
@@ -173,6 +169,36 @@ fit_pool(void)
 		set_pool_size(wanted);
 }
 
+/* Each step is kept when a later one fails. */
+static void
+open_epoll(void)
+{
+	if (transport.epoll_fd >= 0)
+		return;
+	if (!gepa_lm_transport_acquire_fd())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("too many open files to talk to a language model"),
+				 errhint("Raise max_files_per_process.")));
+	transport.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (transport.epoll_fd < 0)
+		ReleaseExternalFD();
+}
+
+static void
+open_waits(void)
+{
+	WaitEventSet *waits;
+
+	if (transport.waits != NULL || transport.epoll_fd < 0)
+		return;
+	waits = gepa_lasting_wait_event_set(3);
+	AddWaitEventToSet(waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(waits, WL_SOCKET_READABLE, transport.epoll_fd, NULL, NULL);
+	transport.waits = waits;
+}
+
 void
 gepa_lm_transport_open(void)
 {
@@ -183,24 +209,15 @@ gepa_lm_transport_open(void)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not initialize libcurl"),
 				 errhint("Check the installation of libcurl and its TLS library.")));
-	if (!gepa_lm_transport_acquire_fd())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("too many open files to talk to a language model"),
-				 errhint("Raise max_files_per_process.")));
-	transport.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (transport.epoll_fd >= 0)
+	open_epoll();
+	open_waits();
+	if (transport.waits != NULL)
 		transport.multi = curl_multi_init();
 	if (transport.multi == NULL)
-	{
-		if (transport.epoll_fd >= 0)
-			close(transport.epoll_fd);
-		ReleaseExternalFD();
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("could not set up the connection to language models: %m"),
 				 errhint("Close other sessions or raise the limit on open files.")));
-	}
 	curl_multi_setopt(transport.multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	curl_multi_setopt(transport.multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	set_pool_size(MIN_POOL_SIZE);
@@ -209,6 +226,7 @@ gepa_lm_transport_open(void)
 #endif
 }
 
+/* On the wire now, not at the next wait. */
 CURLMcode
 gepa_lm_transport_add(CURL *easy)
 {
@@ -217,28 +235,31 @@ gepa_lm_transport_add(CURL *easy)
 
 	gepa_lm_block_signals(&saved);
 	code = curl_multi_add_handle(transport.multi, easy);
+	if (code == CURLM_OK)
+		run_timer();
 	gepa_lm_restore_signals(&saved);
 	if (code == CURLM_OK)
 		transport.nrunning++;
 	return code;
 }
 
+/* Starts no thread: it resolves nothing. */
 void
 gepa_lm_transport_remove(CURL *easy)
 {
-	sigset_t	saved;
-
-	gepa_lm_block_signals(&saved);
 	(void) curl_multi_remove_handle(transport.multi, easy);
-	gepa_lm_restore_signals(&saved);
 	transport.nrunning--;
 }
 
-/* Hand out what has ended; returns whether anything had. */
+/*
+ * Hand out what has ended, and then what has run out of time; returns whether
+ * anything had.
+ */
 static bool
 finish_all(void)
 {
 	bool		any = false;
+	LmTransfer *late;
 	CURLMsg    *message;
 	int			left;
 
@@ -250,6 +271,11 @@ finish_all(void)
 			continue;
 		(void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
 		gepa_lm_transfer_finish(transfer, message->data.result);
+		any = true;
+	}
+	while ((late = gepa_lm_deadline_passed()) != NULL)
+	{
+		gepa_lm_transfer_finish(late, CURLE_OPERATION_TIMEDOUT);
 		any = true;
 	}
 	return any;
@@ -280,41 +306,55 @@ client_lost(void)
 }
 
 static void
-serve_sockets(void)
+serve_socket(const struct epoll_event *event)
+{
+	int			running;
+	int			mask = 0;
+
+	if (transport.has_client && event->data.fd == transport.client)
+	{
+		client_lost();
+		return;
+	}
+	if (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		mask |= CURL_CSELECT_IN;
+	if (event->events & EPOLLOUT)
+		mask |= CURL_CSELECT_OUT;
+	if (event->events & (EPOLLERR | EPOLLHUP))
+		mask |= CURL_CSELECT_ERR;
+	(void) curl_multi_socket_action(transport.multi, event->data.fd, mask, &running);
+}
+
+/* Let libcurl have what has come, and do what is due. */
+static void
+serve_all(void)
 {
 	struct epoll_event events[64];
 	int			n = epoll_wait(transport.epoll_fd, events, lengthof(events), 0);
+	sigset_t	saved;
 
+	gepa_lm_block_signals(&saved);
 	for (int i = 0; i < n; i++)
-	{
-		int			mask = 0;
-
-		if (transport.has_client && events[i].data.fd == transport.client)
-		{
-			client_lost();
-			continue;
-		}
-		if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-			mask |= CURL_CSELECT_IN;
-		if (events[i].events & EPOLLOUT)
-			mask |= CURL_CSELECT_OUT;
-		if (events[i].events & (EPOLLERR | EPOLLHUP))
-			mask |= CURL_CSELECT_ERR;
-		socket_action(events[i].data.fd, mask);
-	}
+		serve_socket(&events[i]);
+	run_timer();
+	gepa_lm_restore_signals(&saved);
 }
 
-/* Whole milliseconds until the earlier of libcurl's timer and the deadline; -1 = never. */
-static long
+/*
+ * Whole milliseconds until the earliest of libcurl's timer, the next deadline of a
+ * request and the caller's; -1 = never.
+ */
+static int
 time_to_wait(int timeout_ms, int64 deadline)
 {
-	int64		until = deadline;
+	int64		next = gepa_lm_deadline_next();
+	int64		until = timeout_ms < 0 ? PG_INT64_MAX : deadline;
 
-	if (transport.has_timer && (timeout_ms < 0 || transport.timer < until))
-		until = transport.timer;
-	else if (timeout_ms < 0)
-		return -1;
-	return gepa_clock_ms_until(until);
+	if (transport.has_timer)
+		until = Min(until, transport.timer);
+	if (next != 0)
+		until = Min(until, next);
+	return until == PG_INT64_MAX ? -1 : gepa_clock_ms_until(until);
 }
 
 int
@@ -333,25 +373,23 @@ gepa_lm_transport_wait(int timeout_ms)
 	if (!transport.has_client)
 		watch_client();
 	fit_pool();					/* now that the caller has started what it may */
+	gepa_lm_deadline_look(0);
 	for (;;)
 	{
-		long		wait;
-		int			events = WL_LATCH_SET | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH;
-		int			rc;
+		WaitEvent	event;
+		int			wait;
+		int			n;
 
 		CHECK_FOR_INTERRUPTS();
-		serve_sockets();
-		gepa_lm_transport_poke();
+		serve_all();
 		if (finish_all() || gepa_lm_gate_was_granted())
 			return;
 		if (timeout_ms >= 0 && gepa_clock_us() >= deadline)
 			return;
 		wait = time_to_wait(timeout_ms, deadline);
-		if (wait >= 0)
-			events |= WL_TIMEOUT;
-		rc = WaitLatchOrSocket(MyLatch, events, transport.epoll_fd, wait,
-							   gepa_lm_gate_wait_event());
-		if (rc & WL_LATCH_SET)
+		n = WaitEventSetWait(transport.waits, wait, &event, 1, gepa_lm_gate_wait_event());
+		gepa_lm_deadline_look(Max(wait, 0));
+		if (n > 0 && (event.events & WL_LATCH_SET))
 		{
 			/* It may be for the caller. */
 			ResetLatch(MyLatch);
