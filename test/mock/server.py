@@ -94,14 +94,13 @@ class Meeting:
         self.waiting = []
 
     async def wait(self, in_flight):
-        """Return when all are there, or nobody comes."""
+        """Return when all are there; alone when nobody comes."""
         if in_flight >= self.wanted:
             self.part()
             return
         future = asyncio.get_running_loop().create_future()
         self.waiting.append(future)
-        if not (await asyncio.wait([future], timeout=self.patience))[0]:
-            self.part()
+        await asyncio.wait([future], timeout=self.patience)
 
 
 class Counts:
@@ -318,7 +317,7 @@ class Connection(asyncio.Protocol):
             self.reply_json({"waiting": self.mock.gate.count()})
         elif method == "POST" and path == "/_meet":
             meeting = json.loads(body)
-            self.mock.meeting.set(int(meeting["count"]), float(meeting.get("patience", 10)))
+            self.mock.meeting.set(int(meeting["count"]), float(meeting.get("patience", 1)))
             self.reply_json({})
         else:
             self.reply(wire.not_found(path), {})

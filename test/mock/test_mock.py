@@ -460,7 +460,7 @@ class Journal(Server):
         self.assertEqual(self.chat(judge_request("judge-fixed-true+gate", "more"))[0], 200)
 
     def test_meeting(self):
-        self.post("/_meet", {"count": 3})
+        self.post("/_meet", {"count": 3, "patience": 20})
         waiting = [self.in_background(judge_request("judge-fixed-true", f"text {i}")) for i in range(2)]
         poll(lambda: self.journal()["in_flight"] == 2)
         self.assertEqual(self.journal()["completed"], 0)
@@ -472,16 +472,16 @@ class Journal(Server):
             connection.close()
         self.assertEqual(self.journal()["peak"], 3)
 
-    def test_meeting_is_off(self):
-        for end in ({"patience": 0.01}, None):
-            self.post("/_meet", {"count": 2, **(end or {})})
-            connection, thread, result = self.in_background(judge_request("judge-fixed-true", "alone"))
-            if end is None:
-                poll(lambda: self.journal()["in_flight"] == 1)
-                self.post("/_reset", {})
-            thread.join(20)
-            self.assertEqual(result, [200])
-            connection.close()
+    def test_meeting_of_one(self):
+        self.post("/_meet", {"count": 2, "patience": 0.01})
+        self.assertEqual(self.chat(judge_request("judge-fixed-true", "alone"))[0], 200)
+        self.post("/_meet", {"count": 2, "patience": 20})
+        connection, thread, result = self.in_background(judge_request("judge-fixed-true", "alone"))
+        poll(lambda: self.journal()["in_flight"] == 1)
+        self.post("/_reset", {})
+        thread.join(20)
+        self.assertEqual(result, [200])
+        connection.close()
 
     def test_texts(self):
         for text in ("one", "two", "two"):

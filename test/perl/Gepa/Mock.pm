@@ -7,7 +7,7 @@
 #   $mock->journal                  what arrived: see test/mock/README.md
 #   $mock->requests                 the same as a list of single requests
 #   $mock->texts                    { model => { document => how often it came } }
-#   $mock->meet(2)                  the next answers wait until two requests are in flight at a time
+#   $mock->meet(2)                  answers wait until two requests are in flight at a time, once
 #   $mock->reset, $mock->gate(open => 1), $mock->gate(pass => 3)
 #   $mock->wait_for(sub { $_->{waiting} == 3 }, 'three at the gate')
 #   $mock->stop, $mock->kill        it also ends with the test
