@@ -30,7 +30,7 @@ $compare->run(
 	'fetched one by one' => cursor($good, 'FETCH c; FETCH c; FETCH c', early => 8),
 	'fetched by more and more' => cursor($good, 'FETCH 2 c; FETCH 5 c; FETCH ALL c'),
 	'moved' => cursor($good, 'MOVE 3 c; FETCH 2 c; MOVE ALL c; FETCH c'),
-	'nothing fetched' => cursor($good, "CLOSE c; SELECT gepa_judge('k', 'one text')", alone => 1),
+	'nothing fetched' => cursor($good, "CLOSE c; SELECT gepa_judge('k', 'one text')", peak => 'one'),
 	'closed early' => cursor($good, "FETCH 2 c; CLOSE c; $good", early => 0),
 	'back and forth' => cursor($good, 'FETCH 5 c; FETCH BACKWARD 2 c; FETCH PRIOR c; FETCH LAST c; FETCH FIRST c; FETCH ABSOLUTE 3 c', about => 'SCROLL CURSOR'),
 	'back and forth in the list' => cursor("SELECT id, gepa_judge('j', body) FROM docs", 'FETCH 5 c; FETCH BACKWARD ALL c; FETCH 7 c', about => 'SCROLL CURSOR', early => 8),
@@ -53,11 +53,11 @@ $compare->run(
 	'for update, where current of' => cursor("$good FOR UPDATE", "FETCH 3 c; UPDATE docs SET title = 'the third' WHERE CURRENT OF c; FETCH 2 c; DELETE FROM docs WHERE CURRENT OF c",
 		early => 8, after => 'SELECT id, title FROM docs ORDER BY id'),
 	'where current of' => cursor($good, "FETCH 3 c; UPDATE docs SET title = 'the third' WHERE CURRENT OF c; FETCH 2 c; DELETE FROM docs WHERE CURRENT OF c",
-		early => 8, after => 'SELECT id, title FROM docs ORDER BY id', alone => undef, node => undef),
+		early => 8, after => 'SELECT id, title FROM docs ORDER BY id', peak => 'any', node => undef),
 	'where current of, by an index' => cursor("$good AND id > 4 ORDER BY id", "FETCH 3 c; UPDATE docs SET title = 'the third' WHERE CURRENT OF c RETURNING id",
-		early => 8, set => 'enable_seqscan = off', alone => undef, node => undef),
+		early => 8, set => 'enable_seqscan = off', peak => 'any', node => undef),
 	'where current of a join' => cursor("SELECT d.id FROM docs d JOIN tags t ON t.doc = d.id WHERE gepa_judge('j', d.body || t.tag)", 'FETCH 3 c; DELETE FROM docs WHERE CURRENT OF c',
-		early => 8, error => qr/24000: cursor "c" is not a simply updatable scan/, alone => undef, node => undef));
+		early => 8, error => qr/24000: cursor "c" is not a simply updatable scan/, peak => 'any', node => undef));
 
 # -- prepared statements
 
@@ -74,7 +74,7 @@ $compare->run(
 	'a limit as a parameter' => [ 'EXECUTE p(3)', before => 'PREPARE p(int) AS SELECT id FROM docs WHERE gepa_judge(\'j\', body) LIMIT $1', @generic, early => 8 ],
 	'executed into a table' => [ 'CREATE TABLE made AS EXECUTE p(3)', before => $prepare, after => 'SELECT * FROM made', @generic ],
 	'switched off under its plan' => [ "EXECUTE p(2);\nSET gepa.enable_judge_node = off;\nEXECUTE p(3)", before => $prepare, explain => 'EXECUTE p(3)', @generic ],
-	'switched on under its plan' => [ "SET gepa.enable_judge_node = off;\nEXECUTE p(2);\nRESET gepa.enable_judge_node;\nEXECUTE p(3)", before => $prepare, explain => '', @generic, alone => undef ]);
+	'switched on under its plan' => [ "SET gepa.enable_judge_node = off;\nEXECUTE p(2);\nRESET gepa.enable_judge_node;\nEXECUTE p(3)", before => $prepare, explain => '', @generic, peak => 'any' ]);
 
 # -- functions
 
@@ -83,13 +83,13 @@ sub block { my ($body) = @_; return [ "DO \$do\$$body\$do\$", explain => '' , @_
 $compare->run(
 	'a loop' => block("DECLARE r record; BEGIN FOR r IN $good LOOP RAISE NOTICE 'row %', r.id; END LOOP; END"),
 	'a loop that is left' => block("DECLARE r record; BEGIN FOR r IN $good LOOP RAISE NOTICE 'row %', r.id; EXIT WHEN r.id > 5; END LOOP; END", early => 60),
-	'a loop with a call in its body' => block(q{DECLARE r record; BEGIN FOR r IN SELECT * FROM docs LOOP IF gepa_judge('j', r.body) THEN RAISE NOTICE 'row %', r.id; END IF; END LOOP; END}, alone => 1),
+	'a loop with a call in its body' => block(q{DECLARE r record; BEGIN FOR r IN SELECT * FROM docs LOOP IF gepa_judge('j', r.body) THEN RAISE NOTICE 'row %', r.id; END IF; END LOOP; END}, peak => 'one'),
 	'a loop that changes what it reads' => block("DECLARE r record; BEGIN FOR r IN $good LOOP UPDATE docs SET body = 'changed' WHERE id > r.id; RAISE NOTICE 'row %', r.id; END LOOP; END"),
 	'a loop in a loop' => block("DECLARE a int; b int; BEGIN FOR a IN $good AND id < 9 LOOP FOR b IN SELECT id FROM tags WHERE doc = a AND gepa_judge('k', tag || id) LOOP RAISE NOTICE '% %', a, b; END LOOP; END LOOP; END"),
 	'a cursor of a function' => block("DECLARE c CURSOR FOR $good; a int; BEGIN OPEN c; FETCH c INTO a; RAISE NOTICE 'first %', a; MOVE 2 FROM c; FETCH c INTO a; RAISE NOTICE 'fourth %', a; CLOSE c; END", early => 60),
 	'an error that is caught' => block("DECLARE a int; BEGIN FOR a IN $good LOOP BEGIN PERFORM 1 / (a % 2); EXCEPTION WHEN division_by_zero THEN RAISE NOTICE 'caught at %', a; END; END LOOP; END"),
-	'an error in the statement that is caught' => block("BEGIN PERFORM 1 / (id - 9) FROM docs WHERE gepa_judge('k', body) IS NOT NULL; EXCEPTION WHEN division_by_zero THEN RAISE NOTICE 'caught'; PERFORM id FROM docs WHERE gepa_judge('j', body); END", early => 60, alone => undef),
-	'an expression' => block(q{BEGIN RAISE NOTICE '%', gepa_judge('j', 'one text'); RAISE NOTICE '%', gepa_judge('j', 'another'); END}, alone => 1),
+	'an error in the statement that is caught' => block("BEGIN PERFORM 1 / (id - 9) FROM docs WHERE gepa_judge('k', body) IS NOT NULL; EXCEPTION WHEN division_by_zero THEN RAISE NOTICE 'caught'; PERFORM id FROM docs WHERE gepa_judge('j', body); END", early => 60, peak => 'any'),
+	'an expression' => block(q{BEGIN RAISE NOTICE '%', gepa_judge('j', 'one text'); RAISE NOTICE '%', gepa_judge('j', 'another'); END}, peak => 'one'),
 	'the first row' => block("DECLARE a int; BEGIN $good INTO a; RAISE NOTICE '%', a; END" =~ s/SELECT id/SELECT id/r =~ s/WHERE (.*?) INTO a/WHERE $1 LIMIT 1 INTO a/r, early => 60),
 	'found' => block("BEGIN PERFORM id FROM docs WHERE gepa_judge('j', body); IF FOUND THEN RAISE NOTICE 'found'; END IF; END"),
 	'dynamic' => block(q{DECLARE a int; BEGIN FOR a IN EXECUTE 'SELECT id FROM docs WHERE grp < $1 AND gepa_judge($2, body)' USING 3, 'j' LOOP RAISE NOTICE '%', a; END LOOP; END}),
@@ -98,7 +98,7 @@ $compare->run(
 	'a function in SQL' => [ 'SELECT * FROM f(3)', before => q{CREATE FUNCTION f(int) RETURNS SETOF int LANGUAGE sql STABLE AS $$SELECT id FROM docs WHERE grp < $1 AND gepa_judge('j', body)$$} ],
 	'a function in SQL that is not inlined' => [ 'SELECT f(i) FROM generate_series(1, 2) i', explain => '',
 		before => q{CREATE FUNCTION f(int) RETURNS SETOF int LANGUAGE sql AS $$SELECT id FROM docs WHERE grp < $1 AND gepa_judge('j', body) ORDER BY id$$} ],
-	'a judging function for each row' => [ 'SELECT id FROM docs WHERE f(body)', node => 0, alone => 1,
+	'a judging function for each row' => [ 'SELECT id FROM docs WHERE f(body)', node => 0, peak => 'one',
 		before => q{CREATE FUNCTION f(text) RETURNS bool LANGUAGE plpgsql AS $$BEGIN RETURN gepa_judge('j', $1); END$$} ],
 	'with the rights of another' => [ 'SELECT * FROM f()', explain => '',
 		before => "CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql SECURITY DEFINER AS \$\$$good\$\$" ],

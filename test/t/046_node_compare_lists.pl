@@ -23,7 +23,7 @@ $compare->run(
 	'a verdict' => "SELECT id, (v).label, (v).positive, (v).score, (v).status, (v).cached, (v).chars_total
 		FROM (SELECT id, gepa_verdict('j', body) v FROM docs) s",
 	'a verdict taken apart' => "SELECT id, (gepa_verdict('j', body)).label, (gepa_verdict('j', body)).score FROM docs",
-	'a verdict taken apart once' => [ "SELECT id, v.label, v.score FROM docs, gepa_verdict('j', body) v", alone => 1, node => 0 ],
+	'a verdict taken apart once' => [ "SELECT id, v.label, v.score FROM docs, gepa_verdict('j', body) v", peak => 'one', node => 0 ],
 	'case' => "SELECT id, CASE WHEN grp = 1 THEN gepa_judge('j', body) WHEN gepa_judge('k', title) THEN gepa_judge('j', title) END FROM docs",
 	'coalesce' => "SELECT id, coalesce(gepa_score('j', nullif(body, 'document 5')), gepa_score('k', title)) FROM docs",
 	'in an expression' => "SELECT id, round((100 * gepa_score('j', body))::numeric, 1) || ' %' FROM docs",
@@ -39,8 +39,8 @@ $compare->run(
 	'a set beside it' => "SELECT id, gepa_judge('j', body), generate_series(1, 2) FROM docs",
 	'a set of them' => "SELECT id, unnest(ARRAY[gepa_judge('j', body), gepa_judge('k', body)]) FROM docs",
 	'of a set' => "SELECT id, gepa_judge('j', w) FROM (SELECT id, regexp_split_to_table(body, ' ') w FROM docs) s",
-	'without a table' => [ "SELECT gepa_judge('j', 'one'), gepa_judge('j', 'two'), gepa_judge('j', 'one')", node => undef, alone => 1 ],
-	'as a constant, for all' => [ "SELECT id, gepa_judge('j', 'one text') FROM docs", alone => 1 ]);
+	'without a table' => [ "SELECT gepa_judge('j', 'one'), gepa_judge('j', 'two'), gepa_judge('j', 'one')", node => undef, peak => 'one' ],
+	'as a constant, for all' => [ "SELECT id, gepa_judge('j', 'one text') FROM docs", peak => 'one' ]);
 
 # -- aggregates: calls for each row that goes in
 
@@ -85,9 +85,9 @@ $compare->run(
 $compare->run(
 	'partition by' => "SELECT id, row_number() OVER (PARTITION BY gepa_judge('j', body) ORDER BY id) FROM docs ORDER BY id",
 	'order by' => "SELECT id, rank() OVER (ORDER BY gepa_score('j', body), id) FROM docs ORDER BY id",
-	'an argument' => "SELECT id, lag(gepa_judge('j', body)) OVER (ORDER BY id) FROM docs ORDER BY id",
+	'an argument' => [ "SELECT id, lag(gepa_judge('j', body)) OVER (ORDER BY id) FROM docs ORDER BY id", peak => 'one', node => undef ],
 	'a sum that runs' => "SELECT id, sum(gepa_judge('j', body)::int) OVER (ORDER BY id ROWS 3 PRECEDING) FROM docs ORDER BY id",
-	'a filter' => [ "SELECT id, count(*) FILTER (WHERE gepa_judge('j', body)) OVER (PARTITION BY grp) FROM docs ORDER BY id", node => undef, alone => undef ],
+	'a filter' => [ "SELECT id, count(*) FILTER (WHERE gepa_judge('j', body)) OVER (PARTITION BY grp) FROM docs ORDER BY id", node => undef, peak => 'any' ],
 	'beside it' => "SELECT id, gepa_judge('j', body), count(*) OVER (PARTITION BY grp) FROM docs ORDER BY id",
 	'of a result' => "SELECT id, gepa_judge('j', first_value(body) OVER (PARTITION BY title ORDER BY id)) FROM docs ORDER BY id",
 	'the first of each' => "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY grp ORDER BY id) n, body FROM docs) s WHERE n < 3 AND gepa_judge('j', body) ORDER BY id");

@@ -34,9 +34,9 @@ for my $text ('rare', 'half', 'most')
 	for my $limit (1, 3, 10, 25)
 	{
 		$compare->run(
-			"$text, LIMIT $limit" => [ "SELECT id FROM rows WHERE gepa_judge('k', $text) LIMIT $limit", early => 8, alone => undef ],
-			"$text, LIMIT $limit OFFSET 5" => [ "SELECT id FROM rows WHERE gepa_judge('k', $text) LIMIT $limit OFFSET 5", early => 8, alone => undef ],
-			"$text, FETCH $limit" => [ "DECLARE c CURSOR FOR SELECT id FROM rows WHERE gepa_judge('k', $text); FETCH $limit c", early => 8, explain => '', alone => undef ]);
+			"$text, LIMIT $limit" => [ "SELECT id FROM rows WHERE gepa_judge('k', $text) LIMIT $limit", early => 8, peak => 'any' ],
+			"$text, LIMIT $limit OFFSET 5" => [ "SELECT id FROM rows WHERE gepa_judge('k', $text) LIMIT $limit OFFSET 5", early => 8, peak => 'any' ],
+			"$text, FETCH $limit" => [ "DECLARE c CURSOR FOR SELECT id FROM rows WHERE gepa_judge('k', $text); FETCH $limit c", early => 8, explain => '', peak => 'any' ]);
 	}
 }
 
@@ -54,15 +54,15 @@ $compare->run(
 	'in a subquery' => [ "SELECT sum(id) FROM (SELECT id FROM rows WHERE gepa_judge('k', rare) LIMIT 2) s", early => 8 ],
 	'in a common table expression' => [ "WITH c AS MATERIALIZED (SELECT id FROM rows WHERE gepa_judge('k', half)) SELECT * FROM c LIMIT 5", early => 8 ],
 	'in a set' => [ "(SELECT id FROM rows WHERE gepa_judge('k', half) LIMIT 2) UNION ALL (SELECT id FROM rows WHERE gepa_judge('k', most) LIMIT 3)", early => 8, scans => 2 ],
-	'exists' => [ "SELECT EXISTS (SELECT FROM rows WHERE gepa_judge('k', rare))", early => 8, alone => undef ],
-	'exists for each row' => [ "SELECT f.id FROM few f WHERE EXISTS (SELECT FROM rows r WHERE r.grp = f.id AND gepa_judge('k', r.rare))", @few, alone => undef ],
-	'not exists for each row' => [ "SELECT f.id FROM few f WHERE NOT EXISTS (SELECT FROM rows r WHERE r.grp = f.id AND gepa_judge('k', r.half)) ORDER BY 1", @few, alone => undef,
+	'exists' => [ "SELECT EXISTS (SELECT FROM rows WHERE gepa_judge('k', rare))", early => 8, peak => 'any' ],
+	'exists for each row' => [ "SELECT f.id FROM few f WHERE EXISTS (SELECT FROM rows r WHERE r.grp = f.id AND gepa_judge('k', r.rare))", @few, peak => 'any' ],
+	'not exists for each row' => [ "SELECT f.id FROM few f WHERE NOT EXISTS (SELECT FROM rows r WHERE r.grp = f.id AND gepa_judge('k', r.half)) ORDER BY 1", @few, peak => 'any',
 		after => 'SELECT 1' ],
-	'a semijoin, a loop' => [ "SELECT f.id FROM few f WHERE f.id IN (SELECT r.grp FROM rows r WHERE gepa_judge('k', r.rare || r.id))", @few, set => $loop, plan => qr/Semi|Unique|HashAgg/, alone => undef, early => 8 ],
-	'an antijoin, a loop' => [ "SELECT f.id FROM few f LEFT JOIN rows r ON r.grp = f.id AND gepa_judge('k', r.rare) WHERE r.grp IS NULL", @few, set => $loop, plan => qr/Nested Loop Anti/, alone => undef ],
-	'one for each row' => [ "SELECT f.id, s.id FROM few f, LATERAL (SELECT r.id FROM rows r WHERE r.grp = f.id AND gepa_judge('k', r.half) ORDER BY r.id LIMIT 1) s", @few, early => 8, alone => undef ],
-	'at most one' => [ "SELECT f.id, r.id FROM few f JOIN rows r ON r.id = f.id WHERE gepa_judge('k', r.half)", set => $loop, alone => undef, fewer => 1 ],
-	'a merge join that ends early' => [ "SELECT f.id, r.id FROM few f JOIN rows r ON r.id = f.id WHERE gepa_judge('k', r.half)", set => 'enable_hashjoin = off, enable_nestloop = off', alone => undef, early => 8, fewer => 1 ],
+	'a semijoin, a loop' => [ "SELECT f.id FROM few f WHERE f.id IN (SELECT r.grp FROM rows r WHERE gepa_judge('k', r.rare || r.id))", @few, set => $loop, plan => qr/Semi|Unique|HashAgg/, peak => 'any', early => 8 ],
+	'an antijoin, a loop' => [ "SELECT f.id FROM few f LEFT JOIN rows r ON r.grp = f.id AND gepa_judge('k', r.rare) WHERE r.grp IS NULL", @few, set => $loop, plan => qr/Nested Loop Anti/, peak => 'any' ],
+	'one for each row' => [ "SELECT f.id, s.id FROM few f, LATERAL (SELECT r.id FROM rows r WHERE r.grp = f.id AND gepa_judge('k', r.half) ORDER BY r.id LIMIT 1) s", @few, early => 8, peak => 'any' ],
+	'at most one' => [ "SELECT f.id, r.id FROM few f JOIN rows r ON r.id = f.id WHERE gepa_judge('k', r.half)", set => $loop, peak => 'any', fewer => 1 ],
+	'a merge join that ends early' => [ "SELECT f.id, r.id FROM few f JOIN rows r ON r.id = f.id WHERE gepa_judge('k', r.half)", set => 'enable_hashjoin = off, enable_nestloop = off', peak => 'any', early => 8, fewer => 1 ],
 	'a loop that is left' => [ q{DO $$DECLARE a int; BEGIN FOR a IN SELECT id FROM rows WHERE gepa_judge('k', half) LOOP EXIT WHEN a > 8; RAISE NOTICE '%', a; END LOOP; END$$}, early => 58, explain => '' ]);
 
 # -- nothing is sent ahead of what may not stop, and never more than the window

@@ -77,7 +77,14 @@ sub requests { return @{ $_[0]->_call('GET', '/_journal?full=1')->{list} }; }
 
 sub texts { return $_[0]->_call('GET', '/_journal?texts=1')->{texts}; }
 
-sub meet { my ($self, $count) = @_; $self->_call('POST', '/_meet', { count => $count }); return; }
+# Who is alone for so many seconds is answered.
+sub meet
+{
+	my ($self, $count, $patience) = @_;
+
+	$self->_call('POST', '/_meet', { count => $count, patience => $patience // 1 });
+	return;
+}
 
 sub reset { $_[0]->_call('POST', '/_reset', {}); return; }
 
