@@ -348,12 +348,11 @@ gepa_apply_stream_peak(const ApplyStream *stream)
  * Taking in
  */
 
-/* Others look for it once the lease is released. */
-static void
-hand_over(const ApplyJudge *judge, StreamEntry *entry, const JudgeVerdict *verdict)
+/* Returns whether other sessions find it. */
+static bool
+hand_over(const ApplyJudge *judge, const StreamEntry *entry, const JudgeVerdict *verdict)
 {
 	StoreVerdict stored;
-	bool		found_by_others;
 
 	memset(&stored, 0, sizeof(stored));
 	stored.account = judge->account;
@@ -361,24 +360,36 @@ hand_over(const ApplyJudge *judge, StreamEntry *entry, const JudgeVerdict *verdi
 	stored.judge = judge->version->judge;
 	stored.version = judge->version->version;
 	stored.verdict = *verdict;
-	found_by_others = gepa_store_hand_over(&stored);
-	gepa_store_lease_release(&entry->lease, !found_by_others);
+	return gepa_store_hand_over(&stored);
 }
 
 /*
- * Of a failure that no further call can escape the first is told: the others have
- * it from there, and were not sent.
+ * The answer is known, whatever becomes of handing it over, which an interrupt may
+ * end; others look for it once the lease is released.  Of a failure that no further
+ * call can escape the first is told: the others have it from there, and were not
+ * sent.
  */
 static void
 settle(ApplyStream *stream, StreamEntry *entry, const JudgeVerdict *verdict)
 {
 	ApplyVerdict known = {.verdict = *verdict,.cached = false};
+	bool		tell = !verdict->fatal || !stream->fatal;
+	volatile bool failed = false;
 
-	if (!verdict->fatal || !stream->fatal)
-		hand_over(stream->judge, entry, verdict);
-	gepa_store_lease_release(&entry->lease, false);
-	stream->fatal = stream->fatal || verdict->fatal;
+	gepa_apply_answers_use(stream, entry);
 	gepa_apply_answers_know(stream, entry, &known, APPLY_CALLED);
+	stream->fatal = stream->fatal || verdict->fatal;
+	PG_TRY();
+	{
+		if (tell)
+			failed = !hand_over(stream->judge, entry, verdict);
+	}
+	PG_FINALLY();
+	{
+		gepa_store_lease_release(&entry->lease, failed);
+		gepa_apply_answers_leave(stream, entry);
+	}
+	PG_END_TRY();
 }
 
 /* One that has come in, if there is any. */
