@@ -39,6 +39,9 @@ typedef struct ApplyBatch
 	int			n;
 	ApplyAnswer **answers;		/* by document; equal ones have one */
 	ApplyVerdict *verdicts;		/* by document, once all are known */
+	ApplyStream *const *others; /* must not stand still while this one waits;
+								 * set between find and call, none by default */
+	int			nothers;
 } ApplyBatch;
 
 /*

@@ -99,9 +99,6 @@ extern ApplyAnswer *gepa_apply_stream_ask_owned(ApplyStream *stream, const Judge
 /* Look up what was asked; nothing is called. */
 extern void gepa_apply_stream_look_up(ApplyStream *stream);
 
-/* Call, and wait, until something more is known. */
-extern void gepa_apply_stream_turn(ApplyStream *stream);
-
 /* Forget all answers, referred to or not; nothing is under way. */
 extern void gepa_apply_stream_clear(ApplyStream *stream);
 

@@ -38,6 +38,8 @@ gepa_apply_find(ApplyBatch *batch, ApplyJudge *judge, const JudgeDocument *docum
 	batch->judge = judge;
 	batch->n = n;
 	batch->verdicts = NULL;
+	batch->others = NULL;
+	batch->nothers = 0;
 	batch->answers = palloc(sizeof(ApplyAnswer *) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 		batch->answers[i] = gepa_apply_stream_ask_owned(stream, &documents[i]);
@@ -59,16 +61,21 @@ static void
 call_unknown(const ApplyBatch *batch)
 {
 	ApplyStream *stream = batch->judge->stream;
+	ApplyStream **streams = palloc(sizeof(ApplyStream *) * (batch->nothers + 1));
 
+	streams[0] = stream;
+	for (int i = 0; i < batch->nothers; i++)
+		streams[i + 1] = batch->others[i];
 	for (int i = 0; i < batch->n; i++)
 	{
 		while (batch->answers[i]->state != APPLY_KNOWN)
 		{
-			gepa_apply_stream_turn(stream);
+			(void) gepa_apply_streams_turn(streams, batch->nothers + 1);
 			if (stream->fatal)
 				raise_fatal(batch);
 		}
 	}
+	pfree(streams);
 }
 
 static void

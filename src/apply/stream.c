@@ -505,13 +505,6 @@ gepa_apply_stream_wait(ApplyStream *stream, ApplyAnswer *answer, ApplyStream *co
 	}
 }
 
-void
-gepa_apply_stream_turn(ApplyStream *stream)
-{
-	while (gepa_apply_stream_poll(stream) == 0)
-		rest(stream, gepa_apply_stream_first(stream, STREAM_ELSEWHERE), NULL, 0);
-}
-
 int
 gepa_apply_streams_turn(ApplyStream *const *streams, int nstreams)
 {

@@ -343,6 +343,7 @@ judge_of(NodeState *node, NodeRow *row, const NodeCall *call, NodeCallState *sta
 		return NULL;
 	}
 	judge = gepa_node_session(node->execution, TextDatumGetCString(name));
+	node->unopened = judge == NULL;
 	return judge == NULL || judge->judge == NULL ? NULL : judge;
 }
 

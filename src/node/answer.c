@@ -144,6 +144,33 @@ count(const ApplyVerdict *verdict)
 						   verdict->cached ? APPLY_STORED : APPLY_CALLED);
 }
 
+/* Who waits for us must not wait because this waits for another. */
+static const ApplyVerdict *
+call(ApplyJudge *judge, const JudgeDocument *document)
+{
+	ApplyBatch	batch;
+
+	gepa_apply_find(&batch, judge, document, 1);
+	batch.others = gepa_node_live_streams(&batch.nothers);
+	gepa_apply_call(&batch);
+	return batch.verdicts;
+}
+
+/*
+ * A judge that could not be tried to open, because there are no subtransactions
+ * beside parallel workers, can be opened: it was, for this row.
+ */
+static void
+adopt(const char *name)
+{
+	NodeState  *node = gepa_node_current;
+
+	if (node == NULL || node->at == NULL)
+		return;
+	gepa_node_open_session(node->execution, name);
+	node->unopened = false;
+}
+
 const ApplyVerdict *
 gepa_node_ask(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
 {
@@ -153,6 +180,7 @@ gepa_node_ask(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
 	const ApplyVerdict *verdict;
 
 	*judge = find_judge(fcinfo, name);
+	adopt(name);
 	if (!gepa_apply_document((*judge)->spec, fcinfo->args[1].value, is_jsonb, &document))
 		return NULL;
 	if (gepa_node_any_live())
@@ -162,7 +190,7 @@ gepa_node_ask(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
 		if (verdict != NULL)
 			return verdict;
 	}
-	verdict = gepa_apply_documents(*judge, &document, 1);
+	verdict = call(*judge, &document);
 	count(verdict);
 	return verdict;
 }

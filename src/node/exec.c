@@ -19,6 +19,7 @@
 
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 
 #include "base/clock.h"
 #include "base/settings.h"
@@ -38,6 +39,22 @@ create_state(CustomScan *scan)
 	return (Node *) node;
 }
 
+/*
+ * Beside parallel workers there are no subtransactions, in which judges are tried
+ * to open: this is the last moment.
+ */
+static void
+open_judges(NodeState *node)
+{
+	for (int i = 0; i < node->chain.ncalls; i++)
+	{
+		const Const *name = (const Const *) node->chain.calls[i].name.expr;
+
+		if (IsA(name, Const) && !name->constisnull)
+			(void) gepa_node_session(node->execution, TextDatumGetCString(name->constvalue));
+	}
+}
+
 static void
 read_ahead(NodeState *node, EState *estate)
 {
@@ -51,6 +68,8 @@ read_ahead(NodeState *node, EState *estate)
 	node->ahead = CreateExprContext(estate);
 	node->slot = ExecInitExtraTupleSlot(estate, tupdesc, &TTSOpsVirtual);
 	node->arguments = palloc(sizeof(NodeArgument) * Max(node->chain.narguments, 1));
+	if (estate->es_plannedstmt->parallelModeNeeded)
+		open_judges(node);
 }
 
 static void
@@ -180,7 +199,7 @@ fill(NodeState *node)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_row(node);
-	} while (!node->exhausted && rows->bytes < (Size) work_mem * 1024 &&
+	} while (!node->exhausted && !node->unopened && rows->bytes < (Size) work_mem * 1024 &&
 			 (rows->count < window ||
 			  gepa_node_window_is_held_up(node, calls + rows->count - first)));
 	node->figures.window = Max(node->figures.window, rows->count);
@@ -208,6 +227,7 @@ next_ahead(NodeState *node)
 	if (!node->started)
 		gepa_node_window_start(node);
 	node->started = true;
+	node->done = false;
 	while (slot == NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -285,6 +305,7 @@ static void
 shutdown(CustomScanState *css)
 {
 	NodeState  *node = (NodeState *) css;
+	int			called_back;
 
 	if (node->execution == NULL || !node->execution->to_end)
 		return;
@@ -292,7 +313,9 @@ shutdown(CustomScanState *css)
 	for (NodeState *other = node->execution->nodes; other != NULL; other = other->next)
 		if (!other->done)
 			return;
-	node->figures.wasted += gepa_node_stop(node->execution);
+	called_back = gepa_node_stop(node->execution);
+	node->figures.requests += called_back;
+	node->figures.wasted += called_back;
 	for (NodeState *other = node->execution->nodes; other != NULL; other = other->next)
 	{
 		gepa_node_rows_count_unreached(other);

@@ -155,24 +155,48 @@ try_to_open(NodeExecution *execution, NodeSession *judge)
 	CurrentResourceOwner = owner;
 }
 
+static NodeSession *
+find_session(const NodeExecution *execution, const char *name)
+{
+	Oid			userid = GetUserId();
+	NodeSession *judge = execution->judges;
+
+	while (judge != NULL && (judge->userid != userid || strcmp(judge->name, name) != 0))
+		judge = judge->next;
+	return judge;
+}
+
+static NodeSession *
+add_session(NodeExecution *execution, const char *name)
+{
+	NodeSession *judge = MemoryContextAllocZero(execution->context, sizeof(NodeSession));
+
+	judge->name = MemoryContextStrdup(execution->context, name);
+	judge->userid = GetUserId();
+	judge->next = execution->judges;
+	execution->judges = judge;
+	return judge;
+}
+
 NodeSession *
 gepa_node_session(NodeExecution *execution, const char *name)
 {
-	Oid			userid = GetUserId();
-	NodeSession *judge;
+	NodeSession *judge = find_session(execution, name);
 
-	for (judge = execution->judges; judge != NULL; judge = judge->next)
-		if (judge->userid == userid && strcmp(judge->name, name) == 0)
-			return judge;
-	if (IsInParallelMode())
-		return NULL;
-	judge = MemoryContextAllocZero(execution->context, sizeof(NodeSession));
-	judge->name = MemoryContextStrdup(execution->context, name);
-	judge->userid = userid;
-	judge->next = execution->judges;
-	execution->judges = judge;
+	if (judge != NULL || IsInParallelMode())
+		return judge;
+	judge = add_session(execution, name);
 	try_to_open(execution, judge);
 	return judge;
+}
+
+void
+gepa_node_open_session(NodeExecution *execution, const char *name)
+{
+	NodeSession *judge = find_session(execution, name);
+
+	if (judge == NULL)
+		open_judge(execution, add_session(execution, name));
 }
 
 /*
@@ -180,25 +204,36 @@ gepa_node_session(NodeExecution *execution, const char *name)
  */
 
 static int
-count_streams(const NodeExecution *execution)
+count_sessions(void)
 {
+	dlist_iter	iter;
 	int			n = 0;
 
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-		n += judge->judge != NULL;
+	dlist_foreach(iter, &executions)
+	{
+		const NodeExecution *execution = dlist_container(NodeExecution, node, iter.cur);
+
+		for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+			n++;
+	}
 	return n;
 }
 
-/* In the current context. */
-static ApplyStream **
-list_streams(const NodeExecution *execution, int *n)
+ApplyStream **
+gepa_node_live_streams(int *n)
 {
-	ApplyStream **streams = palloc(sizeof(ApplyStream *) * Max(count_streams(execution), 1));
+	ApplyStream **streams = palloc(sizeof(ApplyStream *) * Max(count_sessions(), 1));
+	dlist_iter	iter;
 
 	*n = 0;
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-		if (judge->judge != NULL)
-			streams[(*n)++] = judge->stream;
+	dlist_foreach(iter, &executions)
+	{
+		const NodeExecution *execution = dlist_container(NodeExecution, node, iter.cur);
+
+		for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+			if (judge->judge != NULL)
+				streams[(*n)++] = judge->stream;
+	}
 	return streams;
 }
 
@@ -235,15 +270,17 @@ gepa_node_poll(NodeExecution *execution)
 	return n;
 }
 
-int
+/* What an error of a statement within this one called back is sent again. */
+void
 gepa_node_wait(NodeExecution *execution)
 {
 	int			n;
-	ApplyStream **streams = list_streams(execution, &n);
-	int			known = n > 0 ? gepa_apply_streams_turn(streams, n) : 0;
+	ApplyStream **streams = gepa_node_live_streams(&n);
 
+	if (gepa_apply_streams_turn(streams, n) == 0)
+		for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+			judge->unsent = judge->judge != NULL;
 	pfree(streams);
-	return known;
 }
 
 /* What is called back has to be sent again, if it is wanted after all. */
@@ -298,15 +335,15 @@ is_same_judge(const ApplyJudge *a, const ApplyJudge *b)
 }
 
 static NodeSession *
-find_answer(const ApplyJudge *judge, const uint8 *digest, NodeExecution **execution,
-			ApplyAnswer **answer)
+find_answer(const ApplyJudge *judge, const uint8 *digest, ApplyAnswer **answer)
 {
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &executions)
 	{
-		*execution = dlist_container(NodeExecution, node, iter.cur);
-		for (NodeSession *other = (*execution)->judges; other != NULL; other = other->next)
+		NodeExecution *execution = dlist_container(NodeExecution, node, iter.cur);
+
+		for (NodeSession *other = execution->judges; other != NULL; other = other->next)
 		{
 			if (other->judge == NULL || !is_same_judge(other->judge, judge))
 				continue;
@@ -341,9 +378,8 @@ copy_verdict(const ApplyVerdict *verdict)
 const ApplyVerdict *
 gepa_node_find(const ApplyJudge *judge, const uint8 *digest)
 {
-	NodeExecution *execution;
 	ApplyAnswer *answer;
-	NodeSession *found = find_answer(judge, digest, &execution, &answer);
+	NodeSession *found = find_answer(judge, digest, &answer);
 	const ApplyVerdict *verdict;
 	ApplyStream **streams;
 	int			n;
@@ -352,7 +388,7 @@ gepa_node_find(const ApplyJudge *judge, const uint8 *digest)
 		return NULL;
 	if (answer->state != APPLY_KNOWN)
 	{
-		streams = list_streams(execution, &n);
+		streams = gepa_node_live_streams(&n);
 		gepa_apply_stream_wait(found->stream, answer, streams, n);
 		pfree(streams);
 	}

@@ -194,6 +194,8 @@ typedef struct NodeState
 	bool		exhausted;		/* nothing is left below */
 	bool		held;			/* the head has been returned */
 	bool		started;		/* this scan has */
+	bool		unopened;		/* a judge can be opened only when the row
+								 * that needs it is at the head */
 	bool		done;			/* no more rows are wanted */
 
 	/* window.c: of this scan */
@@ -259,22 +261,31 @@ extern NodeExecution *gepa_node_execution(EState *estate);
  */
 extern NodeSession *gepa_node_session(NodeExecution *execution, const char *name);
 
+/* For a judge that can be opened for certain; an error is told. */
+extern void gepa_node_open_session(NodeExecution *execution, const char *name);
+
 /* Send what was asked. */
 extern void gepa_node_send(NodeExecution *execution);
 
 /* Calls under way, in all. */
 extern int	gepa_node_calls(const NodeExecution *execution);
 
-/* Take in what is there; or wait until there is something.  Returns how many. */
+/* Take in what is there; returns how many answers became known. */
 extern int	gepa_node_poll(NodeExecution *execution);
-extern int	gepa_node_wait(NodeExecution *execution);
+
+/* Wait until there is something, for whichever execution. */
+extern void gepa_node_wait(NodeExecution *execution);
 
 /* Nothing more is needed: call back what is on the wire.  Returns how much that was. */
 extern int	gepa_node_stop(NodeExecution *execution);
 
 extern void gepa_node_execution_init(void);
 
+/* Is any execution live? */
 extern bool gepa_node_any_live(void);
+
+/* The streams of all live executions, in the current context. */
+extern ApplyStream **gepa_node_live_streams(int *n);
 
 /* The answer of any live execution to a document, waited for; NULL = none has it. */
 extern const ApplyVerdict *gepa_node_find(const ApplyJudge *judge, const uint8 *digest);

@@ -140,7 +140,7 @@ gepa_node_window_is_due(const NodeState *node)
 		return false;
 	if (rows->count == 0)
 		return true;
-	if (rows->bytes >= (Size) work_mem * 1024)
+	if (node->unopened || rows->bytes >= (Size) work_mem * 1024)
 		return false;
 	if (rows->count * 2 <= gepa_node_window_rows(node))
 		return true;
