@@ -176,8 +176,10 @@ is_time_to_look(const NodeState *node)
 static void
 read_row(NodeState *node)
 {
-	TupleTableSlot *slot = ExecProcNode(outerPlanState(node));
+	TupleTableSlot *slot = NULL;
 
+	if (!gepa_node_window_is_complete(node))
+		slot = ExecProcNode(outerPlanState(node));
 	node->exhausted = TupIsNull(slot);
 	if (node->exhausted)
 		return;

@@ -244,6 +244,7 @@ extern bool gepa_node_may_drop(const ErrorData *error);
 
 /* window.c: how far to read ahead */
 extern void gepa_node_window_start(NodeState *node);
+extern bool gepa_node_window_is_complete(const NodeState *node);
 extern bool gepa_node_window_is_due(const NodeState *node);
 extern int	gepa_node_window_rows(const NodeState *node);
 
@@ -314,8 +315,5 @@ extern void gepa_node_count_answer(NodeFigures *figures, const ApplyVerdict *ver
 
 /* Bring what is shown of a running node up to date. */
 extern void gepa_node_report(NodeState *node);
-
-/* Would evaluating a call with this verdict raise? */
-extern bool gepa_node_raises(const ApplyVerdict *verdict);
 
 #endif							/* GEPA_NODE_NODE_EXEC_H */

@@ -72,6 +72,30 @@ count_of(NodeState *node, Node *expr, double none)
 	return isnull ? none : (double) DatumGetInt64(value);
 }
 
+/*
+ * Without conditions a LIMIT above is one on what is below: a Sort there has to keep no
+ * more rows, and must not be asked for more.
+ */
+static void
+bound_rows_below(NodeState *node)
+{
+	int64		bound = -1;
+
+	if (node->plan.limit == NULL || node->css.ss.ps.plan->qual != NIL)
+		return;
+	if (node->limit >= 0 && node->limit < (double) PG_INT32_MAX)
+		bound = (int64) node->limit;
+	ExecSetTupleBound(bound, outerPlanState(node));
+}
+
+/* Have all rows been read that a LIMIT above can still want? */
+bool
+gepa_node_window_is_complete(const NodeState *node)
+{
+	return node->limit >= 0 && node->css.ss.ps.plan->qual == NIL &&
+		node->consumed + node->rows.count >= node->limit;
+}
+
 void
 gepa_node_window_start(NodeState *node)
 {
@@ -80,6 +104,7 @@ gepa_node_window_start(NodeState *node)
 	node->limit = count_of(node, node->plan.limit, -1);
 	if (node->limit >= 0)
 		node->limit += count_of(node, node->plan.offset, 0);
+	bound_rows_below(node);
 }
 
 static bool
