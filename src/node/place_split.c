@@ -26,6 +26,27 @@
 
 #include "node/node_place.h"
 
+/* Only the plan node itself can evaluate it. */
+static bool
+is_leaf(const Node *node)
+{
+	return IsA(node, Var) || IsA(node, Aggref) || IsA(node, GroupingFunc) ||
+		IsA(node, WindowFunc);
+}
+
+/* Is there a call that is evaluated once per row returned?  Not in an aggregate. */
+static bool
+evaluates_calls(Node *node, void *context)
+{
+	if (node == NULL || is_leaf(node))
+		return false;
+	if (gepa_node_call_kind(node) != NODE_NO_CALL)
+		return true;
+	if (IsA(node, SubPlan))
+		return false;
+	return expression_tree_walker(node, evaluates_calls, context);
+}
+
 /* Cut a list of conditions before the first with a call; returns the rest. */
 static List *
 cut(List **conditions)
@@ -38,7 +59,7 @@ cut(List **conditions)
 	{
 		Node	   *condition = lfirst(cell);
 
-		if (cut != NIL || gepa_node_has_calls(condition))
+		if (cut != NIL || evaluates_calls(condition, NULL))
 			cut = lappend(cut, condition);
 		else
 			kept = lappend(kept, condition);
@@ -94,7 +115,7 @@ cut_conditions(Plan *plan)
 }
 
 /*
- * Leaves: what only the plan node below can evaluate
+ * What the plan node below has to return
  */
 
 typedef struct Leaves
@@ -136,7 +157,7 @@ refer_to_leaves(Node *node, void *context)
 {
 	if (node == NULL)
 		return NULL;
-	if (IsA(node, Var) || IsA(node, Aggref) || IsA(node, GroupingFunc) || IsA(node, WindowFunc))
+	if (is_leaf(node))
 	{
 		TargetEntry *entry = add_leaf(context, node);
 
@@ -279,13 +300,13 @@ gepa_node_split(Plan **slot, int *last_id)
 	CustomScan *scan = NULL;
 	List	   *conditions;
 
-	if (IsA(plan, Result) && (gepa_node_has_calls((Node *) plan->qual) ||
-							  gepa_node_has_calls((Node *) plan->targetlist)))
+	if (IsA(plan, Result) && (evaluates_calls((Node *) plan->qual, NULL) ||
+							  evaluates_calls((Node *) plan->targetlist, NULL)))
 		scan = put_in_place_of((Result *) plan, last_id);
 	if (scan == NULL)
 	{
 		conditions = cut_conditions(plan);
-		if (conditions == NIL && !gepa_node_has_calls((Node *) plan->targetlist))
+		if (conditions == NIL && !evaluates_calls((Node *) plan->targetlist, NULL))
 			return false;
 		scan = put_above(plan, conditions, last_id);
 	}
