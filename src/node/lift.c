@@ -110,7 +110,11 @@ order_calls(List *conditions, double rows)
 static void
 order_plan(Plan **slot, void *context)
 {
-	order_calls((*slot)->qual, (*slot)->plan_rows);
+	List	   *conditions = (*slot)->qual;
+
+	if (list_length(conditions) > 1)
+		order_calls(conditions,
+					(*slot)->plan_rows / gepa_node_selectivity(conditions, (*slot)->plan_rows));
 	gepa_node_visit_children(*slot, order_plan, context);
 }
 

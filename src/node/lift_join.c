@@ -140,6 +140,20 @@ documents_after(const LiftStep *step, double documents, double rows)
 	return documents * (1 - exp(-rows / documents));
 }
 
+/*
+ * With more rows a Sort may return those that it finds equal in another order, of
+ * which a LIMIT would make other rows.
+ */
+static bool
+keeps_rows(const LiftStep *step)
+{
+	if (!IsA(step->plan, Sort) && !IsA(step->plan, IncrementalSort))
+		return true;
+	while (step != NULL && !IsA(step->plan, Limit))
+		step = step->up;
+	return step == NULL;
+}
+
 /* The join above which there is least to ask, or NULL. */
 static LiftStep *
 find_landing(Lift *lift, const Plan *plan, double selectivity)
@@ -153,7 +167,7 @@ find_landing(Lift *lift, const Plan *plan, double selectivity)
 		bool		anew;
 		double		after;
 
-		if (gepa_node_is_passed(step->plan))
+		if (gepa_node_is_passed(step->plan) && keeps_rows(step))
 			continue;
 		if (!can_land(lift, step))
 			break;

@@ -158,8 +158,19 @@ same_rows('UNION ALL of different conditions', "SELECT id FROM docs WHERE id < 2
 	off => 48, on => 48, plan => qr/Append\n.*Judge.*Judge/s);
 same_rows('rows that are changed', "UPDATE parts SET body = body || '!' WHERE gepa_judge('a', body) RETURNING id", set => 'enable_seqscan = on', off => 120, on => 120, together => 16);
 
-# -- which goes first
+# -- which goes first: of conditions that cost the same the one that lets fewer pass
 
-same_rows('the cheap and selective one first', "SELECT id FROM docs WHERE gepa_judge('a', body) AND gepa_judge('b', body) ORDER BY id");
+create_lm($node, 'yes', $mock, 'judge-rules+bias-true', max_concurrency => 16);
+create_lm($node, 'no', $mock, 'judge-rules+bias-false', max_concurrency => 16);
+value($node, "SELECT gepa.create_judge('yes', 'yes', 'Is it so?'), gepa.create_judge('no', 'no', 'Is it so?')");
+value($node, "SELECT gepa_judge('yes', body), gepa_judge('no', body) FROM docs WHERE id <= 40");
+stored($node, $_, 40, "verdicts of $_") for ('yes', 'no');
+for my $sql ("gepa_judge('yes', body) AND gepa_judge('no', body)", "gepa_judge('no', body) AND gepa_judge('yes', body)")
+{
+	like(plan_of("SELECT id FROM docs WHERE $sql", ''), qr/Filter: \(gepa_judge\('no'.*AND gepa_judge\('yes'/, $sql);
+}
+$mock->reset;
+value($node, "SELECT id FROM docs WHERE gepa_judge('yes', body) AND gepa_judge('no', body)");
+is($mock->journal->{requests}, 260, '... and the other one is not asked');
 
 done_testing();
