@@ -315,7 +315,7 @@ fill(ApplyStream *stream)
 			continue;
 		open_run(stream);
 		gepa_apply_answers_move(stream, entry, STREAM_CALLED);
-		gepa_judge_submit(stream->run, &entry->document, entry);
+		gepa_judge_submit(stream->run, &entry->document, entry->answer.digest, entry);
 	}
 }
 

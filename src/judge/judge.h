@@ -179,14 +179,16 @@ typedef struct JudgeRun JudgeRun;
 /*
  * Judge documents with one spec on one LM, concurrently up to the LM's limit.
  * The run owns a child of the current memory context; spec and server must
- * outlive it; origin is copied.  submit copies the document.  collect waits
+ * outlive it; origin is copied.  submit copies the document; digest is that of its
+ * content if the caller has it, else NULL.  collect waits
  * for the next finished document (timeout as gepa_lm_batch_collect) and
  * returns false when none is there; the verdict's strings live in the current
  * context.
  */
 extern JudgeRun *gepa_judge_open(const JudgeSpec *spec, const LmServer *server,
 								 const LmOrigin *origin);
-extern void gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, void *tag);
+extern void gepa_judge_submit(JudgeRun *run, const JudgeDocument *document,
+							  const uint8 *digest, void *tag);
 extern bool gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag,
 							   JudgeVerdict *verdict);
 extern int	gepa_judge_pending(const JudgeRun *run);

@@ -25,10 +25,10 @@ typedef struct JudgePrompt
 	int			chars_total;
 } JudgePrompt;
 
-/* The whole conversation for one document, stable part first. */
+/* The whole conversation for one document, stable part first; digest is its content's. */
 extern void gepa_judge_render(const JudgeSpec *spec, const JudgeExample *examples,
 							  int nexamples, const JudgeDocument *document,
-							  JudgePrompt *prompt);
+							  const uint8 *digest, JudgePrompt *prompt);
 
 /* examples.c: NULL and *error instead of raising */
 extern JudgeExample *gepa_judge_examples_read(const JudgeSpec *spec, const char *text,

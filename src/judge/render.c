@@ -209,14 +209,12 @@ add_message(JudgePrompt *prompt, LmRole role, const char *content)
 
 void
 gepa_judge_render(const JudgeSpec *spec, const JudgeExample *examples, int nexamples,
-				  const JudgeDocument *document, JudgePrompt *prompt)
+				  const JudgeDocument *document, const uint8 *digest, JudgePrompt *prompt)
 {
 	StringInfoData system;
-	uint8		digest[JUDGE_DIGEST_LENGTH];
 	int			seen;
 	int			total;
 
-	gepa_judge_content_digest(document, digest);
 	prompt->nmessages = 0;
 	prompt->messages = palloc(sizeof(LmMessage) * (2 + 2 * nexamples));
 	initStringInfo(&system);

@@ -60,14 +60,18 @@ gepa_judge_open(const JudgeSpec *spec, const LmServer *server, const LmOrigin *o
 }
 
 void
-gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, void *tag)
+gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, const uint8 *digest, void *tag)
 {
 	Pending    *pending = MemoryContextAlloc(run->context, sizeof(Pending));
 	MemoryContext old = MemoryContextSwitchTo(run->scratch);
 	JudgePrompt prompt;
 	LmRequest	request = {0};
+	uint8		own[JUDGE_DIGEST_LENGTH];
 
-	gepa_judge_render(run->spec, run->examples, run->nexamples, document, &prompt);
+	if (digest == NULL)
+		gepa_judge_content_digest(document, own);
+	gepa_judge_render(run->spec, run->examples, run->nexamples, document,
+					  digest != NULL ? digest : own, &prompt);
 	pending->tag = tag;
 	pending->chars_seen = prompt.chars_seen;
 	pending->chars_total = prompt.chars_total;

@@ -142,6 +142,19 @@ read_limit(LmPace *pace, int kind, const char *line, size_t length, int64 now)
 		pace->reset_ms[kind] = parse_moment(value, now);
 }
 
+/* Most headers are none: a name is not put together for each of them. */
+static bool
+is_limit(const char *line, size_t length)
+{
+	static const char *const starts[] = {"x-ratelimit-", "anthropic-ratelimit-"};
+
+	for (int i = 0; i < lengthof(starts); i++)
+		if (length > strlen(starts[i]) &&
+			pg_strncasecmp(line, starts[i], strlen(starts[i])) == 0)
+			return true;
+	return false;
+}
+
 void
 gepa_lm_pace_read(LmPace *pace, const char *line, size_t length, int64 now)
 {
@@ -158,7 +171,7 @@ gepa_lm_pace_read(LmPace *pace, const char *line, size_t length, int64 now)
 	}
 	else if (take_value(line, length, "retry-after", value) && !pace->in_ms)
 		pace->retry_after_ms = gepa_lm_parse_retry_after(value, now);
-	else
+	else if (is_limit(line, length))
 		for (int i = 0; i < lengthof(kinds); i++)
 			read_limit(pace, i, line, length, now);
 }

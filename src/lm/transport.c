@@ -70,6 +70,7 @@ static struct
  * Callbacks of libcurl: nothing here may raise
  */
 
+/* known is what libcurl was told to keep for a socket that is watched. */
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
@@ -85,8 +86,11 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 		event.events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		event.events |= EPOLLOUT;
-	if (epoll_ctl(transport.epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0 && errno == ENOENT)
-		(void) epoll_ctl(transport.epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	if (epoll_ctl(transport.epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) < 0 &&
+		known == NULL && errno == EEXIST)
+		(void) epoll_ctl(transport.epoll_fd, EPOLL_CTL_MOD, fd, &event);
+	if (known == NULL)
+		(void) curl_multi_assign(transport.multi, fd, &transport);
 	return 0;
 }
 
@@ -136,13 +140,19 @@ gepa_lm_transport_acquire_fd(void)
 	return false;
 }
 
+static bool
+is_timer_due(void)
+{
+	return transport.has_timer && gepa_clock_us() >= transport.timer;
+}
+
 /* Let libcurl do what it wants to have done by now; signals are blocked. */
 static void
 run_timer(void)
 {
 	int			running;
 
-	if (!transport.has_timer || gepa_clock_us() < transport.timer)
+	if (!is_timer_due())
 		return;
 	transport.has_timer = false;
 	(void) curl_multi_socket_action(transport.multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -333,6 +343,8 @@ serve_all(void)
 	int			n = epoll_wait(transport.epoll_fd, events, lengthof(events), 0);
 	sigset_t	saved;
 
+	if (n <= 0 && !is_timer_due())
+		return;
 	gepa_lm_block_signals(&saved);
 	for (int i = 0; i < n; i++)
 		serve_socket(&events[i]);

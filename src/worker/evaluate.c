@@ -406,7 +406,7 @@ submit_some(Evaluation *eval)
 
 		if (!is_wanted(eval, slot))
 			continue;
-		gepa_judge_submit(eval->judge, &sample_of(eval, slot)->document,
+		gepa_judge_submit(eval->judge, &sample_of(eval, slot)->document, NULL,
 						  (void *) (intptr_t) slot);
 		take_arrived(eval);
 	}
