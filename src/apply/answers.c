@@ -15,8 +15,9 @@
 
 #include "apply/apply_internal.h"
 
-#define KEPT_MAX_ENTRIES 20000
-#define KEPT_MAX_BYTES (8 * 1024 * 1024)
+/* Few enough to stay in the cache of a processor. */
+#define KEPT_MAX_ENTRIES 4096
+#define KEPT_MAX_BYTES (4 * 1024 * 1024)
 
 typedef struct AnswerSlot
 {

@@ -17,6 +17,9 @@
 
 #include "common/cryptohash.h"
 #include "common/sha2.h"
+#ifndef FRONTEND
+#include "utils/resowner.h"
+#endif
 
 #include "judge/judge_internal.h"
 
@@ -26,11 +29,40 @@ put_part(StringInfo buf, const char *part)
 	appendStringInfo(buf, "%zu:%s;", strlen(part), part);
 }
 
-/* Frees what is hashed; good: so far. */
+/*
+ * One for all: making it takes as long as a short document.  An error elsewhere may
+ * have left something in it.
+ */
+static pg_cryptohash_ctx *context = NULL;
+
 static void
-finish(pg_cryptohash_ctx *ctx, bool good, uint8 *digest)
+make_context(void)
 {
-	if (!good || pg_cryptohash_final(ctx, digest, JUDGE_DIGEST_LENGTH) < 0)
+#ifndef FRONTEND
+	ResourceOwner current = CurrentResourceOwner;
+
+	/* Nobody's, or it would go with the query. */
+	CurrentResourceOwner = ResourceOwnerCreate(NULL, "gepa digests");
+	context = pg_cryptohash_create(PG_SHA256);
+	CurrentResourceOwner = current;
+#else
+	context = pg_cryptohash_create(PG_SHA256);
+#endif
+}
+
+static bool
+begin(void)
+{
+	if (context == NULL)
+		make_context();
+	return context != NULL && pg_cryptohash_init(context) >= 0;
+}
+
+/* good: so far. */
+static void
+finish(bool good, uint8 *digest)
+{
+	if (!good || pg_cryptohash_final(context, digest, JUDGE_DIGEST_LENGTH) < 0)
 	{
 #ifndef FRONTEND
 		elog(ERROR, "could not compute a SHA-256 digest");
@@ -38,16 +70,13 @@ finish(pg_cryptohash_ctx *ctx, bool good, uint8 *digest)
 		abort();
 #endif
 	}
-	pg_cryptohash_free(ctx);
 }
 
 static void
 hash(const StringInfo buf, uint8 *digest)
 {
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-
-	finish(ctx, ctx != NULL && pg_cryptohash_init(ctx) >= 0 &&
-		   pg_cryptohash_update(ctx, (const uint8 *) buf->data, buf->len) >= 0, digest);
+	finish(begin() && pg_cryptohash_update(context, (const uint8 *) buf->data, buf->len) >= 0,
+		   digest);
 }
 
 void
@@ -83,25 +112,24 @@ gepa_judge_digest(const JudgeSpec *spec, bool with_threshold, uint8 *digest)
 
 /* As put_part() has it; documents are long, and not copied for it. */
 static int
-update_part(pg_cryptohash_ctx *ctx, const char *part)
+update_part(const char *part)
 {
 	size_t		length = strlen(part);
 	char		prefix[32];
 	int			n = snprintf(prefix, sizeof(prefix), "%zu:", length);
 
-	if (pg_cryptohash_update(ctx, (const uint8 *) prefix, n) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) part, length) < 0)
+	if (pg_cryptohash_update(context, (const uint8 *) prefix, n) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) part, length) < 0)
 		return -1;
-	return pg_cryptohash_update(ctx, (const uint8 *) ";", 1);
+	return pg_cryptohash_update(context, (const uint8 *) ";", 1);
 }
 
 void
 gepa_judge_content_digest(const JudgeDocument *document, uint8 *digest)
 {
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-	bool		good = ctx != NULL && pg_cryptohash_init(ctx) >= 0;
+	bool		good = begin();
 
 	for (int i = 0; good && i < document->nfields; i++)
-		good = update_part(ctx, document->fields[i]) >= 0;
-	finish(ctx, good, digest);
+		good = update_part(document->fields[i]) >= 0;
+	finish(good, digest);
 }

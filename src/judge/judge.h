@@ -89,6 +89,7 @@ typedef struct JudgeVerdict
 	int			input_tokens;
 	int			output_tokens;
 	int			attempts;
+	int			throttled;		/* see LmReply; not stored */
 	double		cost;
 	double		latency_ms;
 	int			chars_seen;

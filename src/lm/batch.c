@@ -253,6 +253,7 @@ clear_reply(LmReply *reply)
 
 	fresh.tag = reply->tag;
 	fresh.attempts = reply->attempts;
+	fresh.throttled = reply->throttled;
 	*reply = fresh;
 }
 
@@ -295,6 +296,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 												 * too */
 	gepa_lm_read_outcome(batch->server, batch->provider, outcome, reply);
 	reply->cause = gepa_lm_find_cause(batch->server, outcome, reply);
+	reply->throttled += reply->http_status == 429;
 	reply->retry_after_ms = outcome->retry_after_ms;
 	call->attempts = reply->attempts;
 	if (is_long_hold(outcome))

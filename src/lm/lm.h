@@ -156,6 +156,7 @@ typedef struct LmReply
 	int			output_tokens;	/* thinking included */
 	int			attempts;		/* requests sent, by whom ever, and tries to
 								 * connect that failed */
+	int			throttled;		/* of these, answers with status 429 */
 	double		cost;			/* by the server's prices */
 	double		latency_ms;		/* of the last attempt */
 	int			http_status;	/* 0 = none */

@@ -70,6 +70,7 @@ gepa_node_count_answer(NodeFigures *figures, const ApplyVerdict *verdict,
 	}
 	figures->requests++;
 	figures->retries += Max(v->attempts - 1, 0);
+	figures->throttled += v->throttled;
 	figures->input_tokens += v->input_tokens;
 	figures->output_tokens += v->output_tokens;
 	figures->cost += v->cost;

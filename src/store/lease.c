@@ -59,10 +59,10 @@
 #include "store/store_key.h"
 
 /*
- * A query has four times max_concurrency documents under way, by default 64.
+ * A query has twice max_concurrency documents with the LM, by default 32.
  * Few processes of a server do that at a time; some have a larger limit.
  */
-#define LEASES_PER_PROCESS 64
+#define LEASES_PER_PROCESS 32
 #define MAX_LEASES 65536
 
 #define PARTS 16

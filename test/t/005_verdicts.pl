@@ -138,7 +138,7 @@ sub interrupted
 
 interrupted('cancel', 1, sub {
 	my ($session) = @_;
-	$mock->wait_for(sub { $_->{waiting} == 1 }, 'the third document at the gate');
+	$mock->wait_for(sub { $_->{waiting} == 2 }, 'the other documents at the gate');
 	value($node, "SELECT pg_cancel_backend($session->{pid})");
 }, '');
 interrupted('timeout', 1, sub { }, "SET LOCAL statement_timeout = '50ms';");

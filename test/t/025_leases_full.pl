@@ -13,8 +13,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# 64 leases for each process that the server may have: fewer than there are rows.
-my $rows = 1200;
+# 32 leases for each process that the server may have: fewer than there are rows.
+my $rows = 600;
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => <<~'CONF');
 	max_connections = 10
@@ -38,7 +38,7 @@ ok(session_waits($node, $session, 'GepaLm'), '... and waits');
 
 my $first = background($node, "$Gepa::Report::allow SELECT cached FROM gepa_verdict('j', 'row 1');");
 ok(session_waits($node, $first, 'GepaLease'), 'a row with a lease is waited for');
-my $last = background($node, "$Gepa::Report::allow SELECT cached FROM gepa_verdict('j', 'row 999');");
+my $last = background($node, "$Gepa::Report::allow SELECT cached FROM gepa_verdict('j', 'row 99');");
 ok(session_waits($node, $last, 'GepaLmSlot'), 'one without is called');
 $mock->gate(open => 1);
 is((finish($session))[0], "t\n", 'the report is done');
