@@ -341,6 +341,7 @@ gepa_store_lookup(const JudgeSpec *spec, const StoreAccount *account, StoreLooku
 {
 	StoreLookup **wanted = palloc(sizeof(StoreLookup *) * Max(n, 1));
 	int			nwanted = 0;
+	int			nleft;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -352,15 +353,18 @@ gepa_store_lookup(const JudgeSpec *spec, const StoreAccount *account, StoreLooku
 		if (!lookup->found)
 			wanted[nwanted++] = lookup;
 	}
-	nwanted = gepa_store_ring_find(account->key, wanted, nwanted);
-	if (nwanted > 0)
-		look_into_table(account, wanted, nwanted);
+	nleft = gepa_store_ring_find(account->key, wanted, nwanted);
+	if (nleft > 0)
+		look_into_table(account, wanted, nleft);
 	for (int i = 0; i < n; i++)
 		if (lookups[i].found)
 			decide(spec, &lookups[i].verdict);
 
-	/* Whoever asks for many keeps the answers himself. */
-	if (n == 1 && lookups[0].found)
+	/*
+	 * Not what was in memory; and whoever asks for many keeps the answers
+	 * himself.
+	 */
+	if (n == 1 && nwanted == 1 && lookups[0].found)
 		remember(account, &lookups[0]);
 	pfree(wanted);
 }
