@@ -118,7 +118,7 @@ gepa_node_known(FunctionCallInfo fcinfo, ApplyJudge **judge)
 	const NodeAsked *asked;
 	int			call;
 
-	if (node == NULL || node->at == NULL || fcinfo->flinfo == NULL)
+	if (node == NULL || fcinfo->flinfo == NULL)
 		return NULL;
 	call = gepa_node_chain_find(&node->chain, fcinfo->flinfo->fn_expr);
 	if (call < 0)
@@ -137,7 +137,7 @@ count(const ApplyVerdict *verdict)
 {
 	NodeState  *node = gepa_node_current;
 
-	if (node == NULL || node->at == NULL)
+	if (node == NULL)
 		return;
 	node->figures.asked++;
 	gepa_node_count_answer(&node->figures, verdict,
@@ -165,7 +165,7 @@ adopt(const char *name)
 {
 	NodeState  *node = gepa_node_current;
 
-	if (node == NULL || node->at == NULL)
+	if (node == NULL)
 		return;
 	gepa_node_open_session(node->execution, name);
 	node->unopened = false;

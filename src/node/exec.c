@@ -89,7 +89,7 @@ begin(CustomScanState *css, EState *estate, int eflags)
 
 /* NULL = it does not pass. */
 static TupleTableSlot *
-evaluate(NodeState *node, NodeRow *row)
+evaluate(NodeState *node)
 {
 	PlanState  *ps = &node->css.ss.ps;
 	TupleTableSlot *slot = node->css.ss.ss_ScanTupleSlot;
@@ -98,11 +98,9 @@ evaluate(NodeState *node, NodeRow *row)
 	ps->ps_ExprContext->ecxt_scantuple = slot;
 	if (node->plan.under)
 		return slot;
-	gepa_node_enter(node, row);
 	passes = ExecQual(ps->qual, ps->ps_ExprContext);
 	if (passes && ps->ps_ProjInfo != NULL)
 		slot = ExecProject(ps->ps_ProjInfo);
-	gepa_node_leave(node);
 	if (!passes)
 		InstrCountFiltered1(node, 1);
 	return passes ? slot : NULL;
@@ -117,7 +115,9 @@ evaluate_head(NodeState *node)
 	ResetExprContext(node->css.ss.ps.ps_ExprContext);
 	ExecForceStoreMinimalTuple(row->tuple, node->css.ss.ss_ScanTupleSlot, false);
 	node->consumed++;
-	slot = evaluate(node, row);
+	gepa_node_enter(node, row);
+	slot = evaluate(node);
+	gepa_node_leave(node);
 	if (slot == NULL)
 		gepa_node_rows_drop(node, true);
 	node->held = slot != NULL;
@@ -229,7 +229,6 @@ next_ahead(NodeState *node)
 	if (!node->started)
 		gepa_node_window_start(node);
 	node->started = true;
-	node->done = false;
 	while (slot == NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -265,7 +264,7 @@ next_alone(NodeState *node)
 		if (TupIsNull(slot))
 			return NULL;
 		ExecCopySlot(node->css.ss.ss_ScanTupleSlot, slot);
-		slot = evaluate(node, NULL);
+		slot = evaluate(node);
 		if (slot != NULL)
 			return slot;
 	}
@@ -294,35 +293,8 @@ rescan(CustomScanState *css)
 	node->exhausted = false;
 	node->held = false;
 	node->started = false;
-	node->done = false;
 	if (outerPlanState(css)->chgParam == NULL)
 		ExecReScan(outerPlanState(css));
-}
-
-/*
- * No more rows are wanted, unless it is only for now (a cursor).  What the rows asked
- * for may be the same as what those of another node did.
- */
-static void
-shutdown(CustomScanState *css)
-{
-	NodeState  *node = (NodeState *) css;
-	int			called_back;
-
-	if (node->execution == NULL || !node->execution->to_end)
-		return;
-	node->done = true;
-	for (NodeState *other = node->execution->nodes; other != NULL; other = other->next)
-		if (!other->done)
-			return;
-	called_back = gepa_node_stop(node->execution);
-	node->figures.requests += called_back;
-	node->figures.wasted += called_back;
-	for (NodeState *other = node->execution->nodes; other != NULL; other = other->next)
-	{
-		gepa_node_rows_count_unreached(other);
-		gepa_node_report(other);
-	}
 }
 
 static void
@@ -350,7 +322,6 @@ const CustomExecMethods gepa_node_exec_methods = {
 	.ExecCustomScan = next,
 	.EndCustomScan = end,
 	.ReScanCustomScan = rescan,
-	.ShutdownCustomScan = shutdown,
 	.ExplainCustomScan = gepa_node_explain,
 };
 

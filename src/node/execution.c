@@ -14,9 +14,9 @@
  * yet that a row gets there, and only that may raise.
  *
  * ExecutorRun is caught for three things: whether it runs to the end; that an
- * error hands over what has come in; and that a statement that is left in the middle
- * (a cursor) leaves nothing on the wire, where time-outs, places and leases
- * would run on while nobody looks.
+ * error hands over what has come in; and that it leaves nothing on the wire, where
+ * time-outs, places and leases would run on while nobody looks: at the end of a
+ * statement that is called back, in the middle of one (a cursor) waited for.
  *
  *-------------------------------------------------------------------------
  */
@@ -289,31 +289,39 @@ rescue(NodeExecution *execution)
 {
 	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
 	{
-		if (judge->judge == NULL || gepa_apply_stream_calls(judge->stream) == 0)
+		if (judge->judge == NULL)
 			continue;
 		gepa_apply_stream_rescue(judge->stream);
 		judge->unsent = true;
 	}
 }
 
-int
-gepa_node_stop(NodeExecution *execution)
+/* No more rows are wanted: what is on the wire is called back, and was in vain. */
+static void
+stop(NodeExecution *execution)
 {
-	int			n = 0;
+	int			called_back = 0;
 
 	gepa_node_poll(execution);
 	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
 		if (judge->judge != NULL)
-			n += gepa_apply_stream_sent(judge->stream);
+			called_back += gepa_apply_stream_sent(judge->stream);
 	rescue(execution);
-	return n;
+	execution->nodes->figures.requests += called_back;
+	execution->nodes->figures.wasted += called_back;
+	for (NodeState *node = execution->nodes; node != NULL; node = node->next)
+	{
+		gepa_node_rows_count_unreached(node);
+		gepa_node_report(node);
+	}
 }
 
+/* No more rows are wanted for now: nobody will look at the network for a while. */
 static void
 drain(NodeExecution *execution)
 {
 	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-		if (judge->judge != NULL && gepa_apply_stream_calls(judge->stream) > 0)
+		if (judge->judge != NULL)
 		{
 			gepa_apply_stream_drain(judge->stream);
 			judge->unsent = true;
@@ -429,7 +437,9 @@ run(GEPA_EXECUTOR_RUN_PARAMS)
 		if (execution != NULL)
 			execution->to_end = count == 0;
 		run_previous(GEPA_EXECUTOR_RUN_ARGS);
-		if (execution != NULL)
+		if (execution != NULL && execution->to_end)
+			stop(execution);
+		else if (execution != NULL)
 			drain(execution);
 	}
 	PG_CATCH();

@@ -196,7 +196,6 @@ typedef struct NodeState
 	bool		started;		/* this scan has */
 	bool		unopened;		/* a judge can be opened only when the row
 								 * that needs it is at the head */
-	bool		done;			/* no more rows are wanted */
 
 	/* window.c: of this scan */
 	double		limit;			/* rows wanted at most; < 0 = all */
@@ -206,7 +205,7 @@ typedef struct NodeState
 
 	/* evaluation */
 	struct NodeState *outer;	/* that was evaluating when this one began to */
-	NodeRow    *at;				/* NULL = a row of which nothing is known */
+	NodeRow    *at;				/* the row that it evaluates them over */
 } NodeState;
 
 /* chain.c: read the calls off the plan's expressions, and compile what they need */
@@ -276,9 +275,6 @@ extern int	gepa_node_poll(NodeExecution *execution);
 
 /* Wait until there is something, for whichever execution. */
 extern void gepa_node_wait(NodeExecution *execution);
-
-/* Nothing more is needed: call back what is on the wire.  Returns how much that was. */
-extern int	gepa_node_stop(NodeExecution *execution);
 
 extern void gepa_node_execution_init(void);
 
