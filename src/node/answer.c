@@ -176,20 +176,15 @@ gepa_node_ask(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
 {
 	char	   *name = TextDatumGetCString(fcinfo->args[0].value);
 	JudgeDocument document;
-	uint8		digest[JUDGE_DIGEST_LENGTH];
 	const ApplyVerdict *verdict;
 
 	*judge = find_judge(fcinfo, name);
 	adopt(name);
 	if (!gepa_apply_document((*judge)->spec, fcinfo->args[1].value, is_jsonb, &document))
 		return NULL;
-	if (gepa_node_any_live())
-	{
-		gepa_judge_content_digest(&document, digest);
-		verdict = gepa_node_find(*judge, digest);
-		if (verdict != NULL)
-			return verdict;
-	}
+	verdict = gepa_node_find(*judge, &document);
+	if (verdict != NULL)
+		return verdict;
 	verdict = call(*judge, &document);
 	count(verdict);
 	return verdict;

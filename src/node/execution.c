@@ -104,12 +104,6 @@ gepa_node_execution(EState *estate)
 	return execution;
 }
 
-bool
-gepa_node_any_live(void)
-{
-	return !dlist_is_empty(&executions);
-}
-
 /*
  * Judges
  */
@@ -384,14 +378,19 @@ copy_verdict(const ApplyVerdict *verdict)
 }
 
 const ApplyVerdict *
-gepa_node_find(const ApplyJudge *judge, const uint8 *digest)
+gepa_node_find(const ApplyJudge *judge, const JudgeDocument *document)
 {
+	uint8		digest[JUDGE_DIGEST_LENGTH];
 	ApplyAnswer *answer;
-	NodeSession *found = find_answer(judge, digest, &answer);
+	NodeSession *found;
 	const ApplyVerdict *verdict;
 	ApplyStream **streams;
 	int			n;
 
+	if (dlist_is_empty(&executions))
+		return NULL;
+	gepa_judge_content_digest(document, digest);
+	found = find_answer(judge, digest, &answer);
 	if (found == NULL)
 		return NULL;
 	if (answer->state != APPLY_KNOWN)

@@ -278,14 +278,11 @@ extern void gepa_node_wait(NodeExecution *execution);
 
 extern void gepa_node_execution_init(void);
 
-/* Is any execution live? */
-extern bool gepa_node_any_live(void);
-
 /* The streams of all live executions, in the current context. */
 extern ApplyStream **gepa_node_live_streams(int *n);
 
 /* The answer of any live execution to a document, waited for; NULL = none has it. */
-extern const ApplyVerdict *gepa_node_find(const ApplyJudge *judge, const uint8 *digest);
+extern const ApplyVerdict *gepa_node_find(const ApplyJudge *judge, const JudgeDocument *document);
 
 /* The node whose expressions are being evaluated; the innermost one. */
 extern NodeState *gepa_node_current;
