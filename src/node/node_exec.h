@@ -16,74 +16,9 @@
 #include "executor/execdesc.h"
 #include "lib/ilist.h"
 
+#include "node/node_chain.h"
 #include "node/node_internal.h"
 #include "node/node_scroll.h"
-
-/*
- * Calls and when they are reached (chain.c); indices throughout
- */
-
-/* Where an expression may be evaluated before its row is at the head. */
-typedef enum NodeEase
-{
-	NODE_EASY,					/* anywhere: cannot raise */
-	NODE_CAUGHT,				/* in a subtransaction, which an error ends */
-	NODE_AT_HEAD				/* nowhere */
-} NodeEase;
-
-/* An expression to be evaluated ahead. */
-typedef struct NodeAhead
-{
-	Expr	   *expr;
-	ExprState  *state;
-	NodeEase	ease;
-	Bitmapset  *calls;			/* in it: their answers are needed first */
-	Bitmapset  *params;			/* executor parameters, which may be pending */
-} NodeAhead;
-
-/* What an expression must come out as for evaluation to go on. */
-typedef enum NodeWant
-{
-	NODE_WANT_TRUE,
-	NODE_WANT_NOT_TRUE,
-	NODE_WANT_NOT_FALSE,
-	NODE_WANT_NULL
-} NodeWant;
-
-typedef struct NodeGuard
-{
-	int			expr;			/* in guards */
-	NodeWant	want;
-} NodeGuard;
-
-/* A place where a call is written. */
-typedef struct NodeSite
-{
-	const FuncExpr *expr;		/* a call is known by its address */
-	int			call;
-	int			nguards;		/* in order; none = always reached */
-	NodeGuard  *guards;
-} NodeSite;
-
-/* Equal calls are one. */
-typedef struct NodeCall
-{
-	NodeCallKind kind;
-	NodeAhead	name;
-	int			argument;
-} NodeCall;
-
-typedef struct NodeChain
-{
-	int			ncalls;
-	NodeCall   *calls;			/* in the order of evaluation */
-	int			narguments;
-	NodeAhead  *arguments;		/* equal ones are one */
-	int			nguards;
-	NodeAhead  *guards;
-	int			nsites;
-	NodeSite   *sites;
-} NodeChain;
 
 /*
  * Judges of a statement (execution.c)
