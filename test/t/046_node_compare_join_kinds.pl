@@ -37,7 +37,7 @@ $compare->run(
 		plan => qr/Bitmap Heap Scan on tags/, @moves ],
 	'loop: by inequality' => [ "SELECT a.id, b.id FROM docs a JOIN docs b ON a.id < b.id AND b.id < a.id + 3 WHERE gepa_judge('j', a.body)", @loop, @moves ],
 	'loop: memoized' => [ "SELECT t.id, s.body FROM tags t JOIN LATERAL (SELECT body FROM docs d WHERE d.id = t.doc AND gepa_judge('j', d.body) OFFSET 0) s ON true",
-		peak => 'one', set => 'enable_hashjoin = off, enable_mergejoin = off, enable_seqscan = off' ],
+		set => 'enable_hashjoin = off, enable_mergejoin = off, enable_seqscan = off', plan => qr/Memoize/ ],
 	'lateral' => [ "SELECT d.id, s.n FROM docs d, LATERAL (SELECT count(*) n FROM tags t WHERE t.doc < d.grp * 4 AND gepa_judge('j', t.tag || t.id)) s WHERE d.id < 6" ],
 	'lateral, of which one' => [ "SELECT d.id, s.id FROM docs d, LATERAL (SELECT t.id FROM tags t WHERE t.doc > d.id AND gepa_judge('j', t.tag || t.id) ORDER BY t.id LIMIT 1) s", early => 200 ],
 	'lateral, of the outer text' => [ "SELECT d.id, s.good FROM docs d, LATERAL (SELECT gepa_judge('j', d.body) AS good) s", node => 0, peak => 'one' ],
