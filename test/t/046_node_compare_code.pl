@@ -53,11 +53,11 @@ $compare->run(
 	'for update, where current of' => cursor("$good FOR UPDATE", "FETCH 3 c; UPDATE docs SET title = 'the third' WHERE CURRENT OF c; FETCH 2 c; DELETE FROM docs WHERE CURRENT OF c",
 		early => 8, after => 'SELECT id, title FROM docs ORDER BY id'),
 	'where current of' => cursor($good, "FETCH 3 c; UPDATE docs SET title = 'the third' WHERE CURRENT OF c; FETCH 2 c; DELETE FROM docs WHERE CURRENT OF c",
-		early => 8, after => 'SELECT id, title FROM docs ORDER BY id', peak => 'any', node => undef),
+		early => 8, after => 'SELECT id, title FROM docs ORDER BY id'),
 	'where current of, by an index' => cursor("$good AND id > 4 ORDER BY id", "FETCH 3 c; UPDATE docs SET title = 'the third' WHERE CURRENT OF c RETURNING id",
-		early => 8, set => 'enable_seqscan = off', peak => 'any', node => undef),
+		early => 8, set => 'enable_seqscan = off'),
 	'where current of a join' => cursor("SELECT d.id FROM docs d JOIN tags t ON t.doc = d.id WHERE gepa_judge('j', d.body || t.tag)", 'FETCH 3 c; DELETE FROM docs WHERE CURRENT OF c',
-		early => 8, error => qr/24000: cursor "c" is not a simply updatable scan/, peak => 'any', node => undef));
+		early => 8, error => qr/24000: cursor "c" is not a simply updatable scan/));
 
 # -- prepared statements
 

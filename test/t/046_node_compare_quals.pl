@@ -44,7 +44,7 @@ $compare->run(
 	'a constant' => [ "$from gepa_judge('j', 'one text') OR grp = 1", peak => 'one' ],
 	'a constant beside a call' => "$from gepa_judge('j', 'one text') IS NOT NULL AND gepa_judge('k', body)",
 	'nothing but a constant' => [ "$from gepa_judge('j', 'one text') IS NOT NULL", peak => 'one', node => undef ],
-	'a judge for each row' => [ "$from gepa_judge(CASE grp WHEN 1 THEN 'k' ELSE 'j' END, body)", peak => 'one', node => undef ],
+	'a judge for each row' => [ "$from gepa_judge(CASE grp WHEN 1 THEN 'k' ELSE 'j' END, body)" ],
 	'put together' => "$from gepa_judge('j', title || ': ' || body)",
 	'the first of two' => "$from gepa_judge('j', coalesce(body, title))",
 	'a part in lower case' => "$from gepa_judge('j', lower(left(body, 11)))",

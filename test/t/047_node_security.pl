@@ -78,7 +78,7 @@ for my $table ('guarded', 'parts', 'barrier', 'invoker')
 
 # -- writes and cursors
 
-my @see = (after => 'RESET ROLE; SELECT * FROM guarded ORDER BY id');
+my @see = (after => 'RESET ROLE; SELECT * FROM guarded ORDER BY id', vacuum => 'guarded');
 
 $compare->run(
 	'update' => [ "UPDATE guarded SET body = body || ' good' WHERE gepa_judge('j', body)", @reader, @see ],

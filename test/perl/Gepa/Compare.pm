@@ -33,6 +33,7 @@
 #   plan => qr//   what the plan must have in both modes
 #   any_order => 1                               rows come in no order that is defined
 #   commit => 1    without a transaction around it
+#   vacuum => 'a'  tables whose size the statement changes, and with it what the next one's plan is
 package Gepa::Compare;
 
 use strict;
@@ -147,6 +148,7 @@ sub _execute
 	$err =~ s/^psql:\S+ //mg;
 	$err =~ s/^LOCATION:.*\n?//mg;
 	$out = join "\n", sort split /\n/, $out if $case->{any_order};
+	value($self->{node}, "VACUUM $case->{vacuum}") if $case->{vacuum};
 	return { out => $out, err => $err, alive => $alive, peak => $journal->{peak}, requests => $journal->{requests}, texts => $self->_texts };
 }
 
@@ -164,7 +166,7 @@ sub _texts
 	return \%texts;
 }
 
-# In a session that stays, without ever executing anything.
+# In a session for all statements, which never executes any.
 sub _plan
 {
 	my ($self, $mode, $case) = @_;
@@ -173,7 +175,7 @@ sub _plan
 
 	$self->{mock}->reset;
 	$session->{in} .= "BEGIN;\n" . _before($mode, { %$case, commit => 0 })
-	  . "EXPLAIN (COSTS OFF) $sql;\nROLLBACK;\n\\echo planned\n";
+	  . "EXPLAIN (COSTS OFF) $sql;\nROLLBACK;\nDEALLOCATE ALL;\n\\echo planned\n";
 	$session->{run}->pump until $session->{out} =~ s/^(.*)planned\n$//s;
 	my $plan = $1 . $session->{err};
 	$session->{err} = '';
@@ -273,14 +275,6 @@ sub run
 		my ($sql, %options) = ref $given ? @$given : $given;
 		is(join("\n", $self->_wrong({ sql => $sql, node => 1, peak => 'many', %options })), '', $name);
 	}
-	return;
-}
-
-sub DESTROY
-{
-	my ($self) = @_;
-
-	local $?;
 	finish(delete $self->{planner}) if $self->{planner};
 	return;
 }
