@@ -69,6 +69,6 @@ $compare->run(
 
 $compare->run(
 	'all are needed' => "SELECT count(*) FROM rows WHERE gepa_judge('k', half)",
-	'all are needed, for a sort' => "SELECT id FROM rows WHERE gepa_judge('k', half) ORDER BY grp, id LIMIT 3");
+	'all are needed, for a sort' => "SELECT id FROM rows WHERE gepa_judge('k', half) ORDER BY md5(half) LIMIT 3");
 
 done_testing();
