@@ -435,18 +435,25 @@ next_due(LmBatch *batch)
  * Submitting and collecting
  */
 
+/* What building takes besides is left in the current context, not for the batch's life. */
 static void
 build_body(Call *call, const LmRequest *request)
 {
 	LmBatch    *batch = call->batch;
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	StringInfoData body;
+	char	   *text;
 
 	initStringInfo(&body);
-	batch->provider->build(batch->server, request, &body);
-	call->body = gepa_to_utf8(body.data, body.len);
-	call->length = strlen(call->body);
 	MemoryContextSwitchTo(old);
+	batch->provider->build(batch->server, request, &body);
+	text = gepa_to_utf8(body.data, body.len);
+	call->length = strlen(text);
+	call->body = text;
+	if (text == body.data)
+		return;
+	call->body = MemoryContextStrdup(batch->context, text);
+	pfree(body.data);
 }
 
 void
