@@ -133,15 +133,15 @@ gepa_node_known(FunctionCallInfo fcinfo, ApplyJudge **judge)
 
 /* A call that the node at work had not asked ahead is one of its calls all the same. */
 static void
-count(const ApplyVerdict *verdict)
+count(const char *judge, const ApplyVerdict *verdict)
 {
 	NodeState  *node = gepa_node_current;
 
 	if (node == NULL)
 		return;
-	node->figures.asked++;
-	gepa_node_count_answer(&node->figures, verdict,
-						   verdict->cached ? APPLY_STORED : APPLY_CALLED);
+	gepa_node_count_call(node, judge, false);
+	gepa_node_count_answer(node, judge, verdict, verdict->cached ? APPLY_STORED : APPLY_CALLED,
+						   false);
 }
 
 /* Who waits for us must not wait because this waits for another. */
@@ -186,6 +186,6 @@ gepa_node_ask(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
 	if (verdict != NULL)
 		return verdict;
 	verdict = call(*judge, &document);
-	count(verdict);
+	count(name, verdict);
 	return verdict;
 }

@@ -41,6 +41,7 @@
 #define PRIOR_READING_MS 50
 
 #define CHARS_PER_TOKEN 4
+#define FRAME_CHARS 120			/* what a prompt says around its parts */
 #define LABEL_TOKENS 10
 #define REASON_TOKENS 100
 
@@ -187,7 +188,7 @@ gepa_node_judge_name(const Node *call)
 static double
 prompt_tokens(const JudgeSpec *spec, double width)
 {
-	double		chars = Min(width, (double) spec->max_chars * spec->ninputs);
+	double		chars = FRAME_CHARS + Min(width, (double) spec->max_chars * spec->ninputs);
 
 	for (int i = 0; i < spec->ncomponents; i++)
 		chars += strlen(spec->components[i].text);

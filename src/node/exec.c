@@ -212,6 +212,7 @@ static void
 wait_for_answers(NodeState *node)
 {
 	settle(node);
+	gepa_node_report(node);
 	gepa_node_wait(node->execution);
 	settle(node);
 	node->looked_at = gepa_clock_us();

@@ -290,24 +290,47 @@ rescue(NodeExecution *execution)
 	}
 }
 
-/* No more rows are wanted: what is on the wire is called back, and was in vain. */
+/* A node that has asked a judge; of several the one that was begun last. */
+static NodeState *
+find_asker(NodeExecution *execution, const NodeSession *judge)
+{
+	for (NodeState *node = execution->nodes; node != NULL; node = node->next)
+		for (NodeTally *tally = node->tallies; tally != NULL; tally = tally->next)
+			if (strcmp(tally->judge, judge->name) == 0)
+				return node;
+	return execution->nodes;
+}
+
+/* What is on the wire is going to be called back: it was in vain. */
+static void
+count_called_back(NodeExecution *execution)
+{
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+	{
+		int			n = judge->judge != NULL ? gepa_apply_stream_sent(judge->stream) : 0;
+
+		if (n > 0)
+			gepa_node_count_unanswered(find_asker(execution, judge), judge->name, n);
+	}
+}
+
+static void
+report(NodeExecution *execution)
+{
+	for (NodeState *node = execution->nodes; node != NULL; node = node->next)
+		gepa_node_report(node);
+}
+
+/* No more rows are wanted. */
 static void
 stop(NodeExecution *execution)
 {
-	int			called_back = 0;
-
 	gepa_node_poll(execution);
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-		if (judge->judge != NULL)
-			called_back += gepa_apply_stream_sent(judge->stream);
-	rescue(execution);
-	execution->nodes->figures.requests += called_back;
-	execution->nodes->figures.wasted += called_back;
 	for (NodeState *node = execution->nodes; node != NULL; node = node->next)
-	{
 		gepa_node_rows_count_unreached(node);
-		gepa_node_report(node);
-	}
+	count_called_back(execution);
+	rescue(execution);
+	report(execution);
 }
 
 /* No more rows are wanted for now: nobody will look at the network for a while. */
@@ -320,6 +343,7 @@ drain(NodeExecution *execution)
 			gepa_apply_stream_drain(judge->stream);
 			judge->unsent = true;
 		}
+	report(execution);
 }
 
 /*

@@ -154,41 +154,21 @@ show_estimate(const NodeEstimate *estimate, double rows, ExplainState *es)
 	ExplainPropertyFloat("Expected Time", "s", estimate->seconds, 1, es);
 }
 
-static void
-show_judge(const Judge *judge, double width, ExplainState *es)
-{
-	const NodeFacts *facts = gepa_node_facts(judge->name);
-	NodeEstimate estimate;
-
-	ExplainOpenGroup("Judge", NULL, true, es);
-	show_identity(judge->name, is_visible(facts) ? facts : NULL, es);
-	if (es->costs && is_visible(facts))
-	{
-		gepa_node_estimate(facts, judge->rows, width, &estimate);
-		show_estimate(&estimate, judge->rows, es);
-	}
-	ExplainCloseGroup("Judge", NULL, true, es);
-}
-
-static void
-show_judges(const CustomScanState *node, ExplainState *es)
-{
-	const CustomScan *scan = (const CustomScan *) node->ss.ps.plan;
-	const Plan *child = outerPlan(&scan->scan.plan);
-	double		width = child != NULL ? child->plan_width : 0;
-	NodePlan	plan;
-	ListCell   *cell;
-
-	gepa_node_unpack(scan, &plan);
-	ExplainOpenGroup("Judges", "Judges", false, es);
-	foreach(cell, find_judges(scan, plan.rows))
-		show_judge(lfirst(cell), width, es);
-	ExplainCloseGroup("Judges", "Judges", false, es);
-}
-
 /*
  * What was done
  */
+
+/* Of a judge that was not asked, all are 0. */
+static const NodeFigures *
+figures_of(const CustomScanState *node, const char *judge)
+{
+	static const NodeFigures none;
+
+	for (const NodeTally *tally = gepa_node_tallies(node); tally != NULL; tally = tally->next)
+		if (strcmp(tally->judge, judge) == 0)
+			return &tally->figures;
+	return &none;
+}
 
 /* " name=value" for each that is not 0. */
 static void
@@ -224,9 +204,8 @@ show_text(const NodeFigures *figures, ExplainState *es)
 		if (i != GEPA_STATUS_OK)
 			add_count(&line, gepa_status_name(i), figures->failures[i]);
 	show_line("Failures", &line, es);
-	add_count(&line, "rows", figures->window);
-	add_count(&line, "in flight", figures->peak);
-	show_line("Peak", &line, es);
+	add_count(&line, "peak", figures->peak);
+	show_line("In Flight", &line, es);
 	if (es->timing && figures->requests > 0)
 		appendStringInfo(&line, "p50=%.3f ms p95=%.3f ms", gepa_node_latency(figures, 0.5),
 						 gepa_node_latency(figures, 0.95));
@@ -259,7 +238,6 @@ show_properties(const NodeFigures *figures, ExplainState *es)
 	ExplainPropertyInteger("Throttled", NULL, figures->throttled, es);
 	ExplainPropertyInteger("Wasted", NULL, figures->wasted, es);
 	show_failures(figures, es);
-	ExplainPropertyInteger("Peak Rows", NULL, figures->window, es);
 	ExplainPropertyInteger("Peak In Flight", NULL, figures->peak, es);
 	if (es->timing)
 	{
@@ -271,16 +249,66 @@ show_properties(const NodeFigures *figures, ExplainState *es)
 	ExplainPropertyFloat("Cost", NULL, figures->cost, 4, es);
 }
 
+/*
+ * Both
+ */
+
+static void
+show_figures(const NodeFigures *figures, ExplainState *es)
+{
+	if (es->format != EXPLAIN_FORMAT_TEXT)
+	{
+		show_properties(figures, es);
+		return;
+	}
+	es->indent++;
+	show_text(figures, es);
+	es->indent--;
+}
+
+static void
+show_judge(const Judge *judge, double width, const CustomScanState *node, ExplainState *es)
+{
+	const NodeFacts *facts = gepa_node_facts(judge->name);
+	NodeEstimate estimate;
+
+	ExplainOpenGroup("Judge", NULL, true, es);
+	show_identity(judge->name, is_visible(facts) ? facts : NULL, es);
+	if (es->costs && is_visible(facts))
+	{
+		gepa_node_estimate(facts, judge->rows, width, &estimate);
+		show_estimate(&estimate, judge->rows, es);
+	}
+	if (es->analyze)
+		show_figures(figures_of(node, judge->name), es);
+	ExplainCloseGroup("Judge", NULL, true, es);
+}
+
+/* With those whose names are not constants, if they have been asked. */
+static List *
+list_judges(const CustomScanState *node)
+{
+	const CustomScan *scan = (const CustomScan *) node->ss.ps.plan;
+	NodePlan	plan;
+	Calls		calls = {0};
+
+	gepa_node_unpack(scan, &plan);
+	calls.judges = find_judges(scan, plan.rows);
+	for (const NodeTally *tally = gepa_node_tallies(node); tally != NULL; tally = tally->next)
+		(void) judge_by_name(&calls, tally->judge);
+	return calls.judges;
+}
+
 void
 gepa_node_explain(CustomScanState *node, List *ancestors, struct ExplainState *es)
 {
-	const NodeFigures *figures = gepa_node_figures(node);
+	const Plan *child = outerPlan(node->ss.ps.plan);
+	ListCell   *cell;
 
-	show_judges(node, es);
-	if (!es->analyze)
-		return;
-	if (es->format == EXPLAIN_FORMAT_TEXT)
-		show_text(figures, es);
-	else
-		show_properties(figures, es);
+	ExplainOpenGroup("Judges", "Judges", false, es);
+	foreach(cell, list_judges(node))
+		show_judge(lfirst(cell), child->plan_width, node, es);
+	ExplainCloseGroup("Judges", "Judges", false, es);
+	if (es->analyze)
+		ExplainPropertyInteger("Rows Ahead", NULL, gepa_node_figures(node)->window, es);
 }

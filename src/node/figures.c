@@ -32,12 +32,6 @@ bucket_of(double ms)
 			   NODE_LATENCY_BUCKETS - 1);
 }
 
-void
-gepa_node_count_latency(NodeFigures *figures, double ms)
-{
-	figures->latency[bucket_of(ms)]++;
-}
-
 double
 gepa_node_latency(const NodeFigures *figures, double share)
 {
@@ -57,27 +51,96 @@ gepa_node_latency(const NodeFigures *figures, double share)
 	return FIRST_BUCKET_MS * pow(BUCKET_GROWTH, NODE_LATENCY_BUCKETS - 1);
 }
 
-void
-gepa_node_count_answer(NodeFigures *figures, const ApplyVerdict *verdict,
-					   ApplyAnswerOrigin origin)
-{
-	const JudgeVerdict *v = &verdict->verdict;
+/*
+ * Counting: once for the node, and once for the judge
+ */
 
+static NodeFigures *
+tally_of(NodeState *node, const char *judge)
+{
+	NodeTally **link = &node->tallies;
+
+	while (*link != NULL && strcmp((*link)->judge, judge) != 0)
+		link = &(*link)->next;
+	if (*link == NULL)
+	{
+		MemoryContext context = node->execution->context;
+
+		*link = MemoryContextAllocZero(context, sizeof(NodeTally));
+		(*link)->judge = MemoryContextStrdup(context, judge);
+	}
+	return &(*link)->figures;
+}
+
+const NodeTally *
+gepa_node_tallies(const CustomScanState *node)
+{
+	return ((const NodeState *) node)->tallies;
+}
+
+void
+gepa_node_count_call(NodeState *node, const char *judge, bool coalesced)
+{
+	NodeFigures *tally = tally_of(node, judge);
+
+	node->figures.asked++;
+	tally->asked++;
+	node->figures.coalesced += coalesced;
+	tally->coalesced += coalesced;
+}
+
+static void
+add_answer(NodeFigures *figures, const JudgeVerdict *verdict, ApplyAnswerOrigin origin,
+		   bool wasted)
+{
 	if (origin != APPLY_CALLED)
 	{
 		*(origin == APPLY_STORED ? &figures->stored : &figures->elsewhere) += 1;
 		return;
 	}
 	figures->requests++;
-	figures->retries += Max(v->attempts - 1, 0);
-	figures->throttled += v->throttled;
-	figures->input_tokens += v->input_tokens;
-	figures->output_tokens += v->output_tokens;
-	figures->cost += v->cost;
-	if (v->status == GEPA_STATUS_OK)
-		gepa_node_count_latency(figures, v->latency_ms);
+	figures->wasted += wasted;
+	figures->retries += Max(verdict->attempts - 1, 0);
+	figures->throttled += verdict->throttled;
+	figures->input_tokens += verdict->input_tokens;
+	figures->output_tokens += verdict->output_tokens;
+	figures->cost += verdict->cost;
+	if (verdict->status == GEPA_STATUS_OK)
+		figures->latency[bucket_of(verdict->latency_ms)]++;
 	else
-		figures->failures[v->status]++;
+		figures->failures[verdict->status]++;
+}
+
+void
+gepa_node_count_answer(NodeState *node, const char *judge, const ApplyVerdict *verdict,
+					   ApplyAnswerOrigin origin, bool wasted)
+{
+	add_answer(&node->figures, &verdict->verdict, origin, wasted);
+	add_answer(tally_of(node, judge), &verdict->verdict, origin, wasted);
+}
+
+void
+gepa_node_count_unanswered(NodeState *node, const char *judge, int n)
+{
+	NodeFigures *tally = tally_of(node, judge);
+
+	node->figures.requests += n;
+	tally->requests += n;
+	node->figures.wasted += n;
+	tally->wasted += n;
+}
+
+/*
+ * What streams know, which is of all nodes of the statement
+ */
+
+/* Of a judge that the node has asked. */
+static void
+note_peak(NodeState *node, const NodeSession *judge)
+{
+	for (NodeTally *tally = node->tallies; tally != NULL; tally = tally->next)
+		if (strcmp(tally->judge, judge->name) == 0)
+			tally->figures.peak = gepa_apply_stream_peak(judge->stream);
 }
 
 void
@@ -92,6 +155,7 @@ gepa_node_report(NodeState *node)
 			continue;
 		in_flight += gepa_apply_stream_sent(judge->stream);
 		peak += gepa_apply_stream_peak(judge->stream);
+		note_peak(node, judge);
 	}
 	node->figures.in_flight = in_flight;
 	node->figures.peak = peak;

@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * node_chain.h
- *	  Calls and when they are reached (chain.c): a part of node_exec.h, which
- *	  includes it.  Indices throughout.
+ *	  Calls and when they are reached: a part of node_exec.h, which includes it.
+ *
+ * Indices throughout.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,6 +11,8 @@
 #define GEPA_NODE_NODE_CHAIN_H
 
 #include "node/node_internal.h"
+
+struct NodeState;
 
 /* Where an expression may be evaluated before its row is at the head. */
 typedef enum NodeEase
@@ -72,5 +75,11 @@ typedef struct NodeChain
 	int			nsites;
 	NodeSite   *sites;
 } NodeChain;
+
+/* chain.c: read the calls off the plan's expressions, and compile what they need */
+extern void gepa_node_chain_build(struct NodeState *node);
+
+/* Index of the call at an address, or -1. */
+extern int	gepa_node_chain_find(const NodeChain *chain, const Node *expr);
 
 #endif							/* GEPA_NODE_NODE_CHAIN_H */

@@ -118,6 +118,7 @@ typedef struct NodeState
 	NodePlan	plan;
 	NodeFigures figures;
 	NodeScroll	scroll;
+	NodeTally  *tallies;
 
 	NodeExecution *execution;	/* NULL: reads nothing ahead */
 	struct NodeState *next;		/* in execution->nodes */
@@ -143,12 +144,6 @@ typedef struct NodeState
 	NodeRow    *at;				/* the row that it evaluates them over */
 } NodeState;
 
-/* chain.c: read the calls off the plan's expressions, and compile what they need */
-extern void gepa_node_chain_build(NodeState *node);
-
-/* Index of the call at an address, or -1. */
-extern int	gepa_node_chain_find(const NodeChain *chain, const Node *expr);
-
 /* rows.c */
 
 extern void gepa_node_rows_open(NodeState *node);
@@ -158,7 +153,7 @@ extern NodeRow *gepa_node_rows_add(NodeState *node, TupleTableSlot *slot);
 extern void gepa_node_rows_drop(NodeState *node, bool reached);
 extern void gepa_node_rows_clear(NodeState *node);
 
-/* Count what was asked for rows that nobody is going to want. */
+/* Count what was asked for rows that are still there: nobody is going to want them. */
 extern void gepa_node_rows_count_unreached(NodeState *node);
 
 static inline NodeRow *
@@ -236,12 +231,5 @@ gepa_node_leave(NodeState *node)
 	gepa_node_current = node->outer;
 	node->at = NULL;
 }
-
-/* figures.c */
-extern void gepa_node_count_answer(NodeFigures *figures, const ApplyVerdict *verdict,
-								   ApplyAnswerOrigin origin);
-
-/* Bring what is shown of a running node up to date. */
-extern void gepa_node_report(NodeState *node);
 
 #endif							/* GEPA_NODE_NODE_EXEC_H */

@@ -21,6 +21,7 @@
 
 #include "node/node.h"
 #include "node/node_estimate.h"
+#include "node/node_figures.h"
 
 /* calls.c: what is a call */
 
@@ -76,46 +77,6 @@ extern void gepa_node_unpack(const CustomScan *scan, NodePlan *plan);
 extern const CustomScanMethods gepa_node_scan_methods;
 extern const CustomExecMethods gepa_node_exec_methods;
 extern void gepa_node_exec_init(void);
-
-/* figures.c */
-
-#define NODE_LATENCY_BUCKETS 160
-
-/*
- * What a node did, over all its scans.  A call belongs to the node that asked
- * first; to the nodes that ask later it is coalesced.
- */
-typedef struct NodeFigures
-{
-	int64		rows;			/* read from below */
-	int64		judged;			/* of them, with any call reached */
-	int64		asked;			/* calls reached, ahead or not */
-	int64		coalesced;		/* asked for before in this statement */
-	int64		stored;			/* found in the store */
-	int64		elsewhere;		/* called by other processes meanwhile */
-	int64		requests;		/* called for this node: answers, and failures */
-	int64		retries;
-	int64		throttled;		/* answers "too many requests" */
-	int64		failures[GEPA_STATUS_CANCELLED + 1];	/* by GepaStatus */
-	int64		wasted;			/* of the requests, those of rows never
-								 * reached */
-	int			window;			/* most rows read ahead */
-	int			in_flight;		/* now */
-	int			peak;			/* most in flight */
-	int64		input_tokens;
-	int64		output_tokens;
-	double		cost;
-	int64		latency[NODE_LATENCY_BUCKETS];	/* of calls, see
-												 * gepa_node_latency() */
-} NodeFigures;
-
-/* What a node did so far; it stays up to date while the node runs. */
-extern const NodeFigures *gepa_node_figures(const CustomScanState *node);
-
-extern void gepa_node_count_latency(NodeFigures *figures, double ms);
-
-/* Latency in ms that a share of the calls did not exceed, within 5 %; 0 = none. */
-extern double gepa_node_latency(const NodeFigures *figures, double share);
 
 /* explain.c: the node's lines in EXPLAIN */
 extern void gepa_node_explain(CustomScanState *node, List *ancestors,

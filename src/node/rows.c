@@ -112,18 +112,15 @@ gepa_node_row_is_ready(const NodeState *node, const NodeRow *row)
 static void
 count_call(NodeState *node, NodeAsked *call, bool reached)
 {
-	NodeFigures *figures = &node->figures;
+	const char *judge = call->judge->name;
 
 	if (call->counted)
 		return;
 	call->counted = true;
-	figures->asked++;
-	figures->coalesced += !call->fresh;
-	if (!call->fresh || call->answer->state != APPLY_KNOWN)
-		return;
-	gepa_node_count_answer(figures, &call->answer->verdict, call->answer->origin);
-	if (!reached && call->answer->origin == APPLY_CALLED)
-		figures->wasted++;
+	gepa_node_count_call(node, judge, !call->fresh);
+	if (call->fresh && call->answer->state == APPLY_KNOWN)
+		gepa_node_count_answer(node, judge, &call->answer->verdict, call->answer->origin,
+							   !reached);
 }
 
 static void
@@ -170,12 +167,13 @@ gepa_node_rows_clear(NodeState *node)
 void
 gepa_node_rows_count_unreached(NodeState *node)
 {
-	for (int i = node->held; i < node->rows.count; i++)
+	for (int i = 0; i < node->rows.count; i++)
 	{
 		NodeRow    *row = gepa_node_row(&node->rows, i);
+		bool		reached = i == 0 && node->held;
 
 		for (int j = 0; j < node->chain.ncalls; j++)
 			if (row->calls[j].state == NODE_ASKED)
-				count_call(node, &row->calls[j], false);
+				count_call(node, &row->calls[j], reached);
 	}
 }
