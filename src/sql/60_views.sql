@@ -233,7 +233,7 @@ UNION ALL
 SELECT NULL,
 	gepa.shown(q.judge),
 	gepa.shown(NULL::text),
-	gepa.shown(pg_catalog.pg_get_userbyid(q.role)::text),
+	gepa.shown(q.role::regrole::text),
 	gepa.shown('running'::text),
 	gepa.shown('judging'::text),
 	gepa.shown(NULL::int), gepa.shown(NULL::int), gepa.shown(NULL::int), gepa.shown(NULL::int),
