@@ -69,9 +69,20 @@ for my $name (@last_first)
 	kill 'TERM', $sessions->{$name}{pid};
 	ok(until_true(sub { !-e "/proc/$sessions->{$name}{pid}" }, 'a process that ends'), "termination ends waiting for $name");
 }
-is($waits->left($_, $sessions->{$_}, all => 1), '', "... and nothing is left of waiting for $_") for $waits->names;
+is($waits->left($_, $sessions->{$_}), '', "... and nothing is left of waiting for $_") for $waits->names;
 $waits->release;
 finish($_) for values %$sessions;
+
+# One session, many cancels with many calls each: what were not given back would soon be more
+# than a session keeps.
+my $slow = judge_on($node, $mock, 'judge-fixed-true+hang');
+my $session = $waits->session($node);
+$session->{in} .= join "\n", "SET statement_timeout = '50ms';", (map { "SELECT count(gepa_judge('$slow', '$_ ' || i)) FROM generate_series(1, 20) i;" } 1 .. 20),
+  "RESET statement_timeout;\n\\echo ended\n";
+is(() = ended($session) =~ /ERROR:  57014/g, 20, '20 times 16 calls are cancelled');
+ok($mock->wait_for(sub { $_->{by_model}{'judge-fixed-true+hang'}{in_flight} == 0 }, 'none in flight'), '... and called back');
+is($waits->works($session), '', '... and nothing is lost');
+finish($session);
 
 # -- while rows are still read: the lock of row 400 is another's
 
@@ -89,14 +100,14 @@ sub read_on
 	$mock->reset;
 	$session->{in} .= sprintf $reading, $word;
 	$session->{run}->pump_nb;
-	ok($mock->wait_for(sub { $_->{waiting} == 4 }, 'four calls'), 'four rows are on their way');
+	ok($mock->wait_for(sub { $_->{by_model}{'judge-fixed-true+gate'}{in_flight} == 4 }, 'four calls'), 'four rows are on their way');
 	ok(until_true(sub { $mock->gate(pass => 1); return value($node, $locks) eq 't'; }, 'a lock that is waited for', 1000), '... while the 400th is read');
 	cmp_ok($mock->journal->{in_flight}, '>', 0, '... with calls in flight');
 	return;
 }
 
 wait_sql($node, "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND granted", 'the lock');
-my $session = $waits->session($node);
+$session = $waits->session($node);
 read_on($session, 'cancelled');
 kill 'INT', $session->{pid};
 like(ended($session), qr/^ERROR:  57014: canceling statement due to user request\n$/, 'cancel ends it');
