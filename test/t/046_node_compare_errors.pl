@@ -36,7 +36,7 @@ $compare->run(
 	'a failure raised after a notice' => [ "SELECT id FROM docs WHERE id > 3 AND gepa_judge('f', body) AND tell(body)", set => $raise, early => 64, error => qr/told.*ERROR:  38000/s,
 		before => q{CREATE FUNCTION tell(text) RETURNS bool LANGUAGE plpgsql COST 1e9 AS $$BEGIN RAISE NOTICE 'told %', $1; RETURN true; END$$} ],
 	'a failure that no row reaches' => [ "$from grp < 0 OR gepa_judge('j', body) AND CASE WHEN id < 0 THEN gepa_judge('f', body) ELSE true END", set => $raise ],
-	'a failure after a limit' => [ "SELECT id, gepa_judge('f', body) FROM docs LIMIT 1", set => $raise, early => 8 ],
+	'a failure after a limit' => [ "SELECT id, gepa_judge('f', body) FROM docs LIMIT 1", set => $raise, early => 8, peak => 'any' ],
 	'a failure that is fatal' => [ "$from gepa_judge('locked', body)", early => 64, error => qr/ERROR:  28000/, peak => 'any' ],
 	'a failure that is caught' => [ q{DO $$DECLARE a int; BEGIN FOR a IN SELECT id FROM docs WHERE gepa_judge('f', body) LOOP RAISE NOTICE '%', a; END LOOP;
 		EXCEPTION WHEN external_routine_exception THEN RAISE NOTICE 'caught %', sqlerrm; PERFORM gepa_judge('j', body) FROM docs; END$$}, set => $raise, early => 64, explain => '' ],

@@ -3,6 +3,7 @@
 #
 #   my $compare = Gepa::Compare->new;        a server, a mock, the world below
 #   $compare->run('a qual' => 'SELECT ...', 'a limit' => [ 'SELECT ... LIMIT 3', early => 8 ], ...);
+#   $compare->wrong('SELECT ...')            what is wrong with a statement, as a list
 #   $compare->add_judge('odd', 'judge-rules+garbage-40');
 #   $compare->{node}, $compare->{mock}
 #
@@ -252,9 +253,12 @@ sub _wrong_plan
 	return @wrong;
 }
 
-sub _wrong
+# A list; nothing where all is as it should be.
+sub wrong
 {
-	my ($self, $case) = @_;
+	my ($self, $given) = @_;
+	my ($sql, @options) = ref $given ? @$given : $given;
+	my $case = { sql => $sql, node => 1, peak => 'many', @options };
 	my ($off, $on) = map { $self->_execute($_, $case) } qw(off on);
 	my @wrong = (_wrong_calls($case, $off, $on), _wrong_end($case, 'off', $off), _wrong_end($case, 'on', $on));
 
@@ -272,8 +276,7 @@ sub run
 
 	while (my ($name, $given) = splice @cases, 0, 2)
 	{
-		my ($sql, %options) = ref $given ? @$given : $given;
-		is(join("\n", $self->_wrong({ sql => $sql, node => 1, peak => 'many', %options })), '', $name);
+		is(join("\n", $self->wrong($given)), '', $name);
 	}
 	finish(delete $self->{planner}) if $self->{planner};
 	return;
