@@ -6,7 +6,8 @@
  * A call is QUEUED until it has a place in flight (gate.c); RUNNING while it
  * is on the wire; DELAYED while it waits to be tried again (it then takes no
  * place); DONE until it is collected.  Admission happens here and not in
- * libcurl, whose time-outs would count the time in its own queue.
+ * libcurl, whose time-outs would count the time in its own queue.  The first call
+ * may have to go alone (first.c).
  *
  * After a failure that no further call can escape (wrong key, unknown model,
  * refused address) what is not yet on the wire is not sent: it is DONE with the
@@ -64,6 +65,7 @@ struct LmBatch
 	const LmProvider *provider;
 	LmLine	   *line;			/* to the server */
 	LmVisit		visit;			/* to the gate of the LM */
+	LmFirst		first;			/* the call that goes alone, if one does */
 	dlist_head	queued;
 	dlist_head	running;
 	dlist_head	delayed;
@@ -135,6 +137,7 @@ gepa_lm_batch_open(const LmServer *server, const LmOrigin *origin)
 	batch->line = gepa_lm_line_open(server, batch->provider);
 	MemoryContextSwitchTo(old);
 	batch->visit.gate = gepa_lm_gate_open(server);
+	gepa_lm_first_open(&batch->first, server);
 	dlist_init(&batch->queued);
 	dlist_init(&batch->running);
 	dlist_init(&batch->delayed);
@@ -179,6 +182,7 @@ call_done(Call *call)
 	LmBatch    *batch = call->batch;
 	LmReply    *reply = call->reply;
 
+	gepa_lm_first_ended(&batch->first, call);
 	reply->cost = gepa_lm_cost(batch->server, reply);
 	gepa_lm_log_call(batch->server, &batch->origin, reply, call->prompt);
 	call->state = CALL_DONE;
@@ -308,6 +312,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 	told.body = told.error = NULL;
 	dlist_delete(&call->node);
 	gepa_lm_gate_leave(&batch->visit, 1);
+	gepa_lm_first_answered(&batch->first, call, reply);
 
 	/* Even if this call is not tried again. */
 	if (outcome->failure == LM_FAILURE_HTTP && outcome->retry_after_ms > 0)
@@ -354,6 +359,7 @@ call_start(Call *call)
 	call->state = CALL_RUNNING;
 	dlist_push_tail(&batch->running, &call->node);
 	batch->peak = Max(batch->peak, batch->visit.nplaces);
+	gepa_lm_first_sent(&batch->first, call, call->started);
 	return true;
 }
 
@@ -367,7 +373,8 @@ admit_list(LmBatch *batch, dlist_head *list, int64 now)
 	{
 		Call	   *call = dlist_container(Call, node, iter.cur);
 
-		if (call->state == CALL_DELAYED && call->due > now)
+		if ((call->state == CALL_DELAYED && call->due > now) ||
+			gepa_lm_first_held_until(&batch->first, call) > now)
 			continue;
 		if (!gepa_lm_gate_enter(&batch->visit))
 			return false;
@@ -396,6 +403,7 @@ admit_some(LmBatch *batch)
 		return true;
 	}
 	batch->starved = false;
+	gepa_lm_first_look(&batch->first, now);
 	if (gepa_lm_gate_held_until(batch->visit.gate) > now)
 		return true;
 	return admit_list(batch, &batch->delayed, now) &&
@@ -408,27 +416,33 @@ admit(LmBatch *batch)
 	gepa_lm_gate_want(&batch->visit, !admit_some(batch));
 }
 
+/* When a call that is not on the wire may be sent, if nothing else happens. */
+static int64
+call_due(const LmBatch *batch, const Call *call)
+{
+	int64		due = Max(gepa_lm_gate_held_until(batch->visit.gate),
+						  gepa_lm_first_held_until(&batch->first, call));
+
+	return call->state == CALL_DELAYED ? Max(due, call->due) : due;
+}
+
 /* When admit() may have something to do without a transfer ending; 0 = never. */
 static int64
 next_due(LmBatch *batch)
 {
-	int64		hold = gepa_lm_gate_held_until(batch->visit.gate);
-	int64		next = 0;
+	int64		next = PG_INT64_MAX;
+	int64		queued = 0;
 	dlist_iter	iter;
 
 	if (batch->stopped || batch->starved || batch->visit.wants)
 		return 0;
 	if (!dlist_is_empty(&batch->queued))
-		next = hold;
+		queued = call_due(batch, dlist_head_element(Call, node, &batch->queued));
+	if (queued > 0)
+		next = queued;
 	dlist_foreach(iter, &batch->delayed)
-	{
-		const Call *call = dlist_container(Call, node, iter.cur);
-		int64		due = Max(call->due, hold);
-
-		if (next == 0 || due < next)
-			next = due;
-	}
-	return next;
+		next = Min(next, call_due(batch, dlist_container(Call, node, iter.cur)));
+	return next == PG_INT64_MAX ? 0 : next;
 }
 
 /*

@@ -5,7 +5,8 @@
  *
  * Shared memory has the LMs that were called, each with its places (share.c),
  * and a pool of guests: a guest is one process as a party of one LM, from
- * the first call that it has in flight, or waits to start, to the last.
+ * the first call that it has in flight, or waits to start, to the last.  With the LM
+ * stands which of its doors have answered lately (doors.c).
  *
  * Actors: a process takes a place before it sends and gives it back when the
  * call has ended.  Whoever makes a place free, or raises the limit, grants it
@@ -13,8 +14,8 @@
  * or declined by that process.
  *
  * Life cycle: the limit of an LM is what the caller said that opened a batch
- * last.  An LM without guests stays, so that what else is known of it can stay
- * with it, until another needs its entry; LMs of databases that are gone, too,
+ * last.  An LM without guests stays, and with it what is known of its doors,
+ * until another needs its entry; LMs of databases that are gone, too,
  * go that way.  A guest ends with its last place, and with its process at the
  * latest, after its transaction has called its calls back.  A crash makes
  * shared memory anew.
@@ -48,6 +49,7 @@ typedef struct SharedLm
 	Oid			database;
 	Oid			serverid;		/* InvalidOid = unused */
 	LmPlaces	places;
+	LmDoors		doors;
 } SharedLm;
 
 struct LmGuest
@@ -161,6 +163,7 @@ find_lm(Oid serverid, int limit)
 	lm->serverid = serverid;
 	lm->places.limit = limit;
 	lm->places.taken = 0;
+	memset(&lm->doors, 0, sizeof(LmDoors));
 	dlist_init(&lm->places.parties);
 	return unused;
 }
@@ -298,4 +301,66 @@ bool
 gepa_lm_limit_granted(const LmGuest *guest)
 {
 	return *(volatile const int *) &guest->party.granted > 0;
+}
+
+/*
+ * Doors
+ */
+
+/* Its entry, which is there since a batch was opened; NULL when there was no room. */
+static LmDoors *
+doors_of(Oid serverid)
+{
+	for (int i = 0; i < MAX_LMS; i++)
+	{
+		SharedLm   *lm = &limits.shared->lms[i];
+
+		if (lm->serverid == serverid && lm->database == MyDatabaseId)
+			return &lm->doors;
+	}
+	return NULL;
+}
+
+bool
+gepa_lm_limit_open_until(Oid serverid, uint64 door, int64 *until)
+{
+	const LmDoors *doors;
+
+	if (limits.shared == NULL)
+		return false;
+	LWLockAcquire(limits.lock, LW_SHARED);
+	doors = doors_of(serverid);
+	if (doors != NULL)
+		*until = gepa_lm_doors_open_until(doors, door);
+	LWLockRelease(limits.lock);
+	return doors != NULL;
+}
+
+bool
+gepa_lm_limit_open(Oid serverid, uint64 door, int64 until)
+{
+	LmDoors    *doors;
+
+	if (limits.shared == NULL)
+		return false;
+	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
+	doors = doors_of(serverid);
+	if (doors != NULL)
+		gepa_lm_doors_open(doors, door, until);
+	LWLockRelease(limits.lock);
+	return doors != NULL;
+}
+
+void
+gepa_lm_limit_shut(Oid serverid, uint64 door)
+{
+	LmDoors    *doors;
+
+	if (limits.shared == NULL)
+		return;
+	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
+	doors = doors_of(serverid);
+	if (doors != NULL)
+		gepa_lm_doors_shut(doors, door);
+	LWLockRelease(limits.lock);
 }

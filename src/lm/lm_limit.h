@@ -49,6 +49,21 @@ extern void gepa_lm_places_decline(LmPlaces *places, LmParty *party);
  */
 extern LmParty *gepa_lm_places_grant(LmPlaces *places);
 
+/* doors.c: which of an LM's doors have answered lately.  As share.c. */
+
+#define LM_NDOORS 4
+
+typedef struct LmDoors
+{
+	uint64		door[LM_NDOORS];
+	int64		until[LM_NDOORS];	/* gepa_clock_us(); 0 = none */
+} LmDoors;
+
+/* 0 = it is not. */
+extern int64 gepa_lm_doors_open_until(const LmDoors *doors, uint64 door);
+extern void gepa_lm_doors_open(LmDoors *doors, uint64 door, int64 until);
+extern void gepa_lm_doors_shut(LmDoors *doors, uint64 door);
+
 #ifndef FRONTEND
 
 /* limit.c: places in shared memory, over all processes of the server */
@@ -76,6 +91,14 @@ extern void gepa_lm_limit_want(LmGuest *guest, bool wants);
 /* Whether it sleeps, so that a place may be granted to it. */
 extern void gepa_lm_limit_attend(LmGuest *guest, bool attends);
 extern bool gepa_lm_limit_granted(const LmGuest *guest);
+
+/*
+ * Doors of an LM, as in doors.c; false when there is no shared memory, or no room
+ * in it.
+ */
+extern bool gepa_lm_limit_open_until(Oid serverid, uint64 door, int64 *until);
+extern bool gepa_lm_limit_open(Oid serverid, uint64 door, int64 until);
+extern void gepa_lm_limit_shut(Oid serverid, uint64 door);
 
 /* gate.c: what the batches of this process on one LM share */
 
@@ -116,6 +139,32 @@ extern void gepa_lm_gate_close(LmGate *gate, struct LmReply *reply,
 							   const struct LmOutcome *outcome);
 extern int64 gepa_lm_gate_held_until(const LmGate *gate);
 extern const struct LmReply *gepa_lm_gate_why_closed(const LmGate *gate);
+
+/* first.c: the first call of a batch, while nobody knows whether any is taken */
+
+typedef struct LmFirst
+{
+	Oid			serverid;
+	uint64		door;			/* hash of endpoint and key */
+	int64		known_until;	/* it has answered; gepa_clock_us() */
+	bool		tried;			/* for this batch, whatever came of it */
+	const void *call;			/* that goes alone; NULL = nobody waits */
+	int64		alone_until;	/* gepa_clock_us() */
+} LmFirst;
+
+extern void gepa_lm_first_open(LmFirst *first, const struct LmServer *server);
+
+/* Until when a call waits for the first one, 0 = it does not; PG_INT64_MAX = until that ends. */
+extern int64 gepa_lm_first_held_until(const LmFirst *first, const void *call);
+
+/* Before calls are sent: has the first one taken too long? */
+extern void gepa_lm_first_look(LmFirst *first, int64 now);
+
+/* A call was sent; perhaps it is the first.  An attempt has ended; the call has. */
+extern void gepa_lm_first_sent(LmFirst *first, const void *call, int64 now);
+extern void gepa_lm_first_answered(LmFirst *first, const void *call,
+								   const struct LmReply *reply);
+extern void gepa_lm_first_ended(LmFirst *first, const void *call);
 
 /* For the transport: has one been granted?  What does the process wait for? */
 extern bool gepa_lm_gate_was_granted(void);
