@@ -204,7 +204,9 @@ open_waits(void)
 		return;
 	waits = gepa_lasting_wait_event_set(3);
 	AddWaitEventToSet(waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	/* A backend alone has none to watch. */
+	if (IsUnderPostmaster)
+		AddWaitEventToSet(waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	AddWaitEventToSet(waits, WL_SOCKET_READABLE, transport.epoll_fd, NULL, NULL);
 	transport.waits = waits;
 }
