@@ -446,6 +446,7 @@ static void
 run(GEPA_EXECUTOR_RUN_PARAMS)
 {
 	NodeState  *outer = gepa_node_current;
+	MemoryContext context = CurrentMemoryContext;
 	NodeExecution *execution;
 
 	if (dlist_is_empty(&executions))
@@ -467,10 +468,18 @@ run(GEPA_EXECUTOR_RUN_PARAMS)
 	}
 	PG_CATCH();
 	{
+		ErrorData  *error;
+
 		gepa_node_current = outer;
-		if (execution != NULL)
-			rescue(execution);
-		PG_RE_THROW();
+		if (execution == NULL)
+			PG_RE_THROW();
+
+		/* What goes wrong meanwhile would take the error's place. */
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		rescue(execution);
+		ReThrowError(error);
 	}
 	PG_END_TRY();
 	gepa_node_current = outer;
