@@ -42,10 +42,10 @@ class Mock:
 class Session:
     """A psql, that is a backend."""
 
-    def __init__(self):
+    def __init__(self, stderr=None):
         self.process = subprocess.Popen(
             ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres"], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
             env={**os.environ, "PGOPTIONS": "-c client_min_messages=warning"})
         self.pid = int(self.run("SELECT pg_backend_pid()"))
 
@@ -127,20 +127,23 @@ class Client(asyncio.Protocol):
         if len(rest) < length:
             return
         self.buffer = b""
-        json.loads(rest)["choices"][0]["message"]["content"]    # it is an answer
+        self.take(json.loads(rest)["choices"][0]["message"]["content"])
         self.send()
+
+    def take(self, content):
+        """What was answered; here it only has to be there."""
 
     def connection_lost(self, exc):
         if not self.done.done():
             self.done.set_exception(exc or ConnectionError("the mock hung up"))
 
 
-async def send_all(port, bodies, concurrency):
+async def send_all(port, bodies, concurrency, client=Client, tls=None):
     """Send the bodies over so many connections."""
     loop = asyncio.get_running_loop()
     headers = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % port +
                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n")
-    clients = [(await loop.create_connection(lambda: Client(bodies, headers), "127.0.0.1", port))[1]
+    clients = [(await loop.create_connection(lambda: client(bodies, headers), "127.0.0.1", port, ssl=tls))[1]
                for _ in range(concurrency)]
     await asyncio.gather(*(client.done for client in clients))
 
