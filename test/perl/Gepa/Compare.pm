@@ -5,6 +5,7 @@
 #   $compare->run('a qual' => 'SELECT ...', 'a limit' => [ 'SELECT ... LIMIT 3', early => 8 ], ...);
 #   $compare->wrong('SELECT ...')            what is wrong with a statement, as a list
 #   $compare->add_judge('odd', 'judge-rules+garbage-40');
+#   $compare->restart("a = 'b'\n");          the server, with further settings
 #   $compare->{node}, $compare->{mock}
 #
 # Each statement is one test, and runs in each mode in a session and a transaction of
@@ -95,6 +96,15 @@ sub add_judge
 	$self->{judges}{$name} = 'Is it so?';
 	create_lm($self->{node}, $name, $self->{mock}, $model, max_concurrency => $concurrency);
 	value($self->{node}, "SELECT gepa.create_judge('$name', '$name', 'Is it so?')");
+	return;
+}
+
+sub restart
+{
+	my ($self, $conf) = @_;
+
+	$self->{node}->append_conf('postgresql.conf', $conf);
+	$self->{node}->restart;
 	return;
 }
 
