@@ -30,6 +30,39 @@ SET statement_timeout = '900ms'
 SELECT * FROM gepa.report('judge')
 SET statement_timeout = 0
 
+-- The judge node: to the end, in lists and below aggregates, guarded, joined, below a LIMIT and in subqueries.
+RESET gepa.on_error
+ALTER SERVER lm OPTIONS (SET model 'judge-rules+slow-1')
+SELECT analyzed('SELECT id FROM page WHERE gepa_judge(''judge'', body || 1)')
+SELECT count(*) AS passed FROM page WHERE gepa_judge('judge', body || 1)
+SELECT count(*) AS passed, count(v) AS verdicts FROM (SELECT gepa_verdict('judge', body || 1) AS v FROM page WHERE gepa_judge('judge', body || 2) OR gepa_score('judge', body || 3) > 0.5) q
+SELECT analyzed('SELECT grp, count(*) FILTER (WHERE gepa_judge(''judge'', body || 4)) FROM page GROUP BY grp')
+SELECT analyzed('SELECT CASE WHEN gepa_judge(''judge'', body || 5) THEN gepa_score(''judge'', body || 6) END FROM page ORDER BY id')
+SELECT analyzed('SELECT a.id FROM page a JOIN page b ON a.id = b.grp WHERE gepa_judge(''judge'', b.body || 7) AND gepa_judge(''judge'', a.body || 7)')
+SELECT analyzed('SELECT id FROM page WHERE gepa_judge(''judge'', body || 8) LIMIT 2')
+SELECT analyzed('SELECT id FROM page p WHERE EXISTS (SELECT FROM page o WHERE o.id < p.grp AND gepa_judge(''judge'', o.body || 9))')
+SELECT count(*) AS passed FROM unnest(gepa_judge('judge', (SELECT array_agg(body || 10) FROM page))) AS good WHERE good
+UPDATE page SET grp = grp + 3 WHERE gepa_judge('judge', body || 11)
+-- A cursor that stands, goes on and is closed early; a row that raises; failures; a query that is cancelled with calls in flight.
+BEGIN
+DECLARE c CURSOR FOR SELECT id FROM page WHERE gepa_judge('judge', body || 12) ORDER BY id + 0
+DECLARE d CURSOR FOR SELECT id FROM page WHERE gepa_judge('judge', body || 13)
+FETCH 1 FROM d
+FETCH 1 FROM c
+MOVE 5 IN d
+ROLLBACK
+SELECT max(1 / (id - 30)) FROM page WHERE gepa_judge('judge', body || 14) OR id = 30
+DO $$ BEGIN PERFORM 1 / (id - 30) FROM page WHERE gepa_judge('judge', body || 15) OR id = 30; EXCEPTION WHEN OTHERS THEN INSERT INTO outcome (fault, status) VALUES ('in a row', sqlstate); END $$
+ALTER SERVER lm OPTIONS (SET model 'judge-rules+reject-25')
+SELECT count(*) AS passed FROM page WHERE gepa_judge('judge', body || 16)
+SET gepa.on_error = error
+SELECT count(*) AS passed FROM page WHERE gepa_judge('judge', body || 17)
+RESET gepa.on_error
+ALTER SERVER lm OPTIONS (SET model 'judge-rules+hang')
+SET statement_timeout = '900ms'
+SELECT count(*) AS passed FROM page WHERE gepa_judge('judge', body || 18)
+SET statement_timeout = 0
+
 -- And it still works.
 ALTER SERVER lm OPTIONS (SET model 'judge-rules+slow-1')
 SELECT metric, tuned FROM gepa.report('judge') WHERE metric = 'accuracy'

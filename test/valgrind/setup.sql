@@ -19,3 +19,15 @@ BEGIN
 		SELECT fault, (gepa_verdict('judge', body)).status FROM document;
 END
 $$;
+
+-- Statements with the judge node: does it stand in the plan, once it is executed?
+CREATE TABLE page AS SELECT id, id % 3 AS grp, body FROM labels;
+CREATE FUNCTION analyzed(sql text) RETURNS bool LANGUAGE plpgsql AS
+$$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, VERBOSE, FORMAT JSON) ' || sql INTO plan;
+	RETURN plan::text LIKE '%"Judge"%';
+END
+$$;
