@@ -80,7 +80,7 @@ for my $case ([ '401', '28000' ], [ '403', '42501' ], [ '404', '42704' ], [ 'quo
 {
 	my ($modifier, $sqlstate) = @$case;
 
-	point_at("judge-rules+$modifier", 1);
+	point_at("judge-rules+$modifier", 16);
 	like((outcome($node, $report))[1], qr/ERROR:  $sqlstate: judge "j" has no verdict.*HINT/s, "$modifier: an error");
 	is($mock->journal->{requests}, 1, "... and one request for $rows rows");
 }

@@ -19,6 +19,7 @@ my $waits = Gepa::Waits->new($mock);
 # So few descriptors that calls which do not give theirs back are soon noticed.
 my $node = gepa_node('main', conf => "max_files_per_process = 64\ngepa.verdict_ring_size = '256kB'\n");
 my $commit = 'the writer, at commit';
+my $rounds = 0;
 
 $waits->prepare($node);
 
@@ -50,6 +51,7 @@ sub afterwards
 	is($waits->works($sessions->{$_}), '', "after waiting for $_ the session works, with the same descriptors and one thread")
 	  for $waits->names;
 	finish($_) for values %$sessions;
+	stored($node, $waits->judge('room in the ring'), 9 * ++$rounds, '... and what had been answered before there was room is kept');
 	return;
 }
 

@@ -83,18 +83,25 @@ is(value($node, "SELECT count(*) FROM gepa.verdict_errors WHERE judge = 'once'")
 value($node, "BEGIN; SELECT gepa_judge('refused', 'rolled back'); ROLLBACK");
 wait_sql($node, "SELECT count(*) = 4 FROM gepa.verdict_errors WHERE judge = 'refused'", 'the row');
 is(value($node, "SELECT count(*) FROM gepa.verdict_errors WHERE judge = 'refused'"), 4, 'a rollback keeps the reason');
-my ($out, $err) = outcome($node, "SET gepa.on_error = error;
-	SELECT count(gepa_judge('some', 'document ' || i)) FROM generate_series(41, 80) i");
-like($err, qr/unparseable/, 'an error in the middle of a query');
-my $paid = $mock->journal->{by_model}{"judge-rules+garbage-30"}{documents} - $bad - 1;
-wait_sql($node, "SELECT count(*) = $good + $paid FROM gepa.verdicts WHERE judge = 'some'", 'what was paid');
-is(value($node, "SELECT count(*) FROM gepa.verdicts WHERE judge = 'some'"), $good + $paid,
-	"... keeps the $paid verdicts that were paid before it");
+
+# All calls that may be in flight are answered while the session does not look; the first
+# failure that it then meets ends the query, and what has come in is kept.
+judge('paid', 'judge-rules+garbage-30+gate');
+my $session = background($node, "SET gepa.on_error = error; SELECT count(gepa_judge('paid', 'document ' || i)) FROM generate_series(1, 40) i;");
+ok($mock->wait_for(sub { $_->{waiting} == 16 }, '16 at the gate'), 'calls in flight');
+kill 'STOP', $session->{pid};
+$mock->gate(pass => 16);
+ok($mock->wait_for(sub { $_->{by_model}{'judge-rules+garbage-30+gate'}{answered} == 16 }, '16 answers'), '... are answered');
+kill 'CONT', $session->{pid};
+like((finish($session))[1], qr/unparseable/, 'an error in the middle of a query');
+my $known = join ' + ', map { "(SELECT count(*) FROM gepa.$_ WHERE judge = 'paid')" } 'verdicts', 'verdict_errors';
+wait_sql($node, "SELECT $known = 16", 'what was paid');
+is(value($node, "SELECT $known"), 16, '... keeps all that had been answered before it');
 
 # -- what no further call can escape ends the query, with what to do
 
 judge('key', 'judge-rules+key-secret');
-($out, $err) = outcome($node, "SELECT gepa_judge('key', 'text ' || i) FROM generate_series(1, 5) i");
+my (undef, $err) = outcome($node, "SELECT gepa_judge('key', 'text ' || i) FROM generate_series(1, 5) i");
 like($err, qr/ERROR:  28000:.*HINT:/s, 'a refused key is an error');
 is($mock->journal->{by_model}{'judge-rules+key-secret'}{requests}, 1, '... after one call');
 value($node, "CREATE USER MAPPING FOR CURRENT_USER SERVER key OPTIONS (api_key 'secret')");

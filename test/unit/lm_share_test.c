@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * lm_share_test.c
- *	  Who gets the next place in flight.
+ *	  Who gets the next place in flight, and which doors have answered lately.
  *
  *-------------------------------------------------------------------------
  */
@@ -143,6 +143,29 @@ check_shares(void)
 	tap_is_int(places.taken, 17, "all places are in use");
 }
 
+static void
+check_doors(void)
+{
+	LmDoors		doors;
+
+	memset(&doors, 0, sizeof(doors));
+
+	tap_is_int(gepa_lm_doors_open_until(&doors, 0), 0, "no door is open");
+	gepa_lm_doors_open(&doors, 7, 100);
+	gepa_lm_doors_open(&doors, 8, 110);
+	gepa_lm_doors_open(&doors, 7, 120);
+	tap_is_int(gepa_lm_doors_open_until(&doors, 7), 120, "a door that answers is open for longer");
+	tap_is_int(gepa_lm_doors_open_until(&doors, 8), 110, "as is another");
+	gepa_lm_doors_shut(&doors, 7);
+	tap_is_int(gepa_lm_doors_open_until(&doors, 7), 0, "a door that refuses is shut");
+	tap_is_int(gepa_lm_doors_open_until(&doors, 8), 110, "and no other");
+	for (int i = 0; i < LM_NDOORS; i++)
+		gepa_lm_doors_open(&doors, 100 + i, 200 + i);
+	tap_is_int(gepa_lm_doors_open_until(&doors, 8), 0, "of too many the one that closes first is forgotten");
+	for (int i = 0; i < LM_NDOORS; i++)
+		tap_is_int(gepa_lm_doors_open_until(&doors, 100 + i), 200 + i, "the others are not");
+}
+
 int
 main(void)
 {
@@ -150,5 +173,6 @@ main(void)
 	check_order();
 	check_attention();
 	check_shares();
+	check_doors();
 	return tap_done();
 }

@@ -5,6 +5,7 @@
 #   $waits->prepare($node);                      LMs, judges and a run, for each wait what it needs
 #   $waits->names, $waits->network               all; those for an LM
 #   $waits->statement($name)                     SQL that waits so
+#   $waits->judge($name)                         the judge that is asked in it
 #   $waits->another_lm($node, $name)             an LM like that in it
 #   $waits->good                                 SQL that answers t
 #   my $sessions = $waits->begin($node, sub { "SET x = ..;" });    name -> session that waits so,
@@ -219,7 +220,7 @@ sub _local
 	my ($self) = @_;
 
 	# two fit, the third is in hand, and the others have been answered meanwhile
-	my $ring = $self->_on_mock('long-100000', 'answered', base => 'judge-rules', least => 3);
+	my $ring = $self->_on_mock('long-100000', 'answered', base => 'judge-rules', least => 9);
 
 	return (
 		'room in the ring' => { %$ring, event => 'GepaRingSpace', judge => '{"reasoning": true}', many => 9, turn => 2,
@@ -266,6 +267,8 @@ sub statement
 	return "$wait->{sql};" if $wait->{sql};
 	return "SELECT count(gepa_judge('$wait->{name}', $text || i)) FROM generate_series(1, @{[ $wait->{many} // $self->{rows} ]}) i;";
 }
+
+sub judge { my ($self, $name) = @_; return $self->{waits}{$name}{name}; }
 
 sub another_lm { my ($self, $node, $name) = @_; return $self->_judge($node, $self->{waits}{$name}); }
 
