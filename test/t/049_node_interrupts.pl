@@ -75,12 +75,17 @@ finish($_) for values %$sessions;
 
 # One session, many cancels with many calls each: what were not given back would soon be more
 # than a session keeps.
-my $slow = judge_on($node, $mock, 'judge-fixed-true+hang');
+my $slow = judge_on($node, $mock, 'judge-fixed-true+gate');
 my $session = $waits->session($node);
+$mock->gate(open => 1);
+is(value($node, "SELECT gepa_judge('$slow', 'a text')"), 't', 'an LM that answers');
+$mock->gate(open => 0);
+$mock->reset;
 $session->{in} .= join "\n", "SET statement_timeout = '50ms';", (map { "SELECT count(gepa_judge('$slow', '$_ ' || i)) FROM generate_series(1, 20) i;" } 1 .. 20),
   "RESET statement_timeout;\n\\echo ended\n";
 is(() = ended($session) =~ /ERROR:  57014/g, 20, '20 times 16 calls are cancelled');
-ok($mock->wait_for(sub { $_->{by_model}{'judge-fixed-true+hang'}{in_flight} == 0 }, 'none in flight'), '... and called back');
+cmp_ok($mock->journal->{requests}, '>', 20 * 2, '... which were in flight together');
+ok($mock->wait_for(sub { $_->{in_flight} == 0 }, 'none in flight'), '... and called back');
 is($waits->works($session), '', '... and nothing is lost');
 finish($session);
 

@@ -196,8 +196,8 @@ sub _network
 			url => $url->('unread'), many => 1, text => "repeat('long ', $long_text / 5)", judge => "{\"max_chars\": $long_text}",
 			seen => sub { peek($self->{unread}, $_[0]) =~ /^POST/ },
 			left => \&rest },
-		'the first byte' => $self->_on_mock('hang', 'in_flight'),
-		'the body' => $self->_on_mock('drip-200', 'in_flight'),
+		'the first byte' => $self->_on_mock('hang', 'in_flight', least => $self->{rows}),
+		'the body' => $self->_on_mock('drip-200', 'in_flight', least => $self->{rows}),
 		'the next attempt' => $self->_on_mock('500', 'completed', many => 1000),
 		'Retry-After' => $self->_on_mock('429-s60', 'completed'));
 }
