@@ -137,7 +137,7 @@ gepa_lm_batch_open(const LmServer *server, const LmOrigin *origin)
 	batch->line = gepa_lm_line_open(server, batch->provider);
 	MemoryContextSwitchTo(old);
 	batch->visit.gate = gepa_lm_gate_open(server);
-	gepa_lm_first_open(&batch->first, server);
+	gepa_lm_first_open(&batch->first, server, batch->visit.gate);
 	dlist_init(&batch->queued);
 	dlist_init(&batch->running);
 	dlist_init(&batch->delayed);

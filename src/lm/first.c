@@ -12,21 +12,20 @@
  * once where an answer came within LM_FIRST_LASTS_MS.  It also leaves the name
  * resolved for the others.
  *
- * What is known is kept by door: a hash of the server, all that says where and how
- * it is called, and the key.  A change of any of them is another door.  Users with
+ * What is known is kept by LM and door: a hash of all that says where and how it
+ * is called, and of the key.  A change of any of them is another door.  Users with
  * the same key are one to the endpoint, and here.  With the library preloaded it is
  * kept with the LM in shared memory (limit.c), else, or where there is no room, in
  * the process.
  *
- * Known hole: processes that begin at the same time know nothing of each other's first calls, nor
- * batches of one process on different judges.
+ * Known hole: processes that begin at the same time, and judges of one statement,
+ * have a first call each.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "miscadmin.h"
 
 #include "base/clock.h"
 #include "lm/lm_internal.h"
@@ -35,7 +34,7 @@
 /* Longer than most answers take; a model that is slower is held up by no more. */
 #define LM_FIRST_ALONE_MS 2000
 
-/* Keys and models seldom change; when one does, few calls tell it a little late. */
+/* Keys and models seldom change; one that does costs a refusal for each call in flight. */
 #define LM_FIRST_LASTS_MS (10 * 60 * 1000)
 
 /* So often it is told to the others, not with each answer. */
@@ -43,8 +42,6 @@
 
 /* Until the attempt is made, and ends. */
 #define UNTIL_IT_ENDS PG_INT64_MAX
-
-static LmDoors process_doors;
 
 static uint64
 hash_text(uint64 door, const char *text)
@@ -62,19 +59,19 @@ find_door(const LmServer *server)
 		server->base_url, server->model, server->api_key, server->extra_body, server->proxy,
 		server->unix_socket, server->ca_file, server->client_cert, server->client_key
 	};
-	uint64		door = hash_combine64(MyDatabaseId, server->serverid);
+	uint64		door = server->api * 2 + server->allow_private_address;
 
-	door = hash_combine64(door, server->api * 2 + server->allow_private_address);
 	for (int i = 0; i < lengthof(parts); i++)
 		door = hash_text(door, parts[i]);
 	return door;
 }
 
 void
-gepa_lm_first_open(LmFirst *first, const LmServer *server)
+gepa_lm_first_open(LmFirst *first, const LmServer *server, LmGate *gate)
 {
 	memset(first, 0, sizeof(LmFirst));
 	first->serverid = server->serverid;
+	first->own = gepa_lm_gate_doors(gate);
 	first->door = find_door(server);
 }
 
@@ -84,7 +81,7 @@ is_known(LmFirst *first, int64 now)
 	if (first->tried || first->known_until > now)
 		return true;
 	if (!gepa_lm_limit_open_until(first->serverid, first->door, &first->known_until))
-		first->known_until = gepa_lm_doors_open_until(&process_doors, first->door);
+		first->known_until = gepa_lm_doors_open_until(first->own, first->door);
 	return first->known_until > now;
 }
 
@@ -123,7 +120,7 @@ note_answer(LmFirst *first)
 		return;
 	first->known_until = now + LM_FIRST_LASTS_MS * INT64CONST(1000);
 	if (!gepa_lm_limit_open(first->serverid, first->door, first->known_until))
-		gepa_lm_doors_open(&process_doors, first->door, first->known_until);
+		gepa_lm_doors_open(first->own, first->door, first->known_until);
 }
 
 static void
@@ -131,7 +128,7 @@ note_refusal(LmFirst *first)
 {
 	first->known_until = 0;
 	gepa_lm_limit_shut(first->serverid, first->door);
-	gepa_lm_doors_shut(&process_doors, first->door);
+	gepa_lm_doors_shut(first->own, first->door);
 }
 
 void

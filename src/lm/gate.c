@@ -44,6 +44,7 @@ struct LmGate
 								 * gepa_clock_us() */
 	int64		closed_until;	/* one too long to wait for */
 	const LmReply *closed;		/* ... what it came with */
+	LmDoors		doors;			/* of the LM, if not in shared memory */
 };
 
 static LmGate *gates = NULL;
@@ -94,6 +95,12 @@ gepa_lm_gate_open(const LmServer *server)
 	gate->limit = server->max_concurrency;
 	gepa_lm_limit_set(gate->serverid, gate->limit);
 	return gate;
+}
+
+LmDoors *
+gepa_lm_gate_doors(LmGate *gate)
+{
+	return &gate->doors;
 }
 
 /*

@@ -114,6 +114,9 @@ extern LmGate *gepa_lm_gate_find(const struct LmServer *server);
 /* Find it for calls to come, which are limited as the server says. */
 extern LmGate *gepa_lm_gate_open(const struct LmServer *server);
 
+/* Which doors have answered, where shared memory does not know it. */
+extern LmDoors *gepa_lm_gate_doors(LmGate *gate);
+
 /* What a batch has of its gate; all of it is left at the batch's end. */
 typedef struct LmVisit
 {
@@ -145,6 +148,7 @@ extern const struct LmReply *gepa_lm_gate_why_closed(const LmGate *gate);
 typedef struct LmFirst
 {
 	Oid			serverid;
+	LmDoors    *own;			/* of the process */
 	uint64		door;			/* hash of endpoint and key */
 	int64		known_until;	/* it has answered; gepa_clock_us() */
 	bool		tried;			/* for this batch, whatever came of it */
@@ -152,7 +156,7 @@ typedef struct LmFirst
 	int64		alone_until;	/* gepa_clock_us() */
 } LmFirst;
 
-extern void gepa_lm_first_open(LmFirst *first, const struct LmServer *server);
+extern void gepa_lm_first_open(LmFirst *first, const struct LmServer *server, LmGate *gate);
 
 /* Until when a call waits for the first one, 0 = it does not; PG_INT64_MAX = until that ends. */
 extern int64 gepa_lm_first_held_until(const LmFirst *first, const void *call);

@@ -79,10 +79,13 @@ ok($mock->wait_for(sub { $_->{waiting} == 16 }, '16 at the gate'), 'a first answ
 $mock->gate(open => 1);
 is((finish($session))[0], "50\n", '... and all are answered');
 
-# -- an endpoint that does not answer is not known, but a call that ended holds nobody up
+# -- what speaks no HTTP is not known to take calls, but a call that has ended holds up no other
 
-my $dead = judge_on($node, $mock, 'judge-fixed-true', base_url => 'http://127.0.0.1:1/v1');
-is((outcome($node, "SELECT count(*) FROM unnest(gepa_judge('$dead', '{a,b,c}'::text[])) v WHERE v IS NULL"))[0], 3, 'a dead endpoint: all calls end');
+my $foreign = judge_on($node, $mock, 'judge-fixed-true+http09');
+$mock->reset;
+is((outcome($node, "SELECT count(*) FROM generate_series(1, 50) i WHERE gepa_judge('$foreign', 'text ' || i) IS NULL"))[0], 50, 'no answer makes sense');
+is(together(), 1, '... the first call went alone');
+is($mock->journal->{requests}, 50, '... and then the others');
 
 # -- without shared memory it is known to the session
 
