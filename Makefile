@@ -28,8 +28,8 @@ OBJS_LM     = src/lm/address.o src/lm/anthropic.o src/lm/batch.o src/lm/body.o \
 	src/lm/doors.o src/lm/explain.o src/lm/first.o src/lm/gate.o src/lm/gemini.o \
 	src/lm/limit.o src/lm/log.o src/lm/mask.o src/lm/moved.o src/lm/openai.o \
 	src/lm/options.o src/lm/outcome.o src/lm/pace.o src/lm/provider.o src/lm/receive.o \
-	src/lm/retry.o src/lm/secret.o src/lm/server.o src/lm/share.o src/lm/tokens.o \
-	src/lm/transfer.o src/lm/transport.o
+	src/lm/retry.o src/lm/secret.o src/lm/server.o src/lm/share.o src/lm/sockets.o \
+	src/lm/tokens.o src/lm/transfer.o src/lm/transport.o
 OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/measure.o src/judge/parse.o src/judge/render.o src/judge/run.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * lm_transport.h
- *	  What transport.c, transfer.c, connection.c and receive.c share: HTTP by libcurl.
+ *	  What transport.c, sockets.c, transfer.c, connection.c and receive.c share: HTTP by libcurl.
  *
  *-------------------------------------------------------------------------
  */
@@ -70,6 +70,22 @@ extern LmTransfer *gepa_lm_deadline_passed(void);
 
 /* When the next one passes if the process goes on looking; gepa_clock_us(), 0 = never. */
 extern int64 gepa_lm_deadline_next(void);
+
+/* sockets.c: callbacks of libcurl and what they know; never raise */
+
+/* The epoll descriptor with the sockets, made at the first call; -1 = it cannot be. */
+extern int	gepa_lm_sockets_open(void);
+
+/* A socket for libcurl, or -1; and CURLOPT_CLOSESOCKETFUNCTION for it. */
+extern curl_socket_t gepa_lm_socket_make(const struct curl_sockaddr *address);
+extern int	gepa_lm_socket_close(void *arg, curl_socket_t fd);
+
+/* CURLMOPT_SOCKETFUNCTION */
+extern int	gepa_lm_socket_want(CURL *easy, curl_socket_t fd, int what, void *arg,
+								void *per_socket);
+
+/* Does libcurl wait for it?  If not it has been taken out of the set. */
+extern bool gepa_lm_socket_is_wanted(curl_socket_t fd);
 
 /* transfer.c */
 

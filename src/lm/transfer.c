@@ -32,7 +32,6 @@
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "storage/fd.h"
 
@@ -81,7 +80,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		transfer->refused_address = true;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	return gepa_lm_socket_make(address);
 }
 
 /*
@@ -201,6 +200,7 @@ set_options(LmTransfer *transfer)
 	LM_SET(CURLOPT_HEADERDATA, &transfer->received);
 	LM_SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	LM_SET(CURLOPT_OPENSOCKETDATA, transfer);
+	LM_SET(CURLOPT_CLOSESOCKETFUNCTION, gepa_lm_socket_close);
 	LM_SET(CURLOPT_PREREQFUNCTION, on_request);
 	LM_SET(CURLOPT_PREREQDATA, transfer);
 	LM_SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) LM_MAX_RESPONSE_BYTES);

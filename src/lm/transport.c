@@ -7,8 +7,8 @@
  * libcurl, which says what it wants to be waited for.
  *
  * Waiting.  libcurl opens and closes sockets as it likes, and a WaitEventSet
- * cannot forget one; so libcurl's sockets live in a private epoll descriptor,
- * and the process waits on its latch and on that one descriptor, by a set that
+ * cannot forget one; so libcurl's sockets live in a private epoll descriptor
+ * (sockets.c), and the process waits on its latch and on that one descriptor, by a set that
  * is made once.  Query
  * cancel, statement_timeout and termination arrive through the latch within
  * milliseconds, whatever libcurl is busy with.  The client's socket is in there
@@ -53,6 +53,9 @@
 /* Connections kept open between calls. */
 #define MIN_POOL_SIZE 64
 
+/* How long more of them must not have been in use before they are closed. */
+#define POOL_PERIOD_MS 10000
+
 static struct
 {
 	CURLM	   *multi;
@@ -64,35 +67,13 @@ static struct
 	int64		timer;			/* when libcurl wants to be called */
 	int			nrunning;		/* transfers in the multi handle */
 	int			pool_size;		/* connections it may have, in use and idle */
+	int			pool_used;		/* most that ran at a time in this period */
+	int64		pool_fits_until;	/* the period's end; gepa_clock_us() */
 }			transport = {.epoll_fd = -1};
 
 /*
  * Callbacks of libcurl: nothing here may raise
  */
-
-/* known is what libcurl was told to keep for a socket that is watched. */
-static int
-on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
-{
-	struct epoll_event event = {0};
-
-	event.data.fd = fd;
-	if (what == CURL_POLL_REMOVE)
-	{
-		(void) epoll_ctl(transport.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-		return 0;
-	}
-	if (what & CURL_POLL_IN)
-		event.events |= EPOLLIN;
-	if (what & CURL_POLL_OUT)
-		event.events |= EPOLLOUT;
-	if (epoll_ctl(transport.epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) < 0 &&
-		known == NULL && errno == EEXIST)
-		(void) epoll_ctl(transport.epoll_fd, EPOLL_CTL_MOD, fd, &event);
-	if (known == NULL)
-		(void) curl_multi_assign(transport.multi, fd, &transport);
-	return 0;
-}
 
 static int
 on_timer(CURLM *multi, long timeout_ms, void *arg)
@@ -168,15 +149,28 @@ set_pool_size(int size)
 /*
  * libcurl counts connections in use as well: with a pool smaller than what
  * runs at a time, every call would open one and close it.  So the pool grows
- * with that, and shrinks when less than half of it is in use.
+ * with that.  What runs goes up and down with the luck of a busy machine, and a new
+ * connection costs more than a kept one: the pool shrinks when for some time less
+ * than half of it was in use.
  */
 static void
 fit_pool(void)
 {
 	int			wanted = Max(transport.nrunning, MIN_POOL_SIZE);
+	int64		now;
 
-	if (wanted > transport.pool_size || wanted < transport.pool_size / 2)
+	transport.pool_used = Max(transport.pool_used, wanted);
+	if (wanted > transport.pool_size)
 		set_pool_size(wanted);
+	if (transport.pool_size == MIN_POOL_SIZE)
+		return;
+	now = gepa_clock_us();
+	if (now < transport.pool_fits_until)
+		return;
+	if (transport.pool_used < transport.pool_size / 2)
+		set_pool_size(transport.pool_used);
+	transport.pool_used = wanted;
+	transport.pool_fits_until = now + POOL_PERIOD_MS * 1000;
 }
 
 /* Each step is kept when a later one fails. */
@@ -190,7 +184,7 @@ open_epoll(void)
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("too many open files to talk to a language model"),
 				 errhint("Raise max_files_per_process.")));
-	transport.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	transport.epoll_fd = gepa_lm_sockets_open();
 	if (transport.epoll_fd < 0)
 		ReleaseExternalFD();
 }
@@ -230,7 +224,7 @@ gepa_lm_transport_open(void)
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("could not set up the connection to language models: %m"),
 				 errhint("Close other sessions or raise the limit on open files.")));
-	curl_multi_setopt(transport.multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(transport.multi, CURLMOPT_SOCKETFUNCTION, gepa_lm_socket_want);
 	curl_multi_setopt(transport.multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	set_pool_size(MIN_POOL_SIZE);
 #if CURL_AT_LEAST_VERSION(8, 20, 0)
@@ -328,6 +322,8 @@ serve_socket(const struct epoll_event *event)
 		client_lost();
 		return;
 	}
+	if (!gepa_lm_socket_is_wanted(event->data.fd))
+		return;
 	if (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		mask |= CURL_CSELECT_IN;
 	if (event->events & EPOLLOUT)
