@@ -45,12 +45,22 @@ typedef struct StreamEntry
 	JudgeDocument document;		/* until the answer is known */
 } StreamEntry;
 
+/* A verdict that has come in and is not yet handed over. */
+typedef struct StreamTaken
+{
+	StreamEntry *entry;
+	JudgeVerdict verdict;
+} StreamTaken;
+
 struct answer_table_hash;
 
 struct ApplyStream
 {
 	MemoryContext context;		/* of all but the table */
 	MemoryContext scratch;
+	MemoryContext arrivals;		/* texts of what was taken */
+	StreamTaken taken[STORE_HAND_OVER_MAX];
+	int			ntaken;
 	MemoryContextCallback on_reset;
 	ApplyJudge *judge;
 	JudgeRun   *run;			/* NULL = none since it was called back */

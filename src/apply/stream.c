@@ -67,6 +67,8 @@ gepa_apply_stream_open(ApplyJudge *judge)
 	stream->context = context;
 	stream->scratch = AllocSetContextCreate(context, "gepa stream look-up",
 											ALLOCSET_DEFAULT_SIZES);
+	stream->arrivals = AllocSetContextCreate(context, "gepa stream arrivals",
+											 ALLOCSET_DEFAULT_SIZES);
 	stream->judge = judge;
 	stream->keeps = true;
 	gepa_apply_answers_open(stream);
@@ -193,6 +195,7 @@ gepa_apply_stream_clear(ApplyStream *stream)
 		while ((entry = gepa_apply_stream_first(stream, step)) != NULL)
 			gepa_apply_answers_drop(stream, entry);
 	}
+	stream->ntaken = 0;
 	stream->fatal = false;
 }
 
@@ -348,68 +351,106 @@ gepa_apply_stream_peak(const ApplyStream *stream)
  * Taking in
  */
 
-/* Returns whether other sessions find it. */
-static bool
-hand_over(const ApplyJudge *judge, const StreamEntry *entry, const JudgeVerdict *verdict)
+static void
+make_stored(const ApplyJudge *judge, const StreamTaken *taken, StoreVerdict *stored)
 {
-	StoreVerdict stored;
-
-	memset(&stored, 0, sizeof(stored));
-	stored.account = judge->account;
-	memcpy(stored.digest, entry->answer.digest, JUDGE_DIGEST_LENGTH);
-	stored.judge = judge->version->judge;
-	stored.version = judge->version->version;
-	stored.verdict = *verdict;
-	return gepa_store_hand_over(&stored);
+	memset(stored, 0, sizeof(*stored));
+	stored->account = judge->account;
+	memcpy(stored->digest, taken->entry->answer.digest, JUDGE_DIGEST_LENGTH);
+	stored->judge = judge->version->judge;
+	stored->version = judge->version->version;
+	stored->verdict = taken->verdict;
 }
 
 /*
- * The answer is known, whatever becomes of handing it over, which an interrupt may
- * end; others look for it once the lease is released.  Of a failure that no further
- * call can escape the first is told: the others have it from there, and were not
- * sent.
+ * Of a failure that no further call can escape the first is told: the others have it
+ * from there, and were not sent.
+ */
+static bool
+know(ApplyStream *stream, const StreamTaken *taken)
+{
+	ApplyVerdict known = {.verdict = taken->verdict,.cached = false};
+	bool		tell = !taken->verdict.fatal || !stream->fatal;
+
+	gepa_apply_answers_use(stream, taken->entry);
+	gepa_apply_answers_know(stream, taken->entry, &known, APPLY_CALLED);
+	stream->fatal = stream->fatal || taken->verdict.fatal;
+	return tell;
+}
+
+/*
+ * The answers are known, whatever becomes of handing them over, which an interrupt
+ * may end; others look for them once the leases are released.
  */
 static void
-settle(ApplyStream *stream, StreamEntry *entry, const JudgeVerdict *verdict)
+settle(ApplyStream *stream)
 {
-	ApplyVerdict known = {.verdict = *verdict,.cached = false};
-	bool		tell = !verdict->fatal || !stream->fatal;
-	volatile bool failed = false;
+	int			n = stream->ntaken;
+	StoreVerdict *stored = palloc(sizeof(StoreVerdict) * Max(n, 1));
+	bool	   *handed_over = palloc0(Max(n, 1));
+	bool	   *told = palloc(Max(n, 1));
+	int			nstored = 0;
+	volatile bool done = false;
 
-	gepa_apply_answers_use(stream, entry);
-	gepa_apply_answers_know(stream, entry, &known, APPLY_CALLED);
-	stream->fatal = stream->fatal || verdict->fatal;
+	stream->ntaken = 0;
+	for (int i = 0; i < n; i++)
+	{
+		told[i] = know(stream, &stream->taken[i]);
+		if (told[i])
+			make_stored(stream->judge, &stream->taken[i], &stored[nstored++]);
+	}
 	PG_TRY();
 	{
-		if (tell)
-			failed = !hand_over(stream->judge, entry, verdict);
+		gepa_store_hand_over(stored, nstored, handed_over);
+		done = true;
 	}
 	PG_FINALLY();
 	{
-		gepa_store_lease_release(&entry->lease, failed);
-		gepa_apply_answers_leave(stream, entry);
+		const bool *over = handed_over;
+
+		for (int i = 0; i < n; i++)
+		{
+			StreamEntry *entry = stream->taken[i].entry;
+
+			gepa_store_lease_release(&entry->lease, told[i] && !*over && done);
+			over += told[i];
+			gepa_apply_answers_leave(stream, entry);
+		}
 	}
 	PG_END_TRY();
 }
 
-/* One that has come in, if there is any. */
-static bool
-take_one(ApplyStream *stream)
+/*
+ * Take what has come in, some at a time; returns how many.  If it is interrupted it
+ * goes on with these at the next time.
+ */
+static int
+take_some(ApplyStream *stream)
 {
-	MemoryContext old;
-	JudgeVerdict verdict;
-	void	   *tag;
-	bool		taken;
+	MemoryContext old = MemoryContextSwitchTo(stream->arrivals);
+	int			n;
 
-	if (stream->run == NULL || gepa_judge_pending(stream->run) == 0)
-		return false;
-	old = MemoryContextSwitchTo(stream->scratch);
-	taken = gepa_judge_collect(stream->run, 0, &tag, &verdict);
-	if (taken)
-		settle(stream, tag, &verdict);
+	while (stream->run != NULL && stream->ntaken < lengthof(stream->taken) &&
+		   gepa_judge_pending(stream->run) > 0)
+	{
+		StreamTaken *taken = &stream->taken[stream->ntaken];
+		void	   *tag;
+
+		/* What was noticed is not kept waiting for more. */
+		if (stream->ntaken > 0 && gepa_judge_due_ms(stream->run) != 0)
+			break;
+		if (!gepa_judge_collect(stream->run, 0, &tag, &taken->verdict))
+			break;
+		taken->entry = tag;
+		stream->ntaken++;
+	}
+	n = stream->ntaken;
+	if (n > 0)
+		settle(stream);
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(stream->scratch);
-	return taken;
+	if (n > 0)
+		MemoryContextReset(stream->arrivals);
+	return n;
 }
 
 /* What another process was calling, and no longer is, is wanted again. */
@@ -431,14 +472,12 @@ int
 gepa_apply_stream_poll(ApplyStream *stream)
 {
 	int			before = stream->nknown;
-	bool		taken;
 
 	do
 	{
 		look_at_leases(stream);
 		fill(stream);
-		taken = take_one(stream);
-	} while (taken);
+	} while (take_some(stream) > 0);
 	return stream->nknown - before;
 }
 
@@ -539,7 +578,7 @@ gepa_apply_stream_drain(ApplyStream *stream)
 	gepa_judge_stop(stream->run);
 	for (;;)
 	{
-		while (take_one(stream))
+		while (take_some(stream) > 0)
 			;
 		if (gepa_judge_sent(stream->run) == 0)
 			break;
@@ -550,14 +589,14 @@ gepa_apply_stream_drain(ApplyStream *stream)
 
 /* What goes wrong here is not told: the error that is on its way is. */
 static void
-rescue_one(ApplyStream *stream)
+rescue_some(ApplyStream *stream)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
 	{
 		HOLD_INTERRUPTS();
-		(void) take_one(stream);
+		(void) take_some(stream);
 		RESUME_INTERRUPTS();
 	}
 	PG_CATCH();
@@ -566,6 +605,12 @@ rescue_one(ApplyStream *stream)
 		FlushErrorState();
 	}
 	PG_END_TRY();
+}
+
+static int
+not_settled(const ApplyStream *stream)
+{
+	return gepa_judge_pending(stream->run) + stream->ntaken;
 }
 
 static void
@@ -588,9 +633,9 @@ gepa_apply_stream_rescue(ApplyStream *stream)
 		gepa_judge_stop(stream->run);
 		do
 		{
-			before = gepa_judge_pending(stream->run);
-			rescue_one(stream);
-		} while (gepa_judge_pending(stream->run) < before);
+			before = not_settled(stream);
+			rescue_some(stream);
+		} while (not_settled(stream) < before);
 		close_run(stream);
 	}
 	ask_again(stream, STREAM_WANTED);

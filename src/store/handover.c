@@ -190,9 +190,8 @@ tell_unspooled(void)
 typedef struct Paid
 {
 	StoreVerdict verdict;
-	StringInfoData bytes;
+	SpoolItem	item;			/* its place is that in the backlog */
 	StorePut	put;
-	SpoolPlace	place;			/* while in the backlog */
 } Paid;
 
 static void
@@ -200,12 +199,11 @@ try_to_put(Paid *paid)
 {
 	int			spool_error;
 
-	paid->put = gepa_store_ring_put(paid->bytes.data, paid->bytes.len, &paid->place,
-									&spool_error);
+	paid->put = gepa_store_ring_put(&paid->item, &spool_error);
 	if (paid->put == STORE_PUT_RING)
 		gepa_store_remember_handed_over(&paid->verdict);
 	else if (paid->put == STORE_PUT_BACKLOG)
-		gepa_store_remember_spooled(&paid->verdict, &paid->place);
+		gepa_store_remember_spooled(&paid->verdict, &paid->item.place);
 	if (spool_error != 0 && is_time_to_tell(&unspooled_told_at))
 	{
 		errno = spool_error;
@@ -218,7 +216,7 @@ try_to_get_in(Paid *paid)
 {
 	if (paid->put == STORE_PUT_NOWHERE)
 		try_to_put(paid);
-	else if (gepa_store_ring_load_own(&paid->place, paid->verdict.account.key,
+	else if (gepa_store_ring_load_own(&paid->item.place, paid->verdict.account.key,
 									  paid->verdict.digest))
 	{
 		paid->put = STORE_PUT_RING;
@@ -256,12 +254,8 @@ tell_full(const Paid *paid, bool beyond_limit)
 }
 
 static void
-put(Paid *paid)
+wait_to_get_in(Paid *paid)
 {
-	try_to_put(paid);
-	if (paid->put == STORE_PUT_RING)
-		return;
-
 	/* Nobody waits who could not be cancelled. */
 	if (!INTERRUPTS_CAN_BE_PROCESSED())
 		return;
@@ -277,21 +271,72 @@ put(Paid *paid)
 		wait_for_room(paid, gepa_clock_after_ms(SLICE_MS));
 }
 
-/* The wait for room can be interrupted: the verdict is in the backlog then. */
-bool
-gepa_store_hand_over(const StoreVerdict *verdict)
+/* As it mostly goes: there is room for all. */
+static bool
+put_together(Paid *paid, int n)
 {
-	Paid		paid = {.verdict = *verdict};
+	SpoolItem	items[STORE_HAND_OVER_MAX];
 
-	paid.verdict.paid_at = GetCurrentTimestamp();
-	gepa_store_remember_paid(&paid.verdict);
-	if (!gepa_store_ring_available())
+	for (int i = 0; i < n; i++)
+		items[i] = paid[i].item;
+	if (!gepa_store_ring_put_all(items, n))
 		return false;
-	initStringInfo(&paid.bytes);
-	gepa_store_pack(&paid.bytes, &paid.verdict);
-	put(&paid);
-	if (paid.put == STORE_PUT_RING)
-		note_unwritten();
-	pfree(paid.bytes.data);
-	return paid.put == STORE_PUT_RING && verdict->verdict.status == GEPA_STATUS_OK;
+	for (int i = 0; i < n; i++)
+	{
+		paid[i].put = STORE_PUT_RING;
+		gepa_store_remember_paid(&paid[i].verdict, true);
+	}
+	return true;
+}
+
+/* Nothing is waited for before all of them are in the ring or the backlog. */
+static void
+put_each(Paid *paid, int n)
+{
+	for (int i = 0; i < n; i++)
+		gepa_store_remember_paid(&paid[i].verdict, false);
+	if (!gepa_store_ring_available())
+		return;
+	for (int i = 0; i < n; i++)
+		try_to_put(&paid[i]);
+	for (int i = 0; i < n; i++)
+		if (paid[i].put != STORE_PUT_RING)
+			wait_to_get_in(&paid[i]);
+}
+
+static void
+pack(Paid *paid, const StoreVerdict *verdict, TimestampTz now)
+{
+	StringInfoData bytes;
+
+	paid->put = STORE_PUT_NOWHERE;
+	paid->verdict = *verdict;
+	paid->verdict.paid_at = now;
+	initStringInfo(&bytes);
+	gepa_store_pack(&bytes, &paid->verdict);
+	paid->item.data = bytes.data;
+	paid->item.length = bytes.len;
+}
+
+/* The wait for room can be interrupted: they are in the backlog then. */
+void
+gepa_store_hand_over(const StoreVerdict *verdicts, int n, bool *handed_over)
+{
+	Paid	   *paid = palloc0(sizeof(Paid) * Max(n, 1));
+	TimestampTz now = GetCurrentTimestamp();
+
+	Assert(n <= STORE_HAND_OVER_MAX);
+	for (int i = 0; i < n; i++)
+		pack(&paid[i], &verdicts[i], now);
+	if (!gepa_store_ring_available() || !put_together(paid, n))
+		put_each(paid, n);
+	for (int i = 0; i < n; i++)
+	{
+		if (paid[i].put == STORE_PUT_RING)
+			note_unwritten();
+		handed_over[i] = paid[i].put == STORE_PUT_RING &&
+			verdicts[i].verdict.status == GEPA_STATUS_OK;
+		pfree(unconstify(char *, paid[i].item.data));
+	}
+	pfree(paid);
 }

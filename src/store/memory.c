@@ -350,12 +350,17 @@ put(const StoreVerdict *verdict, MemoryState state, TimestampTz paid_by)
 }
 
 void
-gepa_store_remember_paid(const StoreVerdict *verdict)
+gepa_store_remember_paid(const StoreVerdict *verdict, bool handed_over)
 {
 	StoreVerdict copy = *verdict;
 	MemoryEntry *entry;
 
 	make_room();
+	if (handed_over)
+	{
+		put(verdict, MEMORY_KNOWN, GetCurrentStatementStartTimestamp());
+		return;
+	}
 	entry = find(&verdict->account, verdict->digest, HASH_FIND, NULL);
 
 	/* A failure that is written only now counts its earlier attempts. */

@@ -323,14 +323,26 @@ wake_writer(Oid database)
 
 /* Who holds the spool's lock finds the room that was there. */
 static bool
-has_room(int length)
+has_slots(int nslots)
 {
 	bool		room;
 
 	LWLockAcquire(gepa_store_ring_lock, LW_SHARED);
-	room = gepa_store_ring->nfree >= (is_too_large(length) ? 1 : slots_needed(length));
+	room = gepa_store_ring->nfree >= nslots;
 	LWLockRelease(gepa_store_ring_lock);
 	return room;
+}
+
+static int
+slots_taken(int length)
+{
+	return is_too_large(length) ? 1 : slots_needed(length);
+}
+
+static bool
+has_room(int length)
+{
+	return has_slots(slots_taken(length));
 }
 
 static bool
@@ -375,17 +387,17 @@ int
 gepa_store_ring_respool(RingSlot *head)
 {
 	SpoolPlace	old = head->place;
-	SpoolPlace	place;
 	char	   *data = gepa_store_ring_copy(head);
+	SpoolItem	item = {.data = data,.length = head->length};
 	int			error;
 
 	if (data == NULL)
 		return EIO;
-	error = gepa_store_spool_append(SPOOL_OF_RING, head->key.database, data, head->length, &place);
+	error = gepa_store_spool_append(SPOOL_OF_RING, head->key.database, &item, 1);
 	pfree(data);
 	if (error != 0)
 		return error;
-	head->place = place;
+	head->place = item.place;
 	gepa_store_spool_mark_done(&old, 1);
 	return 0;
 }
@@ -445,41 +457,81 @@ gepa_store_ring_space(void)
 	return &gepa_store_ring->space;
 }
 
+/* Make entries of what was appended. */
+static void
+enter(const SpoolItem *items, int n)
+{
+	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n; i++)
+	{
+		RingSlot   *head = add_entry(MyDatabaseId, items[i].data, items[i].length,
+									 &items[i].place);
+
+		head->backend = MyProcPid;
+	}
+	wake_writer(MyDatabaseId);
+	LWLockRelease(gepa_store_ring_lock);
+}
+
 /* The spool's lock is held. */
 static StorePut
-put(const char *data, int length, bool room, SpoolPlace *place, int *spool_error)
+put(SpoolItem *item, bool room, int *spool_error)
 {
-	SpoolKind	kind = room ? SPOOL_OF_RING : SPOOL_BACKLOG;
-	RingSlot   *head;
-
-	*spool_error = gepa_store_spool_append(kind, MyDatabaseId, data, length, place);
-	if (*spool_error != 0 && (!room || is_too_large(length)))
-		return STORE_PUT_NOWHERE;
-	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
+	*spool_error = gepa_store_spool_append(room ? SPOOL_OF_RING : SPOOL_BACKLOG, MyDatabaseId,
+										   item, 1);
+	if (*spool_error != 0)
+	{
+		memset(&item->place, 0, sizeof(item->place));
+		if (!room || is_too_large(item->length))
+			return STORE_PUT_NOWHERE;
+	}
 	if (room)
 	{
-		head = add_entry(MyDatabaseId, data, length, place);
-		head->backend = MyProcPid;
-		wake_writer(MyDatabaseId);
+		enter(item, 1);
+		return STORE_PUT_RING;
 	}
-	else
-		wake_launcher();
+	LWLockAcquire(gepa_store_ring_lock, LW_EXCLUSIVE);
+	wake_launcher();
 	LWLockRelease(gepa_store_ring_lock);
-	return room ? STORE_PUT_RING : STORE_PUT_BACKLOG;
+	return STORE_PUT_BACKLOG;
 }
 
 StorePut
-gepa_store_ring_put(const char *data, int length, SpoolPlace *place, int *spool_error)
+gepa_store_ring_put(SpoolItem *item, int *spool_error)
 {
 	StorePut	result;
 	bool		room;
 
 	LWLockAcquire(gepa_store_spool_lock, LW_EXCLUSIVE);
-	room = gepa_store_ring_fill_some() == SPOOL_ALL_LOADED && has_room(length);
-	result = put(data, length, room, place, spool_error);
-	clean_spool(length);
+	room = gepa_store_ring_fill_some() == SPOOL_ALL_LOADED && has_room(item->length);
+	result = put(item, room, spool_error);
+	clean_spool(item->length);
 	LWLockRelease(gepa_store_spool_lock);
 	return result;
+}
+
+bool
+gepa_store_ring_put_all(SpoolItem *items, int n)
+{
+	int			nslots = 0;
+	int			length = 0;
+	bool		done;
+
+	for (int i = 0; i < n; i++)
+	{
+		nslots += slots_taken(items[i].length);
+		length += items[i].length;
+	}
+	LWLockAcquire(gepa_store_spool_lock, LW_EXCLUSIVE);
+	done = gepa_store_ring_fill_some() == SPOOL_ALL_LOADED && has_slots(nslots) &&
+		gepa_store_spool_append(SPOOL_OF_RING, MyDatabaseId, items, n) == 0;
+	if (done)
+	{
+		enter(items, n);
+		clean_spool(length);
+	}
+	LWLockRelease(gepa_store_spool_lock);
+	return done;
 }
 
 bool

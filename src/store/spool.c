@@ -33,8 +33,9 @@
  * them meanwhile.
  *
  * SIGKILL: a record that is not whole was the last one; its verdict was not
- * handed over, and its checksum says so.  One that is whole is handed over,
- * whether its entry made it into the ring or not.  Between the writer's commit
+ * handed over, and its checksum says so; so were not those after it that were
+ * being written with it.  One that is whole is handed over, whether its entry
+ * made it into the ring or not.  Between the writer's commit
  * and the mark a record is written twice, which the table does not mind.
  *
  * Power failure: the page cache is lost with what was appended, unless it was
@@ -325,39 +326,59 @@ segment_with_room(SpoolKind kind, int64 size)
  */
 
 static int
-append_to(SpoolSegment *segment, SpoolRecord *record, const char *data)
+append_to(const SpoolSegment *segment, Oid database, SpoolItem *items, int n)
 {
-	struct iovec parts[2] = {
-		{.iov_base = record,.iov_len = sizeof(*record)},
-		{.iov_base = unconstify(char *, data),.iov_len = record->length}
-	};
+	SpoolRecord records[SPOOL_APPEND_MAX];
+	struct iovec parts[2 * SPOOL_APPEND_MAX];
+	int64		end = segment->end;
 
-	record->crc = gepa_store_spool_checksum(segment, segment->end, record, data);
-	return write_at(segment->number, O_WRONLY, parts, lengthof(parts), segment->end);
+	for (int i = 0; i < n; i++)
+	{
+		SpoolRecord record = {.length = items[i].length,.database = database};
+
+		record.crc = gepa_store_spool_checksum(segment, end, &record, items[i].data);
+		records[i] = record;
+		parts[2 * i].iov_base = &records[i];
+		parts[2 * i].iov_len = sizeof(SpoolRecord);
+		parts[2 * i + 1].iov_base = unconstify(char *, items[i].data);
+		parts[2 * i + 1].iov_len = items[i].length;
+		items[i].place.segment = segment->number;
+		items[i].place.offset = end;
+		end += (int64) sizeof(SpoolRecord) + items[i].length;
+	}
+	return write_at(segment->number, O_WRONLY, parts, 2 * n, segment->end);
+}
+
+static int64
+size_of(const SpoolItem *items, int n)
+{
+	int64		size = 0;
+
+	for (int i = 0; i < n; i++)
+		size += (int64) sizeof(SpoolRecord) + items[i].length;
+	return size;
 }
 
 /*
- * A segment that does not take it may have been removed, or lie on a part of the
- * disk that is broken, so a new one is tried, once.  The file is opened for each
- * record: that is little beside the call that was paid.
+ * A segment that does not take them may have been removed, or lie on a part of the
+ * disk that is broken, so a new one is tried, once.  The file is opened each
+ * time: that is little beside the calls that were paid.
  */
 int
-gepa_store_spool_append(SpoolKind kind, Oid database, const char *data, int length,
-						SpoolPlace *place)
+gepa_store_spool_append(SpoolKind kind, Oid database, SpoolItem *items, int n)
 {
-	SpoolRecord record = {.length = length,.database = database};
-	int64		size = (int64) sizeof(record) + length;
+	int64		size = size_of(items, n);
 	SpoolSegment *segment = segment_with_room(kind, size);
-	int			error = segment == NULL ? ENOENT : append_to(segment, &record, data);
+	int			error = segment == NULL ? ENOENT : append_to(segment, database, items, n);
 
-	memset(place, 0, sizeof(*place));
+	Assert(n <= SPOOL_APPEND_MAX);
 	if (error != 0)
 	{
 		error = add_segment(kind);
 		if (error != 0)
 			return error;
 		segment = gepa_store_spool_segment(gepa_store_spool->open[kind]);
-		error = append_to(segment, &record, data);
+		error = append_to(segment, database, items, n);
 	}
 	if (error != 0)
 	{
@@ -365,14 +386,12 @@ gepa_store_spool_append(SpoolKind kind, Oid database, const char *data, int leng
 		remove_finished();
 		return error;
 	}
-	place->segment = segment->number;
-	place->offset = segment->end;
 	segment->end += size;
 	if (kind == SPOOL_OF_RING)
 		segment->loaded = segment->end;
 	else
-		segment->unloaded++;
-	segment->waiting++;
+		segment->unloaded += n;
+	segment->waiting += n;
 	return 0;
 }
 

@@ -105,7 +105,7 @@ extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
  * memory.c: what this session knows.  What was paid for is written by this
  * transaction at its commit, unless it is handed over before.
  */
-extern void gepa_store_remember_paid(const StoreVerdict *verdict);
+extern void gepa_store_remember_paid(const StoreVerdict *verdict, bool handed_over);
 extern void gepa_store_remember_handed_over(const StoreVerdict *verdict);
 extern void gepa_store_remember_spooled(const StoreVerdict *verdict, const SpoolPlace *place);
 extern void gepa_store_remember_found(const StoreVerdict *verdict);
@@ -138,8 +138,10 @@ typedef enum StorePut
 
 extern bool gepa_store_ring_available(void);
 extern ConditionVariable *gepa_store_ring_space(void);
-extern StorePut gepa_store_ring_put(const char *data, int length, SpoolPlace *place,
-									int *spool_error);
+extern StorePut gepa_store_ring_put(struct SpoolItem *item, int *spool_error);
+
+/* All of some (SPOOL_APPEND_MAX at most) into the ring at once, by one write; or none. */
+extern bool gepa_store_ring_put_all(struct SpoolItem *items, int n);
 
 /* Has it left the backlog? */
 extern bool gepa_store_ring_is_loaded(const SpoolPlace *place);

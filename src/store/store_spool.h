@@ -88,9 +88,17 @@ extern LWLock *gepa_store_spool_lock;
 
 extern void gepa_store_spool_init(void);	/* at load */
 
-/* Append a record; returns 0, or an errno, and then nothing was appended. */
-extern int	gepa_store_spool_append(SpoolKind kind, Oid database, const char *data, int length,
-									SpoolPlace *place);
+/* Append some records; returns 0, or an errno, and then nothing was appended. */
+#define SPOOL_APPEND_MAX STORE_HAND_OVER_MAX
+
+typedef struct SpoolItem
+{
+	const char *data;
+	int			length;
+	SpoolPlace	place;			/* where it is then */
+} SpoolItem;
+
+extern int	gepa_store_spool_append(SpoolKind kind, Oid database, SpoolItem *items, int n);
 
 /* Bytes that are not loaded yet, and how many there may be before all have to wait. */
 extern int64 gepa_store_spool_backlog(void);

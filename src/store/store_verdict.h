@@ -64,12 +64,15 @@ extern void gepa_store_lookup(const JudgeSpec *spec, const StoreAccount *account
 							  StoreLookup *lookups, int n); /* lookup.c */
 
 /*
- * Hand over what was paid.  With the library preloaded it goes to the ring
- * and the writer commits it; else this transaction writes it at its commit,
- * or, where it may not write, the session keeps it until one does.  Returns
- * whether other sessions find it from now on.
+ * Hand over some verdicts that were paid, at most STORE_HAND_OVER_MAX.  With the
+ * library preloaded they go to the ring and the writer commits them; else this
+ * transaction writes them at its commit, or, where it may not write, the session
+ * keeps them until one does.  handed_over says of each whether other sessions
+ * find it from now on.
  */
-extern bool gepa_store_hand_over(const StoreVerdict *verdict);	/* handover.c */
+#define STORE_HAND_OVER_MAX 64
+extern void gepa_store_hand_over(const StoreVerdict *verdicts, int n,
+								 bool *handed_over);	/* handover.c */
 
 /*
  * Writer: give one version that has verdicts in the default partition one of
