@@ -310,6 +310,7 @@ fill(ApplyStream *stream)
 {
 	int			window = stream->judge->lm->max_concurrency * WINDOW_FACTOR;
 	StreamEntry *entry;
+	bool		submitted = false;
 
 	while (stream->counts[STREAM_CALLED] < window &&
 		   (entry = gepa_apply_stream_first(stream, STREAM_WANTED)) != NULL)
@@ -319,7 +320,12 @@ fill(ApplyStream *stream)
 		open_run(stream);
 		gepa_apply_answers_move(stream, entry, STREAM_CALLED);
 		gepa_judge_submit(stream->run, &entry->document, entry->answer.digest, entry);
+		submitted = true;
 	}
+
+	/* The last ones are on the wire, too, whatever the caller does next. */
+	if (submitted)
+		gepa_lm_wait(0);
 }
 
 void

@@ -501,7 +501,7 @@ gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag)
 
 	/* A caller with many documents has the first answers when it asks. */
 	admit(batch);
-	gepa_lm_transport_wait(0);
+	gepa_lm_transport_look();
 }
 
 /* Pass the oldest finished call's reply to the current context. */

@@ -340,6 +340,9 @@ extern int	gepa_lm_transport_running(void);
  */
 extern void gepa_lm_transport_wait(int timeout_ms);
 
+/* Poll if that was not done a moment ago. */
+extern void gepa_lm_transport_look(void);
+
 /* log.c */
 
 /*
