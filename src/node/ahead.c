@@ -19,6 +19,7 @@
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/resowner.h"
 
@@ -64,7 +65,10 @@ gepa_node_may_drop(const ErrorData *error)
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_OPERATOR_INTERVENTION;
 }
 
-/* Returns false when it raised. */
+/*
+ * Returns false when it raised.  What it says it says again when the row is at the
+ * head, or never.
+ */
 static bool
 evaluate_caught(NodeState *node, NodeRow *row, const NodeAhead *expr, Datum *value,
 				bool *isnull)
@@ -72,13 +76,19 @@ evaluate_caught(NodeState *node, NodeRow *row, const NodeAhead *expr, Datum *val
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	NodeState  *outer = gepa_node_current;
+	int			to_client = client_min_messages;
+	int			to_log = log_min_messages;
 	volatile bool ok = true;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
+	client_min_messages = Max(to_client, ERROR);
+	log_min_messages = Max(to_log, ERROR);
 	PG_TRY();
 	{
 		*value = evaluate_easy(node, row, expr, isnull);
+		client_min_messages = to_client;
+		log_min_messages = to_log;
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -89,6 +99,8 @@ evaluate_caught(NodeState *node, NodeRow *row, const NodeAhead *expr, Datum *val
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		client_min_messages = to_client;
+		log_min_messages = to_log;
 		gepa_node_current = outer;
 		if (!gepa_node_may_drop(error))
 			ReThrowError(error);

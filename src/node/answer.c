@@ -5,9 +5,11 @@
  *
  * While a node evaluates its expressions over a row, the answers to the calls in
  * them are known by where they are written, and the document is not even looked
- * at.  Elsewhere the document is digested and looked for in all statements at
- * work: one of them may have read ahead for this very call (a node below an
- * aggregate).  Last of all it is asked for here.
+ * at, unless it depends on settings: a cursor's owner, or a function beside it,
+ * may have changed them since it was asked for.  Elsewhere the document is
+ * digested and looked for in all statements at work: one of them may have read
+ * ahead for this very call (a node below an aggregate).  Last of all it is asked
+ * for here.
  *
  * A call site resolves the current version of a judge once per query: it hangs on
  * fn_extra, which lives as long as the execution.  PL/pgSQL keeps the state of
@@ -121,7 +123,7 @@ gepa_node_known(FunctionCallInfo fcinfo, ApplyJudge **judge)
 	if (node == NULL || fcinfo->flinfo == NULL)
 		return NULL;
 	call = gepa_node_chain_find(&node->chain, fcinfo->flinfo->fn_expr);
-	if (call < 0)
+	if (call < 0 || node->chain.calls[call].varies)
 		return NULL;
 	asked = &node->at->calls[call];
 	if (asked->state != NODE_ASKED || asked->answer->state != APPLY_KNOWN ||

@@ -203,6 +203,7 @@ add_call(Build *build, const FuncExpr *expr)
 	call->kind = kind;
 	call->argument = argument;
 	call->name = *make_ahead(build, linitial(expr->args));
+	call->varies = contain_mutable_functions(without_calls((Node *) expr->args, NULL));
 	build->calls = lappend(build->calls, call);
 	return list_length(build->calls) - 1;
 }

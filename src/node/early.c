@@ -238,6 +238,10 @@ look_at_judge_node(Look *state, CustomScan *scan, Reader reader)
 	plan.offset = copyObject(reader.offset);
 	plan.child_is_safe = gepa_node_is_safe_plan(&state->safety, child, true) &&
 		!gepa_node_has_unsafe_params(&state->safety, &scan->scan.plan);
+	state->safety.wants_steady = true;
+	plan.child_is_steady = plan.child_is_safe &&
+		gepa_node_is_safe_plan(&state->safety, child, true);
+	state->safety.wants_steady = false;
 	scan->custom_private = gepa_node_pack(&plan);
 	look(state, child, scan->scan.plan.qual == NIL ? reader : unlimited(reader));
 }

@@ -62,6 +62,8 @@ typedef struct NodeCall
 	NodeCallKind kind;
 	NodeAhead	name;
 	int			argument;
+	bool		varies;			/* settings decide what its arguments come out
+								 * as */
 } NodeCall;
 
 typedef struct NodeChain

@@ -60,6 +60,9 @@ typedef struct NodePlan
 								 * the node above will evaluate, in that order */
 	NodeDemand	demand;
 	bool		child_is_safe;	/* reading ahead cannot raise, nor be noticed */
+	bool		child_is_steady;	/* ... nor depends on settings, such as
+									 * the role, that may change between
+									 * FETCHes */
 	Node	   *limit;			/* rows that a LIMIT above reads at most
 								 * (Const or external Param), or NULL */
 	Node	   *offset;

@@ -37,6 +37,7 @@ typedef struct NodeSafety
 	const PlannedStmt *stmt;
 	Bitmapset  *unsafe_params;	/* whose initplans are not safe */
 	bool		allows_calls;	/* those are not looked at */
+	bool		wants_steady;	/* what depends on settings is not safe */
 } NodeSafety;
 
 extern void gepa_node_prepare_safety(NodeSafety *safety, PlannedStmt *stmt);

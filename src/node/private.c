@@ -16,6 +16,7 @@ enum
 	UNDER,
 	DEMAND,
 	CHILD_IS_SAFE,
+	CHILD_IS_STEADY,
 	LIMIT,
 	OFFSET,
 	ROWS,
@@ -32,6 +33,7 @@ gepa_node_pack(const NodePlan *plan)
 	private = lappend(private, makeInteger(plan->under));
 	private = lappend(private, makeInteger(plan->demand));
 	private = lappend(private, makeInteger(plan->child_is_safe));
+	private = lappend(private, makeInteger(plan->child_is_steady));
 	private = lappend(private, plan->limit);
 	private = lappend(private, plan->offset);
 	private = lappend(private, makeFloat(psprintf("%.17g", plan->rows)));
@@ -49,6 +51,7 @@ gepa_node_unpack(const CustomScan *scan, NodePlan *plan)
 	plan->under = intVal(list_nth(private, UNDER)) != 0;
 	plan->demand = (NodeDemand) intVal(list_nth(private, DEMAND));
 	plan->child_is_safe = intVal(list_nth(private, CHILD_IS_SAFE)) != 0;
+	plan->child_is_steady = intVal(list_nth(private, CHILD_IS_STEADY)) != 0;
 	plan->limit = list_nth(private, LIMIT);
 	plan->offset = list_nth(private, OFFSET);
 	plan->rows = floatVal(list_nth(private, ROWS));

@@ -17,6 +17,7 @@
 
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 
 #include "node/node_plan.h"
 
@@ -42,6 +43,8 @@ gepa_node_is_safe_here(const NodeSafety *safety, const void *expression)
 	Node	   *node = unconstify(Node *, (const Node *) expression);
 
 	if (!(safety->allows_calls ? gepa_node_is_safe_with_calls(node) : gepa_node_is_safe(node)))
+		return false;
+	if (safety->wants_steady && contain_mutable_functions(node))
 		return false;
 	return safety->unsafe_params == NULL ||
 		!has_unsafe_param(node, unconstify(NodeSafety *, safety));
@@ -332,6 +335,7 @@ gepa_node_prepare_safety(NodeSafety *safety, PlannedStmt *stmt)
 	safety->stmt = stmt;
 	safety->unsafe_params = NULL;
 	safety->allows_calls = false;
+	safety->wants_steady = false;
 	gepa_node_visit_roots(stmt, collect_initplans, by_id);
 	for (int id = 1; id <= nplans; id++)
 	{

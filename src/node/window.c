@@ -138,7 +138,8 @@ gepa_node_window_rows(const NodeState *node)
 
 	if (wants_all(node))
 		return full_window(node);
-	if (!node->plan.child_is_safe)
+	if (!node->plan.child_is_safe ||
+		(!node->plan.child_is_steady && !node->execution->to_end))
 		return 1;
 	rows = (node->plan.demand == NODE_FEW ? FIRST_ROWS_FEW : FIRST_ROWS) + node->consumed;
 	if (node->limit >= 0)

@@ -59,6 +59,20 @@ $compare->run(
 	'where current of a join' => cursor("SELECT d.id FROM docs d JOIN tags t ON t.doc = d.id WHERE gepa_judge('j', d.body || t.tag)", 'FETCH 3 c; DELETE FROM docs WHERE CURRENT OF c',
 		early => 8, error => qr/24000: cursor "c" is not a simply updatable scan/));
 
+# -- what settings decide, and changes between FETCHes
+
+my $role = 'SELECT id FROM docs WHERE (current_user = \'chief\') = (grp < 2) AND gepa_judge(\'j\', body)';
+my $setting = 'SELECT id, gepa_judge(\'j\', body || current_setting(\'my.word\')) FROM docs';
+
+$compare->run(
+	'rows for another role' => cursor($role, "FETCH 2 c; SET LOCAL ROLE chief; FETCH 2 c; RESET ROLE; FETCH ALL c",
+		before => 'CREATE ROLE chief SUPERUSER'),
+	'rows for one role' => [ $role, before => 'CREATE ROLE chief SUPERUSER' ],
+	'documents of another setting' => cursor($setting, "FETCH 2 c; SET LOCAL my.word = 'two'; FETCH 3 c; FETCH ALL c",
+		before => "SET LOCAL my.word = 'one'", early => 8),
+	'documents of a setting that changes beside them' => [ "SELECT set_config('my.word', id::text, true), gepa_judge('j', body || current_setting('my.word')) FROM docs",
+		before => "SET LOCAL my.word = 'one'", early => 64, peak => 'any' ]);
+
 # -- prepared statements
 
 my $prepare = 'PREPARE p(int) AS SELECT id FROM docs WHERE grp < $1 AND gepa_judge(\'j\', body)';
@@ -95,6 +109,10 @@ $compare->run(
 	'dynamic' => block(q{DECLARE a int; BEGIN FOR a IN EXECUTE 'SELECT id FROM docs WHERE grp < $1 AND gepa_judge($2, body)' USING 3, 'j' LOOP RAISE NOTICE '%', a; END LOOP; END}),
 	'return query' => [ 'SELECT * FROM f()', explain => '',
 		before => "CREATE FUNCTION f() RETURNS SETOF int LANGUAGE plpgsql AS \$\$BEGIN RETURN QUERY $good; END\$\$" ],
+	'a function that has something to say' => [ "SELECT id FROM docs WHERE gepa_judge('j', f(body))",
+		before => q{CREATE FUNCTION f(text) RETURNS text LANGUAGE plpgsql STABLE AS $$BEGIN RAISE NOTICE 'seen %', $1; RETURN $1; END$$} ],
+	'a function that raises after it said something' => [ "SELECT id, gepa_judge('j', f(body)) FROM docs", early => 64, error => qr/P0001: enough/,
+		before => q{CREATE FUNCTION f(text) RETURNS text LANGUAGE plpgsql STABLE AS $$BEGIN RAISE NOTICE 'seen %', $1; IF $1 LIKE '%12%' THEN RAISE 'enough'; END IF; RETURN $1; END$$} ],
 	'a function in SQL' => [ 'SELECT * FROM f(3)', before => q{CREATE FUNCTION f(int) RETURNS SETOF int LANGUAGE sql STABLE AS $$SELECT id FROM docs WHERE grp < $1 AND gepa_judge('j', body)$$} ],
 	'a function in SQL that is not inlined' => [ 'SELECT f(i) FROM generate_series(1, 2) i', explain => '',
 		before => q{CREATE FUNCTION f(int) RETURNS SETOF int LANGUAGE sql AS $$SELECT id FROM docs WHERE grp < $1 AND gepa_judge('j', body) ORDER BY id$$} ],
