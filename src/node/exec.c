@@ -78,6 +78,8 @@ begin(CustomScanState *css, EState *estate, int eflags)
 	int			below = gepa_node_scroll_open((NodeState *) css, estate, eflags);
 
 	outerPlanState(css) = ExecInitNode(outerPlan(css->ss.ps.plan), estate, below);
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && estate->es_instrument != 0)
+		((NodeState *) css)->expected = gepa_node_expect((CustomScan *) css->ss.ps.plan);
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && gepa_enable_judge_node &&
 		estate->es_epq_active == NULL)
 		read_ahead((NodeState *) css, estate);

@@ -20,13 +20,15 @@
 #include "utils/acl.h"
 
 #include "base/compat.h"
-#include "node/node_internal.h"
+#include "node/node_exec.h"
 
 /* A judge of the node, and the rows that get to its calls. */
 typedef struct Judge
 {
 	const char *name;
 	double		rows;
+	bool		is_estimated;
+	NodeEstimate estimate;
 } Judge;
 
 /* The calls of a node in the order of evaluation. */
@@ -97,6 +99,29 @@ find_judges(const CustomScan *scan, double rows)
 	}
 	add_calls((Node *) scan->scan.plan.targetlist, &calls);
 	return calls.judges;
+}
+
+/* As of now: what a query stores makes what it was expected to take look less. */
+List *
+gepa_node_expect(const CustomScan *scan)
+{
+	NodePlan	plan;
+	List	   *judges;
+	ListCell   *cell;
+
+	gepa_node_unpack(scan, &plan);
+	judges = find_judges(scan, plan.rows);
+	foreach(cell, judges)
+	{
+		Judge	   *judge = lfirst(cell);
+		const NodeFacts *facts = gepa_node_facts(judge->name);
+
+		judge->is_estimated = facts != NULL;
+		if (facts != NULL)
+			gepa_node_estimate(facts, judge->rows, outerPlan(scan)->plan_width,
+							   &judge->estimate);
+	}
+	return judges;
 }
 
 /* As gepa.judges shows it. */
@@ -267,18 +292,14 @@ show_figures(const NodeFigures *figures, ExplainState *es)
 }
 
 static void
-show_judge(const Judge *judge, double width, const CustomScanState *node, ExplainState *es)
+show_judge(const Judge *judge, const CustomScanState *node, ExplainState *es)
 {
 	const NodeFacts *facts = gepa_node_facts(judge->name);
-	NodeEstimate estimate;
 
 	ExplainOpenGroup("Judge", NULL, true, es);
 	show_identity(judge->name, is_visible(facts) ? facts : NULL, es);
-	if (es->costs && is_visible(facts))
-	{
-		gepa_node_estimate(facts, judge->rows, width, &estimate);
-		show_estimate(&estimate, judge->rows, es);
-	}
+	if (es->costs && judge->is_estimated && is_visible(facts))
+		show_estimate(&judge->estimate, judge->rows, es);
 	if (es->analyze)
 		show_figures(figures_of(node, judge->name), es);
 	ExplainCloseGroup("Judge", NULL, true, es);
@@ -288,12 +309,10 @@ show_judge(const Judge *judge, double width, const CustomScanState *node, Explai
 static List *
 list_judges(const CustomScanState *node)
 {
-	const CustomScan *scan = (const CustomScan *) node->ss.ps.plan;
-	NodePlan	plan;
-	Calls		calls = {0};
+	Calls		calls = {.judges = ((const NodeState *) node)->expected};
 
-	gepa_node_unpack(scan, &plan);
-	calls.judges = find_judges(scan, plan.rows);
+	if (calls.judges == NIL)
+		calls.judges = gepa_node_expect((const CustomScan *) node->ss.ps.plan);
 	for (const NodeTally *tally = gepa_node_tallies(node); tally != NULL; tally = tally->next)
 		(void) judge_by_name(&calls, tally->judge);
 	return calls.judges;
@@ -302,12 +321,11 @@ list_judges(const CustomScanState *node)
 void
 gepa_node_explain(CustomScanState *node, List *ancestors, struct ExplainState *es)
 {
-	const Plan *child = outerPlan(node->ss.ps.plan);
 	ListCell   *cell;
 
 	ExplainOpenGroup("Judges", "Judges", false, es);
 	foreach(cell, list_judges(node))
-		show_judge(lfirst(cell), child->plan_width, node, es);
+		show_judge(lfirst(cell), node, es);
 	ExplainCloseGroup("Judges", "Judges", false, es);
 	if (es->analyze)
 		ExplainPropertyInteger("Rows Ahead", NULL, gepa_node_figures(node)->window, es);

@@ -117,6 +117,8 @@ typedef struct NodeState
 	CustomScanState css;
 	NodePlan	plan;
 	NodeFigures figures;
+	List	   *expected;		/* of its judges, before it ran (explain.c);
+								 * or NIL */
 	NodeScroll	scroll;
 	NodeTally  *tallies;
 

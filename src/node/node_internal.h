@@ -49,6 +49,7 @@ extern bool gepa_node_raises(const ApplyVerdict *verdict);
 typedef enum NodeDemand
 {
 	NODE_ALL,					/* reads them all, once it has begun */
+	NODE_REST,					/* ... once it wants a second one */
 	NODE_SOME,					/* may stop early */
 	NODE_FEW					/* will, again and again: inner side of a
 								 * semijoin */
@@ -81,9 +82,10 @@ extern const CustomScanMethods gepa_node_scan_methods;
 extern const CustomExecMethods gepa_node_exec_methods;
 extern void gepa_node_exec_init(void);
 
-/* explain.c: the node's lines in EXPLAIN */
+/* explain.c: the node's lines in EXPLAIN; and what is expected of it, as of now */
 extern void gepa_node_explain(CustomScanState *node, List *ancestors,
 							  struct ExplainState *es);
+extern List *gepa_node_expect(const CustomScan *scan);
 
 /*
  * progress.c: a node in gepa.progress.  Called about once per look at the network;
