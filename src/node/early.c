@@ -43,11 +43,14 @@ typedef struct Look
 
 static void look(Look *state, Plan *plan, Reader reader);
 
-/* The same rows, but perhaps not so many; or more. */
+/*
+ * The same rows, but perhaps not so many; or more.  So which is the second one is not
+ * known any more.
+ */
 static Reader
 unlimited(Reader reader)
 {
-	Reader		other = {reader.demand, NULL, NULL};
+	Reader		other = {reader.demand == NODE_REST ? NODE_SOME : reader.demand, NULL, NULL};
 
 	return other;
 }
@@ -166,8 +169,9 @@ reader_of_limit(const Limit *limit, Reader reader)
 }
 
 /*
- * The outer side is read before the inner side is known not to be empty, unless
- * the executor builds the hash table first (compare ExecHashJoinImpl()).
+ * The first row of the outer side is read before the inner side is known not to be
+ * empty, unless the executor builds the hash table first (compare
+ * ExecHashJoinImpl()).
  */
 static Reader
 reader_of_hashed(const Join *join, Reader reader)
@@ -177,7 +181,7 @@ reader_of_hashed(const Join *join, Reader reader)
 
 	if (all_outer || join->plan.lefttree->startup_cost >= join->plan.righttree->total_cost)
 		return unlimited(reader);
-	return at_least(NODE_SOME, reader);
+	return at_least(NODE_REST, unlimited(reader));
 }
 
 static void

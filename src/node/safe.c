@@ -182,6 +182,34 @@ have_safe_outputs(const List *args)
 	return true;
 }
 
+/* Types whose values become JSON whatever they are. */
+static bool
+becomes_jsonb(const Node *value)
+{
+	static const Oid types[] = {
+		TEXTOID, VARCHAROID, BPCHAROID, BOOLOID, INT2OID, INT4OID, INT8OID, FLOAT4OID,
+		FLOAT8OID, NUMERICOID, DATEOID, TIMESTAMPOID, TIMESTAMPTZOID, UUIDOID, JSONBOID
+	};
+
+	return is_among(exprType(value), types, lengthof(types));
+}
+
+/* The usual way to make a document of several fields: with constant names. */
+static bool
+builds_jsonb(const List *args)
+{
+	if (list_length(args) % 2 != 0)
+		return false;
+	for (int i = 0; i < list_length(args); i += 2)
+	{
+		const Const *name = list_nth(args, i);
+
+		if (!IsA(name, Const) || name->constisnull || !becomes_jsonb(list_nth(args, i + 1)))
+			return false;
+	}
+	return true;
+}
+
 /* Those where it depends on the arguments. */
 static bool
 is_safe_with(Oid function, const List *args, Oid collation)
@@ -191,6 +219,10 @@ is_safe_with(Oid function, const List *args, Oid collation)
 		case F_CONCAT:
 		case F_CONCAT_WS:
 			return have_safe_outputs(args);
+		case F_JSONB_BUILD_OBJECT_ANY:
+			return builds_jsonb(args);
+		case F_TO_JSONB:
+			return args != NIL && becomes_jsonb(linitial(args));
 		case F_SUBSTR_TEXT_INT4_INT4:
 		case F_SUBSTRING_TEXT_INT4_INT4:
 			return ends_in_number(args, 0);

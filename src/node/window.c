@@ -110,7 +110,9 @@ gepa_node_window_start(NodeState *node)
 static bool
 wants_all(const NodeState *node)
 {
-	return node->plan.demand == NODE_ALL && node->execution->to_end;
+	return node->execution->to_end &&
+		(node->plan.demand == NODE_ALL ||
+		 (node->plan.demand == NODE_REST && node->returned > 0));
 }
 
 static int

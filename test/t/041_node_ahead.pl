@@ -32,9 +32,10 @@ CREATE FUNCTION raises(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN 1 / (
 ANALYZE docs;
 SQL
 
+# With the node off and on; requests meet in pairs where more than one at a time is expected.
 sub both
 {
-	my ($sql) = @_;
+	my ($sql, $alone) = @_;
 	my %seen;
 
 	for my $mode ('off', 'on')
@@ -42,7 +43,7 @@ sub both
 		$version++;
 		value($node, "SELECT gepa.alter_judge('j', prompt => " . prompt() . ')');
 		$mock->reset;
-		$mock->meet(2) if $mode eq 'on';
+		$mock->meet(2) if $mode eq 'on' && !$alone;
 		my ($out, $err) = outcome($node, "SET gepa.enable_judge_node = $mode;\n$sql;");
 		$seen{$mode} = { said => "$out$err", requests => $mock->journal->{requests}, peak => $mock->journal->{peak} };
 	}
@@ -71,18 +72,18 @@ for my $condition (
 	'(id < 9 OR id > (SELECT id FROM docs))',
 	'CASE WHEN id < 9 THEN true ELSE 1 / (id - 9) > 0 END')
 {
-	my $seen = both("SELECT id FROM docs WHERE ($condition) AND $good");
+	my $seen = both("SELECT id FROM docs WHERE ($condition) AND $good", 1);
 
 	is($seen->{on}{said}, "5\n8", $condition);
 	is($seen->{off}{said}, "5\n8", '... and with the node off');
 	is($seen->{on}{requests}, $seen->{off}{requests}, '... asking nothing else');
 }
 
-my $called = both("SELECT id FROM docs WHERE nextval('s') > 0 AND $good; SELECT nextval('s') - setval('s', 1, false)");
+my $called = both("SELECT id FROM docs WHERE nextval('s') > 0 AND $good; SELECT nextval('s') - setval('s', 1, false)", 1);
 is($called->{on}{said}, $called->{off}{said}, 'an effect shows as often');
-is(both("SELECT d.id FROM docs d, LATERAL (SELECT 100 / (d.id - 9) AS x OFFSET 0) s WHERE x < 1000 AND $good")->{on}{said}, "5\n8", 'on the inner side of a nested loop');
-is(both("SELECT id FROM (SELECT 100 / (id - 9) AS x, body, id FROM docs OFFSET 0) d WHERE $good")->{on}{said}, "5\n8", 'in the list of a subquery');
-is(both("SELECT id FROM (SELECT id, body, 1 AS x FROM docs WHERE id < 9 UNION ALL SELECT 1 / (id - id), body, 2 FROM docs) d WHERE $good")->{on}{said}, "5\n8", 'in what comes later of an Append');
+is(both("SELECT d.id FROM docs d, LATERAL (SELECT 100 / (d.id - 9) AS x OFFSET 0) s WHERE x < 1000 AND $good", 1)->{on}{said}, "5\n8", 'on the inner side of a nested loop');
+is(both("SELECT id FROM (SELECT 100 / (id - 9) AS x, body, id FROM docs OFFSET 0) d WHERE $good", 1)->{on}{said}, "5\n8", 'in the list of a subquery');
+is(both("SELECT id FROM (SELECT id, body, 1 AS x FROM docs WHERE id < 9 UNION ALL SELECT 1 / (id - id), body, 2 FROM docs) d WHERE $good", 1)->{on}{said}, "5\n8", 'in what comes later of an Append');
 
 # -- read ahead: nothing can happen
 
@@ -97,6 +98,7 @@ for my $condition (
 	q{words[id] IS NULL OR 'a' = ANY (words)},
 	q{concat(id, body, doc, amount) <> '' AND id::text || amount::text <> ''},
 	q{coalesce(nullif(body, ''), number) <> '' AND greatest(id, 3) > 1 AND (CASE id WHEN 9 THEN true ELSE body > '' END)},
+	q{jsonb_build_object('id', id, 'body', body, 'doc', doc) <> to_jsonb(amount)},
 	q{id < (SELECT count(*) FROM docs)},
 	q{EXISTS (SELECT FROM docs WHERE id = 7)},
 	q{id IN (1, 5, 8, 9) AND body NOT IN ('a', 'b')})
@@ -111,5 +113,17 @@ for my $condition (
 # What has happened before the first row comes matters no more.
 cmp_ok(both("SELECT id FROM (SELECT id, body FROM docs WHERE 100 / (id - 90) < 1000 ORDER BY body DESC OFFSET 0) d WHERE $good")->{on}{peak}, '>=', 2, 'above a Sort');
 cmp_ok(both("SELECT n FROM (SELECT body, count(*) AS n FROM docs WHERE 100 / (id - 90) < 1000 GROUP BY body) d WHERE $good")->{on}{peak}, '>=', 2, 'above a hashed aggregate');
+
+# A hash join has read a row of its outer side when it finds the inner one empty; who wants a second one wants all.
+value($node, 'CREATE TABLE tags (id int); INSERT INTO tags SELECT generate_series(1, 30); ANALYZE tags');
+my $join = "SELECT count(good), count(*) FROM (SELECT id, gepa_judge('j', body) AS good FROM docs WHERE 100 / (id - 90) < 1000 OFFSET 0) d " .
+	'JOIN tags t USING (id) WHERE t.id > ';
+my $hashed = 'SET enable_mergejoin = off; SET enable_nestloop = off; SET gepa.enable_judge_node = on;';
+like(value($node, "$hashed EXPLAIN (COSTS OFF) $join 0"), qr/Hash Join\n *Hash Cond: [^\n]*\n *->  Custom Scan \(Judge\)/, 'a hash join over a judge node');
+my $full = both("$hashed $join 0");
+is($full->{on}{said}, $full->{off}{said}, '... finds the same');
+cmp_ok($full->{on}{peak}, '>=', 2, '... and overlaps after its first row');
+my $empty = both("$hashed $join 30", 1);
+cmp_ok($empty->{on}{requests}, '<=', $empty->{off}{requests} + 1, '... of which it asks no more when nothing can match');
 
 done_testing();
