@@ -19,6 +19,7 @@ my $room = $node->pg_version >= 17 ? 'GepaRingSpace' : 'Extension';
 my $stored = "SELECT count(*) FROM gepa.verdicts WHERE judge = 'j'";
 my $n = 300;    # texts, of which the ring holds not half
 my $full = 127;    # that many fit, and one is in the session's hand
+my $ahead = 2 * 16;    # that many more a query has with the LM, or ready for it
 my $texts = 0;
 
 create_lm($node, 'plain', $mock, 'judge-rules');
@@ -64,15 +65,41 @@ sub all_stored
 	return;
 }
 
-# A session that waits for room.
+# The same of a session that had no time to look at what it had ahead: that is lost.
+sub seen_stored
+{
+	my ($text, $what) = @_;
+	my $paid = $mock->journal->{answered};
+
+	wait_sql($node, "SELECT ($stored) >= @{[ $texts + $full ]}", $what);
+	wait_sql($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'", 'an idle writer');
+	my $kept = value($node, $stored) - $texts;
+	cmp_ok($kept, '>=', $full, "$what: every answer that was looked at is stored");
+	cmp_ok($kept, '<=', $paid, '... and none that was not given');
+	is(value($node, judged($text)), $n, "$what: judged again");
+	is($mock->journal->{answered}, $paid + $n - $kept, '... which pays for no stored text twice');
+	$texts += $n;
+	$mock->reset;
+	return;
+}
+
+# A session that waits for room, with nothing in flight any more.
 sub full
 {
 	my ($text) = @_;
 	my $session = background($node, 'BEGIN; ' . judged($text));
+	my $at_rest = sub { $_->{answered} >= $full && $_->{in_flight} == 0 };
+	my ($before, $after) = (0, -1);
 
-	$mock->wait_for(sub { $_->{answered} == $full && $_->{in_flight} == 0 }, 'a full ring') or die 'the ring is not full';
-	wait_sql($node, "SELECT wait_event = '$room' FROM pg_stat_activity WHERE pid = $session->{pid}", 'it waits for room');
-	$mock->wait_for(sub { $_->{answered} == $full && $_->{in_flight} == 0 }, 'a full ring') or die 'the session goes on';
+	while ($before != $after)
+	{
+		$mock->wait_for($at_rest, 'a full ring') or die 'the ring is not full';
+		$before = $mock->journal->{answered};
+		wait_sql($node, "SELECT wait_event = '$room' FROM pg_stat_activity WHERE pid = $session->{pid}", 'it waits for room');
+		$mock->wait_for($at_rest, 'a full ring') or die 'the session goes on';
+		$after = $mock->journal->{answered};
+	}
+	cmp_ok($after, '<=', $full + $ahead, 'a session that waits for room has a few answers ahead');
 	return $session;
 }
 
@@ -102,7 +129,7 @@ $session = full('terminated');
 value($node, "SELECT pg_terminate_backend($session->{pid}, 10000)");
 like((finish($session))[1], qr/57P01/, 'terminated');
 unblock($lock);
-all_stored('terminated', 'end of the session');
+seen_stored('terminated', 'end of the session');
 
 $lock = block();
 ($out, $err) = outcome($node, "SET statement_timeout = '3s'; BEGIN; " . judged('timed out'));
@@ -116,7 +143,7 @@ my $log = -s $node->logfile;
 kill 'KILL', $session->{pid};
 $node->wait_for_log(qr/database system is ready to accept connections/, $log);
 finish($_) for $session, $lock;
-all_stored('killed', 'SIGKILL');
+seen_stored('killed', 'SIGKILL');
 
 # A crash after the backlog was made: some of it is loaded when there is room.
 $lock = block();

