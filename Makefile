@@ -40,7 +40,8 @@ OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/figures.o \
 	src/store/runs.o src/store/schedules.o src/store/spool.o src/store/spool_read.o \
 	src/store/verdicts.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
-	src/apply/candidate.o src/apply/document.o src/apply/samples.o src/apply/stream.o
+	src/apply/candidate.o src/apply/document.o src/apply/samples.o src/apply/stream.o \
+	src/apply/take.o
 OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/calls.o src/node/chain.o \
 	src/node/early.o src/node/estimate.o src/node/exec.o src/node/execution.o \
 	src/node/explain.o src/node/expressions.o src/node/figures.o src/node/hook.o \

@@ -101,6 +101,9 @@ gepa_apply_stream_first(const ApplyStream *stream, StreamStep step)
 	return dlist_is_empty(list) ? NULL : dlist_container(StreamEntry, node, dlist_head_node(list));
 }
 
+/* take.c: hand over some of what has come in, without waiting; returns how many. */
+extern int	gepa_apply_stream_take(ApplyStream *stream);
+
 /* stream.c: for call.c, whose caller owns the documents */
 
 /* As ..._ask(); the document is not copied. */

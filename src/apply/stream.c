@@ -354,110 +354,8 @@ gepa_apply_stream_peak(const ApplyStream *stream)
 }
 
 /*
- * Taking in
+ * Polling
  */
-
-static void
-make_stored(const ApplyJudge *judge, const StreamTaken *taken, StoreVerdict *stored)
-{
-	memset(stored, 0, sizeof(*stored));
-	stored->account = judge->account;
-	memcpy(stored->digest, taken->entry->answer.digest, JUDGE_DIGEST_LENGTH);
-	stored->judge = judge->version->judge;
-	stored->version = judge->version->version;
-	stored->verdict = taken->verdict;
-}
-
-/*
- * Of a failure that no further call can escape the first is told: the others have it
- * from there, and were not sent.
- */
-static bool
-know(ApplyStream *stream, const StreamTaken *taken)
-{
-	ApplyVerdict known = {.verdict = taken->verdict,.cached = false};
-	bool		tell = !taken->verdict.fatal || !stream->fatal;
-
-	gepa_apply_answers_use(stream, taken->entry);
-	gepa_apply_answers_know(stream, taken->entry, &known, APPLY_CALLED);
-	stream->fatal = stream->fatal || taken->verdict.fatal;
-	return tell;
-}
-
-/*
- * The answers are known, whatever becomes of handing them over, which an interrupt
- * may end; others look for them once the leases are released.
- */
-static void
-settle(ApplyStream *stream)
-{
-	int			n = stream->ntaken;
-	StoreVerdict *stored = palloc(sizeof(StoreVerdict) * Max(n, 1));
-	bool	   *handed_over = palloc0(Max(n, 1));
-	bool	   *told = palloc(Max(n, 1));
-	int			nstored = 0;
-	volatile bool done = false;
-
-	stream->ntaken = 0;
-	for (int i = 0; i < n; i++)
-	{
-		told[i] = know(stream, &stream->taken[i]);
-		if (told[i])
-			make_stored(stream->judge, &stream->taken[i], &stored[nstored++]);
-	}
-	PG_TRY();
-	{
-		gepa_store_hand_over(stored, nstored, handed_over);
-		done = true;
-	}
-	PG_FINALLY();
-	{
-		const bool *over = handed_over;
-
-		for (int i = 0; i < n; i++)
-		{
-			StreamEntry *entry = stream->taken[i].entry;
-
-			gepa_store_lease_release(&entry->lease, told[i] && !*over && done);
-			over += told[i];
-			gepa_apply_answers_leave(stream, entry);
-		}
-	}
-	PG_END_TRY();
-}
-
-/*
- * Take what has come in, some at a time; returns how many.  If it is interrupted it
- * goes on with these at the next time.
- */
-static int
-take_some(ApplyStream *stream)
-{
-	MemoryContext old = MemoryContextSwitchTo(stream->arrivals);
-	int			n;
-
-	while (stream->run != NULL && stream->ntaken < lengthof(stream->taken) &&
-		   gepa_judge_pending(stream->run) > 0)
-	{
-		StreamTaken *taken = &stream->taken[stream->ntaken];
-		void	   *tag;
-
-		/* What was noticed is not kept waiting for more. */
-		if (stream->ntaken > 0 && gepa_judge_due_ms(stream->run) != 0)
-			break;
-		if (!gepa_judge_collect(stream->run, 0, &tag, &taken->verdict))
-			break;
-		taken->entry = tag;
-		stream->ntaken++;
-	}
-	n = stream->ntaken;
-	if (n > 0)
-		settle(stream);
-	MemoryContextSwitchTo(old);
-	if (n > 0)
-		MemoryContextReset(stream->arrivals);
-	return n;
-}
 
 /* What another process was calling, and no longer is, is wanted again. */
 static void
@@ -483,7 +381,7 @@ gepa_apply_stream_poll(ApplyStream *stream)
 	{
 		look_at_leases(stream);
 		fill(stream);
-	} while (take_some(stream) > 0);
+	} while (gepa_apply_stream_take(stream) > 0);
 	return stream->nknown - before;
 }
 
@@ -584,7 +482,7 @@ gepa_apply_stream_drain(ApplyStream *stream)
 	gepa_judge_stop(stream->run);
 	for (;;)
 	{
-		while (take_some(stream) > 0)
+		while (gepa_apply_stream_take(stream) > 0)
 			;
 		if (gepa_judge_sent(stream->run) == 0)
 			break;
@@ -602,7 +500,7 @@ rescue_some(ApplyStream *stream)
 	PG_TRY();
 	{
 		HOLD_INTERRUPTS();
-		(void) take_some(stream);
+		(void) gepa_apply_stream_take(stream);
 		RESUME_INTERRUPTS();
 	}
 	PG_CATCH();

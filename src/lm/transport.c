@@ -8,9 +8,8 @@
  *
  * Waiting.  libcurl opens and closes sockets as it likes, and a WaitEventSet
  * cannot forget one; so libcurl's sockets live in a private epoll descriptor
- * (sockets.c), and the process waits on its latch and on that one descriptor, by a set that
- * is made once.  Query
- * cancel, statement_timeout and termination arrive through the latch within
+ * (sockets.c), and the process waits on its latch and on that one descriptor, by a
+ * set that is made once.  Query cancel, statement_timeout and termination arrive through the latch within
  * milliseconds, whatever libcurl is busy with.  The client's socket is in there
  * too, for its end alone: nobody is left to be answered then.
  *

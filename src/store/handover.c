@@ -3,12 +3,15 @@
  * handover.c
  *	  What was paid for on its way to the writer, and how long to wait for it.
  *
+ * What has come in together is put into spool and ring together, if there is room
+ * for all; else each for itself.
+ *
  * A backend that finds the ring full puts the verdict into the backlog, in the
  * spool, at once: so it is handed over whatever becomes of the session.  Then it
  * waits until it is loaded into the ring (back-pressure), and when no writer
  * makes room for RING_PATIENCE_MS goes on; the session keeps the verdict in mind
  * meanwhile, for itself.  When the backlog is at its limit it waits on, for as
- * long as it takes; so each session exceeds that by the one verdict in its hand.
+ * long as it takes; so each session exceeds that by the verdicts in its hand.
  *
  * A transaction that handed verdicts over waits before its commit until they
  * are written, so that whoever sees it committed finds them in the table; not

@@ -26,17 +26,17 @@
  * is held while a record is appended, so records have no gaps, and while one
  * moves from the spool into the ring or is marked.  Whoever also wants the
  * ring's lock takes it second.  Under it files are opened, read, written and
- * closed, but not synced: for each verdict that is put one record is written
- * and no more than some LOAD_BATCH are read or about twice its bytes appended
- * anew.  That is the page cache's work; a disk that is stalled so that even a
- * write to that waits stalls all who judge, and no interrupt gets through to
- * them meanwhile.
+ * closed, but not synced: for verdicts that are put (SPOOL_APPEND_MAX at most)
+ * their records are written, and no more than some LOAD_BATCH are read or about
+ * twice their bytes appended anew.  That is the page cache's work; a disk that is
+ * stalled so that even a write to that waits stalls all who judge, and no
+ * interrupt gets through to them meanwhile.
  *
  * SIGKILL: a record that is not whole was the last one; its verdict was not
- * handed over, and its checksum says so; so were not those after it that were
- * being written with it.  One that is whole is handed over, whether its entry
- * made it into the ring or not.  Between the writer's commit
- * and the mark a record is written twice, which the table does not mind.
+ * handed over, and its checksum says so; nor were those that were to be written
+ * with it, behind it.  One that is whole is handed over, whether its entry made it
+ * into the ring or not.  Between the writer's commit and the mark a record is
+ * written twice, which the table does not mind.
  *
  * Power failure: the page cache is lost with what was appended, unless it was
  * synced: what has to wait for long is (gepa_store_spool_sync()).
