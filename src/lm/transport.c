@@ -8,10 +8,11 @@
  *
  * Waiting.  libcurl opens and closes sockets as it likes, and a WaitEventSet
  * cannot forget one; so libcurl's sockets live in a private epoll descriptor
- * (sockets.c), and the process waits on its latch and on that one descriptor, by a
- * set that is made once.  Query cancel, statement_timeout and termination arrive through the latch within
- * milliseconds, whatever libcurl is busy with.  The client's socket is in there
- * too, for its end alone: nobody is left to be answered then.
+ * (sockets.c), and the process waits on its latch and on that one descriptor, by
+ * a set that is made once.  Query cancel, statement_timeout and termination arrive
+ * through the latch within milliseconds, whatever libcurl is busy with.  The
+ * client's socket is in there too, for its end alone: nobody is left to be
+ * answered then.
  *
  * Time is that of a clock that is never set (base/clock.h); how long a request may
  * take is counted by deadline.c and not by libcurl, which knows of no pauses.
