@@ -324,7 +324,7 @@ fill(ApplyStream *stream)
 	}
 
 	/* The last ones are on the wire, too, whatever the caller does next. */
-	if (submitted)
+	if (submitted && gepa_apply_stream_sent(stream) > 0)
 		gepa_lm_wait(0);
 }
 

@@ -71,7 +71,8 @@ settle(ApplyStream *stream)
 	}
 	PG_TRY();
 	{
-		gepa_store_hand_over(stored, nstored, handed_over);
+		if (nstored > 0)
+			gepa_store_hand_over(stored, nstored, handed_over);
 		done = true;
 	}
 	PG_FINALLY();
