@@ -14,13 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $mock = Gepa::Mock->new;
-
-# Without the judge node a session has one call after the other, which can be counted.
-my $node = gepa_node('main', conf => <<~CONF);
-	gepa.verdict_ring_size = '256kB'
-	restart_after_crash = on
-	gepa.enable_judge_node = off
-	CONF
+my $node = gepa_node('main', conf => "gepa.verdict_ring_size = '256kB'\nrestart_after_crash = on\n");
 my $room = $node->pg_version >= 17 ? 'GepaRingSpace' : 'Extension';
 my $stored = "SELECT count(*) FROM gepa.verdicts WHERE judge = 'j'";
 my $n = 300;    # texts, of which the ring holds not half

@@ -7,8 +7,8 @@
 # What holds: every answer that was handed over is in the table, once, and is
 # never paid for again.
 #
-# Handed over is what a session has taken in.  It calls for one document after
-# the other, so the journal of the endpoint tells: when the next request comes,
+# Handed over is what a session has taken in.  Without the judge node it calls for one
+# document after the other, so the journal of the endpoint tells: when the next request comes,
 # the answer before was handed over.  Of a session that is killed at a random
 # moment only the last answer is in doubt: it may have been under way.
 
@@ -33,7 +33,11 @@ my $ndocs = 6 * $kills;
 my $length = length 'document 0000 ';    # and an x for each up to its number
 
 my $mock = Gepa::Mock->new;
-my $node = gepa_node('main', conf => "restart_after_crash = on\ngepa.verdict_ring_size = '256kB'\n");
+my $node = gepa_node('main', conf => <<~CONF);
+	restart_after_crash = on
+	gepa.verdict_ring_size = '256kB'
+	gepa.enable_judge_node = off
+	CONF
 
 create_lm($node, 'plain', $mock, 'judge-rules+slow-3');
 create_lm($node, 'gated', $mock, 'judge-rules+gate');
