@@ -73,15 +73,24 @@ count_of(NodeState *node, Node *expr, double none)
 }
 
 /*
- * Without conditions a LIMIT above is one on what is below: a Sort there has to keep no
- * more rows, and must not be asked for more.
+ * Without conditions here, a LIMIT above is one on what is below; unless rows are
+ * locked in between, where some may be left out.
  */
+static bool
+hands_limit_down(const NodeState *node)
+{
+	const PlanState *ps = &node->css.ss.ps;
+
+	return ps->plan->qual == NIL && ps->state->es_plannedstmt->rowMarks == NIL;
+}
+
+/* A Sort below has to keep no more rows, and must not be asked for more. */
 static void
 bound_rows_below(NodeState *node)
 {
 	int64		bound = -1;
 
-	if (node->plan.limit == NULL || node->css.ss.ps.plan->qual != NIL)
+	if (node->plan.limit == NULL || !hands_limit_down(node))
 		return;
 	if (node->limit >= 0 && node->limit < (double) PG_INT32_MAX)
 		bound = (int64) node->limit;
@@ -92,7 +101,7 @@ bound_rows_below(NodeState *node)
 bool
 gepa_node_window_is_complete(const NodeState *node)
 {
-	return node->limit >= 0 && node->css.ss.ps.plan->qual == NIL &&
+	return node->limit >= 0 && hands_limit_down(node) &&
 		node->consumed + node->rows.count >= node->limit;
 }
 

@@ -65,6 +65,20 @@ $compare->run(
 	'a merge join that ends early' => [ "SELECT f.id, r.id FROM few f JOIN rows r ON r.id = f.id WHERE gepa_judge('k', r.half)", set => 'enable_hashjoin = off, enable_nestloop = off', peak => 'any', early => 8, fewer => 1 ],
 	'a loop that is left' => [ q{DO $$DECLARE a int; BEGIN FOR a IN SELECT id FROM rows WHERE gepa_judge('k', half) LOOP EXIT WHEN a > 8; RAISE NOTICE '%', a; END LOOP; END$$}, early => 58, explain => '' ]);
 
+# -- rows that are locked by another are left out, and the next ones take their places
+
+my $session = background($node, 'BEGIN; SELECT id FROM rows WHERE id <= 3 FOR UPDATE;');
+wait_sql($node, "SELECT state = 'idle in transaction' AND query LIKE '%FOR UPDATE%' FROM pg_stat_activity WHERE pid = $session->{pid}", 'the locks');
+for my $order ('id', 'half')
+{
+	my $sql = "SELECT id, gepa_judge('k', half) FROM rows ORDER BY $order LIMIT 5 FOR UPDATE SKIP LOCKED";
+	my %seen = map { $_ => value($node, "SET gepa.enable_judge_node = $_; $sql") } 'off', 'on';
+
+	is(scalar(split /\n/, $seen{on}), 5, "locked rows are left out, by $order");
+	is($seen{on}, $seen{off}, '... and the others are those without the node');
+}
+finish($session);
+
 # -- nothing is sent ahead of what may not stop, and never more than the window
 
 $compare->run(
