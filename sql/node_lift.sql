@@ -42,6 +42,13 @@ SELECT d.id, t.tag FROM regress_docs d JOIN regress_tags t ON t.doc = d.id WHERE
 SET enable_indexscan = off;
 EXPLAIN (costs off)
 SELECT d.id FROM regress_docs d JOIN regress_tags t ON t.doc = d.id WHERE gepa_judge('cats', d.body) LIMIT 3;
+-- ... and so does one below what takes the first of several rows, or counts them
+EXPLAIN (costs off)
+SELECT DISTINCT ON (d.id) d.id, t.tag FROM regress_docs d JOIN regress_tags t ON t.doc = d.id WHERE gepa_judge('cats', d.body);
+EXPLAIN (costs off)
+SELECT d.id, row_number() OVER (PARTITION BY d.id) FROM regress_docs d JOIN regress_tags t ON t.doc = d.id WHERE gepa_judge('cats', d.body);
+EXPLAIN (costs off)
+WITH c AS MATERIALIZED (SELECT d.id FROM regress_docs d JOIN regress_tags t ON t.doc = d.id WHERE gepa_judge('cats', d.body)) SELECT id FROM c LIMIT 3;
 RESET enable_indexscan;
 RESET enable_nestloop;
 SET enable_mergejoin = off;

@@ -140,18 +140,31 @@ documents_after(const LiftStep *step, double documents, double rows)
 	return documents * (1 - exp(-rows / documents));
 }
 
+/* What makes other rows of rows in another order. */
+static bool
+goes_by_order(const Plan *plan)
+{
+	return IsA(plan, Limit) || IsA(plan, Unique) || IsA(plan, WindowAgg);
+}
+
 /*
- * With more rows a Sort may return those that it finds equal in another order, of
- * which a LIMIT would make other rows.
+ * With more rows a Sort may return those that it finds equal in another order.  What is
+ * made of it above a subquery is not known here.
  */
 static bool
-keeps_rows(const LiftStep *step)
+keeps_rows(const Lift *lift, const LiftStep *step)
 {
-	if (!IsA(step->plan, Sort) && !IsA(step->plan, IncrementalSort))
+	const Plan *root = step->plan;
+
+	if (!IsA(root, Sort) && !IsA(root, IncrementalSort))
 		return true;
-	while (step != NULL && !IsA(step->plan, Limit))
-		step = step->up;
-	return step == NULL;
+	for (; step != NULL; step = step->up)
+	{
+		root = step->plan;
+		if (goes_by_order(root))
+			return false;
+	}
+	return root == lift->stmt->planTree;
 }
 
 /* The join above which there is least to ask, or NULL. */
@@ -167,7 +180,7 @@ find_landing(Lift *lift, const Plan *plan, double selectivity)
 		bool		anew;
 		double		after;
 
-		if (gepa_node_is_passed(step->plan) && keeps_rows(step))
+		if (gepa_node_is_passed(step->plan) && keeps_rows(lift, step))
 			continue;
 		if (!can_land(lift, step))
 			break;
