@@ -71,6 +71,20 @@ PREPARE untyped AS SELECT pg_typeof(gepa_judge('cats', $1));
 EXECUTE untyped('on cats');
 DEALLOCATE untyped;
 
+-- Nothing is judged while a query is planned: an estimate does without, a plan cannot.
+CREATE FUNCTION immutable_one(t text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN gepa_judge(''cats'', t); END';
+CREATE FUNCTION immutable_all(t text) RETURNS bool[] LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN gepa_judge(''cats'', ARRAY[t]); END';
+CREATE FUNCTION stable_score(t text) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN gepa_score(''cats'', t); END';
+CREATE FUNCTION lowered(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN lower(t); END';
+SELECT refused($$SELECT immutable_one('on cats')$$);
+SELECT refused($$SELECT immutable_all('on cats')$$);
+SELECT refused($$SELECT id FROM regress_docs, (SELECT 'on cats' AS t) s WHERE immutable_one(s.t)$$);
+SELECT id FROM regress_docs WHERE immutable_one(body) ORDER BY id;
+SET client_min_messages = error;
+SELECT id FROM regress_docs WHERE id > stable_score('on cats') AND lowered(body) > '' ORDER BY id;
+RESET client_min_messages;
+DROP FUNCTION immutable_one, immutable_all, stable_score, lowered;
+
 -- Labels of one's own, an ordinal scale, several positives.
 SELECT gepa.create_judge('topic', 'regress_lm', 'What is it about?', labels => '{cats,dogs,birds}', positive => '{cats,dogs}') > 0;
 SELECT (gepa_verdict('topic', d)).label, (gepa_verdict('topic', d)).positive

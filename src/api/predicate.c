@@ -17,22 +17,6 @@
 #include "base/settings.h"
 #include "node/node.h"
 
-/*
- * The planner computes what does not depend on rows, if only to estimate.  The
- * predicates are volatile and never are; a function that calls one may be.
- */
-static bool
-is_planning(void)
-{
-	if (!gepa_node_is_planning())
-		return false;
-	ereport(WARNING,
-			(errcode(ERRCODE_WARNING),
-			 errmsg("no document is judged while a query is planned"),
-			 errhint("Declare functions that call gepa_judge(), gepa_score() or gepa_verdict() VOLATILE.")));
-	return true;
-}
-
 /* NULL means NULL in, NULL out. */
 static const JudgeVerdict *
 judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge, bool *cached)
@@ -40,7 +24,7 @@ judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge, bool *cach
 	const ApplyVerdict *answer;
 	const JudgeVerdict *verdict;
 
-	if (is_planning())
+	if (gepa_node_is_planning())
 		return NULL;
 	answer = gepa_node_known(fcinfo, judge);
 	if (answer == NULL)

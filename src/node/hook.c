@@ -15,8 +15,13 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/transam.h"
 #include "base/settings.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "utils/syscache.h"
 
@@ -25,7 +30,13 @@
 static planner_hook_type previous_planner = NULL;
 
 /* Nested: a function that is called while planning may plan, too. */
-static int	planning_depth = 0;
+typedef struct Planning
+{
+	struct Planning *outer;
+	Query	   *query;
+} Planning;
+
+static Planning *planning = NULL;
 
 static bool
 depends_on_functions(const PlannedStmt *stmt)
@@ -77,10 +88,10 @@ place_nodes(PlannedStmt *stmt, int cursor_options)
 static PlannedStmt *
 plan(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
 {
-	int			depth = planning_depth;
+	Planning	this = {planning, parse};
 	PlannedStmt *stmt;
 
-	planning_depth++;
+	planning = &this;
 	PG_TRY();
 	{
 		stmt = previous_planner != NULL ?
@@ -91,16 +102,66 @@ plan(Query *parse, const char *query_string, int cursor_options, ParamListInfo p
 	}
 	PG_FINALLY();
 	{
-		planning_depth = depth;
+		planning = this.outer;
 	}
 	PG_END_TRY();
 	return stmt;
 }
 
+/*
+ * Calls while planning
+ */
+
+static bool
+is_folded(Oid function, void *context)
+{
+	HeapTuple	tuple;
+	Form_pg_proc proc;
+	bool		folded;
+
+	if (function < FirstNormalObjectId)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	folded = proc->provolatile == PROVOLATILE_IMMUTABLE && proc->prolang != ClanguageId;
+	ReleaseSysCache(tuple);
+	return folded;
+}
+
+/* Is there a function of a user that is IMMUTABLE, and what it is given does not depend on rows? */
+static bool
+may_be_folded(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, may_be_folded, context, 0);
+	if (check_functions_in_node(node, is_folded, context) && !contain_var_clause(node))
+		return true;
+	return expression_tree_walker(node, may_be_folded, context);
+}
+
+/*
+ * The planner evaluates what is STABLE to estimate: that comes out as NULL.  What is
+ * IMMUTABLE becomes part of the plan, and would be a wrong result.
+ */
 bool
 gepa_node_is_planning(void)
 {
-	return planning_depth > 0;
+	int			level = WARNING;
+
+	if (planning == NULL)
+		return false;
+	for (const Planning *it = planning; it != NULL; it = it->outer)
+		if (may_be_folded((Node *) it->query, NULL))
+			level = ERROR;
+	ereport(level,
+			(errcode(level == ERROR ? ERRCODE_INVALID_FUNCTION_DEFINITION : ERRCODE_WARNING),
+			 errmsg("no document is judged while a query is planned"),
+			 errhint("Declare functions that call gepa_judge(), gepa_score() or gepa_verdict() VOLATILE.")));
+	return true;
 }
 
 void

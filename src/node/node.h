@@ -22,7 +22,8 @@ extern void gepa_node_init(void);
 
 /*
  * Is a statement being planned?  The planner evaluates what it can; a predicate then
- * answers NULL and sends nothing.
+ * answers NULL and sends nothing.  Warns, and raises 42P13 where that NULL might get
+ * into the plan.
  */
 extern bool gepa_node_is_planning(void);
 
