@@ -167,7 +167,7 @@ adopt(const char *name)
 {
 	NodeState  *node = gepa_node_current;
 
-	if (node == NULL)
+	if (node == NULL || !node->unopened)
 		return;
 	gepa_node_open_session(node->execution, name);
 	node->unopened = false;
