@@ -274,12 +274,17 @@ send_off(LmTransfer *transfer, const LmPost *post)
 		return "too many open files";
 	if (!set_body(transfer->easy, post))
 		return "libcurl refused the body of the request";
-	code = gepa_lm_transport_add(transfer->easy);
-	if (code != CURLM_OK)
-		return curl_multi_strerror(code);
-	transfer->running = true;
+
+	/* A near endpoint may have answered before this returns. */
 	gepa_lm_deadline_start(&transfer->deadline, transfer,
 						   transfer->line->server->request_timeout_ms);
+	code = gepa_lm_transport_add(transfer->easy);
+	if (code != CURLM_OK)
+	{
+		gepa_lm_deadline_end(&transfer->deadline);
+		return curl_multi_strerror(code);
+	}
+	transfer->running = true;
 	return NULL;
 }
 
