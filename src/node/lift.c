@@ -68,13 +68,21 @@ is_protected(const PlannedStmt *stmt)
  * Order
  */
 
+typedef struct Order
+{
+	const PlannedStmt *stmt;
+	const Plan *plan;
+	double		rows;			/* that get to its conditions */
+} Order;
+
 static double
-rank(const Node *condition, double rows)
+rank(const Order *order, const Node *condition)
 {
 	double		ms;
 	double		selectivity;
 
-	gepa_node_estimate_condition(condition, rows, &ms, &selectivity);
+	gepa_node_estimate_condition(condition, order->rows, &ms, &selectivity);
+	ms *= gepa_node_different(order->stmt, order->plan, condition, order->rows);
 	return ms / Max(1 - selectivity, 1e-6);
 }
 
@@ -86,7 +94,7 @@ may_change_place(const Node *condition)
 
 /* Those that stand together, and ask, in the order of what a rejected row costs. */
 static void
-order_calls(List *conditions, double rows)
+order_calls(const Order *order, List *conditions)
 {
 	for (int i = 1; i < list_length(conditions); i++)
 	{
@@ -96,9 +104,9 @@ order_calls(List *conditions, double rows)
 
 		if (!may_change_place(condition))
 			continue;
-		its_rank = rank(condition, rows);
+		its_rank = rank(order, condition);
 		while (place > 0 && may_change_place(list_nth(conditions, place - 1)) &&
-			   rank(list_nth(conditions, place - 1), rows) > its_rank)
+			   rank(order, list_nth(conditions, place - 1)) > its_rank)
 		{
 			lfirst(list_nth_cell(conditions, place)) = list_nth(conditions, place - 1);
 			place--;
@@ -111,10 +119,13 @@ static void
 order_plan(Plan **slot, void *context)
 {
 	List	   *conditions = (*slot)->qual;
+	Order		order = {.stmt = context,.plan = *slot};
 
 	if (list_length(conditions) > 1)
-		order_calls(conditions,
-					(*slot)->plan_rows / gepa_node_selectivity(conditions, (*slot)->plan_rows));
+	{
+		order.rows = (*slot)->plan_rows / gepa_node_selectivity(conditions, (*slot)->plan_rows);
+		order_calls(&order, conditions);
+	}
 	gepa_node_visit_children(*slot, order_plan, context);
 }
 
@@ -225,5 +236,5 @@ gepa_node_lift(PlannedStmt *stmt, bool of_cursor)
 		gepa_node_visit_roots(stmt, lift_plan, &lift);
 	}
 	gepa_node_visit_roots(stmt, tidy, &lift);
-	gepa_node_visit_roots(stmt, order_plan, NULL);
+	gepa_node_visit_roots(stmt, order_plan, stmt);
 }

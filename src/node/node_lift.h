@@ -64,6 +64,15 @@ extern List *gepa_node_expose(Plan *plan, const List *expressions, int varno);
 extern AttrNumber gepa_node_find_output(const Plan *plan, const Var *var);
 extern AttrNumber gepa_node_add_output(Plan *plan, const Var *var);
 
+/* distinct.c */
+
+/*
+ * Of the rows that get to a condition of a plan node, the share of those with a
+ * document that no other has; of its calls the one that has most.
+ */
+extern double gepa_node_different(const PlannedStmt *stmt, const Plan *plan,
+								  const Node *condition, double rows);
+
 /* lift_join.c */
 
 /* Move what a plan node's conditions ask above joins, if there are fewer to ask. */

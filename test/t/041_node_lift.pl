@@ -173,4 +173,14 @@ $mock->reset;
 value($node, "SELECT id FROM docs WHERE gepa_judge('yes', body) AND gepa_judge('no', body)");
 is($mock->journal->{requests}, 260, '... and the other one is not asked');
 
+# -- or the one that has fewer documents to ask about
+
+value($node, "SELECT gepa.alter_judge('yes', prompt => 'Is it so, then?'), gepa.alter_judge('no', prompt => 'Is it so, then?')");
+value($node, 'CREATE TABLE pages PARTITION OF parts DEFAULT; INSERT INTO parts SELECT i, 100 + i % 3, \'page \' || i FROM generate_series(1, 300) i; ANALYZE parts');
+for my $from ('docs', 'parts', 'tags JOIN docs ON docs.id = tags.doc + length(docs.body)', '(SELECT grp, body FROM docs OFFSET 0) s')
+{
+	like(plan_of("SELECT body FROM $from WHERE gepa_judge('no', body) AND gepa_judge('yes', 'group ' || grp)", ''),
+		qr/Filter: \(gepa_judge\('yes'.*AND gepa_judge\('no'/, "few texts of many rows of $from");
+}
+
 done_testing();
