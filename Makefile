@@ -35,10 +35,10 @@ OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/figures.o \
 	src/store/handover.o src/store/journal.o src/store/judges.o src/store/lease.o \
-	src/store/lookup.o src/store/memory.o src/store/pack.o src/store/partitions.o \
-	src/store/pending.o src/store/prune.o src/store/ring.o src/store/ring_writer.o \
-	src/store/runs.o src/store/schedules.o src/store/spool.o src/store/spool_read.o \
-	src/store/verdicts.o
+	src/store/lookup.o src/store/memory.o src/store/nearby.o src/store/pack.o \
+	src/store/partitions.o src/store/pending.o src/store/probe.o src/store/prune.o \
+	src/store/ring.o src/store/ring_writer.o src/store/runs.o src/store/schedules.o \
+	src/store/spool.o src/store/spool_read.o src/store/verdicts.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 	src/apply/candidate.o src/apply/document.o src/apply/samples.o src/apply/stream.o \
 	src/apply/take.o

@@ -217,7 +217,7 @@ look_up_some(ApplyStream *stream, StreamEntry **entries, int n, ApplyAnswerOrigi
 
 	for (int i = 0; i < n; i++)
 		lookups[i].digest = entries[i]->answer.digest;
-	gepa_store_lookup(judge->spec, &judge->account, lookups, n);
+	gepa_store_lookup(judge->spec, &judge->account, lookups, n, !stream->keeps);
 	for (int i = 0; i < n; i++)
 	{
 		ApplyVerdict verdict = {.verdict = lookups[i].verdict,.cached = lookups[i].cached};

@@ -58,10 +58,10 @@ typedef struct StoreLookup
 /*
  * Look verdicts up: in this backend's memory, the ring, then the table under the
  * latest snapshot.  Also finds failures of this very statement (status not ok).
- * No digest occurs twice.
+ * No digest occurs twice.  One that is looked up alone can be kept in memory.
  */
 extern void gepa_store_lookup(const JudgeSpec *spec, const StoreAccount *account,
-							  StoreLookup *lookups, int n); /* lookup.c */
+							  StoreLookup *lookups, int n, bool keep);	/* lookup.c */
 
 /*
  * Hand over some verdicts that were paid, at most STORE_HAND_OVER_MAX.  With the
