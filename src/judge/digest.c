@@ -110,15 +110,27 @@ gepa_judge_digest(const JudgeSpec *spec, bool with_threshold, uint8 *digest)
 	pfree(buf.data);
 }
 
+/* A length as put_part() prints it, which many documents would notice; returns where. */
+static const char *
+print_length(size_t length, char *end)
+{
+	*--end = ':';
+	do
+		*--end = '0' + length % 10;
+	while ((length /= 10) > 0);
+	return end;
+}
+
 /* As put_part() has it; documents are long, and not copied for it. */
 static int
 update_part(const char *part)
 {
 	size_t		length = strlen(part);
-	char		prefix[32];
-	int			n = snprintf(prefix, sizeof(prefix), "%zu:", length);
+	char		buffer[32];
+	char	   *end = buffer + sizeof(buffer);
+	const char *prefix = print_length(length, end);
 
-	if (pg_cryptohash_update(context, (const uint8 *) prefix, n) < 0 ||
+	if (pg_cryptohash_update(context, (const uint8 *) prefix, end - prefix) < 0 ||
 		pg_cryptohash_update(context, (const uint8 *) part, length) < 0)
 		return -1;
 	return pg_cryptohash_update(context, (const uint8 *) ";", 1);
