@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -42,7 +43,7 @@ load(NodeState *node, const NodeRow *row)
 {
 	if (node->ahead->ecxt_scantuple != NULL)
 		return;
-	ExecForceStoreMinimalTuple(row->tuple, node->slot, false);
+	ExecStoreMinimalTuple(row->tuple, node->slot, false);
 	node->ahead->ecxt_scantuple = node->slot;
 }
 
@@ -340,12 +341,14 @@ document_bytes(const JudgeDocument *document)
 }
 
 static NodeSession *
-judge_of(NodeState *node, NodeRow *row, const NodeCall *call, NodeCallState *state)
+judge_of(NodeState *node, NodeRow *row, NodeCall *call, NodeCallState *state)
 {
-	NodeSession *judge;
+	NodeSession *judge = call->judge;
 	Datum		name;
 	bool		isnull;
 
+	if (judge != NULL && judge->userid == GetUserId())
+		return judge;
 	*state = NODE_LEFT;
 	if (!evaluate(node, row, &call->name, &name, &isnull))
 		return NULL;
@@ -356,7 +359,11 @@ judge_of(NodeState *node, NodeRow *row, const NodeCall *call, NodeCallState *sta
 	}
 	judge = gepa_node_session(node->execution, TextDatumGetCString(name));
 	node->unopened = judge == NULL;
-	return judge == NULL || judge->judge == NULL ? NULL : judge;
+	if (judge == NULL || judge->judge == NULL)
+		return NULL;
+	if (IsA(call->name.expr, Const))
+		call->judge = judge;
+	return judge;
 }
 
 static NodeCallState
@@ -387,7 +394,7 @@ static NodeCallState
 ask(NodeState *node, NodeRow *row, int site)
 {
 	int			i = node->chain.sites[site].call;
-	const NodeCall *call = &node->chain.calls[i];
+	NodeCall   *call = &node->chain.calls[i];
 	const NodeAhead *content = &node->chain.arguments[call->argument];
 	Readiness	ready = Min(readiness(node, row, &call->name, site),
 							readiness(node, row, content, site));

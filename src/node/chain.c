@@ -118,6 +118,19 @@ find_needs(Node *expr, Needs *needs)
 	return expression_tree_walker(expr, find_needs, (void *) needs);
 }
 
+/* Over a row as it is kept: a minimal tuple, which the slot at the head is not. */
+static ExprState *
+compile(Expr *expr, PlanState *ps)
+{
+	const TupleTableSlotOps *at_head = ps->scanops;
+	ExprState  *state;
+
+	ps->scanops = &TTSOpsMinimalTuple;
+	state = ExecInitExpr(expr, ps);
+	ps->scanops = at_head;
+	return state;
+}
+
 /* The calls in it have been walked over before. */
 static NodeAhead *
 make_ahead(Build *build, Expr *expr)
@@ -133,7 +146,7 @@ make_ahead(Build *build, Expr *expr)
 	if (needs.unknown)
 		ahead->ease = NODE_AT_HEAD;
 	if (ahead->ease != NODE_AT_HEAD)
-		ahead->state = ExecInitExpr(expr, &build->node->css.ss.ps);
+		ahead->state = compile(expr, &build->node->css.ss.ps);
 	return ahead;
 }
 

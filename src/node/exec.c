@@ -66,7 +66,7 @@ read_ahead(NodeState *node, EState *estate)
 	gepa_node_chain_build(node);
 	gepa_node_rows_open(node);
 	node->ahead = CreateExprContext(estate);
-	node->slot = ExecInitExtraTupleSlot(estate, tupdesc, &TTSOpsVirtual);
+	node->slot = ExecInitExtraTupleSlot(estate, tupdesc, &TTSOpsMinimalTuple);
 	node->arguments = palloc(sizeof(NodeArgument) * Max(node->chain.narguments, 1));
 	if (estate->es_plannedstmt->parallelModeNeeded)
 		open_judges(node);
@@ -243,7 +243,7 @@ next_ahead(NodeState *node)
 			wait_for_answers(node);
 		else
 		{
-			if (is_time_to_look(node))
+			if (gepa_node_calls(node->execution) > 0 && is_time_to_look(node))
 				look_at_network(node);
 			slot = evaluate_head(node);
 		}

@@ -12,6 +12,7 @@
 
 #include "node/node_internal.h"
 
+struct NodeSession;
 struct NodeState;
 
 /* Where an expression may be evaluated before its row is at the head. */
@@ -61,6 +62,7 @@ typedef struct NodeCall
 {
 	NodeCallKind kind;
 	NodeAhead	name;
+	struct NodeSession *judge;	/* of a constant name, once found; or NULL */
 	int			argument;
 	bool		varies;			/* settings decide what its arguments come out
 								 * as */

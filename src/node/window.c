@@ -28,10 +28,11 @@
 #define LOW_WATER 2
 #define HIGH_WATER 4
 
-/* Rows of a full window at least: so many are looked up at a time. */
+/* Rows of a full window at least, and where all are wanted: half are looked up at a time. */
 #define FULL_ROWS 256
+#define FULL_ROWS_ALL 1024
 
-/* How many times a full window a slow answer at the head may hold up. */
+/* How many rows, in terms of those calls, a slow answer at the head may hold up. */
 #define HELD_UP_FACTOR 16
 
 /* Rows that a window begins with. */
@@ -148,7 +149,7 @@ gepa_node_window_rows(const NodeState *node)
 	double		rows;
 
 	if (wants_all(node))
-		return full_window(node);
+		return Max(full_window(node), FULL_ROWS_ALL);
 	if (!node->plan.child_is_safe ||
 		(!node->plan.child_is_steady && !node->execution->to_end))
 		return 1;
