@@ -21,16 +21,16 @@ my $setup = <<~SQL;
 
 value($node, $setup);
 
-# -- found in the table: looked up once for all uses of a row
+# -- found in the table: looked up once for all uses of a row, many at a time
 
 value($node, "SELECT gepa_judge('j', 'row ' || i) FROM generate_series(1, 20) i");
 is( value($node, q{
 	BEGIN;
 	SELECT count(*) FROM (SELECT (gepa_verdict('j', 'row ' || i)).*, gepa_score('j', 'row ' || i)
 		FROM generate_series(1, 20) i OFFSET 0) s WHERE cached;
-	SELECT sum(seq_scan + idx_scan) FROM pg_stat_xact_all_tables JOIN pg_inherits ON inhrelid = relid
+	SELECT sum(seq_scan + idx_scan) BETWEEN 2 AND 21 FROM pg_stat_xact_all_tables JOIN pg_inherits ON inhrelid = relid
 		WHERE inhparent = 'gepa.verdict'::regclass;
-	COMMIT}), "20\n21", '14 calls with each of 20 documents are 20 look-ups, and one of the planner');
+	COMMIT}), "20\nt", '14 calls with each of 20 documents are 20 look-ups at most, and one of the planner');
 
 # -- what others delete meanwhile
 
