@@ -107,7 +107,13 @@ extern void gepa_apply_stream_wait(ApplyStream *stream, ApplyAnswer *answer,
  */
 extern int	gepa_apply_streams_turn(ApplyStream *const *streams, int nstreams);
 
-/* Nothing further is sent; what is on the wire is waited for, and handed over. */
+/*
+ * Nothing further is sent until the stream is drained or rescued; what has come in
+ * is handed over.  Returns how many calls are still on the wire.
+ */
+extern int	gepa_apply_stream_stop(ApplyStream *stream);
+
+/* The same, and what is on the wire is waited for. */
 extern void gepa_apply_stream_drain(ApplyStream *stream);
 
 /*

@@ -474,20 +474,22 @@ gepa_apply_streams_turn(ApplyStream *const *streams, int nstreams)
  * Ending
  */
 
+int
+gepa_apply_stream_stop(ApplyStream *stream)
+{
+	if (stream->run == NULL)
+		return 0;
+	gepa_judge_stop(stream->run);
+	while (gepa_apply_stream_take(stream) > 0)
+		;
+	return gepa_judge_sent(stream->run);
+}
+
 void
 gepa_apply_stream_drain(ApplyStream *stream)
 {
-	if (stream->run == NULL)
-		return;
-	gepa_judge_stop(stream->run);
-	for (;;)
-	{
-		while (gepa_apply_stream_take(stream) > 0)
-			;
-		if (gepa_judge_sent(stream->run) == 0)
-			break;
+	while (gepa_apply_stream_stop(stream) > 0)
 		gepa_lm_wait(-1);
-	}
 	close_run(stream);
 }
 

@@ -17,6 +17,8 @@
  * error hands over what has come in; and that it leaves nothing on the wire, where
  * time-outs, places and leases would run on while nobody looks: at the end of a
  * statement that is called back, in the middle of one (a cursor) waited for.
+ * So is ExecutorFinish, which runs on where a WITH that changes data was not read
+ * to its end.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,6 +39,7 @@ static dlist_head executions = DLIST_STATIC_INIT(executions);
 NodeState  *gepa_node_current = NULL;
 
 static ExecutorRun_hook_type previous_run = NULL;
+static ExecutorFinish_hook_type previous_finish = NULL;
 
 /*
  * Executions
@@ -301,19 +304,6 @@ find_asker(NodeExecution *execution, const NodeSession *judge)
 	return execution->nodes;
 }
 
-/* What is on the wire is going to be called back: it was in vain. */
-static void
-count_called_back(NodeExecution *execution)
-{
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-	{
-		int			n = judge->judge != NULL ? gepa_apply_stream_sent(judge->stream) : 0;
-
-		if (n > 0)
-			gepa_node_count_unanswered(find_asker(execution, judge), judge->name, n);
-	}
-}
-
 static void
 report(NodeExecution *execution)
 {
@@ -321,14 +311,26 @@ report(NodeExecution *execution)
 		gepa_node_report(node);
 }
 
+/* What is on the wire is going to be called back: it was in vain. */
+static void
+count_called_back(NodeExecution *execution)
+{
+	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+	{
+		int			n = judge->judge != NULL ? gepa_apply_stream_stop(judge->stream) : 0;
+
+		if (n > 0)
+			gepa_node_count_unanswered(find_asker(execution, judge), judge->name, n);
+	}
+}
+
 /* No more rows are wanted. */
 static void
 stop(NodeExecution *execution)
 {
-	gepa_node_poll(execution);
+	count_called_back(execution);
 	for (NodeState *node = execution->nodes; node != NULL; node = node->next)
 		gepa_node_rows_count_unreached(node);
-	count_called_back(execution);
 	rescue(execution);
 	report(execution);
 }
@@ -441,48 +443,113 @@ run_previous(GEPA_EXECUTOR_RUN_PARAMS)
 		standard_ExecutorRun(GEPA_EXECUTOR_RUN_ARGS);
 }
 
-/* Nested statements find no node at work; the error of one leaves none behind. */
+static void
+finish_previous(QueryDesc *query)
+{
+	if (previous_finish != NULL)
+		previous_finish(query);
+	else
+		standard_ExecutorFinish(query);
+}
+
+/* A statement that is being run or finished. */
+typedef struct Turn
+{
+	NodeExecution *execution;	/* NULL: has no judge node */
+	NodeState  *outer;			/* was at work when it began */
+	MemoryContext context;
+} Turn;
+
+/* Nested statements find no node at work. */
+static Turn
+begin_turn(const EState *estate, bool to_end)
+{
+	Turn		turn = {find_execution(estate), gepa_node_current, CurrentMemoryContext};
+
+	gepa_node_current = NULL;
+	if (turn.execution != NULL)
+		turn.execution->to_end = to_end;
+	return turn;
+}
+
+/*
+ * The error of a statement leaves no node at work.  It is copied: what rescuing meets
+ * is dropped, and must not take it along.
+ */
+static void
+pg_attribute_noreturn()
+fail_turn(const Turn *turn)
+{
+	ErrorData  *error;
+
+	gepa_node_current = turn->outer;
+	if (turn->execution == NULL)
+		PG_RE_THROW();
+	MemoryContextSwitchTo(turn->context);
+	error = CopyErrorData();
+	FlushErrorState();
+	rescue(turn->execution);
+	ReThrowError(error);
+}
+
+/* Changes in a WITH that is not read to its end go on in ExecutorFinish. */
+static void
+pause_or_stop(NodeExecution *execution)
+{
+	if (execution->to_end && execution->estate->es_auxmodifytables == NIL)
+		stop(execution);
+	else
+		drain(execution);
+}
+
 static void
 run(GEPA_EXECUTOR_RUN_PARAMS)
 {
-	NodeState  *outer = gepa_node_current;
-	MemoryContext context = CurrentMemoryContext;
-	NodeExecution *execution;
+	Turn		turn;
 
 	if (dlist_is_empty(&executions))
 	{
 		run_previous(GEPA_EXECUTOR_RUN_ARGS);
 		return;
 	}
-	execution = find_execution(query->estate);
-	gepa_node_current = NULL;
+	turn = begin_turn(query->estate, count == 0);
 	PG_TRY();
 	{
-		if (execution != NULL)
-			execution->to_end = count == 0;
 		run_previous(GEPA_EXECUTOR_RUN_ARGS);
-		if (execution != NULL && execution->to_end)
-			stop(execution);
-		else if (execution != NULL)
-			drain(execution);
+		if (turn.execution != NULL)
+			pause_or_stop(turn.execution);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		gepa_node_current = outer;
-		if (execution == NULL)
-			PG_RE_THROW();
-
-		/* What goes wrong meanwhile would take the error's place. */
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		rescue(execution);
-		ReThrowError(error);
+		fail_turn(&turn);
 	}
 	PG_END_TRY();
-	gepa_node_current = outer;
+	gepa_node_current = turn.outer;
+}
+
+static void
+finish(QueryDesc *query)
+{
+	Turn		turn;
+
+	if (dlist_is_empty(&executions))
+	{
+		finish_previous(query);
+		return;
+	}
+	turn = begin_turn(query->estate, true);
+	PG_TRY();
+	{
+		finish_previous(query);
+		if (turn.execution != NULL)
+			stop(turn.execution);
+	}
+	PG_CATCH();
+	{
+		fail_turn(&turn);
+	}
+	PG_END_TRY();
+	gepa_node_current = turn.outer;
 }
 
 void
@@ -490,4 +557,6 @@ gepa_node_execution_init(void)
 {
 	previous_run = ExecutorRun_hook;
 	ExecutorRun_hook = run;
+	previous_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = finish;
 }

@@ -93,6 +93,7 @@ my %forms = (
 	'beside workers' => "$parallel SELECT id, gepa_judge('a', body) FROM d WHERE v < 4 ORDER BY id",
 	'beside workers, by a parameter' => "$parallel SET plan_cache_mode = force_generic_plan; PREPARE p(text) AS SELECT id, gepa_judge(\$1, body) FROM d WHERE v < 4 ORDER BY id; EXECUTE p('a')",
 	'HAVING' => "SELECT v, count(*) FROM d GROUP BY v, id HAVING gepa_judge('a', max(body))",
+	'a WITH that is read in part' => "BEGIN; WITH x AS (DELETE FROM d WHERE gepa_judge('a', body) RETURNING id) SELECT id FROM x LIMIT 1; SELECT count(*) FROM d; ROLLBACK",
 	'a judge in a column' => "SELECT id FROM d WHERE gepa_judge(CASE WHEN v < 3 THEN 'a' ELSE 'b' END, body)");
 
 # By a parameter the first row finds out which judge it is, alone.
