@@ -42,11 +42,12 @@ OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/figures.o \
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 	src/apply/candidate.o src/apply/document.o src/apply/samples.o src/apply/stream.o \
 	src/apply/take.o
-OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/calls.o src/node/chain.o \
-	src/node/distinct.o src/node/early.o src/node/estimate.o src/node/exec.o src/node/execution.o \
-	src/node/explain.o src/node/expressions.o src/node/figures.o src/node/hook.o \
-	src/node/lift.o src/node/lift_append.o src/node/lift_conditions.o src/node/lift_join.o \
-	src/node/place.o src/node/place_cursor.o src/node/place_scan.o src/node/place_split.o \
+OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/calls.o \
+	src/node/chain.o src/node/distinct.o src/node/early.o src/node/estimate.o \
+	src/node/exec.o src/node/execution.o src/node/explain.o src/node/expressions.o \
+	src/node/figures.o src/node/hook.o src/node/lift.o src/node/lift_append.o \
+	src/node/lift_conditions.o src/node/lift_join.o src/node/place.o \
+	src/node/place_cursor.o src/node/place_scan.o src/node/place_split.o \
 	src/node/place_under.o src/node/private.o src/node/progress.o src/node/rows.o \
 	src/node/safe.o src/node/safe_plan.o src/node/scroll.o src/node/support.o \
 	src/node/walk.o src/node/window.o

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -22,7 +21,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
-#include "utils/resowner.h"
 
 #include "base/settings.h"
 #include "node/node_exec.h"
@@ -58,64 +56,59 @@ evaluate_easy(NodeState *node, NodeRow *row, const NodeAhead *expr, bool *isnull
 	return value;
 }
 
-/* An error is met again when the row is at the head; a cancel is not to be lost. */
-bool
-gepa_node_may_drop(const ErrorData *error)
+typedef struct Evaluation
 {
-	return error->sqlerrcode != ERRCODE_QUERY_CANCELED &&
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_OPERATOR_INTERVENTION;
+	NodeState  *node;
+	NodeRow    *row;
+	const NodeAhead *expr;
+	Datum		value;
+	bool		isnull;
+} Evaluation;
+
+/* What it says it says again when the row is at the head, or never. */
+static void
+evaluate_attempt(void *argument)
+{
+	Evaluation *it = argument;
+	int			to_client = client_min_messages;
+	int			to_log = log_min_messages;
+
+	PG_TRY();
+	{
+		client_min_messages = Max(to_client, ERROR);
+		log_min_messages = Max(to_log, ERROR);
+		it->value = evaluate_easy(it->node, it->row, it->expr, &it->isnull);
+	}
+	PG_FINALLY();
+	{
+		client_min_messages = to_client;
+		log_min_messages = to_log;
+	}
+	PG_END_TRY();
 }
 
 /*
- * Returns false when it raised.  What it says it says again when the row is at the
- * head, or never.
+ * Returns false when it raised.  Whoever reaches that row gets the error, so nothing
+ * behind it is worth asking; and what a function keeps at its call site may be
+ * half done.  So the expression is not evaluated ahead any more.
  */
 static bool
-evaluate_caught(NodeState *node, NodeRow *row, const NodeAhead *expr, Datum *value,
-				bool *isnull)
+evaluate_caught(NodeState *node, NodeRow *row, NodeAhead *expr, Datum *value, bool *isnull)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	NodeState  *outer = gepa_node_current;
-	int			to_client = client_min_messages;
-	int			to_log = log_min_messages;
-	volatile bool ok = true;
+	Evaluation	evaluation = {node, row, expr, (Datum) 0, true};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	client_min_messages = Max(to_client, ERROR);
-	log_min_messages = Max(to_log, ERROR);
-	PG_TRY();
+	if (!gepa_node_attempt(evaluate_attempt, &evaluation))
 	{
-		*value = evaluate_easy(node, row, expr, isnull);
-		client_min_messages = to_client;
-		log_min_messages = to_log;
-		ReleaseCurrentSubTransaction();
+		expr->ease = NODE_AT_HEAD;
+		return false;
 	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		client_min_messages = to_client;
-		log_min_messages = to_log;
-		gepa_node_current = outer;
-		if (!gepa_node_may_drop(error))
-			ReThrowError(error);
-		FreeErrorData(error);
-		ok = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return ok;
+	*value = evaluation.value;
+	*isnull = evaluation.isnull;
+	return true;
 }
 
 static bool
-evaluate(NodeState *node, NodeRow *row, const NodeAhead *expr, Datum *value, bool *isnull)
+evaluate(NodeState *node, NodeRow *row, NodeAhead *expr, Datum *value, bool *isnull)
 {
 	load(node, row);
 	if (expr->ease == NODE_CAUGHT)
@@ -198,7 +191,7 @@ readiness(const NodeState *node, const NodeRow *row, const NodeAhead *expr, int 
  */
 
 static NodeValue
-evaluate_guard(NodeState *node, NodeRow *row, const NodeAhead *expr, int site)
+evaluate_guard(NodeState *node, NodeRow *row, NodeAhead *expr, int site)
 {
 	Datum		value;
 	bool		isnull;

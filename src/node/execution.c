@@ -24,12 +24,10 @@
  */
 #include "postgres.h"
 
-#include "access/parallel.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "base/compat.h"
 #include "node/node_exec.h"
@@ -121,35 +119,18 @@ open_judge(NodeExecution *execution, NodeSession *judge)
 	MemoryContextSwitchTo(old);
 }
 
-/* Errors are not told; a cancel is. */
-static void
-try_to_open(NodeExecution *execution, NodeSession *judge)
+typedef struct Opening
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	NodeExecution *execution;
+	NodeSession *judge;
+} Opening;
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		open_judge(execution, judge);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+static void
+open_attempt(void *argument)
+{
+	Opening    *opening = argument;
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		judge->judge = NULL;
-		if (!gepa_node_may_drop(error))
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	open_judge(opening->execution, opening->judge);
 }
 
 static NodeSession *
@@ -179,11 +160,14 @@ NodeSession *
 gepa_node_session(NodeExecution *execution, const char *name)
 {
 	NodeSession *judge = find_session(execution, name);
+	Opening		opening = {execution, judge};
 
 	if (judge != NULL || IsInParallelMode())
 		return judge;
 	judge = add_session(execution, name);
-	try_to_open(execution, judge);
+	opening.judge = judge;
+	if (!gepa_node_attempt(open_attempt, &opening))
+		judge->judge = NULL;
 	return judge;
 }
 

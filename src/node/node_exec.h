@@ -170,8 +170,10 @@ extern bool gepa_node_row_is_ready(const NodeState *node, const NodeRow *row);
 /* ahead.c: ask for whatever a row is seen to reach */
 extern void gepa_node_advance(NodeState *node, NodeRow *row);
 
-/* May an error that was met ahead be dropped?  A cancel may not. */
-extern bool gepa_node_may_drop(const ErrorData *error);
+/* attempt.c: returns false if the action raised; a cancel is raised all the same */
+typedef void (*NodeAction) (void *argument);
+
+extern bool gepa_node_attempt(NodeAction action, void *argument);
 
 /* window.c: how far to read ahead */
 extern void gepa_node_window_start(NodeState *node);

@@ -85,6 +85,9 @@ is(both("SELECT d.id FROM docs d, LATERAL (SELECT 100 / (d.id - 9) AS x OFFSET 0
 is(both("SELECT id FROM (SELECT 100 / (id - 9) AS x, body, id FROM docs OFFSET 0) d WHERE $good", 1)->{on}{said}, "5\n8", 'in the list of a subquery');
 is(both("SELECT id FROM (SELECT id, body, 1 AS x FROM docs WHERE id < 9 UNION ALL SELECT 1 / (id - id), body, 2 FROM docs) d WHERE $good", 1)->{on}{said}, "5\n8", 'in what comes later of an Append');
 
+# Nothing is asked behind an error: who gets there gets the error.
+is(both("SELECT id FROM docs WHERE gepa_judge('j', body || 1 / (id - 9)) LIMIT 2")->{$_}{requests}, 8, "behind an error, node $_") for 'off', 'on';
+
 # -- read ahead: nothing can happen
 
 for my $condition (
