@@ -22,6 +22,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 
+#include "node/node_place.h"
 #include "node/node_plan.h"
 
 typedef struct Reader
@@ -223,13 +224,6 @@ reader_of_agg(const Agg *agg, Reader reader)
 	return agg->aggstrategy == AGG_SORTED ? unlimited(reader) : reads_all;
 }
 
-static bool
-is_judge_node(const Plan *plan)
-{
-	return IsA(plan, CustomScan) &&
-		((const CustomScan *) plan)->methods == &gepa_node_scan_methods;
-}
-
 static void
 look_at_judge_node(Look *state, CustomScan *scan, Reader reader)
 {
@@ -279,12 +273,12 @@ look_at_special(Look *state, Plan *plan, Reader reader)
 				return true;
 			}
 		case T_CustomScan:
-			if (is_judge_node(plan))
+			if (gepa_node_is_judge(plan))
 				look_at_judge_node(state, (CustomScan *) plan, reader);
 			else
 				look_at_list(state, ((CustomScan *) plan)->custom_plans,
 							 at_least(NODE_SOME, reader));
-			return is_judge_node(plan);
+			return gepa_node_is_judge(plan);
 		default:
 			return false;
 	}

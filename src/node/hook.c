@@ -59,7 +59,7 @@ find_calls(Plan **slot, void *context)
 
 	*found = *found || gepa_node_has_calls((Node *) plan->targetlist) ||
 		gepa_node_has_calls((Node *) plan->qual);
-	if (!*found && (IsA(plan, NestLoop) || IsA(plan, MergeJoin) || IsA(plan, HashJoin)))
+	if (!*found && gepa_node_is_join(plan))
 		*found = gepa_node_has_calls((Node *) ((Join *) plan)->joinqual);
 	if (!*found)
 		gepa_node_visit_children(plan, find_calls, context);

@@ -21,13 +21,6 @@
 #include "node/node_lift.h"
 #include "node/node_place.h"
 
-bool
-gepa_node_is_inner_join(const Plan *plan)
-{
-	return (IsA(plan, NestLoop) || IsA(plan, MergeJoin) || IsA(plan, HashJoin)) &&
-		((const Join *) plan)->jointype == JOIN_INNER;
-}
-
 static bool
 has_safe_keys(const Plan *plan)
 {
@@ -69,28 +62,13 @@ evaluates_its_rows(const Plan *plan)
 {
 	switch (nodeTag(plan))
 	{
-		case T_SeqScan:
-		case T_SampleScan:
-		case T_IndexScan:
-		case T_IndexOnlyScan:
-		case T_BitmapHeapScan:
-		case T_TidScan:
-		case T_TidRangeScan:
-		case T_SubqueryScan:
-		case T_FunctionScan:
-		case T_ValuesScan:
-		case T_TableFuncScan:
-		case T_CteScan:
-		case T_NamedTuplestoreScan:
-		case T_WorkTableScan:
-			return true;
 		case T_Result:
 			return plan->lefttree != NULL;
 		case T_ForeignScan:
 			/* What a condition refers to has been fetched for it. */
 			return ((const ForeignScan *) plan)->operation == CMD_SELECT;
 		default:
-			return gepa_node_is_inner_join(plan);
+			return gepa_node_is_scan(plan) || gepa_node_is_inner_join(plan);
 	}
 }
 

@@ -107,6 +107,11 @@ extern bool gepa_node_is_safe(const Node *expression);
 
 /* walk.c: through a finished plan */
 
+/* What has conditions and a target list over rows that it gets from somewhere else. */
+extern bool gepa_node_is_scan(const Plan *plan);
+extern bool gepa_node_is_join(const Plan *plan);
+extern bool gepa_node_is_inner_join(const Plan *plan);
+
 /* The plan may be replaced in its slot; going on to its children is up to the visit. */
 typedef void (*NodeVisit) (Plan **slot, void *context);
 

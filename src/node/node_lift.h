@@ -46,8 +46,6 @@ extern List *gepa_node_liftable(const Lift *lift, const Plan *plan, const List *
 /* A node that returns the rows of its child, in another order at most. */
 extern bool gepa_node_is_passed(const Plan *plan);
 
-extern bool gepa_node_is_inner_join(const Plan *plan);
-
 /* The share of rows that conditions let through. */
 extern double gepa_node_selectivity(const List *conditions, double rows);
 

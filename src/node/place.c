@@ -32,23 +32,6 @@ can_project(const Plan *plan)
 {
 	switch (nodeTag(plan))
 	{
-		case T_SeqScan:
-		case T_SampleScan:
-		case T_IndexScan:
-		case T_IndexOnlyScan:
-		case T_BitmapHeapScan:
-		case T_TidScan:
-		case T_TidRangeScan:
-		case T_SubqueryScan:
-		case T_FunctionScan:
-		case T_ValuesScan:
-		case T_TableFuncScan:
-		case T_CteScan:
-		case T_NamedTuplestoreScan:
-		case T_WorkTableScan:
-		case T_NestLoop:
-		case T_MergeJoin:
-		case T_HashJoin:
 		case T_Agg:
 		case T_Group:
 		case T_WindowAgg:
@@ -63,7 +46,7 @@ can_project(const Plan *plan)
 			return !gepa_node_is_judge(plan) &&
 				(((const CustomScan *) plan)->flags & CUSTOMPATH_SUPPORT_PROJECTION) != 0;
 		default:
-			return false;
+			return gepa_node_is_scan(plan) || gepa_node_is_join(plan);
 	}
 }
 

@@ -59,7 +59,22 @@ stand_in_for_scan(CustomScan *judge)
 	judge->custom_private = gepa_node_pack(&node);
 }
 
-static void place_below(Plan **slot, void *context);
+/* What search_plan_tree() goes through, from a cursor down to its scan. */
+static bool
+is_passed(const Plan *plan)
+{
+	switch (nodeTag(plan))
+	{
+		case T_Result:
+		case T_Limit:
+		case T_SubqueryScan:
+		case T_Append:
+		case T_MergeAppend:
+			return true;
+		default:
+			return false;
+	}
+}
 
 static void
 note_scan(Plan **slot, void *context)
@@ -80,14 +95,9 @@ note_scan(Plan **slot, void *context)
 		case T_CustomScan:
 			*found = *found || ((Scan *) *slot)->scanrelid > 0;
 			break;
-		case T_Result:
-		case T_Limit:
-		case T_SubqueryScan:
-		case T_Append:
-		case T_MergeAppend:
-			gepa_node_visit_children(*slot, note_scan, context);
-			break;
 		default:
+			if (is_passed(*slot))
+				gepa_node_visit_children(*slot, note_scan, context);
 			break;
 	}
 }
@@ -99,27 +109,12 @@ place_below(Plan **slot, void *context)
 
 	note_scan(slot, &found);
 	if (!found)
-	{
 		gepa_node_place_at(slot, context);
-		return;
-	}
-	switch (nodeTag(*slot))
-	{
-		case T_IndexOnlyScan:
-		case T_CustomScan:
-			break;
-		case T_Result:
-		case T_Limit:
-		case T_SubqueryScan:
-		case T_Append:
-		case T_MergeAppend:
-			gepa_node_visit_children(*slot, place_below, context);
-			break;
-		default:
-			if (gepa_node_split(slot, context))
-				stand_in_for_scan((CustomScan *) *slot);
-			break;
-	}
+	else if (is_passed(*slot))
+		gepa_node_visit_children(*slot, place_below, context);
+	else if (!IsA(*slot, IndexOnlyScan) && !IsA(*slot, CustomScan) &&
+			 gepa_node_split(slot, context))
+		stand_in_for_scan((CustomScan *) *slot);
 }
 
 /* From below: whether a judge node goes back depends on what it hides. */

@@ -81,13 +81,6 @@ has_operator(const List *conditions)
 	return false;
 }
 
-static bool
-is_inner_join(const Plan *plan)
-{
-	return (IsA(plan, NestLoop) || IsA(plan, MergeJoin) || IsA(plan, HashJoin)) &&
-		((const Join *) plan)->jointype == JOIN_INNER;
-}
-
 /*
  * A join's own conditions come first.  Those of an outer join, a semijoin or an
  * antijoin are no filter on what it returns, and stay.
@@ -97,7 +90,7 @@ cut_conditions(Plan *plan)
 {
 	List	   *conditions = NIL;
 
-	if (is_inner_join(plan))
+	if (gepa_node_is_inner_join(plan))
 	{
 		Join	   *join = (Join *) plan;
 

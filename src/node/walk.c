@@ -12,6 +12,44 @@
 
 #include "node/node_internal.h"
 
+/* Of those that are PostgreSQL's own; a foreign one evaluates some of it elsewhere. */
+bool
+gepa_node_is_scan(const Plan *plan)
+{
+	switch (nodeTag(plan))
+	{
+		case T_SeqScan:
+		case T_SampleScan:
+		case T_IndexScan:
+		case T_IndexOnlyScan:
+		case T_BitmapHeapScan:
+		case T_TidScan:
+		case T_TidRangeScan:
+		case T_SubqueryScan:
+		case T_FunctionScan:
+		case T_ValuesScan:
+		case T_TableFuncScan:
+		case T_CteScan:
+		case T_NamedTuplestoreScan:
+		case T_WorkTableScan:
+			return true;
+		default:
+			return false;
+	}
+}
+
+bool
+gepa_node_is_join(const Plan *plan)
+{
+	return IsA(plan, NestLoop) || IsA(plan, MergeJoin) || IsA(plan, HashJoin);
+}
+
+bool
+gepa_node_is_inner_join(const Plan *plan)
+{
+	return gepa_node_is_join(plan) && ((const Join *) plan)->jointype == JOIN_INNER;
+}
+
 static void
 visit_list(List *plans, NodeVisit visit, void *context)
 {
