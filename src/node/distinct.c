@@ -15,10 +15,12 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_statistic.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "node/node_lift.h"
@@ -45,12 +47,12 @@ count_rows(Oid relation)
 	return Max(rows, 0);
 }
 
-/* 0 = not known. */
+/* 0 = not known; of_all: with those of its children. */
 static double
-count_values(Oid relation, AttrNumber column)
+count_values(Oid relation, AttrNumber column, bool of_all)
 {
 	HeapTuple	tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relation),
-										Int16GetDatum(column), BoolGetDatum(false));
+										Int16GetDatum(column), BoolGetDatum(of_all));
 	double		values;
 
 	if (!HeapTupleIsValid(tuple))
@@ -58,6 +60,21 @@ count_values(Oid relation, AttrNumber column)
 	values = ((Form_pg_statistic) GETSTRUCT(tuple))->stadistinct;
 	ReleaseSysCache(tuple);
 	return values < 0 ? -values * count_rows(relation) : values;
+}
+
+/* A column of the partitioned table of a partition, or, if there is no more, of one. */
+static double
+count_values_of_all(Oid relation, AttrNumber column, int nsources)
+{
+	double		values = 0;
+	Oid			root;
+
+	if (get_rel_relispartition(relation))
+	{
+		root = llast_oid(get_partition_ancestors(relation));
+		values = count_values(root, get_attnum(root, get_attname(relation, column, false)), true);
+	}
+	return values > 0 ? values : nsources * count_values(relation, column, false);
 }
 
 /* The plan whose target list a Var refers to; NULL = none, or not known. */
@@ -103,8 +120,10 @@ count_different(const PlannedStmt *stmt, const Plan *plan, const Var *var)
 	if (IS_SPECIAL_VARNO(var->varno) || var->varattno <= 0)
 		return 0;
 	entry = rt_fetch(var->varno, stmt->rtable);
-	return entry->rtekind == RTE_RELATION ?
-		nsources * count_values(entry->relid, var->varattno) : 0;
+	if (entry->rtekind != RTE_RELATION)
+		return 0;
+	return nsources > 1 ? count_values_of_all(entry->relid, var->varattno, nsources) :
+		count_values(entry->relid, var->varattno, false);
 }
 
 static bool

@@ -183,4 +183,16 @@ for my $from ('docs', 'parts', 'tags JOIN docs ON docs.id = tags.doc + length(do
 		qr/Filter: \(gepa_judge\('yes'.*AND gepa_judge\('no'/, "few texts of many rows of $from");
 }
 
+# -- nor does chance decide: few documents in many small partitions
+
+value($node, <<'SQL');
+CREATE TABLE small (id int, title text, body text) PARTITION BY HASH (id);
+SELECT format('CREATE TABLE small_%s PARTITION OF small FOR VALUES WITH (MODULUS 8, REMAINDER %1$s)', i) FROM generate_series(0, 7) i \gexec
+INSERT INTO small SELECT i, 'title ' || i % 7, CASE WHEN i % 10 > 0 THEN 'body ' || i END FROM generate_series(1, 60) i;
+ANALYZE small;
+SQL
+like(plan_of("SELECT id FROM small WHERE gepa_judge('no', body) AND gepa_judge('yes', title)", ''), qr/Filter: \(gepa_judge\('yes'/, 'few titles in each partition, and not more in all');
+like(plan_of("SELECT id FROM small WHERE gepa_judge('$_->[0]', body) AND gepa_judge('$_->[1]', body)", ''),
+	qr/Filter: \(gepa_judge\('$_->[0]'/, "as written: $_->[0], $_->[1]") for ([ 'no', 'yes' ], [ 'yes', 'no' ]);
+
 done_testing();
