@@ -7,7 +7,8 @@
  * whatever it costs.  A call is worth far more than a join: so conditions with
  * calls go above inner joins that leave fewer documents (lift_join.c), and above
  * an Append whose children all have them, where one window serves all
- * (lift_append.c).  Rows stay the same, and so does their order.
+ * (lift_append.c).  Rows stay the same, and so does their order, but for those that
+ * a Sort on the way finds equal.
  *
  * What serial evaluation could not have shown must not show now: nothing that
  * is evaluated for more rows than before may raise, or have an effect (safe.c);
