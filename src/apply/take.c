@@ -113,7 +113,14 @@ gepa_apply_stream_take(ApplyStream *stream)
 	}
 	n = stream->ntaken;
 	if (n > 0)
+	{
+		/*
+		 * Handing over may wait long, and end in a cancel, after which
+		 * nothing may be sent.
+		 */
+		gepa_lm_send();
 		settle(stream);
+	}
 	MemoryContextSwitchTo(old);
 	if (n > 0)
 		MemoryContextReset(stream->arrivals);

@@ -281,6 +281,12 @@ extern long gepa_lm_hold_ms(const LmServer *server);
  */
 extern void gepa_lm_wait(int timeout_ms);
 
+/*
+ * What was submitted, and has a place, is on the wire when this returns; nothing is taken in.
+ * For whoever does something else for a while.  Never raises.
+ */
+extern void gepa_lm_send(void);
+
 /* batch.c */
 
 /* One request, one reply: submit, collect, close. */

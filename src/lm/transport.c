@@ -431,3 +431,15 @@ gepa_lm_transport_look(void)
 	if (is_time_to_look())
 		gepa_lm_transport_wait(0);
 }
+
+void
+gepa_lm_send(void)
+{
+	sigset_t	saved;
+
+	if (transport.multi == NULL || !is_timer_due())
+		return;
+	gepa_lm_block_signals(&saved);
+	run_timer();
+	gepa_lm_restore_signals(&saved);
+}
