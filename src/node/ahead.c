@@ -336,12 +336,12 @@ document_bytes(const JudgeDocument *document)
 static NodeSession *
 judge_of(NodeState *node, NodeRow *row, NodeCall *call, NodeCallState *state)
 {
-	NodeSession *judge = call->judge;
+	NodeSession *session = call->session;
 	Datum		name;
 	bool		isnull;
 
-	if (judge != NULL && judge->userid == GetUserId())
-		return judge;
+	if (session != NULL && session->userid == GetUserId())
+		return session;
 	*state = NODE_LEFT;
 	if (!evaluate(node, row, &call->name, &name, &isnull))
 		return NULL;
@@ -350,35 +350,35 @@ judge_of(NodeState *node, NodeRow *row, NodeCall *call, NodeCallState *state)
 		*state = NODE_SKIPPED;
 		return NULL;
 	}
-	judge = gepa_node_session(node->execution, TextDatumGetCString(name));
-	node->unopened = judge == NULL;
-	if (judge == NULL || judge->judge == NULL)
+	session = gepa_node_session(node->execution, TextDatumGetCString(name));
+	node->unopened = session == NULL;
+	if (session == NULL || session->judge == NULL)
 		return NULL;
 	if (IsA(call->name.expr, Const))
-		call->judge = judge;
-	return judge;
+		call->session = session;
+	return session;
 }
 
 static NodeCallState
-ask_document(NodeState *node, NodeRow *row, int i, NodeSession *judge, NodeArgument *argument)
+ask_document(NodeState *node, NodeRow *row, int i, NodeSession *session, NodeArgument *argument)
 {
 	bool		is_jsonb = node->chain.calls[i].kind == NODE_CALL_JSONB;
 	NodeAsked  *asked = &row->calls[i];
 	Size		bytes;
 
-	if (!make_document(node, argument, judge->judge->spec, is_jsonb))
+	if (!make_document(node, argument, session->judge->spec, is_jsonb))
 		return NODE_LEFT;
 	if (!argument->complete)
 		return NODE_SKIPPED;
-	asked->judge = judge;
-	asked->answer = gepa_apply_stream_ask_digested(judge->stream, argument->digest,
+	asked->session = session;
+	asked->answer = gepa_apply_stream_ask_digested(session->stream, argument->digest,
 												   &argument->document, &asked->fresh);
 	if (asked->fresh)
 	{
 		bytes = document_bytes(&argument->document);
 		row->bytes += bytes;
 		node->rows.bytes += bytes;
-		judge->unsent = true;
+		session->unsent = true;
 	}
 	return NODE_ASKED;
 }
@@ -392,20 +392,20 @@ ask(NodeState *node, NodeRow *row, int site)
 	Readiness	ready = Min(readiness(node, row, &call->name, site),
 							readiness(node, row, content, site));
 	NodeArgument *argument;
-	NodeSession *judge;
+	NodeSession *session;
 	NodeCallState state;
 
 	if (ready != READY)
 		return ready == NOT_YET ? NODE_OPEN : NODE_LEFT;
-	judge = judge_of(node, row, call, &state);
-	if (judge == NULL)
+	session = judge_of(node, row, call, &state);
+	if (session == NULL)
 		return state;
 	argument = argument_of(node, row, call->argument);
 	if (!argument->ok)
 		return NODE_LEFT;
 	if (argument->isnull)
 		return NODE_SKIPPED;
-	return ask_document(node, row, i, judge, argument);
+	return ask_document(node, row, i, session, argument);
 }
 
 /* In the order of evaluation, so that whatever a site waits for was looked at. */

@@ -127,9 +127,9 @@ gepa_node_known(FunctionCallInfo fcinfo, ApplyJudge **judge)
 		return NULL;
 	asked = &node->at->calls[call];
 	if (asked->state != NODE_ASKED || asked->answer->state != APPLY_KNOWN ||
-		asked->judge->userid != GetUserId())
+		asked->session->userid != GetUserId())
 		return NULL;
-	*judge = asked->judge->judge;
+	*judge = asked->session->judge;
 	return &asked->answer->verdict;
 }
 

@@ -134,8 +134,8 @@ evaluate_head(NodeState *node)
 static bool
 has_unsent(const NodeState *node)
 {
-	for (NodeSession *judge = node->execution->judges; judge != NULL; judge = judge->next)
-		if (judge->unsent)
+	for (NodeSession *session = node->execution->sessions; session != NULL; session = session->next)
+		if (session->unsent)
 			return true;
 	return false;
 }

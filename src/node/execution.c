@@ -110,19 +110,19 @@ gepa_node_execution(EState *estate)
  */
 
 static void
-open_judge(NodeExecution *execution, NodeSession *judge)
+open_judge(NodeExecution *execution, NodeSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(execution->context);
 
-	judge->judge = gepa_apply_open(gepa_store_get_version(judge->name, 0), LM_PURPOSE_JUDGE);
-	judge->stream = gepa_apply_stream_open(judge->judge);
+	session->judge = gepa_apply_open(gepa_store_get_version(session->name, 0), LM_PURPOSE_JUDGE);
+	session->stream = gepa_apply_stream_open(session->judge);
 	MemoryContextSwitchTo(old);
 }
 
 typedef struct Opening
 {
 	NodeExecution *execution;
-	NodeSession *judge;
+	NodeSession *session;
 } Opening;
 
 static void
@@ -130,53 +130,53 @@ open_attempt(void *argument)
 {
 	Opening    *opening = argument;
 
-	open_judge(opening->execution, opening->judge);
+	open_judge(opening->execution, opening->session);
 }
 
 static NodeSession *
 find_session(const NodeExecution *execution, const char *name)
 {
 	Oid			userid = GetUserId();
-	NodeSession *judge = execution->judges;
+	NodeSession *session = execution->sessions;
 
-	while (judge != NULL && (judge->userid != userid || strcmp(judge->name, name) != 0))
-		judge = judge->next;
-	return judge;
+	while (session != NULL && (session->userid != userid || strcmp(session->name, name) != 0))
+		session = session->next;
+	return session;
 }
 
 static NodeSession *
 add_session(NodeExecution *execution, const char *name)
 {
-	NodeSession *judge = MemoryContextAllocZero(execution->context, sizeof(NodeSession));
+	NodeSession *session = MemoryContextAllocZero(execution->context, sizeof(NodeSession));
 
-	judge->name = MemoryContextStrdup(execution->context, name);
-	judge->userid = GetUserId();
-	judge->next = execution->judges;
-	execution->judges = judge;
-	return judge;
+	session->name = MemoryContextStrdup(execution->context, name);
+	session->userid = GetUserId();
+	session->next = execution->sessions;
+	execution->sessions = session;
+	return session;
 }
 
 NodeSession *
 gepa_node_session(NodeExecution *execution, const char *name)
 {
-	NodeSession *judge = find_session(execution, name);
-	Opening		opening = {execution, judge};
+	NodeSession *session = find_session(execution, name);
+	Opening		opening = {execution, session};
 
-	if (judge != NULL || IsInParallelMode())
-		return judge;
-	judge = add_session(execution, name);
-	opening.judge = judge;
+	if (session != NULL || IsInParallelMode())
+		return session;
+	session = add_session(execution, name);
+	opening.session = session;
 	if (!gepa_node_attempt(open_attempt, &opening))
-		judge->judge = NULL;
-	return judge;
+		session->judge = NULL;
+	return session;
 }
 
 void
 gepa_node_open_session(NodeExecution *execution, const char *name)
 {
-	NodeSession *judge = find_session(execution, name);
+	NodeSession *session = find_session(execution, name);
 
-	if (judge == NULL)
+	if (session == NULL)
 		open_judge(execution, add_session(execution, name));
 }
 
@@ -194,7 +194,7 @@ count_sessions(void)
 	{
 		const NodeExecution *execution = dlist_container(NodeExecution, node, iter.cur);
 
-		for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+		for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
 			n++;
 	}
 	return n;
@@ -211,9 +211,9 @@ gepa_node_live_streams(int *n)
 	{
 		const NodeExecution *execution = dlist_container(NodeExecution, node, iter.cur);
 
-		for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-			if (judge->judge != NULL)
-				streams[(*n)++] = judge->stream;
+		for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
+			if (session->judge != NULL)
+				streams[(*n)++] = session->stream;
 	}
 	return streams;
 }
@@ -221,11 +221,11 @@ gepa_node_live_streams(int *n)
 void
 gepa_node_send(NodeExecution *execution)
 {
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+	for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
 	{
-		if (judge->unsent)
-			gepa_apply_stream_send(judge->stream);
-		judge->unsent = false;
+		if (session->unsent)
+			gepa_apply_stream_send(session->stream);
+		session->unsent = false;
 	}
 }
 
@@ -234,9 +234,9 @@ gepa_node_calls(const NodeExecution *execution)
 {
 	int			n = 0;
 
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-		if (judge->judge != NULL)
-			n += gepa_apply_stream_calls(judge->stream);
+	for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
+		if (session->judge != NULL)
+			n += gepa_apply_stream_calls(session->stream);
 	return n;
 }
 
@@ -245,9 +245,9 @@ gepa_node_poll(NodeExecution *execution)
 {
 	int			n = 0;
 
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-		if (judge->judge != NULL)
-			n += gepa_apply_stream_poll(judge->stream);
+	for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
+		if (session->judge != NULL)
+			n += gepa_apply_stream_poll(session->stream);
 	return n;
 }
 
@@ -259,8 +259,8 @@ gepa_node_wait(NodeExecution *execution)
 	ApplyStream **streams = gepa_node_live_streams(&n);
 
 	if (gepa_apply_streams_turn(streams, n) == 0)
-		for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-			judge->unsent = judge->judge != NULL;
+		for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
+			session->unsent = session->judge != NULL;
 	pfree(streams);
 }
 
@@ -268,22 +268,22 @@ gepa_node_wait(NodeExecution *execution)
 static void
 rescue(NodeExecution *execution)
 {
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+	for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
 	{
-		if (judge->judge == NULL)
+		if (session->judge == NULL)
 			continue;
-		gepa_apply_stream_rescue(judge->stream);
-		judge->unsent = true;
+		gepa_apply_stream_rescue(session->stream);
+		session->unsent = true;
 	}
 }
 
-/* A node that has asked a judge; of several the one that was begun last. */
+/* A node that has asked its judge; of several the one that was begun last. */
 static NodeState *
-find_asker(NodeExecution *execution, const NodeSession *judge)
+find_asker(NodeExecution *execution, const NodeSession *session)
 {
 	for (NodeState *node = execution->nodes; node != NULL; node = node->next)
 		for (NodeTally *tally = node->tallies; tally != NULL; tally = tally->next)
-			if (strcmp(tally->judge, judge->name) == 0)
+			if (strcmp(tally->judge, session->name) == 0)
 				return node;
 	return execution->nodes;
 }
@@ -299,12 +299,12 @@ report(NodeExecution *execution)
 static void
 count_called_back(NodeExecution *execution)
 {
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
+	for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
 	{
-		int			n = judge->judge != NULL ? gepa_apply_stream_stop(judge->stream) : 0;
+		int			n = session->judge != NULL ? gepa_apply_stream_stop(session->stream) : 0;
 
 		if (n > 0)
-			gepa_node_count_unanswered(find_asker(execution, judge), judge->name, n);
+			gepa_node_count_unanswered(find_asker(execution, session), session->name, n);
 	}
 }
 
@@ -323,11 +323,11 @@ stop(NodeExecution *execution)
 static void
 drain(NodeExecution *execution)
 {
-	for (NodeSession *judge = execution->judges; judge != NULL; judge = judge->next)
-		if (judge->judge != NULL)
+	for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
+		if (session->judge != NULL)
 		{
-			gepa_apply_stream_drain(judge->stream);
-			judge->unsent = true;
+			gepa_apply_stream_drain(session->stream);
+			session->unsent = true;
 		}
 	report(execution);
 }
@@ -355,7 +355,7 @@ find_answer(const ApplyJudge *judge, const uint8 *digest, ApplyAnswer **answer)
 	{
 		NodeExecution *execution = dlist_container(NodeExecution, node, iter.cur);
 
-		for (NodeSession *other = execution->judges; other != NULL; other = other->next)
+		for (NodeSession *other = execution->sessions; other != NULL; other = other->next)
 		{
 			if (other->judge == NULL || !is_same_judge(other->judge, judge))
 				continue;

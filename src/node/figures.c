@@ -136,11 +136,11 @@ gepa_node_count_unanswered(NodeState *node, const char *judge, int n)
 
 /* Of a judge that the node has asked. */
 static void
-note_peak(NodeState *node, const NodeSession *judge)
+note_peak(NodeState *node, const NodeSession *session)
 {
 	for (NodeTally *tally = node->tallies; tally != NULL; tally = tally->next)
-		if (strcmp(tally->judge, judge->name) == 0)
-			tally->figures.peak = gepa_apply_stream_peak(judge->stream);
+		if (strcmp(tally->judge, session->name) == 0)
+			tally->figures.peak = gepa_apply_stream_peak(session->stream);
 }
 
 void
@@ -149,13 +149,13 @@ gepa_node_report(NodeState *node)
 	int			in_flight = 0;
 	int			peak = 0;
 
-	for (NodeSession *judge = node->execution->judges; judge != NULL; judge = judge->next)
+	for (NodeSession *session = node->execution->sessions; session != NULL; session = session->next)
 	{
-		if (judge->judge == NULL)
+		if (session->judge == NULL)
 			continue;
-		in_flight += gepa_apply_stream_sent(judge->stream);
-		peak += gepa_apply_stream_peak(judge->stream);
-		note_peak(node, judge);
+		in_flight += gepa_apply_stream_sent(session->stream);
+		peak += gepa_apply_stream_peak(session->stream);
+		note_peak(node, session);
 	}
 	node->figures.in_flight = in_flight;
 	node->figures.peak = peak;

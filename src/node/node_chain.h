@@ -62,7 +62,7 @@ typedef struct NodeCall
 {
 	NodeCallKind kind;
 	NodeAhead	name;
-	struct NodeSession *judge;	/* of a constant name, once found; or NULL */
+	struct NodeSession *session;	/* of a constant name, once found; or NULL */
 	int			argument;
 	bool		varies;			/* settings decide what its arguments come out
 								 * as */

@@ -41,7 +41,7 @@ typedef struct NodeExecution
 	EState	   *estate;
 	MemoryContext context;
 	MemoryContextCallback on_reset;
-	NodeSession *judges;
+	NodeSession *sessions;
 	struct NodeState *nodes;
 	bool		to_end;			/* is being run until there are no more rows */
 } NodeExecution;
@@ -64,7 +64,7 @@ typedef struct NodeAsked
 	NodeCallState state;
 	bool		fresh;			/* nobody had asked before */
 	bool		counted;
-	NodeSession *judge;
+	NodeSession *session;
 	ApplyAnswer *answer;		/* referred to */
 } NodeAsked;
 

@@ -112,7 +112,7 @@ gepa_node_row_is_ready(const NodeState *node, const NodeRow *row)
 static void
 count_call(NodeState *node, NodeAsked *call, bool reached)
 {
-	const char *judge = call->judge->name;
+	const char *judge = call->session->name;
 
 	if (call->counted)
 		return;
@@ -137,7 +137,7 @@ drop(NodeState *node, NodeRow *row, bool reached)
 			continue;
 		judged = true;
 		count_call(node, call, reached);
-		gepa_apply_stream_release(call->judge->stream, call->answer);
+		gepa_apply_stream_release(call->session->stream, call->answer);
 		call->state = NODE_SKIPPED;
 	}
 	node->figures.judged += judged && reached;

@@ -52,9 +52,9 @@ concurrency(const NodeState *node)
 {
 	int			most = 0;
 
-	for (NodeSession *judge = node->execution->judges; judge != NULL; judge = judge->next)
-		if (judge->judge != NULL)
-			most = Max(most, judge->judge->lm->max_concurrency);
+	for (NodeSession *session = node->execution->sessions; session != NULL; session = session->next)
+		if (session->judge != NULL)
+			most = Max(most, session->judge->lm->max_concurrency);
 	return most > 0 ? most : DEFAULT_CONCURRENCY;
 }
 
