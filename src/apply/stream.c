@@ -323,7 +323,10 @@ fill(ApplyStream *stream)
 		submitted = true;
 	}
 
-	/* The last ones are on the wire, too, whatever the caller does next. */
+	/*
+	 * The last ones too go on by the connections they opened, whatever comes
+	 * next.
+	 */
 	if (submitted && gepa_apply_stream_sent(stream) > 0)
 		gepa_lm_wait(0);
 }

@@ -56,10 +56,7 @@
 /* How long more of them must not have been in use before they are closed. */
 #define POOL_PERIOD_MS 10000
 
-/*
- * Whoever submits many calls lets libcurl have them, and looks for answers, so often: to
- * do that for each costs as much as what it does.
- */
+/* Whoever submits many calls looks for answers so often, and not with each. */
 #define LOOK_US 200
 
 static struct
@@ -71,7 +68,7 @@ static struct
 	bool		has_client;
 	bool		has_timer;
 	int64		timer;			/* when libcurl wants to be called */
-	int64		served;			/* when it was called last; gepa_clock_us() */
+	int64		looked;			/* for answers; gepa_clock_us() */
 	int			nrunning;		/* transfers in the multi handle */
 	int			pool_size;		/* connections it may have, in use and idle */
 	int			pool_used;		/* most that ran at a time in this period */
@@ -239,28 +236,23 @@ gepa_lm_transport_open(void)
 #endif
 }
 
-static bool
-is_time_to_look(void)
-{
-	return gepa_clock_us() - transport.served >= LOOK_US;
-}
-
-/* On the wire now, not at the next wait; of many the next ones with the next look. */
+/*
+ * On the wire now, not at the next wait: until then the caller may have given up, and
+ * a call that is sent only to be called back is paid for in vain.
+ */
 CURLMcode
 gepa_lm_transport_add(CURL *easy)
 {
-	CURLMcode	code = curl_multi_add_handle(transport.multi, easy);
 	sigset_t	saved;
+	CURLMcode	code;
 
-	if (code != CURLM_OK)
-		return code;
-	transport.nrunning++;
-	if (!is_time_to_look())
-		return code;
-	transport.served = gepa_clock_us();
 	gepa_lm_block_signals(&saved);
-	run_timer();
+	code = curl_multi_add_handle(transport.multi, easy);
+	if (code == CURLM_OK)
+		run_timer();
 	gepa_lm_restore_signals(&saved);
+	if (code == CURLM_OK)
+		transport.nrunning++;
 	return code;
 }
 
@@ -356,7 +348,7 @@ serve_all(void)
 	int			n = epoll_wait(transport.epoll_fd, events, lengthof(events), 0);
 	sigset_t	saved;
 
-	transport.served = gepa_clock_us();
+	transport.looked = gepa_clock_us();
 	if (n <= 0 && !is_timer_due())
 		return;
 	gepa_lm_block_signals(&saved);
@@ -428,7 +420,7 @@ gepa_lm_transport_wait(int timeout_ms)
 void
 gepa_lm_transport_look(void)
 {
-	if (is_time_to_look())
+	if (gepa_clock_us() - transport.looked >= LOOK_US)
 		gepa_lm_transport_wait(0);
 }
 
