@@ -17,7 +17,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $report = prepare_report($node, $mock, rows => 200);
 
-sub stored { return value($node, q{SELECT count(*) FROM gepa.verdicts WHERE judge = 'j'}); }
+sub verdicts { return value($node, q{SELECT count(*) FROM gepa.verdicts WHERE judge = 'j'}); }
 
 # A session with 32 calls in flight that has been told to end, and finds 20 answers and
 # that when it looks again.
@@ -41,7 +41,7 @@ sub cancel { value($node, "SELECT pg_cancel_backend($_[0]{pid})"); return; }
 my $session = ended_with_answers($report, \&cancel);
 like((finish($session))[1], qr/ERROR:  57014/, 'it is cancelled');
 wait_sql($node, q{SELECT count(*) >= 20 FROM gepa.verdicts WHERE judge = 'j'}, 'the writer');
-is(stored(), 20, '... and the 20 answers are stored');
+is(verdicts(), 20, '... and the 20 answers are stored');
 is($mock->journal->{requests}, 32, '... and nothing was sent after the cancel');
 
 # The error is caught; what had come in is there at once.
@@ -54,7 +54,7 @@ $session = ended_with_answers("$Gepa::Report::allow DO \$\$
 my ($out, $err) = finish($session);
 like($err, qr/NOTICE:  00000: caught canceling statement due to user request/, 'a cancel that is caught is still that cancel');
 like($out, qr/^over$/m, '... and the session goes on');
-is(stored(), 40, '... and the answers are stored when it is committed');
+is(verdicts(), 40, '... and the answers are stored when it is committed');
 
 # The next pays for what is missing, and for no other.
 $mock->gate(open => 1);
