@@ -92,6 +92,10 @@ finish($session);
 # -- while rows are still read: the lock of row 400 is another's
 
 my $gated = judge_on($node, $mock, 'judge-fixed-true+gate', max_concurrency => 4);
+
+# Once it is known all go at once: a session that waits for a lock sends nothing more.
+$mock->gate(open => 1);
+is(value($node, "SELECT gepa_judge('$gated', 'a text')"), 't', 'an LM that answers');
 my $reading = "SELECT count(*) FROM (SELECT i, CASE WHEN i = 400 THEN pg_advisory_xact_lock(7) END FROM generate_series(1, 1000) i OFFSET 0) s
 	WHERE gepa_judge('$gated', 'row ' || i || ' %s');\n\\echo ended\n";
 my $holder = background($node, 'SELECT pg_advisory_lock(7);');
