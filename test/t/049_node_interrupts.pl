@@ -89,15 +89,12 @@ ok($mock->wait_for(sub { $_->{in_flight} == 0 }, 'none in flight'), '... and cal
 is($waits->works($session), '', '... and nothing is lost');
 finish($session);
 
-# -- while rows are still read: the lock of row 400 is another's
+# -- while rows are still read: the lock of row 1100, which is beyond the first window, is another's
 
 my $gated = judge_on($node, $mock, 'judge-fixed-true+gate', max_concurrency => 4);
-
-# Once it is known all go at once: a session that waits for a lock sends nothing more.
-$mock->gate(open => 1);
-is(value($node, "SELECT gepa_judge('$gated', 'a text')"), 't', 'an LM that answers');
-my $reading = "SELECT count(*) FROM (SELECT i, CASE WHEN i = 400 THEN pg_advisory_xact_lock(7) END FROM generate_series(1, 1000) i OFFSET 0) s
-	WHERE gepa_judge('$gated', 'row ' || i || ' %s');\n\\echo ended\n";
+my $wide = judge_on($node, $mock, 'judge-fixed-true+gate');
+my $reading = "SELECT count(*) FROM (SELECT i, CASE WHEN i = 1100 THEN pg_advisory_xact_lock(7) END FROM generate_series(1, 1500) i OFFSET 0) s
+	WHERE gepa_judge('$wide', 'row ' || i || ' %s');\n\\echo ended\n";
 my $holder = background($node, 'SELECT pg_advisory_lock(7);');
 
 sub read_on
@@ -109,8 +106,9 @@ sub read_on
 	$mock->reset;
 	$session->{in} .= sprintf $reading, $word;
 	$session->{run}->pump_nb;
-	ok($mock->wait_for(sub { $_->{by_model}{'judge-fixed-true+gate'}{in_flight} == 4 }, 'four calls'), 'four rows are on their way');
-	ok(until_true(sub { $mock->gate(pass => 1); return value($node, $locks) eq 't'; }, 'a lock that is waited for', 1000), '... while the 400th is read');
+	ok($mock->wait_for(sub { $_->{by_model}{'judge-fixed-true+gate'}{in_flight} == 16 }, '16 calls'), '16 rows are on their way');
+	ok(until_true(sub { $mock->gate(pass => 8) if $mock->journal->{waiting} == 16; return value($node, $locks) eq 't'; }, 'a lock that is waited for', 1000),
+		'... while the 1100th is read');
 	cmp_ok($mock->journal->{in_flight}, '>', 0, '... with calls in flight');
 	return;
 }
