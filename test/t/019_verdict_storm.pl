@@ -7,10 +7,9 @@
 # What holds: every answer that was handed over is in the table, once, and is
 # never paid for again.
 #
-# Handed over is what a session has taken in.  Without the judge node it calls for one
-# document after the other, so the journal of the endpoint tells: when the next request comes,
-# the answer before was handed over.  Of a session that is killed at a random
-# moment only the last answer is in doubt: it may have been under way.
+# Sessions judge with the judge node or without it, in queries to the end, up to a LIMIT, by a
+# cursor, or with arrays; the seed draws.  What was handed over the journal of the endpoint
+# tells: Gepa::Book.
 
 use strict;
 use warnings;
@@ -18,6 +17,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use Gepa::Book;
 use Gepa::Mock;
 use Gepa::Test;
 use IPC::Run;
@@ -29,17 +29,18 @@ use Time::HiRes qw(usleep);
 
 my $seed = $ENV{GEPA_STORM_SEED} // 1;
 my $kills = $ENV{GEPA_STORM_KILLS} // 40;
-my $ndocs = 6 * $kills;
+my $ndocs = 12 * $kills;
+my $batch = 16;          # documents of a session
+my $concurrency = 3;
 my $length = length 'document 0000 ';    # and an x for each up to its number
 
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => <<~CONF);
 	restart_after_crash = on
 	gepa.verdict_ring_size = '256kB'
-	gepa.enable_judge_node = off
 	CONF
 
-create_lm($node, 'plain', $mock, 'judge-rules+slow-3');
+create_lm($node, 'plain', $mock, 'judge-rules+slow-3', max_concurrency => $concurrency);
 create_lm($node, 'gated', $mock, 'judge-rules+gate');
 create_lm($node, 'long', $mock, 'judge-rules+long-100000');
 create_lm($node, 'bad', $mock, 'judge-rules+badlabel-once');
@@ -49,6 +50,15 @@ value($node, <<~SQL);
 	CREATE TABLE docs AS SELECT i AS id, 'document ' || lpad(i::text, 4, '0') || ' ' || repeat('x', i) AS body
 		FROM generate_series(1, $ndocs) i;
 	SQL
+
+# The next query of a session; $overlaps: it may have several calls in flight.
+my $overlaps;
+
+sub mode
+{
+	$overlaps = rand() < 0.6;
+	return 'SET LOCAL gepa.enable_judge_node = ' . ($overlaps ? 'on' : 'off') . ';';
+}
 
 # Others fill the ring, so that what is handed over finds it full: with reasons of
 # 100 kB, of which two fit, and failures; their texts are not those of the documents.
@@ -63,50 +73,51 @@ sub fill
 	my $n = $long ? 2 : 14;
 
 	$others++;
-	outcome($node, "BEGIN; SELECT count(*) FROM (SELECT gepa_judge('$judge', 'other $others ' || i) FROM generate_series(1, $n) i OFFSET 0) s; ROLLBACK;");
+	outcome($node, "BEGIN; @{[ mode() ]} SELECT count(*) FROM (SELECT gepa_judge('$judge', 'other $others ' || i) FROM generate_series(1, $n) i OFFSET 0) s; ROLLBACK;");
 	$long ? ($reasons += $n) : ($failures += $n);
 	return;
 }
 
-# By document: was it handed over, how often was it in doubt, how often paid for.
-my (%handed, %doubts, %paid);
+my $book = Gepa::Book->new($mock, qr/document (\d+)/, $concurrency);
 
-# What was asked for since the last time, in order.
-sub asked
-{
-	my @asked = map { $_->{messages}[-1]{content} =~ /document (\d+)/ ? 0 + $1 : () } $mock->requests;
-
-	$mock->reset;
-	$paid{$_}++ for @asked;
-	return @asked;
-}
-
-# All that a session has asked for was handed over; the last may be in doubt.
-sub settle
-{
-	my ($in_doubt) = @_;
-	my @asked = asked();
-
-	$doubts{ pop @asked }++ if $in_doubt && @asked;
-	$handed{$_} = 1 for @asked;
-	return;
-}
+# The last session has ended.
+sub settle { return $book->settle($_[0], $overlaps); }
 
 sub filter { return "FROM (SELECT * FROM docs WHERE id IN (@{[join ',', @_]}) ORDER BY id) d"; }
 
-sub judged { return "SELECT count(gepa_judge('j', body)) " . filter(@_) . ';'; }
+# Queries that judge the documents: SQL that says a number when it is through, and how it ends.
+my @forms = (
+	sub { ("SELECT count(gepa_judge('j', body)) " . filter(@_), 'all'); },
+	sub { ("SELECT count(*) + $batch FROM (SELECT id " . filter(@_) . " WHERE gepa_judge('j', body) OR id = 0) s", 'all'); },
+	sub { ("SELECT count(*) FROM (SELECT id " . filter(@_) . " WHERE gepa_judge('j', body) LIMIT @{[ 1 + int rand 5 ]}) s", 'early'); },
+	sub {
+		("DECLARE c CURSOR FOR SELECT gepa_judge('j', body) " . filter(@_)
+			  . "; FETCH @{[ 1 + int rand 4 ]} c; FETCH 1 c; FETCH @{[ 1 + int rand 9 ]} c; FETCH ALL c; SELECT $batch", 'all');
+	},
+	sub { $overlaps = 1; ("SELECT cardinality(gepa_judge('j', array_agg(body))) " . filter(@_), 'all'); });
 
-sub stored_of { return "SELECT count(*) FROM gepa.verdicts WHERE judge = 'j' AND chars_total - $length IN (@{[join ',', @_]})"; }
+# In a transaction.
+sub judged
+{
+	my $mode = mode();
+	my ($sql, $end) = $forms[ int rand @forms ]->(@_);
+
+	note(($overlaps ? 'several calls: ' : 'one call: ') . substr $sql, 0, 60);
+	return ("$mode $sql;", $end);
+}
+
+sub stored_of { return "SELECT count(*) FROM gepa.verdicts WHERE judge = 'j' AND chars_total - $length IN (@{[join ',', 0, @_]})"; }
 
 # A session that has judged the documents and waits for an answer to another.
 sub waiting
 {
 	my (@docs) = @_;
-	my $session = background($node, 'BEGIN; SELECT count(CASE WHEN last THEN gepa_judge(\'g\', body) ELSE gepa_judge(\'j\', body) END)'
+	my $session = background($node, 'BEGIN; ' . mode() . ' SELECT count(CASE WHEN last THEN gepa_judge(\'g\', body) ELSE gepa_judge(\'j\', body) END)'
 		  . ' FROM (SELECT body, false AS last ' . filter(@docs) . " UNION ALL SELECT 'never answered', true) s;");
 
 	$mock->wait_for(sub { $_->{waiting} == 1 }, 'the session at the gate') or die 'the session did not get there';
-	settle();
+	wait_sql($node, "SELECT judged = $batch FROM gepa.progress WHERE pid = $session->{pid}", 'all before it') or die 'it did not get there' if $overlaps;
+	settle('all');
 	return $session;
 }
 
@@ -152,16 +163,17 @@ sub crash_type
 # A server that is started in between would keep the pipe to psql open.
 sub at_any_moment
 {
-	my ($docs, $down, $up) = @_;
+	my ($docs, $down, $up, $cut) = @_;
 	my $lock = maybe_block();
-	my $session = background($node, 'BEGIN; ' . judged(@$docs));
+	my ($sql, $end) = judged(@$docs);
+	my $session = background($node, "BEGIN; $sql");
 
 	usleep(int rand 60_000);
 	$down->($session->{pid});
 	my ($out) = finish($session);
 	finish($lock) if $lock;
 	$up->() if $up;
-	return settle($out !~ /^\d+$/m);
+	return settle($out =~ /^\d+$/m ? $end : $cut // 'killed');
 }
 
 # A server that does not get far: recovery itself is cut off.
@@ -182,18 +194,23 @@ sub start
 
 my %disturbances = (
 	commit => sub {
-		is(value($node, judged(@_) . stored_of(@_)), "8\n8", 'in the table when the transaction has ended');
-		settle();
+		my ($sql, $end) = judged(@_);
+		value($node, "BEGIN; $sql COMMIT;");
+		my @handed = settle($end);
+		@handed = @_ if $end eq 'all';
+		is(value($node, stored_of(@handed)), scalar(@handed), 'in the table when the transaction has ended');
 	},
 	rollback => sub {
-		value($node, 'BEGIN; ' . judged(@_) . ' ROLLBACK;');
-		settle();
+		my ($sql, $end) = judged(@_);
+		value($node, "BEGIN; $sql ROLLBACK;");
+		settle($end);
 	},
 	'error in the statement' => sub {
-		my (undef, $err) = outcome($node,
-			"SELECT CASE WHEN id = $_[-1] THEN 1 / (id - $_[-1]) ELSE gepa_judge('j', body)::int END " . filter(@_));
+		my $wrong = $_[ int rand @_ ];
+		my (undef, $err) = outcome($node, 'BEGIN; ' . mode()
+			  . " SELECT CASE WHEN id = $wrong THEN 1 / (id - $wrong) ELSE gepa_judge('j', body)::int END " . filter(@_));
 		like($err, qr/22012/, 'division by zero');
-		settle();
+		settle('early');
 	},
 	cancel => sub {
 		my $session = waiting(@_);
@@ -204,6 +221,9 @@ my %disturbances = (
 		my $session = waiting(@_);
 		value($node, "SELECT pg_terminate_backend($session->{pid}, 10000)");
 		like((finish($session))[1], qr/57P01/, 'terminated');
+	},
+	'cancel at any moment' => sub {
+		at_any_moment(\@_, sub { value($node, "SELECT pg_cancel_backend($_[0])"); }, undef, 'cancelled');
 	},
 	'terminate at any moment' => sub {
 		at_any_moment(\@_, sub { value($node, "SELECT pg_terminate_backend($_[0], 10000)"); });
@@ -216,8 +236,9 @@ my %disturbances = (
 	'kill of a backend at any moment' => sub { at_any_moment(\@_, \&crash); },
 	'kill of the writer' => sub {
 		my $lock = maybe_block();
-		value($node, 'BEGIN; ' . judged(@_) . ' ROLLBACK;');
-		settle();
+		my ($sql, $end) = judged(@_);
+		my ($out) = outcome($node, "BEGIN; SET LOCAL statement_timeout = '500ms'; $sql ROLLBACK;");    # where the ring is full
+		settle($out =~ /^\d+$/m ? $end : 'cancelled');
 		crash_type('gepa verdict writer');
 		finish($lock) if $lock;
 	},
@@ -238,7 +259,7 @@ my @kinds = sort keys %disturbances;
 for my $n (1 .. $kills)
 {
 	my $kind = $n <= @kinds ? $kinds[ $n - 1 ] : $kinds[ int rand @kinds ];
-	my @docs = sort { $a <=> $b } (shuffle 1 .. $ndocs)[ 0 .. 7 ];
+	my @docs = sort { $a <=> $b } (shuffle 1 .. $ndocs)[ 0 .. $batch - 1 ];
 
 	note("$n: $kind @docs");
 	$disturbances{$kind}->(@docs);
@@ -247,18 +268,19 @@ for my $n (1 .. $kills)
 # -- what is left of it
 
 my $stored = "SELECT chars_total - $length AS id FROM gepa.verdicts WHERE judge = 'j'";
-my $handed = join ',', 0, keys %handed;
+my @handed = $book->handed;
 
-wait_sql($node, "SELECT count(*) = @{[scalar keys %handed]} FROM ($stored) s WHERE id IN ($handed)", 'what was handed over');
+wait_sql($node, "SELECT count(*) = @{[scalar @handed]} FROM ($stored) s WHERE id IN (@{[join ',', 0, @handed]})", 'what was handed over');
 my @stored = split /\n/, value($node, $stored);
 my %stored = map { $_ => 1 } @stored;
 is(scalar(@stored), scalar(keys %stored), 'no verdict is stored twice');
-is(join(' ', grep { !$stored{$_} } sort keys %handed), '', 'every answer that was handed over is stored');
-is(join(' ', grep { $paid{$_} > 1 + ($doubts{$_} // 0) } sort keys %paid), '', '... and was paid for once, but for those in doubt');
-is(join(' ', grep { !$paid{$_} } sort keys %stored), '', 'nothing is stored that was not paid for');
-is(join(' ', grep { !$stored{$_} && !$doubts{$_} } sort keys %paid), '', 'nothing is lost that is not in doubt');
-diag(scalar(keys %handed) . ' answers handed over, ' . scalar(keys %doubts) . ' in doubt, of which '
-	  . scalar(grep { !$stored{$_} } keys %doubts) . ' are not stored');
+is(join(' ', grep { !$stored{$_} } @handed), '', 'every answer that was handed over is stored');
+is(join(' ', $book->paid_again), '', '... and was paid for once, but for those in doubt');
+is(join(' ', $book->not_paid(@stored)), '', 'nothing is stored that was not paid for');
+is(join(' ', grep { !$stored{$_} } $book->certain), '', 'nothing is lost that is not in doubt');
+cmp_ok($book->most, '>', 1, 'several calls of a session were cut off');
+diag(scalar(@handed) . ' answers handed over, ' . scalar($book->doubtful) . ' in doubt, of which '
+	  . scalar(grep { !$stored{$_} } $book->doubtful) . ' are not stored; at most ' . $book->most . ' in flight');
 
 wait_sql($node, "SELECT count(*) = $reasons FROM gepa.verdicts WHERE judge = 'l' AND length(reasoning) = 100000", 'long reasons');
 is(value($node, "SELECT count(*) FROM gepa.verdicts WHERE judge = 'l'"), $reasons, 'every long reason is stored, once');
