@@ -25,7 +25,7 @@ use List::Util qw(shuffle);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(time usleep);
 
 my $seed = $ENV{GEPA_STORM_SEED} // 1;
 my $kills = $ENV{GEPA_STORM_KILLS} // 40;
@@ -81,7 +81,7 @@ sub fill
 my $book = Gepa::Book->new($mock, qr/document (\d+)/, $concurrency);
 
 # The last session has ended.
-sub settle { return $book->settle($_[0], $overlaps); }
+sub settle { my ($end, $cut_at) = @_; return $book->settle($end, $overlaps, $cut_at); }
 
 sub filter { return "FROM (SELECT * FROM docs WHERE id IN (@{[join ',', @_]}) ORDER BY id) d"; }
 
@@ -169,11 +169,12 @@ sub at_any_moment
 	my $session = background($node, "BEGIN; $sql");
 
 	usleep(int rand 60_000);
+	my $cut_at = time;
 	$down->($session->{pid});
 	my ($out) = finish($session);
 	finish($lock) if $lock;
 	$up->() if $up;
-	return settle($out =~ /^\d+$/m ? $end : $cut // 'killed');
+	return settle($out =~ /^\d+$/m ? $end : $cut // 'killed', $cut ? $cut_at : 0);
 }
 
 # A server that does not get far: recovery itself is cut off.

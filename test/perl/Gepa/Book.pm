@@ -2,6 +2,7 @@
 #
 #   my $book = Gepa::Book->new($mock, qr/document (\d+)/, $concurrency);    the LM's max_concurrency
 #   my @handed = $book->settle('killed', $overlaps);     after each session; returns what it has handed over
+#   ... ->settle('cancelled', $overlaps, $time)          when: what was answered before is not in doubt
 #   $book->handed, $book->doubtful                       documents, by number
 #   $book->paid_again                                    more often than doubts explain
 #   $book->not_paid(@stored)                             of these
@@ -45,23 +46,24 @@ sub _asked
 
 	$self->{mock}->reset;
 	$self->{paid}{ $_->{id} }++ for @requests;
-	return ([ map { $_->{id} } @answered ], [ map { $_->{id} } grep { !$_->{status} } @requests ]);
+	return (\@answered, [ grep { !$_->{status} } @requests ]);
 }
 
 sub settle
 {
-	my ($self, $end, $overlaps) = @_;
+	my ($self, $end, $overlaps, $cut_at) = @_;
 	my ($answered, $cut) = $self->_asked;
 	my $limit = $self->{limits}{$end}[ $overlaps ? 1 : 0 ];
 	my $wire = $overlaps ? $self->{concurrency} : 1;
 	my @asked = (@$answered, @$cut);
-	my @doubtful = splice @asked, max(@asked - $limit, 0);
+	my $certain = grep { $_->{time_out} < ($cut_at || 0) } @$answered;
+	my @doubtful = splice @asked, max(@asked - $limit, $certain);
 
 	cmp_ok(scalar(@$cut), '<=', $limit < $wire ? $limit : $wire, "no more is cut off than may be in flight ($end)") if @$cut;
 	$self->{most} = max($self->{most}, scalar @$cut);
-	$self->{doubts}{$_}++ for @doubtful;
-	$self->{handed}{$_} = 1 for @asked;
-	return @asked;
+	$self->{doubts}{ $_->{id} }++ for @doubtful;
+	$self->{handed}{ $_->{id} } = 1 for @asked;
+	return map { $_->{id} } @asked;
 }
 
 sub _sorted { return sort { $a <=> $b } @_; }
