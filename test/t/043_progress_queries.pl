@@ -32,7 +32,7 @@ sub gone { my ($how) = @_; return ok(wait_sql($node, "SELECT count(*) = 0 $queri
 # Of 100 documents 40 are judged at once, and 8 of the others then wait at the gate.
 my $session = background($node, "SET ROLE alice; SELECT count(CASE WHEN id <= 40 THEN gepa_judge('f', body) ELSE gepa_judge('g', body) END) FROM docs;");
 ok($mock->wait_for(sub { $_->{waiting} == 8 }, 'eight at the gate'), 'a query is at work');
-ok(wait_sql($node, "SELECT judged = 40 $queries", 'forty judged'), 'what has an answer is counted');
+ok(wait_sql($node, "SELECT judged = 40 AND in_flight = 8 $queries", 'forty judged, and the next on their way'), 'what has an answer is counted');
 is(value($node, "SELECT run, judge, owner, status, phase, judged, in_flight, stored, failed, rollouts, budget, dataset $queries AND pid = $session->{pid}"),
 	'|f, g|alice|running|judging|40|8|0|0|||', 'what it does');
 ok(session_waits($node, $session, 'GepaLm'), 'what it waits for has a name');
