@@ -461,7 +461,6 @@ begin_turn(const EState *estate, bool to_end)
  * is dropped, and must not take it along.
  */
 static void
-pg_attribute_noreturn()
 fail_turn(const Turn *turn)
 {
 	ErrorData  *error;
