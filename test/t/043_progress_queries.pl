@@ -27,6 +27,12 @@ may_call($node, 'alice');
 my $queries = "FROM gepa.progress WHERE kind = 'query'";
 sub gone { my ($how) = @_; return ok(wait_sql($node, "SELECT count(*) = 0 $queries", $how), $how); }
 
+# The first call to an LM goes alone; here both have had theirs.
+my $first = background($node, "SELECT gepa_judge('f', 'the first'), gepa_judge('g', 'the first');");
+ok($mock->wait_for(sub { $_->{waiting} == 1 }, 'the first at the gate'), 'a first call');
+$mock->gate(pass => 1);
+finish($first);
+
 # -- how far it is
 
 # Of 100 documents 40 are judged at once, and 8 of the others then wait at the gate.

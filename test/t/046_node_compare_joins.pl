@@ -31,7 +31,7 @@ for my $way (sort keys %method)
 	$compare->run(
 		"$way: one table judged" => [ "$pairs WHERE gepa_judge('j', d.body)", @forced, @moves ],
 		"$way: the other" => [ "$pairs WHERE gepa_judge('j', t.tag)", @forced, @moves ],
-		"$way: both" => [ "$pairs WHERE gepa_judge('j', d.body) AND gepa_judge('k', t.tag)", @forced, @moves ],
+		"$way: both" => [ "$pairs WHERE gepa_judge('j', d.body) AND gepa_judge('k', t.tag)", @forced, @moves, order => 1 ],
 		"$way: the pair" => [ "$pairs WHERE gepa_judge('j', d.body || t.tag)", @forced ],
 		"$way: the pair, in ON" => [ "SELECT d.id, t.id FROM docs d JOIN tags t ON t.doc = d.id AND (d.grp = 1 OR gepa_judge('j', d.title || t.tag))", @forced ],
 		"$way: in the list" => [ "SELECT d.id, t.id, gepa_judge('j', d.body), gepa_judge('k', t.tag) FROM docs d JOIN tags t ON t.doc = d.id", @forced ],

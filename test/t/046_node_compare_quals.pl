@@ -60,7 +60,7 @@ $compare->run(
 	'or' => "$from gepa_judge('j', title) OR gepa_judge('k', body)",
 	'not (a and not b)' => "$from NOT (gepa_judge('j', title) AND NOT gepa_judge('j', body))",
 	'and in or' => "$from grp = 1 OR gepa_judge('j', title) AND (grp = 2 OR gepa_judge('k', body))",
-	'or in and' => "$from (grp = 1 OR gepa_judge('j', body)) AND (grp > 1 OR gepa_judge('k', title))",
+	'or in and' => [ "$from (grp = 1 OR gepa_judge('j', body)) AND (grp > 1 OR gepa_judge('k', title))", order => 1 ],
 	'a cheap one in or' => "$from grp = 1 OR gepa_judge('j', body)",
 	'three' => "$from gepa_judge('j', title) AND gepa_judge('k', body) AND gepa_judge('j', body)",
 	'one text, two judges' => "$from gepa_judge('j', body) AND gepa_judge('k', body)",
