@@ -26,14 +26,8 @@ has_safe_keys(const Plan *plan)
 {
 	const Sort *sort = (const Sort *) plan;
 
-	if (!IsA(plan, Sort) && !IsA(plan, IncrementalSort))
-		return true;
-	for (int i = 0; i < sort->numCols; i++)
-	{
-		if (!gepa_node_is_safe_operator(sort->sortOperators[i]))
-			return false;
-	}
-	return true;
+	return (!IsA(plan, Sort) && !IsA(plan, IncrementalSort)) ||
+		gepa_node_are_safe_operators(sort->sortOperators, sort->numCols);
 }
 
 bool

@@ -26,8 +26,8 @@ extern bool gepa_node_walk_expressions(const Plan *plan, NodeWalker walker, void
 /* But for the calls that are in it. */
 extern bool gepa_node_is_safe_with_calls(const Node *expression);
 
-/* An operator that a plan node compares with, as in sorting. */
-extern bool gepa_node_is_safe_operator(Oid operator);
+/* Operators that a plan node compares with, as in sorting. */
+extern bool gepa_node_are_safe_operators(const Oid *operators, int n);
 
 /* safe_plan.c */
 

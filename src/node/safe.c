@@ -264,9 +264,14 @@ is_safe_function(Oid function, const List *args, Oid collation)
 }
 
 bool
-gepa_node_is_safe_operator(Oid operator)
+gepa_node_are_safe_operators(const Oid *operators, int n)
 {
-	return is_safe_function(get_opcode(operator), NIL, InvalidOid);
+	for (int i = 0; i < n; i++)
+	{
+		if (!is_safe_function(get_opcode(operators[i]), NIL, InvalidOid))
+			return false;
+	}
+	return true;
 }
 
 /*

@@ -103,17 +103,6 @@ have_safe_index_conditions(const NodeSafety *safety, const Plan *plan)
 	}
 }
 
-static bool
-are_safe_operators(const Oid *operators, int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (!gepa_node_is_safe_operator(operators[i]))
-			return false;
-	}
-	return true;
-}
-
 /* What it puts out, and what it lets through. */
 static bool
 has_safe_output(const NodeSafety *safety, const Plan *plan)
@@ -164,7 +153,7 @@ is_safe_agg(const NodeSafety *safety, const Agg *agg, bool begun)
 	if (begun && agg->aggstrategy == AGG_HASHED)
 		return has_safe_output(safety, &agg->plan);
 	return agg->chain == NIL && is_safe_node(safety, &agg->plan) &&
-		are_safe_operators(agg->grpOperators, agg->numCols) &&
+		gepa_node_are_safe_operators(agg->grpOperators, agg->numCols) &&
 		has_safe_children(safety, &agg->plan, begun);
 }
 
@@ -173,7 +162,7 @@ is_safe_sort(const NodeSafety *safety, const Sort *sort, bool begun)
 {
 	if (begun && !IsA(sort, IncrementalSort))
 		return true;
-	return are_safe_operators(sort->sortOperators, sort->numCols) &&
+	return gepa_node_are_safe_operators(sort->sortOperators, sort->numCols) &&
 		has_safe_children(safety, &sort->plan, begun);
 }
 
@@ -257,13 +246,13 @@ gepa_node_is_safe_plan(const NodeSafety *safety, const Plan *plan, bool begun)
 			return is_safe_agg(safety, (const Agg *) plan, begun);
 		case T_Group:
 			return is_safe_node(safety, plan) &&
-				are_safe_operators(((const Group *) plan)->grpOperators,
-								   ((const Group *) plan)->numCols) &&
+				gepa_node_are_safe_operators(((const Group *) plan)->grpOperators,
+											 ((const Group *) plan)->numCols) &&
 				has_safe_children(safety, plan, begun);
 		case T_Unique:
 			return is_safe_node(safety, plan) &&
-				are_safe_operators(((const Unique *) plan)->uniqOperators,
-								   ((const Unique *) plan)->numCols) &&
+				gepa_node_are_safe_operators(((const Unique *) plan)->uniqOperators,
+											 ((const Unique *) plan)->numCols) &&
 				has_safe_children(safety, plan, begun);
 		case T_Append:
 			/* The later ones begin when the first has ended. */
@@ -271,8 +260,8 @@ gepa_node_is_safe_plan(const NodeSafety *safety, const Plan *plan, bool begun)
 				are_safe_plans(safety, ((const Append *) plan)->appendplans, false);
 		case T_MergeAppend:
 			return is_safe_node(safety, plan) &&
-				are_safe_operators(((const MergeAppend *) plan)->sortOperators,
-								   ((const MergeAppend *) plan)->numCols) &&
+				gepa_node_are_safe_operators(((const MergeAppend *) plan)->sortOperators,
+											 ((const MergeAppend *) plan)->numCols) &&
 				are_safe_plans(safety, ((const MergeAppend *) plan)->mergeplans, begun);
 		default:
 			return false;
