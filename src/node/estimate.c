@@ -328,14 +328,12 @@ guess_condition(const Node *condition, double rows)
 	const BoolExpr *expr = (const BoolExpr *) condition;
 	const BooleanTest *test = (const BooleanTest *) condition;
 
-	if (condition != NULL && IsA(condition, List))
-		return guess_list((const List *) condition, true, rows);
 	if (gepa_node_call_kind(condition) != NODE_NO_CALL)
 		return guess_call(condition, rows);
-	if (condition != NULL && IsA(condition, BoolExpr))
+	if (IsA(condition, BoolExpr))
 		return expr->boolop == NOT_EXPR ? guess_negation(linitial(expr->args), rows) :
 			guess_list(expr->args, expr->boolop == AND_EXPR, rows);
-	if (condition != NULL && IsA(condition, BooleanTest))
+	if (IsA(condition, BooleanTest))
 		return test->booltesttype == IS_TRUE || test->booltesttype == IS_NOT_FALSE ?
 			guess_condition((Node *) test->arg, rows) :
 			guess_negation((Node *) test->arg, rows);
@@ -350,4 +348,10 @@ gepa_node_estimate_condition(const Node *condition, double rows, double *row_ms,
 
 	*row_ms = guess.ms;
 	*selectivity = guess.pass;
+}
+
+double
+gepa_node_selectivity(const List *conditions, double rows)
+{
+	return Max(guess_list(conditions, true, rows).pass, 1e-6);
 }

@@ -121,18 +121,6 @@ gepa_node_liftable(const Lift *lift, const Plan *plan, const List *outputs)
  * Estimates
  */
 
-double
-gepa_node_selectivity(const List *conditions, double rows)
-{
-	double		ms;
-	double		selectivity;
-
-	if (conditions == NIL)
-		return 1;
-	gepa_node_estimate_condition((const Node *) conditions, rows, &ms, &selectivity);
-	return Max(selectivity, 1e-6);
-}
-
 void
 gepa_node_widen(Plan *plan, double selectivity)
 {

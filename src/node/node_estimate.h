@@ -67,4 +67,7 @@ extern void gepa_node_estimate(const NodeFacts *facts, double rows, double width
 extern void gepa_node_estimate_condition(const Node *condition, double rows,
 										 double *row_ms, double *selectivity);
 
+/* The share of rows that conditions let through, as above, but never quite 0. */
+extern double gepa_node_selectivity(const List *conditions, double rows);
+
 #endif							/* GEPA_NODE_NODE_ESTIMATE_H */

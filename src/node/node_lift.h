@@ -46,9 +46,6 @@ extern List *gepa_node_liftable(const Lift *lift, const Plan *plan, const List *
 /* A node that returns the rows of its child, in another order at most. */
 extern bool gepa_node_is_passed(const Plan *plan);
 
-/* The share of rows that conditions let through. */
-extern double gepa_node_selectivity(const List *conditions, double rows);
-
 /* The conditions no more apply to what a plan returns. */
 extern void gepa_node_widen(Plan *plan, double selectivity);
 

@@ -192,18 +192,6 @@ renumber(Node *node, void *context)
  * Estimates
  */
 
-/* Before conditions were evaluated of which so many rows were left. */
-static double
-rows_before(const List *conditions, double rows)
-{
-	double		row_ms;
-	double		selectivity = 1;
-
-	if (conditions != NIL)
-		gepa_node_estimate_condition((const Node *) conditions, 0, &row_ms, &selectivity);
-	return clamp_row_est(rows / Max(selectivity, 1e-6));
-}
-
 /* What a plan node no longer evaluates, it no longer costs. */
 static void
 take_cost(Plan *plan, List *conditions, List *targetlist, double rows_returned)
@@ -253,7 +241,9 @@ put_above(Plan *plan, List *conditions, int *last_id)
 
 		window->runCondition = (List *) renumber((Node *) window->runCondition, &renumbering);
 	}
-	plan->plan_rows = node.rows = rows_before(conditions, plan->plan_rows);
+	/* Before the conditions were evaluated. */
+	node.rows = clamp_row_est(plan->plan_rows / gepa_node_selectivity(conditions, 0));
+	plan->plan_rows = node.rows;
 	take_cost(plan, conditions, plan->targetlist, scan->scan.plan.plan_rows);
 	plan->targetlist = leaves.targetlist;
 	plan->plan_width = width_of(leaves.targetlist);
