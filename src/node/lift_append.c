@@ -243,22 +243,11 @@ static Plan *
 make_result(Lift *lift, Plan *append)
 {
 	Result	   *result = makeNode(Result);
-	Plan	   *plan = &result->plan;
-	NodeTag		tag = plan->type;
 
-	*plan = *append;
-	plan->type = tag;
-	plan->plan_node_id = ++lift->last_id;
-	plan->parallel_aware = false;
-	plan->async_capable = false;
-	plan->targetlist = gepa_node_make_outputs(append->targetlist, OUTER_VAR);
-	plan->lefttree = append;
-	plan->righttree = NULL;
-	plan->extParam = bms_copy(append->extParam);
-	plan->allParam = bms_copy(append->allParam);
-	append->initPlan = NIL;
+	gepa_node_stand_above(&result->plan, append, &lift->last_id);
+	result->plan.targetlist = gepa_node_make_outputs(append->targetlist, OUTER_VAR);
 	lift->results = lappend(lift->results, result);
-	return plan;
+	return &result->plan;
 }
 
 static Node *

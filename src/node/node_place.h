@@ -39,7 +39,10 @@ extern bool gepa_node_underlay(Plan *plan, int *last_id);
 
 /* place_scan.c */
 
-/* A judge node above a plan, of which it takes over all but what it evaluates. */
+/* A new plan node above a plan, of which it takes over all but what it evaluates. */
+extern void gepa_node_stand_above(Plan *plan, Plan *child, int *last_id);
+
+/* A judge node that does. */
 extern CustomScan *gepa_node_make_scan(Plan *child, int *last_id);
 
 /* What a plan returns, as somebody above it refers to it. */

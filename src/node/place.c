@@ -54,19 +54,9 @@ static Plan *
 materialize(Plan *child, int *last_id)
 {
 	Material   *material = makeNode(Material);
-	NodeTag		tag = material->plan.type;
 
-	material->plan = *child;
-	material->plan.type = tag;
-	material->plan.plan_node_id = ++*last_id;
+	gepa_node_stand_above(&material->plan, child, last_id);
 	material->plan.targetlist = gepa_node_make_outputs(child->targetlist, OUTER_VAR);
-	material->plan.qual = NIL;
-	material->plan.lefttree = child;
-	material->plan.righttree = NULL;
-	material->plan.async_capable = false;
-	material->plan.extParam = bms_copy(child->extParam);
-	material->plan.allParam = bms_copy(child->allParam);
-	child->initPlan = NIL;
 	return &material->plan;
 }
 

@@ -73,11 +73,9 @@ gepa_node_refer_to_child(const List *expressions)
 	return (List *) refer_to_child((Node *) unconstify(List *, expressions), NULL);
 }
 
-CustomScan *
-gepa_node_make_scan(Plan *child, int *last_id)
+void
+gepa_node_stand_above(Plan *plan, Plan *child, int *last_id)
 {
-	CustomScan *scan = makeNode(CustomScan);
-	Plan	   *plan = &scan->scan.plan;
 	NodeTag		tag = plan->type;
 
 	/* Costs, parameters, and whatever else a release has in store. */
@@ -95,7 +93,14 @@ gepa_node_make_scan(Plan *child, int *last_id)
 
 	child->initPlan = NIL;
 	child->async_capable = false;
+}
 
+CustomScan *
+gepa_node_make_scan(Plan *child, int *last_id)
+{
+	CustomScan *scan = makeNode(CustomScan);
+
+	gepa_node_stand_above(&scan->scan.plan, child, last_id);
 	scan->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	scan->methods = &gepa_node_scan_methods;
 	return scan;
