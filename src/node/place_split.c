@@ -22,6 +22,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
 #include "utils/lsyscache.h"
 
 #include "node/node_place.h"
@@ -111,36 +112,16 @@ cut_conditions(Plan *plan)
  * What the plan node below has to return
  */
 
-typedef struct Leaves
-{
-	List	   *targetlist;		/* of the plan below */
-} Leaves;
-
+/* Its target list is what leaves points to. */
 static TargetEntry *
-find_leaf(const Leaves *leaves, const Node *node)
+add_leaf(List **leaves, Node *node)
 {
-	ListCell   *cell;
-
-	foreach(cell, leaves->targetlist)
-	{
-		TargetEntry *entry = lfirst(cell);
-
-		if (equal(entry->expr, node))
-			return entry;
-	}
-	return NULL;
-}
-
-static TargetEntry *
-add_leaf(Leaves *leaves, Node *node)
-{
-	TargetEntry *entry = find_leaf(leaves, node);
+	TargetEntry *entry = tlist_member((Expr *) node, *leaves);
 
 	if (entry == NULL)
 	{
-		entry = makeTargetEntry((Expr *) copyObject(node),
-								list_length(leaves->targetlist) + 1, NULL, false);
-		leaves->targetlist = lappend(leaves->targetlist, entry);
+		entry = makeTargetEntry((Expr *) copyObject(node), list_length(*leaves) + 1, NULL, false);
+		*leaves = lappend(*leaves, entry);
 	}
 	return entry;
 }
@@ -167,7 +148,7 @@ refer_to_leaves(Node *node, void *context)
 typedef struct Renumbering
 {
 	List	   *before;
-	Leaves	   *leaves;
+	List	  **leaves;
 } Renumbering;
 
 static Node *
@@ -230,7 +211,7 @@ put_above(Plan *plan, List *conditions, int *last_id)
 {
 	CustomScan *scan = gepa_node_make_scan(plan, last_id);
 	NodePlan	node = {.demand = NODE_SOME};
-	Leaves		leaves = {NIL};
+	List	   *leaves = NIL;
 
 	scan->scan.plan.targetlist = (List *) refer_to_leaves((Node *) plan->targetlist, &leaves);
 	scan->scan.plan.qual = (List *) refer_to_leaves((Node *) conditions, &leaves);
@@ -245,8 +226,8 @@ put_above(Plan *plan, List *conditions, int *last_id)
 	node.rows = clamp_row_est(plan->plan_rows / gepa_node_selectivity(conditions, 0));
 	plan->plan_rows = node.rows;
 	take_cost(plan, conditions, plan->targetlist, scan->scan.plan.plan_rows);
-	plan->targetlist = leaves.targetlist;
-	plan->plan_width = width_of(leaves.targetlist);
+	plan->targetlist = leaves;
+	plan->plan_width = width_of(leaves);
 	scan->custom_scan_tlist = gepa_node_make_outputs(plan->targetlist, OUTER_VAR);
 	scan->custom_private = gepa_node_pack(&node);
 	return scan;
