@@ -80,8 +80,8 @@ SHLIB_LINK  = $(CURL_LIBS)
 # Headers are tracked by the compiler: FILE.o leaves FILE.d.
 PG_CFLAGS   = -MMD -MP
 
-REGRESS        = setup lm judge predicate dataset explain node node_lift privileges schedule \
-	nopreload
+REGRESS        = setup lm judge predicate dataset explain node node_explain node_lift privileges \
+	schedule nopreload
 REGRESS_OPTS   = --inputdir=$(srcdir) --load-extension=gepa
 ISOLATION      = alter_alter create_create drop_use
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=gepa
