@@ -7,22 +7,7 @@ BEGIN;
 SELECT no_plan();
 SET client_min_messages = warning;
 
--- Everything that belongs to the extension.
-CREATE TEMP VIEW member AS
-SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS what
-FROM pg_depend d
-	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-WHERE e.extname = 'gepa' AND d.deptype = 'e';
-
-CREATE TEMP VIEW member_function AS
-SELECT p.*, p.oid AS function, pg_get_function_arguments(p.oid) AS arguments
-FROM pg_proc p
-	JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
-
-CREATE TEMP VIEW member_relation AS
-SELECT c.*, c.oid AS relation
-FROM pg_class c
-	JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid;
+\ir members.psql
 
 CREATE ROLE gepa_test_nobody;
 
