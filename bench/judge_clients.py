@@ -18,12 +18,13 @@ import concurrent.futures
 import http.client
 import json
 import os
-import resource
 import ssl
 import sys
 import threading
 import time
 import types
+
+from batch import Client, own_cpu, send_all
 
 PATH = "/v1/chat/completions"
 HEADERS = {"Content-Type": "application/json"}
@@ -69,8 +70,6 @@ class Work:
 
 def run_asyncio(work):
     """The client of bench/batch."""
-    from batch import Client, send_all
-
     class Counting(Client):
         """It keeps what is answered."""
 
@@ -140,12 +139,6 @@ def prepare_lotus(work):
         work.positive = len(frame.sem_filter("The {body} is worth a place."))
 
     return run
-
-
-def own_cpu():
-    """User and system time of this process."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def main():
