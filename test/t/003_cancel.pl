@@ -23,15 +23,6 @@ my $rounds = 0;
 
 $waits->prepare($node);
 
-# What a session says to the end of its statement.
-sub ended
-{
-	my ($session) = @_;
-
-	$session->{run}->pump until $session->{out} =~ s/ended\n$//;
-	return "$session->{out}$session->{err}" =~ s/^psql:\S+ //mgr =~ s/^(?:NOTICE|DETAIL|HINT|CONTEXT|LOCATION).*\n//mgr;
-}
-
 # When the server wrote of a session's last error or warning, as a time_t.
 sub logged
 {

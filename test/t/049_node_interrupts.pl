@@ -22,15 +22,6 @@ my @last_first = ($commit, grep { $_ ne $commit } $waits->names);
 
 $waits->prepare($node);
 
-# What a session says to the end of its statement.
-sub ended
-{
-	my ($session) = @_;
-
-	$session->{run}->pump until $session->{out} =~ s/ended\n$//;
-	return "$session->{out}$session->{err}" =~ s/^psql:\S+ //mgr =~ s/^(?:NOTICE|DETAIL|HINT|CONTEXT|LOCATION).*\n//mgr;
-}
-
 sub afterwards
 {
 	my ($sessions) = @_;

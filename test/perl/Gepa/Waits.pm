@@ -19,6 +19,7 @@
 #   $waits->took($cause, $name, $seconds)        ... or where that was measured in another way
 #   $waits->say_slowest                          for the log of the test; nothing depends on it
 #   until_true(sub { ... }, 'what', $pause_us); threads($pid)
+#   ended($session)                              what it says until it prints "ended", as begin()'s do
 #
 # A resolver that hangs: HOSTALIASES names a pipe that nobody writes to, which
 # getaddrinfo() reads before it asks a name server.  That needs no privilege, and
@@ -41,7 +42,7 @@ use Socket qw(SOL_SOCKET SO_RCVBUF MSG_PEEK MSG_DONTWAIT INADDR_LOOPBACK pack_so
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(until_true threads);
+our @EXPORT = qw(until_true threads ended);
 
 my $long_text = 10_000_000;    # more than the buffers of a connection hold
 my %patient = (connect_timeout => 600, request_timeout => 600);
@@ -283,6 +284,14 @@ sub say_and_pump
 	$session->{in} .= "$sql\n\\echo done\n";
 	$session->{run}->pump until $session->{out} =~ s/done\n$//;
 	return;
+}
+
+sub ended
+{
+	my ($session) = @_;
+
+	$session->{run}->pump until $session->{out} =~ s/ended\n$//;
+	return "$session->{out}$session->{err}" =~ s/^psql:\S+ //mgr =~ s/^(?:NOTICE|DETAIL|HINT|CONTEXT|LOCATION).*\n//mgr;
 }
 
 # The writer, stopped between two verdicts.
