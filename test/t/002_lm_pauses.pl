@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use Gepa::Clock;
 use Gepa::Mock;
 use Gepa::Report;
 use Gepa::Test;
@@ -16,52 +17,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $mock = Gepa::Mock->new;
-my $folder = PostgreSQL::Test::Utils::tempdir();
-
-# The clock that waits go by, ahead by the seconds that a file has.  A signal handler may
-# ask for it: nothing here but system calls.
-append_to_file("$folder/clock.c", <<'C');
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
-int
-clock_gettime(clockid_t clock, struct timespec *now)
-{
-	int			rc = (int) syscall(SYS_clock_gettime, clock, now);
-	int			saved = errno;
-	char		text[32] = "";
-	const char *path = getenv("CLOCK_OFFSET");
-	int			fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-
-	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && clock == CLOCK_MONOTONIC)
-		now->tv_sec += atol(text);
-	if (fd >= 0)
-		close(fd);
-	errno = saved;
-	return rc;
-}
-C
-system_or_bail('cc', '-shared', '-fPIC', '-o', "$folder/clock.so", "$folder/clock.c");
-
-my $node;
-{
-	local %ENV = (%ENV, CLOCK_OFFSET => "$folder/offset", LD_PRELOAD => "$folder/clock.so");
-	$node = gepa_node('main');
-}
-
-sub put_clock
-{
-	my ($seconds) = @_;
-
-	append_to_file("$folder/next", $seconds);
-	rename "$folder/next", "$folder/offset" or die $!;
-	return;
-}
+my $clock = Gepa::Clock->new('CLOCK_MONOTONIC');
+my $node = $clock->start(sub { gepa_node('main') });
 
 # More calls than are looked at in one go; an hour is more than a request may take.
 my $rows = 100;
@@ -74,7 +31,7 @@ ok($mock->wait_for(sub { $_->{waiting} == $rows }, 'all in flight'), 'a session 
 kill 'STOP', $session->{pid};
 $mock->gate(open => 1);
 ok($mock->wait_for(sub { $_->{answered} == $rows }, 'all answered'), '... is answered while it stands still');
-put_clock($hour);
+$clock->put($hour);
 kill 'CONT', $session->{pid};
 is((finish($session))[0], "t\n", 'an hour later it goes on');
 is($mock->journal->{requests}, $rows, '... with the answers that came meanwhile');
@@ -89,7 +46,7 @@ $mock->reset;
 $session = background($node, "SELECT gepa_judge('$late', 'late');");
 ok($mock->wait_for(sub { $_->{waiting} == 1 }, 'it is in flight'), 'a session with a call in flight');
 kill 'STOP', $session->{pid};
-put_clock(2 * $hour);
+$clock->put(2 * $hour);
 kill 'CONT', $session->{pid};
 $mock->gate(open => 1);
 is((finish($session))[0], "t\n", 'an answer that comes after the pause is taken');
