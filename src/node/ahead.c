@@ -137,6 +137,23 @@ gepa_node_raises(const ApplyVerdict *verdict)
 		(verdict->verdict.status != GEPA_STATUS_OK && gepa_on_error == GEPA_ON_ERROR_ERROR);
 }
 
+/* A call that has not been asked, by its first sites: where one is left it may be made. */
+static NodeCallState
+sum_up(const NodeState *node, const NodeRow *row, int call, int nsites)
+{
+	NodeCallState state = NODE_SKIPPED;
+
+	for (int i = 0; i < nsites; i++)
+	{
+		if (node->chain.sites[i].call != call || row->sites[i] == NODE_SKIPPED)
+			continue;
+		if (row->sites[i] != NODE_LEFT)
+			return NODE_OPEN;
+		state = NODE_LEFT;
+	}
+	return state;
+}
+
 /*
  * Will a call be made where it is written before a site?  Later sites do not matter,
  * and may be waiting for this one.
@@ -145,27 +162,24 @@ static Readiness
 readiness_of_call(const NodeState *node, const NodeRow *row, int call, int site)
 {
 	const NodeAsked *asked = &row->calls[call];
-	Readiness	ready = READY;
+	NodeCallState state = asked->state;
 
-	if (asked->state == NODE_SKIPPED)
-		return READY;
-	if (asked->state == NODE_LEFT)
-		return NEVER;
-	if (asked->state == NODE_ASKED)
+	if (state == NODE_OPEN)
+		state = sum_up(node, row, call, site);
+	switch (state)
 	{
-		if (asked->answer->state != APPLY_KNOWN)
+		case NODE_OPEN:
 			return NOT_YET;
-		return gepa_node_raises(&asked->answer->verdict) ? NEVER : READY;
+		case NODE_SKIPPED:
+			return READY;
+		case NODE_LEFT:
+			return NEVER;
+		case NODE_ASKED:
+			break;
 	}
-	for (int i = 0; i < site; i++)
-	{
-		if (node->chain.sites[i].call != call || row->sites[i] == NODE_SKIPPED)
-			continue;
-		if (row->sites[i] != NODE_LEFT)
-			return NOT_YET;
-		ready = NEVER;
-	}
-	return ready;
+	if (asked->answer->state != APPLY_KNOWN)
+		return NOT_YET;
+	return gepa_node_raises(&asked->answer->verdict) ? NEVER : READY;
 }
 
 static Readiness
@@ -252,23 +266,6 @@ look_at_site(NodeState *node, NodeRow *row, int i)
 			return NODE_SKIPPED;
 	}
 	return NODE_ASKED;
-}
-
-/* A call that is not reached where it was seen so far; what is left may be. */
-static NodeCallState
-sum_up(const NodeState *node, const NodeRow *row, int call)
-{
-	NodeCallState state = NODE_SKIPPED;
-
-	for (int i = 0; i < node->chain.nsites; i++)
-	{
-		if (node->chain.sites[i].call != call || row->sites[i] == NODE_SKIPPED)
-			continue;
-		if (row->sites[i] != NODE_LEFT)
-			return NODE_OPEN;
-		state = NODE_LEFT;
-	}
-	return state;
 }
 
 /*
@@ -443,7 +440,7 @@ gepa_node_advance(NodeState *node, NodeRow *row)
 	for (int i = 0; i < node->chain.ncalls; i++)
 	{
 		if (row->calls[i].state == NODE_OPEN)
-			row->calls[i].state = sum_up(node, row, i);
+			row->calls[i].state = sum_up(node, row, i, node->chain.nsites);
 		row->nopen += row->calls[i].state == NODE_OPEN;
 	}
 	node->rows.nparked -= row->nopen == 0;
