@@ -131,15 +131,6 @@ evaluate_head(NodeState *node)
  * Reading ahead
  */
 
-static bool
-has_unsent(const NodeState *node)
-{
-	for (NodeSession *session = node->execution->sessions; session != NULL; session = session->next)
-		if (session->unsent)
-			return true;
-	return false;
-}
-
 static void
 advance_parked(NodeState *node)
 {
@@ -152,11 +143,8 @@ static void
 settle(NodeState *node)
 {
 	advance_parked(node);
-	while (has_unsent(node))
-	{
-		gepa_node_send(node->execution);
+	while (gepa_node_send(node->execution))
 		advance_parked(node);
-	}
 }
 
 static void

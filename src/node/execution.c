@@ -218,15 +218,20 @@ gepa_node_live_streams(int *n)
 	return streams;
 }
 
-void
+bool
 gepa_node_send(NodeExecution *execution)
 {
+	bool		any = false;
+
 	for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
 	{
-		if (session->unsent)
-			gepa_apply_stream_send(session->stream);
+		if (!session->unsent)
+			continue;
+		gepa_apply_stream_send(session->stream);
 		session->unsent = false;
+		any = true;
 	}
+	return any;
 }
 
 int

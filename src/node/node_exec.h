@@ -198,8 +198,8 @@ extern NodeSession *gepa_node_session(NodeExecution *execution, const char *name
 /* For a judge that can be opened for certain; an error is told. */
 extern void gepa_node_open_session(NodeExecution *execution, const char *name);
 
-/* Send what was asked. */
-extern void gepa_node_send(NodeExecution *execution);
+/* Send what was asked; returns whether there was anything. */
+extern bool gepa_node_send(NodeExecution *execution);
 
 /* Calls under way, in all. */
 extern int	gepa_node_calls(const NodeExecution *execution);
