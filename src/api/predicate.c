@@ -14,61 +14,52 @@
 #include "utils/builtins.h"
 
 #include "api/api_internal.h"
-#include "base/settings.h"
 #include "node/node.h"
 
 /* NULL means NULL in, NULL out. */
-static const JudgeVerdict *
-judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge, bool *cached)
+static const ApplyVerdict *
+judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
 {
 	const ApplyVerdict *answer;
-	const JudgeVerdict *verdict;
 
 	if (gepa_node_is_planning())
 		return NULL;
 	answer = gepa_node_known(fcinfo, judge);
 	if (answer == NULL)
 		answer = gepa_node_ask(fcinfo, is_jsonb, judge);
-	if (answer == NULL)
-		return NULL;
-	verdict = &answer->verdict;
-	*cached = answer->cached;
-	if (verdict->fatal ||
-		(verdict->status != GEPA_STATUS_OK && gepa_on_error == GEPA_ON_ERROR_ERROR))
-		gepa_judge_report((*judge)->spec, (*judge)->lm, verdict);
-	return verdict;
+	if (answer != NULL && gepa_node_raises(answer))
+		gepa_judge_report((*judge)->spec, (*judge)->lm, &answer->verdict);
+	return answer;
 }
 
 static Datum
 judge_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
 	ApplyJudge *judge;
-	bool		cached;
-	const JudgeVerdict *v = judge_one(fcinfo, is_jsonb, &judge, &cached);
+	const ApplyVerdict *answer = judge_one(fcinfo, is_jsonb, &judge);
 
-	if (v == NULL || v->status != GEPA_STATUS_OK)
+	if (answer == NULL || answer->verdict.status != GEPA_STATUS_OK)
 		PG_RETURN_NULL();
-	PG_RETURN_BOOL(v->positive);
+	PG_RETURN_BOOL(answer->verdict.positive);
 }
 
 static Datum
 score_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
 	ApplyJudge *judge;
-	bool		cached;
-	const JudgeVerdict *v = judge_one(fcinfo, is_jsonb, &judge, &cached);
+	const ApplyVerdict *answer = judge_one(fcinfo, is_jsonb, &judge);
 
-	if (v == NULL || v->status != GEPA_STATUS_OK)
+	if (answer == NULL || answer->verdict.status != GEPA_STATUS_OK)
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(v->score);
+	PG_RETURN_FLOAT8(answer->verdict.score);
 }
 
 static Datum
 verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 {
 	ApplyJudge *judge;
+	const ApplyVerdict *answer;
 	const JudgeVerdict *v;
-	bool		cached;
 	TupleDesc	tupdesc;
 	Datum		values[13];
 	bool		nulls[13] = {0};
@@ -76,10 +67,11 @@ verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	v = judge_one(fcinfo, is_jsonb, &judge, &cached);
-	if (v == NULL)
+	answer = judge_one(fcinfo, is_jsonb, &judge);
+	if (answer == NULL)
 		PG_RETURN_NULL();
 
+	v = &answer->verdict;
 	ok = v->status == GEPA_STATUS_OK;
 	nulls[0] = nulls[1] = nulls[2] = !ok;
 	nulls[3] = v->reasoning == NULL;
@@ -88,7 +80,7 @@ verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 	values[2] = Float8GetDatum(v->score);
 	values[3] = v->reasoning ? CStringGetTextDatum(v->reasoning) : (Datum) 0;
 	values[4] = CStringGetTextDatum(gepa_status_name(v->status));
-	values[5] = BoolGetDatum(cached);
+	values[5] = BoolGetDatum(answer->cached);
 	values[6] = Int32GetDatum(v->input_tokens);
 	values[7] = Int32GetDatum(v->output_tokens);
 	values[8] = DirectFunctionCall1(float8_numeric, Float8GetDatum(v->cost));

@@ -38,11 +38,6 @@ extern NodeCallKind gepa_node_call_kind(const Node *node);
 /* Is there any in an expression (or list of such)?  SubPlans are not looked into. */
 extern bool gepa_node_has_calls(const Node *node);
 
-/* ahead.c */
-
-/* Would evaluating a call with this verdict raise? */
-extern bool gepa_node_raises(const ApplyVerdict *verdict);
-
 /* private.c: what planning tells execution */
 
 /* Who reads the node's rows. */
