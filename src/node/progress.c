@@ -30,7 +30,7 @@
 
 #include "base/compat.h"
 #include "base/shmem.h"
-#include "node/node_internal.h"
+#include "node/node_plan.h"
 
 typedef struct Slot
 {
@@ -123,24 +123,14 @@ add_names(Node *node, void *context)
 	return expression_tree_walker(node, add_names, context);
 }
 
-static List *
-names_of(const CustomScanState *node)
-{
-	const CustomScan *scan = (const CustomScan *) node->ss.ps.plan;
-	List	   *names = NIL;
-
-	add_names((Node *) scan->custom_exprs, &names);
-	add_names((Node *) scan->scan.plan.qual, &names);
-	add_names((Node *) scan->scan.plan.targetlist, &names);
-	return names;
-}
-
 static void
 name_judges(Part *part, const CustomScanState *node)
 {
+	List	   *names = NIL;
 	ListCell   *cell;
 
-	foreach(cell, names_of(node))
+	gepa_node_walk_expressions(node->ss.ps.plan, add_names, &names);
+	foreach(cell, names)
 	{
 		const char *name = strVal(lfirst(cell));
 		const char *comma = part->judges[0] != '\0' ? ", " : "";
