@@ -83,8 +83,6 @@ gepa_node_count_call(NodeState *node, const char *judge, bool coalesced)
 {
 	NodeFigures *tally = tally_of(node, judge);
 
-	node->figures.asked++;
-	tally->asked++;
 	node->figures.coalesced += coalesced;
 	tally->coalesced += coalesced;
 }
@@ -147,17 +145,14 @@ void
 gepa_node_report(NodeState *node)
 {
 	int			in_flight = 0;
-	int			peak = 0;
 
 	for (NodeSession *session = node->execution->sessions; session != NULL; session = session->next)
 	{
 		if (session->judge == NULL)
 			continue;
 		in_flight += gepa_apply_stream_sent(session->stream);
-		peak += gepa_apply_stream_peak(session->stream);
 		note_peak(node, session);
 	}
 	node->figures.in_flight = in_flight;
-	node->figures.peak = peak;
 	gepa_node_progress_update(&node->css, &node->figures, node->plan.rows);
 }

@@ -26,7 +26,6 @@ typedef struct NodeFigures
 {
 	int64		rows;			/* read from below */
 	int64		judged;			/* of them, with any call reached */
-	int64		asked;			/* calls reached, ahead or not */
 	int64		coalesced;		/* asked for before in this statement */
 	int64		stored;			/* found in the store */
 	int64		elsewhere;		/* called by other processes meanwhile */
@@ -38,7 +37,7 @@ typedef struct NodeFigures
 								 * reached */
 	int			window;			/* most rows read ahead */
 	int			in_flight;		/* now */
-	int			peak;			/* most in flight */
+	int			peak;			/* most in flight; of a judge alone */
 	int64		input_tokens;
 	int64		output_tokens;
 	double		cost;
