@@ -67,17 +67,13 @@ extern ApplyStream *gepa_apply_stream_open(struct ApplyJudge *judge);
 extern void gepa_apply_stream_close(ApplyStream *stream);
 
 /*
- * Ask for a document, which is copied as far as it is needed; nothing is looked up
- * or sent.  The caller refers to the answer until it releases it.  *fresh says
- * whether nobody had asked for it before (NULL = not wanted).
+ * Ask for a document, of which the caller has the digest of its content; it is copied
+ * as far as it is needed; nothing is looked up or sent.  The caller refers to the
+ * answer until it releases it.  *fresh says whether nobody had asked for it before.
  */
-extern ApplyAnswer *gepa_apply_stream_ask(ApplyStream *stream, const JudgeDocument *document,
-										  bool *fresh);
+extern ApplyAnswer *gepa_apply_stream_ask(ApplyStream *stream, const uint8 *digest,
+										  const JudgeDocument *document, bool *fresh);
 extern void gepa_apply_stream_release(ApplyStream *stream, ApplyAnswer *answer);
-
-/* As ..._ask(), for who has the document's digest already. */
-extern ApplyAnswer *gepa_apply_stream_ask_digested(ApplyStream *stream, const uint8 *digest,
-												   const JudgeDocument *document, bool *fresh);
 
 /* The answer of a content, with a reference; NULL if there is none. */
 extern ApplyAnswer *gepa_apply_stream_find(ApplyStream *stream, const uint8 *digest);

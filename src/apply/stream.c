@@ -135,27 +135,17 @@ ask(ApplyStream *stream, const uint8 *digest, const JudgeDocument *document, boo
 {
 	StreamEntry *entry = gepa_apply_answers_find(stream, digest);
 
-	if (fresh != NULL)
-		*fresh = entry == NULL;
-	if (entry == NULL)
+	*fresh = entry == NULL;
+	if (*fresh)
 		entry = gepa_apply_answers_add(stream, digest, document, copy);
 	gepa_apply_answers_use(stream, entry);
 	return &entry->answer;
 }
 
 ApplyAnswer *
-gepa_apply_stream_ask_digested(ApplyStream *stream, const uint8 *digest,
-							   const JudgeDocument *document, bool *fresh)
+gepa_apply_stream_ask(ApplyStream *stream, const uint8 *digest, const JudgeDocument *document,
+					  bool *fresh)
 {
-	return ask(stream, digest, document, true, fresh);
-}
-
-ApplyAnswer *
-gepa_apply_stream_ask(ApplyStream *stream, const JudgeDocument *document, bool *fresh)
-{
-	uint8		digest[JUDGE_DIGEST_LENGTH];
-
-	gepa_judge_content_digest(document, digest);
 	return ask(stream, digest, document, true, fresh);
 }
 
@@ -163,9 +153,10 @@ ApplyAnswer *
 gepa_apply_stream_ask_owned(ApplyStream *stream, const JudgeDocument *document)
 {
 	uint8		digest[JUDGE_DIGEST_LENGTH];
+	bool		fresh;
 
 	gepa_judge_content_digest(document, digest);
-	return ask(stream, digest, document, false, NULL);
+	return ask(stream, digest, document, false, &fresh);
 }
 
 void

@@ -368,8 +368,8 @@ ask_document(NodeState *node, NodeRow *row, int i, NodeSession *session, NodeArg
 	if (!argument->complete)
 		return NODE_SKIPPED;
 	asked->session = session;
-	asked->answer = gepa_apply_stream_ask_digested(session->stream, argument->digest,
-												   &argument->document, &asked->fresh);
+	asked->answer = gepa_apply_stream_ask(session->stream, argument->digest,
+										  &argument->document, &asked->fresh);
 	if (asked->fresh)
 	{
 		bytes = document_bytes(&argument->document);
