@@ -31,13 +31,12 @@
 #include "executor/tuptable.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "store/store_internal.h"
+#include "store/store_probe.h"
 
 /* A pass rate of one half is then known to about 9 % (two deviations). */
 #define SAMPLE_ROWS 128
@@ -91,45 +90,12 @@ gepa_store_mark_judge(const char *name, StoreMark *mark)
  * Verdicts
  */
 
-typedef enum Column
-{
-	COLUMN_DIGEST,
-	COLUMN_LABEL,
-	COLUMN_SCORE,
-	COLUMN_FROM_LOGPROBS,
-	COLUMN_LATENCY,
-	COLUMN_INPUT_TOKENS,
-	COLUMN_OUTPUT_TOKENS,
-	COLUMN_COST,
-	COLUMN_CHARS_SEEN
-} Column;
-
-static const char *const column_names[] = {
-	[COLUMN_DIGEST] = "digest",
-	[COLUMN_LABEL] = "label",
-	[COLUMN_SCORE] = "score",
-	[COLUMN_FROM_LOGPROBS] = "from_logprobs",
-	[COLUMN_LATENCY] = "latency_ms",
-	[COLUMN_INPUT_TOKENS] = "input_tokens",
-	[COLUMN_OUTPUT_TOKENS] = "output_tokens",
-	[COLUMN_COST] = "cost",
-	[COLUMN_CHARS_SEEN] = "chars_seen"
-};
-
 typedef struct Sample
 {
 	TupleTableSlot *slot;
-	int			columns[lengthof(column_names)];
+	StoreColumns columns;
 	double		last;			/* digest as a fraction of all there can be */
 } Sample;
-
-static Datum
-get(const Sample *sample, Column column)
-{
-	bool		isnull;
-
-	return slot_getattr(sample->slot, sample->columns[column], &isnull);
-}
 
 static double
 fraction(Datum digest)
@@ -146,20 +112,18 @@ fraction(Datum digest)
 static void
 add_row(Sample *sample, const JudgeSpec *spec, StoreFigures *figures)
 {
-	char	   *label = TextDatumGetCString(get(sample, COLUMN_LABEL));
+	JudgeVerdict verdict;
 
+	gepa_store_read_scalars(sample->slot, &sample->columns, spec, &verdict);
 	figures->sampled++;
-	figures->positive += gepa_judge_positive(spec, label,
-											 DatumGetFloat8(get(sample, COLUMN_SCORE)),
-											 DatumGetBool(get(sample, COLUMN_FROM_LOGPROBS)));
-	figures->latency_ms += DatumGetFloat8(get(sample, COLUMN_LATENCY));
-	figures->input_tokens += DatumGetInt32(get(sample, COLUMN_INPUT_TOKENS));
-	figures->output_tokens += DatumGetInt32(get(sample, COLUMN_OUTPUT_TOKENS));
-	figures->cost += DatumGetFloat8(DirectFunctionCall1(numeric_float8,
-														get(sample, COLUMN_COST)));
-	figures->chars_seen += DatumGetInt32(get(sample, COLUMN_CHARS_SEEN));
-	sample->last = fraction(get(sample, COLUMN_DIGEST));
-	pfree(label);
+	figures->positive += gepa_judge_positive(spec, verdict.label, verdict.score,
+											 verdict.from_logprobs);
+	figures->latency_ms += verdict.latency_ms;
+	figures->input_tokens += verdict.input_tokens;
+	figures->output_tokens += verdict.output_tokens;
+	figures->cost += verdict.cost;
+	figures->chars_seen += verdict.chars_seen;
+	sample->last = fraction(gepa_store_not_null(sample->slot, sample->columns.digest));
 }
 
 /* Returns whether it has seen all there are. */
@@ -201,8 +165,7 @@ read_figures(Relation rel, Relation index, const JudgeSpec *spec, const StoreAcc
 {
 	Sample		sample = {.slot = table_slot_create(rel, NULL)};
 
-	for (int i = 0; i < lengthof(column_names); i++)
-		sample.columns[i] = SPI_fnumber(RelationGetDescr(rel), column_names[i]);
+	gepa_store_find_columns(RelationGetDescr(rel), &sample.columns);
 	if (take_sample(&sample, rel, index, spec, account, figures) || figures->sampled < 2)
 		figures->stored = figures->sampled;
 	else
@@ -216,13 +179,11 @@ gepa_store_get_figures(const JudgeSpec *spec, const StoreAccount *account,
 					   StoreFigures *figures)
 {
 	Relation	rel = gepa_store_open_partition(account->verdict_digest, AccessShareLock);
-	Oid			key = gepa_store_key_index(rel);
+	Relation	index = gepa_store_open_key_index(rel);
 
 	memset(figures, 0, sizeof(*figures));
-	if (OidIsValid(key))
+	if (index != NULL)
 	{
-		Relation	index = index_open(key, AccessShareLock);
-
 		read_figures(rel, index, spec, account, figures);
 		index_close(index, AccessShareLock);
 	}

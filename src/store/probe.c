@@ -38,8 +38,8 @@ number(TupleDesc desc, const char *column)
 	return number > 0 ? number : 0;
 }
 
-static void
-find_columns(TupleDesc desc, StoreColumns *columns)
+void
+gepa_store_find_columns(TupleDesc desc, StoreColumns *columns)
 {
 	columns->verdict_digest = number(desc, "verdict_digest");
 	columns->payer = number(desc, "payer");
@@ -64,8 +64,8 @@ gepa_store_column(TupleTableSlot *slot, AttrNumber column, bool *isnull)
 	return slot_getattr(slot, column, isnull);
 }
 
-static Datum
-get_not_null(TupleTableSlot *slot, AttrNumber column)
+Datum
+gepa_store_not_null(TupleTableSlot *slot, AttrNumber column)
 {
 	bool		isnull;
 	Datum		value = gepa_store_column(slot, column, &isnull);
@@ -90,44 +90,43 @@ read_label(const JudgeSpec *spec, Datum value)
 }
 
 void
+gepa_store_read_scalars(TupleTableSlot *slot, const StoreColumns *columns,
+						const JudgeSpec *spec, JudgeVerdict *verdict)
+{
+	memset(verdict, 0, sizeof(*verdict));
+	verdict->status = GEPA_STATUS_OK;
+	verdict->label = read_label(spec, gepa_store_not_null(slot, columns->label));
+	verdict->score = DatumGetFloat8(gepa_store_not_null(slot, columns->score));
+	verdict->from_logprobs = DatumGetBool(gepa_store_not_null(slot, columns->from_logprobs));
+	verdict->input_tokens = DatumGetInt32(gepa_store_not_null(slot, columns->input_tokens));
+	verdict->output_tokens = DatumGetInt32(gepa_store_not_null(slot, columns->output_tokens));
+	verdict->cost = DatumGetFloat8(DirectFunctionCall1(numeric_float8,
+													   gepa_store_not_null(slot, columns->cost)));
+	verdict->latency_ms = DatumGetFloat8(gepa_store_not_null(slot, columns->latency_ms));
+	verdict->chars_seen = DatumGetInt32(gepa_store_not_null(slot, columns->chars_seen));
+	verdict->chars_total = DatumGetInt32(gepa_store_not_null(slot, columns->chars_total));
+}
+
+void
 gepa_store_read_verdict(TupleTableSlot *slot, const StoreColumns *columns,
 						const JudgeSpec *spec, JudgeVerdict *verdict)
 {
 	bool		isnull;
 	Datum		reasoning = gepa_store_column(slot, columns->reasoning, &isnull);
 
-	memset(verdict, 0, sizeof(*verdict));
-	verdict->status = GEPA_STATUS_OK;
-	verdict->label = read_label(spec, get_not_null(slot, columns->label));
-	verdict->score = DatumGetFloat8(get_not_null(slot, columns->score));
-	verdict->from_logprobs = DatumGetBool(get_not_null(slot, columns->from_logprobs));
+	gepa_store_read_scalars(slot, columns, spec, verdict);
 	verdict->reasoning = isnull ? NULL : TextDatumGetCString(reasoning);
-	verdict->input_tokens = DatumGetInt32(get_not_null(slot, columns->input_tokens));
-	verdict->output_tokens = DatumGetInt32(get_not_null(slot, columns->output_tokens));
-	verdict->cost = DatumGetFloat8(DirectFunctionCall1(numeric_float8,
-													   get_not_null(slot, columns->cost)));
-	verdict->latency_ms = DatumGetFloat8(get_not_null(slot, columns->latency_ms));
-	verdict->chars_seen = DatumGetInt32(get_not_null(slot, columns->chars_seen));
-	verdict->chars_total = DatumGetInt32(get_not_null(slot, columns->chars_total));
 }
 
 /*
  * Probing
  */
 
-Oid
-gepa_store_key_index(Relation rel)
+Relation
+gepa_store_open_key_index(Relation rel)
 {
 	list_free(RelationGetIndexList(rel));
-	return rel->rd_pkindex;
-}
-
-static Relation
-open_key_index(Relation rel)
-{
-	Oid			key = gepa_store_key_index(rel);
-
-	return OidIsValid(key) ? index_open(key, AccessShareLock) : NULL;
+	return OidIsValid(rel->rd_pkindex) ? index_open(rel->rd_pkindex, AccessShareLock) : NULL;
 }
 
 /* Returns false when the index does without the column. */
@@ -184,8 +183,8 @@ gepa_store_probe_begin(StoreProbe *probe, Relation rel, const StoreAccount *acco
 	probe->rel = rel;
 	probe->account = account;
 	probe->snapshot = IsolationIsSerializable() ? SnapshotSelf : GetActiveSnapshot();
-	probe->index = open_key_index(rel);
-	find_columns(RelationGetDescr(rel), &probe->columns);
+	probe->index = gepa_store_open_key_index(rel);
+	gepa_store_find_columns(RelationGetDescr(rel), &probe->columns);
 	probe->nkeys = gepa_store_make_keys(rel, probe->index, account, probe->keys);
 	if (!add_key(rel, probe->index, "digest", F_BYTEAEQ, digest, &probe->keys[probe->nkeys++]))
 		elog(ERROR, "the primary key of \"%s\" is another one", RelationGetRelationName(rel));

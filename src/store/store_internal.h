@@ -8,7 +8,6 @@
 #ifndef GEPA_STORE_STORE_INTERNAL_H
 #define GEPA_STORE_STORE_INTERNAL_H
 
-#include "access/skey.h"
 #include "executor/spi.h"
 #include "storage/condition_variable.h"
 #include "utils/relcache.h"
@@ -154,20 +153,9 @@ extern bool gepa_store_ring_is_beyond_limit(void);
 /* Look into it; returns how many are still wanted, which are then the first ones. */
 extern int	gepa_store_ring_find(const uint8 *account, StoreLookup **wanted, int n);
 
-/* lookup.c: is it in the table, as others see it now? */
+/* probe.c: is it in the table, as others see it now? */
 extern bool gepa_store_is_stored(const StoreAccount *account, const uint8 *digest);
 extern bool gepa_store_has_error(const StoreAccount *account, const uint8 *digest);
-
-/* lookup.c: of the primary key of a table of verdicts; InvalidOid if it was dropped */
-extern Oid	gepa_store_key_index(Relation rel);
-
-/*
- * lookup.c: the account's part of such a table, for a scan of it or of its key's
- * index; returns how many keys it takes.
- */
-#define STORE_MAX_KEYS 3
-extern int	gepa_store_make_keys(Relation rel, Relation index, const StoreAccount *account,
-								 ScanKeyData *keys);
 
 /*
  * pending.c: write in this transaction; returns how many are in the table then,

@@ -34,6 +34,8 @@ typedef struct StoreColumns
 	AttrNumber	chars_total;
 } StoreColumns;
 
+#define STORE_MAX_KEYS 3
+
 /* A scan for one document after the other. */
 typedef struct StoreProbe
 {
@@ -57,8 +59,28 @@ extern void gepa_store_probe_end(StoreProbe *probe);
 /* Leaves its row in the slot. */
 extern bool gepa_store_probe(StoreProbe *probe, const uint8 *digest);
 
-/* The slot's row.  The label is the spec's, other texts are the caller's. */
+/* Of the table's primary key; NULL if it was dropped. */
+extern Relation gepa_store_open_key_index(Relation rel);
+
+/*
+ * The account's part of the table, for a scan of it or of its key's index; returns
+ * how many keys it takes.
+ */
+extern int	gepa_store_make_keys(Relation rel, Relation index, const StoreAccount *account,
+								 ScanKeyData *keys);
+
+extern void gepa_store_find_columns(TupleDesc desc, StoreColumns *columns);
+
+/* Of the slot's row. */
 extern Datum gepa_store_column(TupleTableSlot *slot, AttrNumber column, bool *isnull);
+extern Datum gepa_store_not_null(TupleTableSlot *slot, AttrNumber column);
+
+/*
+ * The slot's row.  The label is the spec's, other texts are the caller's; the first
+ * leaves out the reasoning, which may be long.
+ */
+extern void gepa_store_read_scalars(TupleTableSlot *slot, const StoreColumns *columns,
+									const JudgeSpec *spec, JudgeVerdict *verdict);
 extern void gepa_store_read_verdict(TupleTableSlot *slot, const StoreColumns *columns,
 									const JudgeSpec *spec, JudgeVerdict *verdict);
 
