@@ -27,21 +27,11 @@ typedef struct AnswerSlot
 	char		status;
 } AnswerSlot;
 
-/* A part of a SHA-256 is as good a hash as any. */
-static inline uint32
-hash_digest(const uint8 *digest)
-{
-	uint32		hash;
-
-	memcpy(&hash, digest, sizeof(hash));
-	return hash;
-}
-
 #define SH_PREFIX answer_table
 #define SH_ELEMENT_TYPE AnswerSlot
 #define SH_KEY_TYPE const uint8 *
 #define SH_KEY digest
-#define SH_HASH_KEY(tb, key) hash_digest(key)
+#define SH_HASH_KEY(tb, key) gepa_judge_hash_digest(key)
 #define SH_EQUAL(tb, a, b) (memcmp(a, b, JUDGE_DIGEST_LENGTH) == 0)
 #define SH_STORE_HASH
 #define SH_GET_HASH(tb, a) (a)->hash

@@ -120,6 +120,16 @@ extern void gepa_judge_digest(const JudgeSpec *spec, bool with_threshold,
 extern void gepa_judge_content_digest(const JudgeDocument *document,
 									  uint8 *digest);
 
+/* A part of a SHA-256 is as good a hash as any. */
+static inline uint32
+gepa_judge_hash_digest(const uint8 *digest)
+{
+	uint32		hash;
+
+	memcpy(&hash, digest, sizeof(hash));
+	return hash;
+}
+
 /* Positive or not, given a stored label and score. */
 extern bool gepa_judge_positive(const JudgeSpec *spec, const char *label,
 								double score, bool from_logprobs);

@@ -168,13 +168,13 @@ gepa_store_lease_init(void)
 static Bucket *
 bucket_of(const uint8 *digest)
 {
-	return &table.shared->buckets[gepa_store_key_hash(digest) % table.shared->nbuckets];
+	return &table.shared->buckets[gepa_judge_hash_digest(digest) % table.shared->nbuckets];
 }
 
 static ConditionVariable *
 released(const uint8 *digest)
 {
-	return &table.shared->released[gepa_store_key_hash(digest) % PARTS];
+	return &table.shared->released[gepa_judge_hash_digest(digest) % PARTS];
 }
 
 /* The lock is held, here and below. */

@@ -23,7 +23,6 @@
 #include "access/tableam.h"
 #include "storage/itemptr.h"
 
-#include "store/store_key.h"
 #include "store/store_probe.h"
 
 /* Fewer are not worth a set. */
@@ -46,7 +45,7 @@ typedef struct WantedSlot
 #define SH_ELEMENT_TYPE WantedSlot
 #define SH_KEY_TYPE const uint8 *
 #define SH_KEY digest
-#define SH_HASH_KEY(tb, key) gepa_store_key_hash(key)
+#define SH_HASH_KEY(tb, key) gepa_judge_hash_digest(key)
 #define SH_EQUAL(tb, a, b) (memcmp(a, b, JUDGE_DIGEST_LENGTH) == 0)
 #define SH_SCOPE static inline
 #define SH_DECLARE

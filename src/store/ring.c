@@ -167,7 +167,7 @@ gepa_store_ring_set_launcher(Latch *latch)
 static dlist_head *
 bucket(const uint8 *digest)
 {
-	return &gepa_store_ring->buckets[gepa_store_key_hash(digest) % gepa_store_ring->nslots];
+	return &gepa_store_ring->buckets[gepa_judge_hash_digest(digest) % gepa_store_ring->nslots];
 }
 
 static int

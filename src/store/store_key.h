@@ -36,14 +36,4 @@ gepa_store_key_is(const StoreKey *key, const uint8 *account, const uint8 *digest
 		memcmp(key->account, account, JUDGE_DIGEST_LENGTH) == 0;
 }
 
-/* A part of a SHA-256 is as good a hash as any. */
-static inline uint32
-gepa_store_key_hash(const uint8 *digest)
-{
-	uint32		hash;
-
-	memcpy(&hash, digest, sizeof(hash));
-	return hash;
-}
-
 #endif							/* GEPA_STORE_STORE_KEY_H */
