@@ -67,7 +67,7 @@ OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 # The install script is these pieces in this order.
 SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \
 	20_lm.sql 30_judge.sql 40_dataset.sql 50_run.sql 55_schedule.sql \
-	60_views.sql 70_watch.sql 80_privileges.sql 90_dump.sql)
+	58_job.sql 60_views.sql 70_watch.sql 80_privileges.sql 90_dump.sql)
 
 DATA_built = gepa--$(EXTVERSION).sql
 DOCS       = README.md

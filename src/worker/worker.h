@@ -129,4 +129,6 @@ extern WorkerReplay gepa_worker_replay(StoreRun *row);
  * declared in worker_internal.h and called by nobody else.
  */
 
+#include "worker/worker_job.h"
+
 #endif							/* GEPA_WORKER_WORKER_H */
