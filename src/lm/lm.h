@@ -176,8 +176,11 @@ typedef enum LmPurpose
 	LM_PURPOSE_ROLLOUT,			/* a sample, for a run */
 	LM_PURPOSE_REFLECTION,
 	LM_PURPOSE_REPORT,			/* a held-out sample: report, schedule */
-	LM_PURPOSE_CHECK
+	LM_PURPOSE_CHECK,
+	LM_PURPOSE_JOB				/* a document, for a corpus job */
 } LmPurpose;
+
+#define LM_NPURPOSES (LM_PURPOSE_JOB + 1)
 
 /* ... and in whose name; 0 = none. */
 typedef struct LmOrigin

@@ -251,8 +251,11 @@ gepa_lm_log_prompt(const LmRequest *request)
 const char *
 gepa_lm_purpose_name(LmPurpose purpose)
 {
-	static const char *const names[] = {"judge", "rollout", "reflection", "report", "check"};
+	static const char *const names[] = {
+		"judge", "rollout", "reflection", "report", "check", "job"
+	};
 
+	StaticAssertStmt(lengthof(names) == LM_NPURPOSES, "a purpose has a name");
 	return names[purpose];
 }
 
