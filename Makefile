@@ -16,7 +16,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\([^']*\)'/\1/p" $(srcdir)/
 PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 
 # One line per folder, in the order of the layers; every object by name.
-OBJS_BASE   = src/base/clock.o src/base/diff.o src/base/encoding.o src/base/json.o \
+OBJS_BASE   = src/base/clock.o src/base/diff.o src/base/draw.o src/base/encoding.o src/base/json.o \
 	src/base/settings.o src/base/shmem.o src/base/status.o src/base/text.o src/base/wait.o
 OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/fronts.o src/engine/identity.o src/engine/iterate.o src/engine/memory.o \
@@ -31,7 +31,7 @@ OBJS_LM     = src/lm/address.o src/lm/anthropic.o src/lm/batch.o src/lm/body.o \
 	src/lm/retry.o src/lm/secret.o src/lm/server.o src/lm/share.o src/lm/sockets.o \
 	src/lm/tokens.o src/lm/transfer.o src/lm/transport.o
 OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
-	src/judge/measure.o src/judge/parse.o src/judge/render.o src/judge/run.o \
+	src/judge/measure.o src/judge/parse.o src/judge/recipe.o src/judge/render.o src/judge/run.o \
 	src/judge/score.o src/judge/spec.o src/judge/window.o
 OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/figures.o \
 	src/store/handover.o src/store/journal.o src/store/judges.o src/store/lease.o \

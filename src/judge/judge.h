@@ -322,4 +322,6 @@ extern double gepa_judge_mcnemar(const JudgeOutcome *a, const JudgeOutcome *b, i
 extern bool gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n,
 										double precision, double *threshold);
 
+#include "judge/judge_recipe.h"
+
 #endif							/* GEPA_JUDGE_JUDGE_H */
