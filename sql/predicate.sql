@@ -23,7 +23,7 @@ SELECT id, gepa_judge('cats', body), gepa_score('cats', body) FROM regress_docs 
 \x on
 \pset tuples_only off
 SELECT label, positive, score, reasoning, status, cached, input_tokens > 0 AS input, output_tokens > 0 AS output,
-	cost > 0 AS cost, latency_ms >= 0 AS latency, chars_seen, chars_total, version
+	cost > 0 AS cost, latency_ms >= 0 AS latency, chars_seen, chars_total, version, judge
 FROM gepa_verdict('cats', 'an essay on cats');
 \pset tuples_only on
 \x off

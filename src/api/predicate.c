@@ -61,8 +61,8 @@ verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 	const ApplyVerdict *answer;
 	const JudgeVerdict *v;
 	TupleDesc	tupdesc;
-	Datum		values[13];
-	bool		nulls[13] = {0};
+	Datum		values[14];
+	bool		nulls[14] = {0};
 	bool		ok;
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
@@ -88,6 +88,7 @@ verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 	values[10] = Int32GetDatum(v->chars_seen);
 	values[11] = Int32GetDatum(v->chars_total);
 	values[12] = Int32GetDatum(judge->version->version);
+	values[13] = CStringGetTextDatum(judge->spec->name);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));
 }

@@ -102,7 +102,8 @@ CREATE FUNCTION @extschema@.gepa_verdict(
 	OUT latency_ms float8,
 	OUT chars_seen int,
 	OUT chars_total int,
-	OUT version int)
+	OUT version int,
+	OUT judge text)
 RETURNS record
 AS 'MODULE_PATHNAME', 'gepa_verdict_text'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
@@ -125,7 +126,8 @@ CREATE FUNCTION @extschema@.gepa_verdict(
 	OUT latency_ms float8,
 	OUT chars_seen int,
 	OUT chars_total int,
-	OUT version int)
+	OUT version int,
+	OUT judge text)
 RETURNS record
 AS 'MODULE_PATHNAME', 'gepa_verdict_jsonb'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
