@@ -6,10 +6,10 @@
  * The launcher has no database.  It reads pg_database and pg_authid, and
  * otherwise only shared memory:
  *
- *	 - at its start it sends a scout into every database, to look for runs and
- *	   schedules (scout.c);
+ *	 - at its start it sends a scout into every database, to look for runs,
+ *	   schedules and sweeps (scout.c);
  *	 - it starts a worker for every slot that is due (slots.c): run workers up
- *	   to gepa.max_run_workers, and schedule workers;
+ *	   to gepa.max_run_workers, and those of schedules and sweeps;
  *	 - it starts a verdict writer for every database whose entries wait in the
  *	   ring without one.
  *
@@ -46,8 +46,9 @@
 #define REGISTER_RETRY_MS 5000
 #define MAX_WRITERS 64
 
-/* Those that compare are at work for as long as their calls take. */
+/* Those that judge held-out rows are at work for as long as their calls take. */
 #define MAX_SCHEDULE_WORKERS 4
+#define MAX_SWEEP_WORKERS 4
 
 /* When a database is looked at again that refused connections. */
 #define CLOSED_RETRY_MS 5000
@@ -215,13 +216,18 @@ static const struct
 	},
 	[WORKER_KIND_SCHEDULE] = {
 		"gepa_worker_schedule_main", "gepa schedule %d", "gepa schedule worker"
+	},
+	[WORKER_KIND_SWEEP] = {
+		"gepa_worker_sweep_main", "gepa sweep %d", "gepa sweep worker"
 	}
 };
 
 static int
 most_at_work(WorkerKind kind)
 {
-	return kind == WORKER_KIND_RUN ? gepa_max_run_workers : MAX_SCHEDULE_WORKERS;
+	if (kind == WORKER_KIND_RUN)
+		return gepa_max_run_workers;
+	return kind == WORKER_KIND_SWEEP ? MAX_SWEEP_WORKERS : MAX_SCHEDULE_WORKERS;
 }
 
 static void

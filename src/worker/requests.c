@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * requests.c
- *	  What backends ask of run workers, and how they learn of a change.
+ *	  What backends ask of workers of runs and sweeps, and how they learn of a
+ *	  change.
  *
  * A backend asks for a worker, or for a stop, when its transaction commits:
  * only then is there a row to look at.  What was asked for in a subtransaction
- * that is rolled back is not asked for.  The wish goes into the run's slot
+ * that is rolled back is not asked for.  The wish goes into the slot
  * (slots.c), from where the launcher starts a worker or the worker reads it.
  *
- * Whoever waits for a run sleeps on a condition variable in shared memory; the
+ * Whoever waits for a run or sweep sleeps on a condition variable in shared memory; the
  * counter beside it closes the gap between looking at the row and going to
  * sleep.  Neither needs a lock.
  *
@@ -37,7 +38,8 @@ typedef struct Changes
 typedef struct PendingRequest
 {
 	SubTransactionId subxact;	/* that asks; its parent once it is over */
-	int			run;
+	WorkerKind	kind;
+	int			id;
 	Oid			owner;
 	bool		stop;			/* else start */
 } PendingRequest;
@@ -101,18 +103,18 @@ apply_pending(void)
 	{
 		PendingRequest *request = lfirst(cell);
 		WorkerWish	wish = {
-			.kind = WORKER_KIND_RUN,
+			.kind = request->kind,
 			.database = MyDatabaseId,
-			.id = request->run,
+			.id = request->id,
 			.owner = request->owner,
 			.anew = true
 		};
 
 		if (request->stop)
-			gepa_worker_request_stop(WORKER_KIND_RUN, request->run);
+			gepa_worker_request_stop(request->kind, request->id);
 		else
 			(void) gepa_worker_enter_slot(&wish);
-		gepa_worker_announce_change(request->run);
+		gepa_worker_announce_change(request->id);
 	}
 }
 
@@ -133,7 +135,7 @@ at_end_of_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_PREPARE:
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot PREPARE a transaction that has started, stopped or resumed a gepa run"),
+					 errmsg("cannot PREPARE a transaction that has started, stopped or resumed a gepa run or sweep"),
 					 errhint("Use COMMIT.")));
 			break;
 		default:
@@ -164,7 +166,7 @@ at_end_of_subtransaction(SubXactEvent event, SubTransactionId subxact,
 }
 
 static void
-add_pending(int run, Oid owner, bool stop)
+add_pending(WorkerKind kind, int id, Oid owner, bool stop)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	PendingRequest *request = palloc(sizeof(PendingRequest));
@@ -176,7 +178,8 @@ add_pending(int run, Oid owner, bool stop)
 	}
 	requests.callback_registered = true;
 	request->subxact = GetCurrentSubTransactionId();
-	request->run = run;
+	request->kind = kind;
+	request->id = id;
 	request->owner = owner;
 	request->stop = stop;
 	requests.pending = lappend(requests.pending, request);
@@ -187,7 +190,7 @@ void
 gepa_worker_start_at_commit(int run, Oid owner)
 {
 	if (gepa_worker_slots_available())
-		add_pending(run, owner, false);
+		add_pending(WORKER_KIND_RUN, run, owner, false);
 }
 
 void
@@ -196,9 +199,27 @@ gepa_worker_stop_run(int run, bool at_commit)
 	if (!gepa_worker_slots_available())
 		return;
 	if (at_commit)
-		add_pending(run, InvalidOid, true);
+		add_pending(WORKER_KIND_RUN, run, InvalidOid, true);
 	else
 		gepa_worker_request_stop(WORKER_KIND_RUN, run);
+}
+
+void
+gepa_worker_look_at_sweep(int sweep, Oid owner)
+{
+	if (gepa_worker_slots_available())
+		add_pending(WORKER_KIND_SWEEP, sweep, owner, false);
+}
+
+void
+gepa_worker_halt_sweep(int sweep, bool at_commit)
+{
+	if (!gepa_worker_slots_available())
+		return;
+	if (at_commit)
+		add_pending(WORKER_KIND_SWEEP, sweep, InvalidOid, true);
+	else
+		gepa_worker_request_stop(WORKER_KIND_SWEEP, sweep);
 }
 
 /*

@@ -3,13 +3,13 @@
  * slots.c
  *	  Slots in shared memory: what wants a worker, and which are at work.
  *
- * Actors.  Backends enter runs and schedules when the transaction that made
+ * Actors.  Backends enter runs, schedules and sweeps when the transaction that made
  * or changed them commits (requests.c, timetable.c); scouts enter those that
  * were there when the server started.  The launcher claims slots that are due
  * and starts workers.  A worker takes its slot over, watches the stop flag,
  * and leaves the slot when it exits.
  *
- * The tables say what a run or schedule is; a slot only says that somebody
+ * The tables say what a run, schedule or sweep is; a slot only says that somebody
  * should look, and when.  So a slot may be lost (crash restart, no slot left)
  * or be there in vain (dropped database, run that has ended) without harm: a
  * worker reads the row first.  When a wish found no slot, "overflow" makes the
@@ -63,7 +63,8 @@ typedef struct Slot
 	Oid			database;
 	Oid			owner;
 	int			id;
-	int			awaits;			/* a run whose end makes it due; 0 = none */
+	int			awaits;			/* a run whose end makes it due, or
+								 * WORKER_ANY_RUN; 0 = none */
 	Latch	   *latch;			/* WORKING */
 	bool		stop_requested;
 	bool		changed;		/* since it was claimed: look once more */
@@ -78,7 +79,7 @@ typedef struct Slots
 {
 	Latch	   *launcher;
 	bool		overflow[WORKER_NKINDS];
-	Slot		slots[WORKER_NRUNS + WORKER_NSCHEDULES];
+	Slot		slots[WORKER_NRUNS + WORKER_NSCHEDULES + WORKER_NSWEEPS];
 } Slots;
 
 /* Where the slots of a kind begin, and how many they are. */
@@ -88,7 +89,8 @@ static const struct
 	int			n;
 }			places[WORKER_NKINDS] = {
 	[WORKER_KIND_RUN] = {0, WORKER_NRUNS},
-	[WORKER_KIND_SCHEDULE] = {WORKER_NRUNS, WORKER_NSCHEDULES}
+	[WORKER_KIND_SCHEDULE] = {WORKER_NRUNS, WORKER_NSCHEDULES},
+	[WORKER_KIND_SWEEP] = {WORKER_NRUNS + WORKER_NSCHEDULES, WORKER_NSWEEPS}
 };
 
 static Slots *shared = NULL;	/* NULL = not preloaded */
@@ -302,21 +304,29 @@ gepa_worker_request_stop(WorkerKind kind, int id)
 }
 
 /* One of those that are being looked at may just have started the run. */
-void
-gepa_worker_wake_awaiting(int run)
+static void
+wake_awaiting(WorkerKind kind, int run)
 {
-	LWLockAcquire(lock, LW_EXCLUSIVE);
-	for (int i = 0; i < WORKER_NSCHEDULES; i++)
+	for (int i = 0; i < places[kind].n; i++)
 	{
-		Slot	   *slot = &shared->slots[places[WORKER_KIND_SCHEDULE].first + i];
+		Slot	   *slot = &shared->slots[places[kind].first + i];
+		bool		awaits = slot->awaits == run || slot->awaits == WORKER_ANY_RUN;
 
 		if (slot->state == SLOT_FREE || slot->database != MyDatabaseId ||
-			(slot->awaits != run && slot->state == SLOT_WAITING))
+			(!awaits && slot->state == SLOT_WAITING))
 			continue;
 		slot->changed = true;
 		if (slot->state == SLOT_WAITING)
 			wait_ms_from_now(slot, 0);
 	}
+}
+
+void
+gepa_worker_wake_awaiting(int run)
+{
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	wake_awaiting(WORKER_KIND_SCHEDULE, run);
+	wake_awaiting(WORKER_KIND_SWEEP, run);
 	wake_launcher();
 	LWLockRelease(lock);
 }
@@ -451,7 +461,8 @@ leave_well(Slot *slot)
 {
 	slot->failures = slot->refusals = 0;
 	slot->awaits = mine.awaits;
-	if (slot->changed)
+	/* A stop that was asked for too late for this one is the next one's. */
+	if (slot->changed || (slot->stop_requested && mine.next != 0))
 		wait_ms_from_now(slot, 0);
 	else if (mine.next == 0)
 		memset(slot, 0, sizeof(Slot));

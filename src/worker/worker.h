@@ -36,6 +36,13 @@ extern void gepa_worker_start_at_commit(int run, Oid owner);
 extern void gepa_worker_stop_run(int run, bool at_commit);
 
 /*
+ * The same of a sweep: have it looked at once this transaction commits, and have
+ * it stopped.
+ */
+extern void gepa_worker_look_at_sweep(int sweep, Oid owner);
+extern void gepa_worker_halt_sweep(int sweep, bool at_commit);
+
+/*
  * Has somebody been asked to look at a run?  A live run is not known when it
  * came with a restored dump, or after a crash until a scout has found it.
  */

@@ -17,12 +17,17 @@
 typedef enum WorkerKind
 {
 	WORKER_KIND_RUN,
-	WORKER_KIND_SCHEDULE
+	WORKER_KIND_SCHEDULE,
+	WORKER_KIND_SWEEP
 } WorkerKind;
-#define WORKER_NKINDS 2
+#define WORKER_NKINDS 3
 
 #define WORKER_NRUNS 128
 #define WORKER_NSCHEDULES 512
+#define WORKER_NSWEEPS 64
+
+/* As the run that is awaited: any of the database. */
+#define WORKER_ANY_RUN (-1)
 
 /* A slot as the launcher copies it, and hands it to the worker. */
 typedef struct WorkerArgs
@@ -30,7 +35,7 @@ typedef struct WorkerArgs
 	WorkerKind	kind;
 	Oid			database;
 	Oid			owner;
-	int			id;				/* of the run or schedule */
+	int			id;				/* of the run, schedule or sweep */
 	int			slot;
 	uint32		claim;
 	bool		can_login;		/* see gepa_worker_connect */
