@@ -118,6 +118,13 @@ extern void gepa_apply_stream_drain(ApplyStream *stream);
  */
 extern void gepa_apply_stream_rescue(ApplyStream *stream);
 
+/*
+ * Called before each sleep in any of the above, when what there is to send is sent: for
+ * whoever shows what is on the wire.  Must neither raise nor use a stream otherwise.
+ */
+typedef void (*ApplyRestHook) (void);
+extern PGDLLIMPORT ApplyRestHook gepa_apply_rest_hook;
+
 /* Most calls that were on the wire at a time. */
 extern int	gepa_apply_stream_peak(const ApplyStream *stream);
 

@@ -403,6 +403,15 @@ due_ms(const ApplyStream *stream, ApplyStream *const *others, int nothers)
 	return due;
 }
 
+ApplyRestHook gepa_apply_rest_hook = NULL;
+
+static void
+call_rest_hook(void)
+{
+	if (gepa_apply_rest_hook != NULL)
+		gepa_apply_rest_hook();
+}
+
 /* Sleep until a call has ended, or the lease that is waited for was released. */
 static void
 rest(ApplyStream *stream, const StreamEntry *awaited, ApplyStream *const *others, int nothers)
@@ -410,6 +419,7 @@ rest(ApplyStream *stream, const StreamEntry *awaited, ApplyStream *const *others
 	int			due = due_ms(stream, others, nothers);
 	bool		calls = stream->counts[STREAM_CALLED] > 0;
 
+	call_rest_hook();
 	for (int i = 0; i < nothers; i++)
 		calls = calls || others[i]->counts[STREAM_CALLED] > 0;
 	if (awaited == NULL)
@@ -483,7 +493,10 @@ void
 gepa_apply_stream_drain(ApplyStream *stream)
 {
 	while (gepa_apply_stream_stop(stream) > 0)
+	{
+		call_rest_hook();
 		gepa_lm_wait(-1);
+	}
 	close_run(stream);
 }
 

@@ -65,9 +65,9 @@ forget_execution(void *arg)
 	NodeExecution *execution = arg;
 
 	forget_current(execution);
+	dlist_delete(&execution->node);
 	for (NodeState *node = execution->nodes; node != NULL; node = node->next)
 		gepa_node_progress_end(node);
-	dlist_delete(&execution->node);
 }
 
 static NodeExecution *
@@ -216,6 +216,23 @@ gepa_node_live_streams(int *n)
 				streams[(*n)++] = session->stream;
 	}
 	return streams;
+}
+
+int
+gepa_node_in_flight(void)
+{
+	dlist_iter	iter;
+	int			n = 0;
+
+	dlist_foreach(iter, &executions)
+	{
+		const NodeExecution *execution = dlist_container(NodeExecution, node, iter.cur);
+
+		for (NodeSession *session = execution->sessions; session != NULL; session = session->next)
+			if (session->judge != NULL)
+				n += gepa_apply_stream_sent(session->stream);
+	}
+	return n;
 }
 
 bool

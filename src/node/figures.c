@@ -144,15 +144,8 @@ note_peak(NodeState *node, const NodeSession *session)
 void
 gepa_node_report(NodeState *node)
 {
-	int			in_flight = 0;
-
 	for (NodeSession *session = node->execution->sessions; session != NULL; session = session->next)
-	{
-		if (session->judge == NULL)
-			continue;
-		in_flight += gepa_apply_stream_sent(session->stream);
-		note_peak(node, session);
-	}
-	node->figures.in_flight = in_flight;
+		if (session->judge != NULL)
+			note_peak(node, session);
 	gepa_node_progress_update(&node->css, &node->figures, node->plan.rows);
 }

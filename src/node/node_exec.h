@@ -215,6 +215,9 @@ extern void gepa_node_execution_init(void);
 /* The streams of all live executions, in the current context. */
 extern ApplyStream **gepa_node_live_streams(int *n);
 
+/* Calls on the wire, of all of them. */
+extern int	gepa_node_in_flight(void);
+
 /* The answer of any live execution to a document, waited for; NULL = none has it. */
 extern const ApplyVerdict *gepa_node_find(const ApplyJudge *judge, const JudgeDocument *document);
 

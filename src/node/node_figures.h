@@ -36,7 +36,6 @@ typedef struct NodeFigures
 	int64		wasted;			/* of the requests, those of rows never
 								 * reached */
 	int			window;			/* most rows read ahead */
-	int			in_flight;		/* now */
 	int			peak;			/* most in flight; of a judge alone */
 	int64		input_tokens;
 	int64		output_tokens;

@@ -6,7 +6,8 @@
  * Each process that may run queries has a slot in shared memory, found by its
  * number, and writes the sum over the nodes it has at work: there may be several
  * in a query, and several queries open.  The row of a process begins with its
- * first node and ends with its last.
+ * first node and ends with its last.  It is written when a node looks at the
+ * network, and before a wait for it if that changed the calls in flight.
  *
  * Locking: each slot has a spinlock.  A slot is written by its own process only;
  * readers copy it.  A process that dies without a word leaves its slot; its
@@ -30,6 +31,7 @@
 
 #include "base/compat.h"
 #include "base/shmem.h"
+#include "node/node_exec.h"
 #include "node/node_plan.h"
 
 typedef struct Slot
@@ -50,11 +52,13 @@ typedef struct Part
 	int64		output_tokens;
 	double		cost;
 	double		expected;
-	int			in_flight;
 	char		judges[NODE_PROGRESS_JUDGES];
 } Part;
 
 static Slot *slots = NULL;		/* NULL = not preloaded */
+static ApplyRestHook previous_rest = NULL;
+
+static void update_in_flight(void);
 
 /* Of this process, in TopMemoryContext. */
 static struct
@@ -63,6 +67,7 @@ static struct
 	int			n;
 	int			room;
 	TimestampTz started_at;
+	int			in_flight;		/* calls of all of them, as shown */
 }			parts;
 
 /*
@@ -94,6 +99,8 @@ gepa_node_progress_init(void)
 
 	if (process_shared_preload_libraries_in_progress)
 		gepa_shmem_add(&area);
+	previous_rest = gepa_apply_rest_hook;
+	gepa_apply_rest_hook = update_in_flight;
 }
 
 static Slot *
@@ -205,7 +212,6 @@ take_figures(Part *part, const NodeFigures *figures, double expected)
 	part->input_tokens = figures->input_tokens;
 	part->output_tokens = figures->output_tokens;
 	part->cost = figures->cost;
-	part->in_flight = figures->in_flight;
 	part->expected = Max(expected, part->judged);
 }
 
@@ -219,7 +225,6 @@ add_to_sum(NodeProgress *sum, const Part *part)
 	sum->input_tokens += part->input_tokens;
 	sum->output_tokens += part->output_tokens;
 	sum->cost += part->cost;
-	sum->in_flight += part->in_flight;
 	sum->expected += part->expected;
 	if (sum->judges[0] == '\0')
 		strcpy(sum->judges, part->judges);
@@ -233,12 +238,14 @@ publish(void)
 
 	if (slot == NULL)
 		return;
+	parts.in_flight = gepa_node_in_flight();
 	if (parts.n > 0)
 	{
 		sum.pid = MyProcPid;
 		sum.userid = GetUserId();
 		sum.database = MyDatabaseId;
 		sum.started_at = parts.started_at;
+		sum.in_flight = parts.in_flight;
 	}
 	for (int i = 0; i < parts.n; i++)
 		add_to_sum(&sum, &parts.items[i]);
@@ -262,6 +269,16 @@ gepa_node_progress_update(const CustomScanState *key, const NodeFigures *figures
 		return;
 	take_figures(part, figures, expected);
 	publish();
+}
+
+/* Calls start, and end, while a node waits and knows nothing of it. */
+static void
+update_in_flight(void)
+{
+	if (previous_rest != NULL)
+		previous_rest();
+	if (slots != NULL && parts.n > 0 && gepa_node_in_flight() != parts.in_flight)
+		publish();
 }
 
 void

@@ -70,6 +70,26 @@ for my $end ('cancel', 'terminate')
 	gone("... leaves nothing behind: $end");
 }
 
+# -- calls that start while it waits
+
+# The second query has no place until the first one's are free; nothing is answered meanwhile.
+my $holder = background($node, "$again;");
+ok(wait_sql($node, "SELECT in_flight = 8 $queries", 'one at work'), 'a query has all places');
+$session = background($node, "SELECT count(g), count(h) FROM (SELECT id, gepa_judge('g', 'later ' || body) AS g FROM docs OFFSET 0) a,
+	LATERAL (SELECT gepa_judge('h', a.id || body) AS h FROM docs OFFSET 0) b;");
+ok(wait_sql($node, "SELECT in_flight = 0 $queries AND pid = $session->{pid}", 'the other waits'), '... another has none');
+is(value($node, "SELECT pg_cancel_backend($holder->{pid})"), 't', '... the first is cancelled');
+finish($holder);
+my $its = "$queries AND pid = $session->{pid}";
+ok(wait_sql($node, "SELECT in_flight = 8 $its", 'its places'), '... and what the other then sends is seen');
+
+# With eight answers its first row is ready, and the node below the join begins; all are of one statement.
+$mock->gate(pass => 8);
+ok(wait_sql($node, "SELECT rows > 100 AND in_flight = 8 $its", 'two nodes'), '... once, when two nodes are at work');
+is(value($node, "SELECT pg_cancel_backend($session->{pid})"), 't', '... which is cancelled, too');
+finish($session);
+gone('... and gone');
+
 # An error that is caught, and a cursor that is left alone.
 $mock->gate(open => 1);
 $session = background($node, "DO \$\$BEGIN PERFORM 1 / (gepa_judge('g', body)::int - gepa_judge('g', body)::int) FROM docs;
