@@ -28,6 +28,21 @@ extern char **gepa_api_texts_arg(FunctionCallInfo fcinfo, int n, const char *nam
 /* A jsonb argument as JSON text that holds an object. */
 extern char *gepa_api_object_arg(FunctionCallInfo fcinfo, int n, const char *name);
 
+/* known.c: rows of a source */
+
+typedef struct ApiRow
+{
+	bool		present;		/* it has a document; the rest is of that */
+	JudgeDocument document;
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+	const JudgeVerdict *verdict;	/* stored; NULL = none */
+} ApiRow;
+
+/* By row; in the current context.  Raises 22023 where a document does not fit. */
+extern ApiRow *gepa_api_look_up_rows(const JudgeSpec *spec, const StoreAccount *account,
+									 const StoreScan *scan, const StoreScanRow *rows,
+									 int n);
+
 /* candidates.c */
 
 /* A run of the current user's; raises 42704 or 42501. */

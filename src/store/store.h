@@ -305,10 +305,12 @@ extern StoreSpent gepa_store_put_progress(int run, int iteration, int rollouts,
 extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,
 												   int candidate, int *n);
 
+#include "store/store_diff.h"
 #include "store/store_figures.h"
 #include "store/store_job.h"
 #include "store/store_lease.h"
 #include "store/store_ring.h"
+#include "store/store_scan.h"
 #include "store/store_schedule.h"
 #include "store/store_verdict.h"
 

@@ -70,6 +70,15 @@ INSERT INTO contract_function VALUES
 		' OUT baseline double precision, OUT baseline_low double precision, OUT baseline_high double precision,'
 		' OUT tuned double precision, OUT tuned_low double precision, OUT tuned_high double precision,'
 		' OUT p_value double precision', 'SETOF record', 'v', 'u', false),
+	('gepa', 'diff', 'judge text, version_a integer, version_b integer, source text DEFAULT NULL::text,'
+		' key text DEFAULT NULL::text, document text DEFAULT NULL::text, filter text DEFAULT NULL::text,'
+		' examples integer DEFAULT 3, OUT direction text, OUT label_a text, OUT label_b text, OUT n bigint,'
+		' OUT share double precision, OUT examples text[]', 'SETOF record', 'v', 'u', false),
+	('gepa', 'flips', 'judge text, version_a integer, version_b integer, source text DEFAULT NULL::text,'
+		' key text DEFAULT NULL::text, document text DEFAULT NULL::text, filter text DEFAULT NULL::text,'
+		' OUT key text, OUT digest text, OUT direction text, OUT label_a text, OUT label_b text,'
+		' OUT positive_a boolean, OUT positive_b boolean, OUT score_a double precision,'
+		' OUT score_b double precision, OUT reasoning_a text, OUT reasoning_b text', 'SETOF record', 'v', 'u', false),
 	('gepa', 'lineage', 'run integer', 'SETOF text', 's', 'r', true),
 	('gepa', 'prompt_diff', 'run integer, a integer, b integer, OUT component text, OUT diff text',
 		'SETOF record', 's', 'r', true),

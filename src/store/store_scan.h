@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_scan.h
+ *	  Rows of a relation that a role names, and their documents: a part of the
+ *	  door of src/store, which includes it.
+ *
+ * The relation is read with the rights of that role, row security included, under
+ * a search_path of its own.  Key, document and filter are expressions over the
+ * row, which the role gives and could run itself.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef GEPA_STORE_STORE_SCAN_H
+#define GEPA_STORE_STORE_SCAN_H
+
+typedef struct StoreScan
+{
+	const char *relation;		/* as given */
+	const char *key;			/* columns, or any expression; NULL = no key */
+	const char *document;
+	const char *filter;			/* NULL = all rows */
+
+	/* Set by gepa_store_open_scan() */
+	Oid			userid;			/* whose rights */
+	const char *search_path;
+	Oid			relid;
+	char	   *name;			/* of the relation: qualified, quoted */
+	bool		is_jsonb;		/* documents; else they are text */
+} StoreScan;
+
+typedef struct StoreScanRow
+{
+	const char *key;			/* as text; NULL where it is null */
+	Datum		document;		/* jsonb or text */
+	bool		isnull;			/* the document is */
+} StoreScanRow;
+
+/*
+ * Gets rows of a source, some at a time, in a memory context that is reset after it.
+ * It runs with the rights of the source's role, and may look verdicts up, but not
+ * enter the store's tables otherwise.
+ */
+typedef void (*StoreScanTaker) (const StoreScanRow *rows, int n, void *arg);
+
+/*
+ * Find the relation, and see that the expressions are some and fit it; for the
+ * current user and search_path.  Raises 42P01, 42601, and whatever planning the
+ * query raises.
+ */
+extern void gepa_store_open_scan(StoreScan *scan);
+
+/* All rows, as the running query sees them. */
+extern void gepa_store_read_scan(const StoreScan *scan, StoreScanTaker callback,
+								 void *arg);
+
+#endif							/* GEPA_STORE_STORE_SCAN_H */
