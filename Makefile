@@ -38,9 +38,9 @@ OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/diff.o \
 	src/store/figures.o src/store/handover.o src/store/journal.o src/store/judges.o \
 	src/store/lease.o src/store/lookup.o src/store/memory.o src/store/nearby.o \
 	src/store/pack.o src/store/partitions.o src/store/pending.o src/store/probe.o \
-	src/store/prune.o src/store/ring.o src/store/ring_writer.o src/store/runs.o \
-	src/store/scan.o src/store/schedules.o src/store/spool.o src/store/spool_read.o \
-	src/store/verdicts.o
+	src/store/prune.o src/store/recipes.o src/store/ring.o src/store/ring_writer.o \
+	src/store/runs.o src/store/scan.o src/store/schedules.o src/store/spool.o \
+	src/store/spool_read.o src/store/verdicts.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 	src/apply/candidate.o src/apply/document.o src/apply/samples.o src/apply/stream.o \
 	src/apply/take.o
@@ -62,8 +62,8 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/works.o src/worker/writer.o
 OBJS_API    = src/api/args.o src/api/candidates.o src/api/dataset.o src/api/diff.o \
 	src/api/judge.o src/api/known.o src/api/lm.o src/api/predicate.o \
-	src/api/predicate_array.o src/api/progress.o src/api/report.o src/api/run.o \
-	src/api/schedule.o src/api/shown.o src/api/verdicts.o
+	src/api/predicate_array.o src/api/progress.o src/api/recipe.o src/api/report.o \
+	src/api/run.o src/api/schedule.o src/api/shown.o src/api/verdicts.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_NODE) $(OBJS_WORKER) $(OBJS_API)
 

@@ -16,6 +16,9 @@
 
 /* args.c: unpacking arguments */
 
+/* NULL raises 22004 naming the parameter. */
+extern void gepa_api_require_arg(FunctionCallInfo fcinfo, int n, const char *name);
+
 /* The argument as C string; NULL raises 22004 naming the parameter. */
 extern char *gepa_api_text_arg(FunctionCallInfo fcinfo, int n, const char *name);
 extern char *gepa_api_text_arg_or_null(FunctionCallInfo fcinfo, int n);

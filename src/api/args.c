@@ -17,8 +17,8 @@
 
 #include "api/api_internal.h"
 
-static void
-require_arg(FunctionCallInfo fcinfo, int n, const char *name)
+void
+gepa_api_require_arg(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	if (!PG_ARGISNULL(n))
 		return;
@@ -37,7 +37,7 @@ gepa_api_text_arg_or_null(FunctionCallInfo fcinfo, int n)
 char *
 gepa_api_text_arg(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	require_arg(fcinfo, n, name);
+	gepa_api_require_arg(fcinfo, n, name);
 	return gepa_api_text_arg_or_null(fcinfo, n);
 }
 
@@ -50,14 +50,14 @@ gepa_api_name_arg_or_null(FunctionCallInfo fcinfo, int n)
 char *
 gepa_api_name_arg(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	require_arg(fcinfo, n, name);
+	gepa_api_require_arg(fcinfo, n, name);
 	return gepa_api_name_arg_or_null(fcinfo, n);
 }
 
 int
 gepa_api_int_arg(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	require_arg(fcinfo, n, name);
+	gepa_api_require_arg(fcinfo, n, name);
 	return PG_GETARG_INT32(n);
 }
 
@@ -68,7 +68,7 @@ gepa_api_texts_arg(FunctionCallInfo fcinfo, int n, const char *name, int *count)
 	bool	   *nulls;
 	char	  **result;
 
-	require_arg(fcinfo, n, name);
+	gepa_api_require_arg(fcinfo, n, name);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT,
 					  &elems, &nulls, count);
 	result = palloc(sizeof(char *) * Max(*count, 1));
@@ -89,7 +89,7 @@ gepa_api_object_arg(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	Jsonb	   *value;
 
-	require_arg(fcinfo, n, name);
+	gepa_api_require_arg(fcinfo, n, name);
 	value = PG_GETARG_JSONB_P(n);
 	if (!JB_ROOT_IS_OBJECT(value))
 		ereport(ERROR,

@@ -15,6 +15,7 @@
 #endif
 
 #include "base/draw.h"
+#include "base/encoding.h"
 
 typedef struct SipState
 {
@@ -85,7 +86,7 @@ gepa_siphash(uint64 key0, uint64 key1, const char *data, size_t length)
 }
 
 double
-gepa_draw(DrawPurpose purpose, uint64 seed, const char *key, size_t length)
+gepa_draw_uniform(DrawPurpose purpose, uint64 seed, const char *key, size_t length)
 {
 	/* "gepa", and the purpose: what is drawn is kept, so this must stay. */
 	uint64		hash = gepa_siphash(seed, UINT64CONST(0x6765706100000000) + purpose, key, length);
@@ -93,3 +94,20 @@ gepa_draw(DrawPurpose purpose, uint64 seed, const char *key, size_t length)
 	/* 52 bits and a half: exact in a double, and neither 0 nor 1 */
 	return ((double) (hash >> 12) + 0.5) / (double) (UINT64CONST(1) << 52);
 }
+
+#ifndef FRONTEND
+double
+gepa_draw_text(DrawPurpose purpose, int64 seed, text * key)
+{
+	char	   *data = VARDATA_ANY(key);
+	size_t		length = VARSIZE_ANY_EXHDR(key);
+	char	   *utf8 = gepa_to_utf8(data, (int) length);
+	double		draw;
+
+	draw = gepa_draw_uniform(purpose, (uint64) seed, utf8,
+							 utf8 == data ? length : strlen(utf8));
+	if (utf8 != data)
+		pfree(utf8);
+	return draw;
+}
+#endif

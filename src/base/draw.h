@@ -29,6 +29,11 @@ extern uint64 gepa_siphash(uint64 key0, uint64 key1, const char *data, size_t le
  * Uniform in the open interval from 0 to 1, a multiple of 2^-53.  The key is in
  * UTF-8, so that databases of all encodings draw alike.
  */
-extern double gepa_draw(DrawPurpose purpose, uint64 seed, const char *key, size_t length);
+extern double gepa_draw_uniform(DrawPurpose purpose, uint64 seed, const char *key, size_t length);
+
+#ifndef FRONTEND
+/* Of a text of the database, in whatever encoding. */
+extern double gepa_draw_text(DrawPurpose purpose, int64 seed, text * key);
+#endif
 
 #endif							/* GEPA_BASE_DRAW_H */

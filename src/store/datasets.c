@@ -125,34 +125,29 @@ take_query(const char *source)
 		!IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("the source of a dataset must be one query"),
+				 errmsg("the source must be one query"),
 				 errhint("Give the name of a table or view, or a single SELECT, VALUES, WITH or TABLE.")));
 	return query;
 }
 
-/*
- * A source that reads as a name is the name of a relation; no query does.
- */
-static void
-classify_source(StoreDataset *dataset)
+/* A source that reads as a name is the name of a relation; no query does. */
+char *
+gepa_store_resolve_source(const char *source, bool *is_query)
 {
-	List	   *names = name_parts(dataset->source);
+	List	   *names = name_parts(source);
 	Oid			relid;
 
-	dataset->is_query = (names == NIL);
-	if (dataset->is_query)
-	{
-		dataset->source = take_query(dataset->source);
-		return;
-	}
+	*is_query = (names == NIL);
+	if (*is_query)
+		return take_query(source);
 	relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s\" does not exist", dataset->source),
-				 errhint("The source of a dataset is the name of a table or view, or a query.")));
-	dataset->source = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-												 get_rel_name(relid));
+				 errmsg("relation \"%s\" does not exist", source),
+				 errhint("A source is the name of a table or view, or a query.")));
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
 }
 
 static void
@@ -176,7 +171,7 @@ gepa_store_create_dataset(const StoreDataset *given)
 	int			id;
 
 	dataset.search_path = pstrdup(GetConfigOption("search_path", false, false));
-	classify_source(&dataset);
+	dataset.source = gepa_store_resolve_source(dataset.source, &dataset.is_query);
 	check_source(&dataset);
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);

@@ -309,6 +309,7 @@ extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spe
 #include "store/store_figures.h"
 #include "store/store_job.h"
 #include "store/store_lease.h"
+#include "store/store_recipe.h"
 #include "store/store_ring.h"
 #include "store/store_scan.h"
 #include "store/store_schedule.h"

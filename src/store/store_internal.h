@@ -101,6 +101,13 @@ extern char **gepa_store_texts(StoreScope *scope, uint64 row, int column, int *n
 extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
 
 /*
+ * datasets.c: what stands behind FROM, by the current search_path: the qualified
+ * name of a relation, or one query, to be put in parentheses.  Raises 42P01 and
+ * 42601.
+ */
+extern char *gepa_store_resolve_source(const char *source, bool *is_query);
+
+/*
  * memory.c: what this session knows.  What was paid for is written by this
  * transaction at its commit, unless it is handed over before.
  */

@@ -42,7 +42,7 @@ chi_square(const int *seen, const double *expected, int n)
 static double
 draw(DrawPurpose purpose, uint64 seed, const char *key)
 {
-	return gepa_draw(purpose, seed, key, strlen(key));
+	return gepa_draw_uniform(purpose, seed, key, strlen(key));
 }
 
 /* The vectors of the authors' reference implementation, and that of their paper. */
