@@ -49,6 +49,7 @@ typedef struct Call
 	char	   *prompt;			/* for the log; NULL = not wanted */
 	char	   *body;
 	size_t		length;
+	LmClaim		claim;			/* on the LM's limits */
 	int			attempts;		/* that have ended */
 	int64		started;		/* the last attempt; gepa_clock_us() */
 	LmTransfer *transfer;		/* RUNNING only */
@@ -118,8 +119,7 @@ abort_running(void *arg)
 	}
 	dlist_init(&batch->running);
 	gepa_lm_line_close(batch->line);
-	gepa_lm_gate_want(&batch->visit, false);
-	gepa_lm_gate_leave(&batch->visit, batch->visit.nplaces);
+	gepa_lm_gate_abandon(&batch->visit);
 }
 
 LmBatch *
@@ -136,7 +136,7 @@ gepa_lm_batch_open(const LmServer *server, const LmOrigin *origin)
 	batch->provider = gepa_lm_provider(server->api);
 	batch->line = gepa_lm_line_open(server, batch->provider);
 	MemoryContextSwitchTo(old);
-	batch->visit.gate = gepa_lm_gate_open(server);
+	batch->visit.gate = gepa_lm_gate_open(server, origin->purpose);
 	gepa_lm_first_open(&batch->first, server, batch->visit.gate);
 	dlist_init(&batch->queued);
 	dlist_init(&batch->running);
@@ -183,7 +183,6 @@ call_done(Call *call)
 	LmReply    *reply = call->reply;
 
 	gepa_lm_first_ended(&batch->first, call);
-	reply->cost = gepa_lm_cost(batch->server, reply);
 	gepa_lm_log_call(batch->server, &batch->origin, reply, call->prompt);
 	call->state = CALL_DONE;
 	dlist_push_tail(&batch->done, &call->node);
@@ -284,6 +283,42 @@ may_retry(const Call *call, const LmOutcome *outcome)
 		gepa_lm_may_retry(failure, reply->http_status);
 }
 
+/* For the limits, and for who counts. */
+static LmAttempt
+describe_attempt(const Call *call, const LmOutcome *outcome, bool last)
+{
+	const LmReply *reply = call->reply;
+	LmAttempt	attempt = {0};
+
+	attempt.spent.sent_at = call->started;
+	attempt.spent.requests = outcome->sends;
+	attempt.spent.answered = outcome->failure == LM_FAILURE_NONE && reply->http_status == 200;
+	attempt.spent.overloaded = gepa_lm_is_overload(reply);
+	attempt.spent.counted = reply->input_tokens + reply->output_tokens > 0 ||
+		outcome->failure == LM_FAILURE_HTTP || outcome->sends == 0;
+	attempt.spent.input_tokens = reply->input_tokens;
+	attempt.spent.output_tokens = reply->output_tokens;
+	attempt.error = gepa_lm_error_of(outcome->failure, reply);
+	attempt.last = last;
+	attempt.latency_ms = reply->latency_ms;
+	attempt.cost = reply->cost;
+	return attempt;
+}
+
+/* Before it leaves, so that who comes next knows what was said. */
+static void
+call_leaves(Call *call, const LmOutcome *outcome, bool last)
+{
+	LmBatch    *batch = call->batch;
+	LmAttempt	attempt = describe_attempt(call, outcome, last);
+
+	/* Even if this call is not tried again. */
+	if (outcome->failure == LM_FAILURE_HTTP && outcome->retry_after_ms > 0)
+		gepa_lm_gate_hold(batch->visit.gate, outcome);
+	gepa_lm_gate_leave(&batch->visit, &call->claim, &attempt);
+	gepa_lm_first_answered(&batch->first, call, call->reply);
+}
+
 static void
 call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 {
@@ -293,6 +328,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 	LmBatch    *batch = call->batch;
 	LmReply    *reply = call->reply;
 	MemoryContext old = MemoryContextSwitchTo(call->context);
+	bool		again;
 
 	told.retry_after_ms = gepa_lm_retry_after(batch->provider, end);
 	clear_reply(reply);
@@ -302,6 +338,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 	reply->cause = gepa_lm_find_cause(batch->server, outcome, reply);
 	reply->throttled += reply->http_status == 429;
 	reply->retry_after_ms = outcome->retry_after_ms;
+	reply->cost = gepa_lm_cost(batch->server, reply);
 	call->attempts = reply->attempts;
 	if (is_long_hold(outcome))
 		gepa_lm_gate_close(batch->visit.gate, reply, outcome);
@@ -311,13 +348,9 @@ call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 	gepa_lm_transfer_free(transfer);	/* and with it the outcome's texts */
 	told.body = told.error = NULL;
 	dlist_delete(&call->node);
-	gepa_lm_gate_leave(&batch->visit, 1);
-	gepa_lm_first_answered(&batch->first, call, reply);
-
-	/* Even if this call is not tried again. */
-	if (outcome->failure == LM_FAILURE_HTTP && outcome->retry_after_ms > 0)
-		gepa_lm_gate_hold(batch->visit.gate, outcome);
-	if (may_retry(call, outcome))
+	again = may_retry(call, outcome);
+	call_leaves(call, outcome, !again);
+	if (again)
 		delay(call, outcome);
 	else
 		call_done(call);
@@ -363,6 +396,15 @@ call_start(Call *call)
 	return true;
 }
 
+/* What it asks of the LM's limits. */
+static LmEntry
+enter(Call *call)
+{
+	call->claim.bytes = call->length;
+	call->claim.max_tokens = call->batch->server->max_tokens;
+	return gepa_lm_gate_enter(&call->batch->visit, &call->claim);
+}
+
 /* Start those whose time has come; returns false when one found no place. */
 static bool
 admit_list(LmBatch *batch, dlist_head *list, int64 now)
@@ -372,18 +414,32 @@ admit_list(LmBatch *batch, dlist_head *list, int64 now)
 	dlist_foreach_modify(iter, list)
 	{
 		Call	   *call = dlist_container(Call, node, iter.cur);
+		LmEntry		entry;
 
 		if ((call->state == CALL_DELAYED && call->due > now) ||
 			gepa_lm_first_held_until(&batch->first, call) > now)
 			continue;
-		if (!gepa_lm_gate_enter(&batch->visit))
-			return false;
+		entry = enter(call);
+		if (entry != LM_ENTRY_YES)
+			return entry != LM_ENTRY_NO;
 		batch->starved = !call_start(call);
 		if (call->state != CALL_RUNNING)
-			gepa_lm_gate_leave(&batch->visit, 1);
+			gepa_lm_gate_unsent(&batch->visit, &call->claim);
 		if (batch->starved)
 			break;
 	}
+	return true;
+}
+
+static bool
+give_up_if_closed(LmBatch *batch)
+{
+	const LmReply *why = why_closed(batch);
+
+	if (why == NULL)
+		return false;
+	give_up_list(&batch->delayed, why);
+	give_up_list(&batch->queued, why);
 	return true;
 }
 
@@ -392,22 +448,19 @@ static bool
 admit_some(LmBatch *batch)
 {
 	int64		now = gepa_clock_us();
-	const LmReply *why = why_closed(batch);
+	bool		all;
 
-	if (batch->stopped)
+	if (batch->stopped || give_up_if_closed(batch))
 		return true;
-	if (why != NULL)
-	{
-		give_up_list(&batch->delayed, why);
-		give_up_list(&batch->queued, why);
-		return true;
-	}
 	batch->starved = false;
 	gepa_lm_first_look(&batch->first, now);
 	if (gepa_lm_gate_held_until(batch->visit.gate) > now)
 		return true;
-	return admit_list(batch, &batch->delayed, now) &&
+	all = admit_list(batch, &batch->delayed, now) &&
 		(batch->starved || admit_list(batch, &batch->queued, now));
+
+	/* Another process may have been told meanwhile. */
+	return give_up_if_closed(batch) || all;
 }
 
 static void
@@ -470,6 +523,23 @@ build_body(Call *call, const LmRequest *request)
 	pfree(body.data);
 }
 
+/* By a provider that sends nothing. */
+static void
+answer_at_once(Call *call, const LmRequest *request)
+{
+	LmBatch    *batch = call->batch;
+	LmReply    *reply = call->reply;
+	LmOutcome	outcome = {.sends = 1};
+	LmAttempt	attempt;
+
+	reply->attempts = 1;
+	batch->provider->answer(batch->server, request, reply);
+	reply->cost = gepa_lm_cost(batch->server, reply);
+	attempt = describe_attempt(call, &outcome, true);
+	attempt.spent.answered = true;
+	gepa_lm_gate_note(&batch->visit, &attempt);
+}
+
 void
 gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag)
 {
@@ -490,8 +560,7 @@ gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag)
 	if (batch->provider->answer != NULL)
 	{
 		old = MemoryContextSwitchTo(context);
-		call->reply->attempts = 1;
-		batch->provider->answer(batch->server, request, call->reply);
+		answer_at_once(call, request);
 		MemoryContextSwitchTo(old);
 		call_done(call);
 		return;

@@ -17,7 +17,7 @@
 #include "postgres_fe.h"
 #endif
 
-#include "lm/lm_limit.h"
+#include "lm/lm_flow.h"
 
 int64
 gepa_lm_doors_open_until(const LmDoors *doors, uint64 door)

@@ -15,7 +15,7 @@
  * What is known is kept by LM and door: a hash of all that says where and how it
  * is called, and of the key.  A change of any of them is another door.  Users with
  * the same key are one to the endpoint, and here.  With the library preloaded it is
- * kept with the LM in shared memory (limit.c), else, or where there is no room, in
+ * kept with the LM in shared memory (record.c), else, or where there is no room, in
  * the process.
  *
  * Known hole: processes that begin at the same time, and judges of one statement,
@@ -24,8 +24,6 @@
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
-
-#include "common/hashfn.h"
 
 #include "base/clock.h"
 #include "lm/lm_internal.h"
@@ -43,36 +41,12 @@
 /* Until the attempt is made, and ends. */
 #define UNTIL_IT_ENDS PG_INT64_MAX
 
-static uint64
-hash_text(uint64 door, const char *text)
-{
-	if (text == NULL)
-		return hash_combine64(door, 0);
-	return hash_combine64(door, hash_bytes_extended((const unsigned char *) text,
-													(int) strlen(text) + 1, door));
-}
-
-static uint64
-find_door(const LmServer *server)
-{
-	const char *const parts[] = {
-		server->base_url, server->model, server->api_key, server->extra_body, server->proxy,
-		server->unix_socket, server->ca_file, server->client_cert, server->client_key
-	};
-	uint64		door = server->api * 2 + server->allow_private_address;
-
-	for (int i = 0; i < lengthof(parts); i++)
-		door = hash_text(door, parts[i]);
-	return door;
-}
-
 void
-gepa_lm_first_open(LmFirst *first, const LmServer *server, LmGate *gate)
+gepa_lm_first_open(LmFirst *first, const LmServer *server, const LmGate *gate)
 {
 	memset(first, 0, sizeof(LmFirst));
 	first->serverid = server->serverid;
-	first->own = gepa_lm_gate_doors(gate);
-	first->door = find_door(server);
+	first->door = gepa_lm_gate_door(gate);
 }
 
 static bool
@@ -80,8 +54,7 @@ is_known(LmFirst *first, int64 now)
 {
 	if (first->tried || first->known_until > now)
 		return true;
-	if (!gepa_lm_limit_open_until(first->serverid, first->door, &first->known_until))
-		first->known_until = gepa_lm_doors_open_until(first->own, first->door);
+	first->known_until = gepa_lm_limit_open_until(first->serverid, first->door);
 	return first->known_until > now;
 }
 
@@ -119,16 +92,14 @@ note_answer(LmFirst *first)
 	if (first->known_until > now + (LM_FIRST_LASTS_MS - TELL_MS) * INT64CONST(1000))
 		return;
 	first->known_until = now + LM_FIRST_LASTS_MS * INT64CONST(1000);
-	if (!gepa_lm_limit_open(first->serverid, first->door, first->known_until))
-		gepa_lm_doors_open(first->own, first->door, first->known_until);
+	gepa_lm_limit_answered(first->serverid, first->door, first->known_until);
 }
 
 static void
 note_refusal(LmFirst *first)
 {
 	first->known_until = 0;
-	gepa_lm_limit_shut(first->serverid, first->door);
-	gepa_lm_doors_shut(first->own, first->door);
+	gepa_lm_limit_refused(first->serverid, first->door);
 }
 
 void

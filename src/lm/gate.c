@@ -4,14 +4,14 @@
  *	  What the batches of a process on one LM share.
  *
  * The gate knows how many calls the process has in flight, which of its
- * batches wait for a place, and what Retry-After said: that is said to the
+ * batches wait for a turn, and what Retry-After said: that is said to the
  * client, not to one call.  Until then nothing is sent, and when that is
  * longer than a call can wait, calls fail at once.
  *
- * With the library preloaded places are those of all processes together
- * (limit.c): the process is a guest there while it has a call in flight or
- * waits to start one.  Otherwise, or when there is no room for it, it counts
- * its own calls alone.
+ * Turns are those of all processes together (limit.c), where that is possible: the
+ * process is a guest there while it has a call in flight or waits to start one.  What
+ * Retry-After said is kept there, too; the gate has a copy of what it was told
+ * last, so that it need not ask before it has a call to send.
  *
  * A place is granted to a process only while it sleeps in gepa_lm_wait().  It
  * is then taken by the first of its batches that tries to send, or given back
@@ -35,24 +35,41 @@ struct LmGate
 	LmGate	   *next;
 	MemoryContext context;		/* of closed */
 	Oid			serverid;
-	uint32		door;			/* hash of address and key */
-	int			limit;
+	uint64		door;
+	LmClass		class;			/* of the batch that was opened last */
+	LmLimits	limits;
 	int			nrunning;		/* calls in flight */
-	int			nwanting;		/* batches that wait for a place */
-	LmGuest    *guest;			/* NULL = the limit holds for this process */
+	int			nwanting;		/* batches that wait for a turn */
+	LmGuest    *guest;			/* while either is above 0 */
 	int64		hold;			/* Retry-After: start nothing before;
 								 * gepa_clock_us() */
 	int64		closed_until;	/* one too long to wait for */
 	const LmReply *closed;		/* ... what it came with */
-	LmDoors		doors;			/* of the LM, if not in shared memory */
 };
 
 static LmGate *gates = NULL;
 
-static uint32
-hash_text(const char *text)
+static uint64
+hash_text(uint64 door, const char *text)
 {
-	return text == NULL ? 0 : hash_bytes((const unsigned char *) text, (int) strlen(text));
+	if (text == NULL)
+		return hash_combine64(door, 0);
+	return hash_combine64(door, hash_bytes_extended((const unsigned char *) text,
+													(int) strlen(text) + 1, door));
+}
+
+static uint64
+find_door(const LmServer *server)
+{
+	const char *const parts[] = {
+		server->base_url, server->model, server->api_key, server->extra_body, server->proxy,
+		server->unix_socket, server->ca_file, server->client_cert, server->client_key
+	};
+	uint64		door = server->api * 2 + server->allow_private_address;
+
+	for (int i = 0; i < lengthof(parts); i++)
+		door = hash_text(door, parts[i]);
+	return door;
 }
 
 static LmGate *
@@ -72,9 +89,7 @@ make_gate(Oid serverid)
 LmGate *
 gepa_lm_gate_find(const LmServer *server)
 {
-	uint32		door = hash_combine(hash_combine(hash_text(server->base_url),
-												 hash_text(server->unix_socket)),
-									hash_text(server->api_key));
+	uint64		door = find_door(server);
 	LmGate	   *gate = gates;
 
 	while (gate != NULL && gate->serverid != server->serverid)
@@ -87,24 +102,45 @@ gepa_lm_gate_find(const LmServer *server)
 	return gate;
 }
 
+static LmClass
+class_of(LmPurpose purpose)
+{
+	switch (purpose)
+	{
+		case LM_PURPOSE_ROLLOUT:
+		case LM_PURPOSE_REFLECTION:
+			return LM_CLASS_RUN;
+		case LM_PURPOSE_JOB:
+			return LM_CLASS_JOB;
+		case LM_PURPOSE_JUDGE:
+		case LM_PURPOSE_REPORT:
+		case LM_PURPOSE_CHECK:
+			break;
+	}
+	return LM_CLASS_QUERY;
+}
+
 LmGate *
-gepa_lm_gate_open(const LmServer *server)
+gepa_lm_gate_open(const LmServer *server, LmPurpose purpose)
 {
 	LmGate	   *gate = gepa_lm_gate_find(server);
 
-	gate->limit = server->max_concurrency;
-	gepa_lm_limit_set(gate->serverid, gate->limit);
+	gate->class = class_of(purpose);
+	gate->limits.max_concurrency = server->max_concurrency;
+	gate->limits.requests_per_minute = server->requests_per_minute;
+	gate->limits.tokens_per_minute = server->tokens_per_minute;
+	gepa_lm_limit_open(gate->serverid, &gate->limits);
 	return gate;
 }
 
-LmDoors *
-gepa_lm_gate_doors(LmGate *gate)
+uint64
+gepa_lm_gate_door(const LmGate *gate)
 {
-	return &gate->doors;
+	return gate->door;
 }
 
 /*
- * Places
+ * Turns
  */
 
 static void
@@ -116,32 +152,86 @@ part_if_idle(LmGate *gate)
 	gate->guest = NULL;
 }
 
-bool
-gepa_lm_gate_enter(LmVisit *visit)
+static void
+set_closed_hint(LmReply *reply)
+{
+	reply->hint = psprintf("The endpoint asks not to be called again for %lld s; try again then.",
+						   (long long) (reply->retry_after_ms / 1000));
+}
+
+/* What another process was told holds for this one. */
+static void
+note_closed(LmGate *gate)
+{
+	MemoryContext old;
+	LmReply    *why;
+
+	MemoryContextReset(gate->context);
+	old = MemoryContextSwitchTo(gate->context);
+	why = palloc0(sizeof(LmReply));
+	gate->closed_until = gepa_lm_limit_closed_until(gate->serverid, gate->door, why);
+	set_closed_hint(why);
+	gate->closed = why;
+	MemoryContextSwitchTo(old);
+}
+
+LmEntry
+gepa_lm_gate_enter(LmVisit *visit, LmClaim *claim)
 {
 	LmGate	   *gate = visit->gate;
+	int64		held_until;
+	LmEntry		entry;
 
-	/* Calls that were not counted there are never given back there. */
-	if (gate->guest == NULL && gate->nrunning == 0)
-		gate->guest = gepa_lm_limit_join(gate->serverid, gate->limit);
-	if (gate->guest != NULL ? !gepa_lm_limit_take(gate->guest) :
-		gate->nrunning >= gate->limit)
-		return false;
-	gate->nrunning++;
-	visit->nplaces++;
-	return true;
+	if (gate->guest == NULL)
+		gate->guest = gepa_lm_limit_join(gate->serverid, &gate->limits, gate->class);
+	entry = gepa_lm_limit_take(gate->guest, gate->door, claim, &held_until);
+	if (entry == LM_ENTRY_YES)
+	{
+		gate->nrunning++;
+		visit->nplaces++;
+	}
+	if (entry == LM_ENTRY_HELD)
+		gate->hold = held_until;
+	if (entry == LM_ENTRY_CLOSED)
+		note_closed(gate);
+	return entry;
+}
+
+static void
+leave(LmVisit *visit, int n)
+{
+	visit->nplaces -= n;
+	visit->gate->nrunning -= n;
+	part_if_idle(visit->gate);
 }
 
 void
-gepa_lm_gate_leave(LmVisit *visit, int n)
+gepa_lm_gate_leave(LmVisit *visit, const LmClaim *claim, const LmAttempt *attempt)
 {
-	LmGate	   *gate = visit->gate;
+	gepa_lm_limit_end(visit->gate->guest, claim, attempt);
+	leave(visit, 1);
+}
 
-	visit->nplaces -= n;
-	gate->nrunning -= n;
-	if (gate->guest != NULL && n > 0)
-		gepa_lm_limit_give_back(gate->guest, n);
-	part_if_idle(gate);
+void
+gepa_lm_gate_unsent(LmVisit *visit, const LmClaim *claim)
+{
+	gepa_lm_limit_unsent(visit->gate->guest, claim);
+	leave(visit, 1);
+}
+
+void
+gepa_lm_gate_abandon(LmVisit *visit)
+{
+	gepa_lm_gate_want(visit, false);
+	if (visit->nplaces > 0)
+		gepa_lm_limit_cancelled(visit->gate->guest, visit->nplaces);
+	leave(visit, visit->nplaces);
+}
+
+void
+gepa_lm_gate_note(LmVisit *visit, const LmAttempt *attempt)
+{
+	gepa_lm_limit_note(visit->gate->serverid, attempt);
 }
 
 void
@@ -167,6 +257,7 @@ gepa_lm_gate_hold(LmGate *gate, const LmOutcome *outcome)
 	int			ms = gepa_lm_retry_delay_ms(1, 0, outcome->retry_after_ms);
 
 	gate->hold = Max(gate->hold, gepa_clock_after_ms(ms));
+	gepa_lm_limit_hold(gate->serverid, gate->door, gate->hold);
 }
 
 void
@@ -174,13 +265,13 @@ gepa_lm_gate_close(LmGate *gate, LmReply *reply, const LmOutcome *outcome)
 {
 	MemoryContext old;
 
-	reply->hint = psprintf("The endpoint asks not to be called again for %lld s; try again then.",
-						   (long long) (outcome->retry_after_ms / 1000));
+	set_closed_hint(reply);
 	MemoryContextReset(gate->context);
 	old = MemoryContextSwitchTo(gate->context);
 	gate->closed = gepa_lm_copy_failure(palloc0(sizeof(LmReply)), reply);
 	MemoryContextSwitchTo(old);
 	gate->closed_until = gepa_clock_after_ms(outcome->retry_after_ms);
+	gepa_lm_limit_close(gate->serverid, gate->door, gate->closed_until, reply);
 }
 
 int64
@@ -200,7 +291,7 @@ gepa_lm_hold_ms(const LmServer *server)
 {
 	const LmGate *gate = gepa_lm_gate_find(server);
 
-	return gepa_clock_ms_until(Max(gate->hold, gate->closed_until));
+	return gepa_clock_ms_until(gepa_lm_limit_held_until(gate->serverid, gate->door));
 }
 
 /*
@@ -208,42 +299,56 @@ gepa_lm_hold_ms(const LmServer *server)
  */
 
 static bool
-waits_for_place(const LmGate *gate)
+waits_for_turn(const LmGate *gate)
 {
 	return gate->guest != NULL && gate->nwanting > 0;
 }
 
-/* Whether the process waits for a place at some gate. */
+/* Whether the process waits for a turn at some gate; and when it has to look again. */
 static bool
-attend(bool attends)
+attend(bool attends, int64 *due)
 {
 	bool		any = false;
 
+	*due = PG_INT64_MAX;
 	for (LmGate *gate = gates; gate != NULL; gate = gate->next)
 	{
-		if (!waits_for_place(gate))
+		if (!waits_for_turn(gate))
 			continue;
-		gepa_lm_limit_attend(gate->guest, attends);
+		*due = Min(*due, gepa_lm_limit_attend(gate->guest, attends));
 		any = true;
 	}
 	return any;
 }
 
+static int
+sooner_ms(int timeout_ms, int64 due)
+{
+	int			ms;
+
+	if (due == PG_INT64_MAX)
+		return timeout_ms;
+	ms = gepa_clock_ms_until(due);
+	return timeout_ms < 0 ? ms : Min(timeout_ms, ms);
+}
+
 void
 gepa_lm_wait(int timeout_ms)
 {
-	if (timeout_ms == 0 || !attend(true))
+	int64		due;
+
+	if (timeout_ms == 0 || !attend(true, &due))
 	{
 		gepa_lm_transport_wait(timeout_ms);
 		return;
 	}
 	PG_TRY();
 	{
-		gepa_lm_transport_wait(timeout_ms);
+		gepa_lm_transport_wait(sooner_ms(timeout_ms, due));
 	}
 	PG_FINALLY();
 	{
-		(void) attend(false);
+		(void) attend(false, &due);
 	}
 	PG_END_TRY();
 }
@@ -252,7 +357,7 @@ bool
 gepa_lm_gate_was_granted(void)
 {
 	for (LmGate *gate = gates; gate != NULL; gate = gate->next)
-		if (waits_for_place(gate) && gepa_lm_limit_granted(gate->guest))
+		if (waits_for_turn(gate) && gepa_lm_limit_granted(gate->guest))
 			return true;
 	return false;
 }
@@ -260,10 +365,10 @@ gepa_lm_gate_was_granted(void)
 uint32
 gepa_lm_gate_wait_event(void)
 {
-	bool		place = false;
+	bool		turn = false;
 
 	for (LmGate *gate = gates; gate != NULL; gate = gate->next)
-		place = place || waits_for_place(gate);
-	return gepa_wait_event(place && gepa_lm_transport_running() == 0 ?
+		turn = turn || waits_for_turn(gate);
+	return gepa_wait_event(turn && gepa_lm_transport_running() == 0 ?
 						   GEPA_WAIT_LM_SLOT : GEPA_WAIT_LM);
 }

@@ -1,27 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * limit.c
- *	  The limit of calls in flight on an LM, over all processes of the server.
+ *	  The limits of an LM, over all processes of the server.
  *
- * Shared memory has the LMs that were called, each with its places (share.c),
- * and a pool of guests: a guest is one process as a party of one LM, from
- * the first call that it has in flight, or waits to start, to the last.  With the LM
- * stands which of its doors have answered lately (doors.c).
+ * What holds is worked out by flow.c, from what record.c keeps in shared memory.
+ * A guest is one process as a party of one LM, from the first call that it has in
+ * flight, or waits to start, to the last.
  *
  * Actors: a process takes a place before it sends and gives it back when the
- * call has ended.  Whoever makes a place free, or raises the limit, grants it
- * to whose turn it is and sets that one's latch.  A place so granted is taken
- * or declined by that process.
+ * call has ended, and says what came of it.  Whoever makes a place free, or raises a
+ * limit, grants it to whose turn it is and sets that one's latch.  A place so granted
+ * is taken or declined by that process.
  *
- * Life cycle: the limit of an LM is what the caller said that opened a batch
- * last.  An LM without guests stays, and with it what is known of its doors,
- * until another needs its entry; LMs of databases that are gone, too,
- * go that way.  A guest ends with its last place, and with its process at the
- * latest, after its transaction has called its calls back.  A crash makes
- * shared memory anew.
+ * Life cycle: limits are what the caller said that opened a batch last.  A guest ends
+ * with its last place, and with its process at the latest, after its transaction
+ * has called its calls back.
  *
- * Locking: one LWLock (tranche "GepaLimits") protects everything below.  A
- * guest looks at its own "granted" without it: it is woken after that was set.
+ * Locking: that of record.c.  A guest looks at its own "granted" without the lock: it
+ * is woken after that was set.
  *
  * Known hole: an endpoint may see the next call before it notices that one was
  * called back.
@@ -30,271 +26,233 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "storage/lwlock.h"
+#include "utils/memutils.h"
 
-#include "base/shmem.h"
-#include "lm/lm.h"
-#include "lm/lm_limit.h"
+#include "base/clock.h"
+#include "lm/lm_record.h"
 
-#define MAX_LMS 256
+static bool registered = false; /* for the end of the process */
 
-/* Most processes call one LM at a time, run workers two. */
-#define GUESTS_PER_PROCESS 2
-
-typedef struct SharedLm
-{
-	Oid			database;
-	Oid			serverid;		/* InvalidOid = unused */
-	LmPlaces	places;
-	LmDoors		doors;
-} SharedLm;
-
-struct LmGuest
-{
-	LmParty		party;			/* must be first */
-	int			lm;
-	int			pid;			/* 0 = free */
-	Latch	   *latch;
-	int			next_free;		/* -1 = last */
-};
-
-typedef struct Limits
-{
-	int			nguests;
-	int			first_free;		/* -1 = none */
-	SharedLm	lms[MAX_LMS];
-	LmGuest		guests[FLEXIBLE_ARRAY_MEMBER];
-} Limits;
-
-static struct
-{
-	Limits	   *shared;			/* NULL = not preloaded */
-	LWLock	   *lock;
-	bool		registered;		/* for the end of the process */
-}			limits;
-
-/*
- * Set-up
- */
-
-static int
-guest_count(void)
-{
-	return MaxBackends * GUESTS_PER_PROCESS;
-}
-
-static Size
-limits_size(void)
-{
-	return add_size(offsetof(Limits, guests), mul_size(guest_count(), sizeof(LmGuest)));
-}
-
+/* In its own process it is noticed without. */
 static void
-attach(void *memory, LWLock *lock, bool made)
+wake(LmParty *party)
 {
-	Limits	   *shared = memory;
+	LmGuest    *guest = (LmGuest *) party;
 
-	limits.shared = shared;
-	limits.lock = lock;
-	if (!made)
-		return;
-	shared->nguests = guest_count();
-	for (int i = 0; i < shared->nguests; i++)
-		shared->guests[i].next_free = i + 1 < shared->nguests ? i + 1 : -1;
-}
-
-void
-gepa_lm_limit_init(void)
-{
-	static const GepaShmem area = {
-		.name = "gepa lm limits",
-		.tranche = "GepaLimits",
-		.size = limits_size,
-		.attach = attach
-	};
-
-	gepa_shmem_add(&area);
-}
-
-/*
- * The lock is held
- */
-
-static LmPlaces *
-places_of(const LmGuest *guest)
-{
-	return &limits.shared->lms[guest->lm].places;
-}
-
-/* Grant what is free, and wake those that have waited for it. */
-static void
-grant(LmPlaces *places)
-{
-	LmGuest    *guest;
-
-	while ((guest = (LmGuest *) gepa_lm_places_grant(places)) != NULL)
-		if (guest->pid != MyProcPid)
-			SetLatch(guest->latch);
-}
-
-/* Index of the LM's entry, made if need be; -1 when all are in use. */
-static int
-find_lm(Oid serverid, int limit)
-{
-	int			unused = -1;
-	SharedLm   *lm;
-
-	for (int i = 0; i < MAX_LMS; i++)
-	{
-		lm = &limits.shared->lms[i];
-		if (lm->serverid == serverid && lm->database == MyDatabaseId)
-			return i;
-		if (!OidIsValid(lm->serverid) ||
-			(unused < 0 && dlist_is_empty(&lm->places.parties)))
-			unused = i;
-	}
-	if (unused < 0)
-		return -1;
-	lm = &limits.shared->lms[unused];
-	lm->database = MyDatabaseId;
-	lm->serverid = serverid;
-	lm->places.limit = limit;
-	lm->places.taken = 0;
-	memset(&lm->doors, 0, sizeof(LmDoors));
-	dlist_init(&lm->places.parties);
-	return unused;
-}
-
-static LmGuest *
-take_free_guest(int lm)
-{
-	LmGuest    *guest;
-
-	if (lm < 0 || limits.shared->first_free < 0)
-		return NULL;
-	guest = &limits.shared->guests[limits.shared->first_free];
-	limits.shared->first_free = guest->next_free;
-	guest->lm = lm;
-	guest->pid = MyProcPid;
-	guest->latch = MyLatch;
-	gepa_lm_places_join(places_of(guest), &guest->party);
-	return guest;
-}
-
-static void
-free_guest(LmGuest *guest)
-{
-	LmPlaces   *places = places_of(guest);
-
-	gepa_lm_places_part(places, &guest->party);
-	guest->pid = 0;
-	guest->next_free = limits.shared->first_free;
-	limits.shared->first_free = (int) (guest - limits.shared->guests);
-	grant(places);
+	if (guest->pid != MyProcPid)
+		SetLatch(guest->latch);
 }
 
 /*
  * Joining and parting
  */
 
+static void
+set_limits(LmRecord *record, const LmLimits *limits)
+{
+	int64		now = gepa_clock_us();
+
+	record->used_at = now;
+	gepa_lm_flow_set(&record->flow, limits, now);
+	gepa_lm_flow_grant(&record->flow, now, wake);
+}
+
+void
+gepa_lm_limit_open(Oid serverid, const LmLimits *limits)
+{
+	LmRecord   *record;
+
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	record = gepa_lm_record_shared(serverid);
+	if (record != NULL)
+		set_limits(record, limits);
+	gepa_lm_records_unlock();
+	if (record == NULL)
+		set_limits(gepa_lm_record_own(serverid), limits);
+}
+
+static void
+start_guest(LmGuest *guest, LmRecord *record, LmClass class)
+{
+	guest->record = record;
+	guest->pid = MyProcPid;
+	guest->latch = MyLatch;
+	gepa_lm_places_join(&record->flow.places, &guest->party, class);
+}
+
+static void
+end_guest(LmGuest *guest)
+{
+	LmFlow	   *flow = &guest->record->flow;
+	int64		now = gepa_clock_us();
+
+	gepa_lm_flow_decline(flow, &guest->party, now);
+	gepa_lm_places_part(&flow->places, &guest->party);
+	gepa_lm_flow_grant(flow, now, wake);
+	if (guest->shared)
+		gepa_lm_guest_free(guest);
+}
+
 /* By now the end of the transaction has called back what was on its way. */
 static void
 at_exit(int code, Datum arg)
 {
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	for (int i = 0; i < limits.shared->nguests; i++)
-		if (limits.shared->guests[i].pid == MyProcPid)
-			free_guest(&limits.shared->guests[i]);
-	LWLockRelease(limits.lock);
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	gepa_lm_guests_of_process(end_guest);
+	gepa_lm_records_unlock();
 }
 
-void
-gepa_lm_limit_set(Oid serverid, int limit)
+/* A party of what nobody else has a part in. */
+static LmGuest *
+join_own(Oid serverid, const LmLimits *limits, LmClass class)
 {
-	int			at;
+	LmRecord   *record = gepa_lm_record_own(serverid);
+	LmGuest    *guest = MemoryContextAllocZero(TopMemoryContext, sizeof(LmGuest));
 
-	if (limits.shared == NULL)
-		return;
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	at = find_lm(serverid, limit);
-	if (at >= 0)
-	{
-		limits.shared->lms[at].places.limit = limit;
-		grant(&limits.shared->lms[at].places);
-	}
-	LWLockRelease(limits.lock);
+	set_limits(record, limits);
+	start_guest(guest, record, class);
+	return guest;
 }
 
 LmGuest *
-gepa_lm_limit_join(Oid serverid, int limit)
+gepa_lm_limit_join(Oid serverid, const LmLimits *limits, LmClass class)
 {
-	LmGuest    *guest;
+	LmRecord   *record;
+	LmGuest    *guest = NULL;
 
-	if (limits.shared == NULL)
-		return NULL;
-	if (!limits.registered)
+	if (!registered)
 		on_shmem_exit(at_exit, (Datum) 0);
-	limits.registered = true;
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	guest = take_free_guest(find_lm(serverid, limit));
-	LWLockRelease(limits.lock);
-	return guest;
+	registered = true;
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	record = gepa_lm_record_shared(serverid);
+	if (record != NULL)
+		guest = gepa_lm_guest_take();
+	if (guest != NULL)
+		start_guest(guest, record, class);
+	gepa_lm_records_unlock();
+	return guest != NULL ? guest : join_own(serverid, limits, class);
 }
 
 void
 gepa_lm_limit_part(LmGuest *guest)
 {
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	free_guest(guest);
-	LWLockRelease(limits.lock);
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	end_guest(guest);
+	gepa_lm_records_unlock();
+	if (!guest->shared)
+		pfree(guest);
 }
 
 /*
- * Places
+ * Calls
  */
 
-bool
-gepa_lm_limit_take(LmGuest *guest)
+LmEntry
+gepa_lm_limit_take(LmGuest *guest, uint64 door, LmClaim *claim, int64 *held_until)
 {
-	bool		taken;
+	LmRecord   *record = guest->record;
+	int64		now = gepa_clock_us();
+	LmEntry		entry = LM_ENTRY_NO;
 
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	taken = gepa_lm_places_take(places_of(guest), &guest->party);
-	LWLockRelease(limits.lock);
-	return taken;
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	*held_until = gepa_lm_doors_open_until(&record->flow.held, door);
+	if (record->rest.door == door && record->rest.until > now)
+		entry = LM_ENTRY_CLOSED;
+	else if (*held_until > now)
+		entry = LM_ENTRY_HELD;
+	else if (gepa_lm_flow_take(&record->flow, &guest->party, claim, now, wake))
+		entry = LM_ENTRY_YES;
+	record->peak = Max(record->peak, record->flow.places.taken);
+	gepa_lm_records_unlock();
+	return entry;
 }
 
 void
-gepa_lm_limit_give_back(LmGuest *guest, int n)
+gepa_lm_limit_end(LmGuest *guest, const LmClaim *claim, const LmAttempt *attempt)
 {
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	gepa_lm_places_give_back(places_of(guest), &guest->party, n);
-	grant(places_of(guest));
-	LWLockRelease(limits.lock);
+	LmRecord   *record = guest->record;
+	int64		now = gepa_clock_us();
+
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	gepa_lm_flow_end(&record->flow, &guest->party, claim, &attempt->spent, now);
+	gepa_lm_stats_add(&record->stats, attempt);
+	gepa_lm_flow_grant(&record->flow, now, wake);
+	gepa_lm_records_unlock();
 }
+
+void
+gepa_lm_limit_unsent(LmGuest *guest, const LmClaim *claim)
+{
+	LmFlow	   *flow = &guest->record->flow;
+	int64		now = gepa_clock_us();
+
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	gepa_lm_flow_unsent(flow, &guest->party, claim, now);
+	gepa_lm_flow_grant(flow, now, wake);
+	gepa_lm_records_unlock();
+}
+
+void
+gepa_lm_limit_cancelled(LmGuest *guest, int n)
+{
+	LmRecord   *record = guest->record;
+
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	gepa_lm_places_give_back(&record->flow.places, &guest->party, n);
+	gepa_lm_stats_add_cancelled(&record->stats, n);
+	gepa_lm_flow_grant(&record->flow, gepa_clock_us(), wake);
+	gepa_lm_records_unlock();
+}
+
+void
+gepa_lm_limit_note(Oid serverid, const LmAttempt *attempt)
+{
+	LmRecord   *record;
+
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	record = gepa_lm_record_find(serverid);
+	if (record != NULL)
+		gepa_lm_stats_add(&record->stats, attempt);
+	gepa_lm_records_unlock();
+}
+
+/*
+ * Waiting
+ */
 
 void
 gepa_lm_limit_want(LmGuest *guest, bool wants)
 {
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	guest->party.wants = wants;
+	LmFlow	   *flow = &guest->record->flow;
+	int64		now = gepa_clock_us();
+
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	gepa_lm_places_want(&flow->places, &guest->party, wants);
 	if (!wants)
-		gepa_lm_places_decline(places_of(guest), &guest->party);
-	grant(places_of(guest));
-	LWLockRelease(limits.lock);
+		gepa_lm_flow_decline(flow, &guest->party, now);
+	gepa_lm_flow_grant(flow, now, wake);
+	gepa_lm_records_unlock();
 }
 
 /* A place may have become free since the last look. */
-void
+int64
 gepa_lm_limit_attend(LmGuest *guest, bool attends)
 {
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	guest->party.attends = attends;
-	grant(places_of(guest));
-	LWLockRelease(limits.lock);
+	LmFlow	   *flow = &guest->record->flow;
+	LmParty    *party = &guest->party;
+	int64		now = gepa_clock_us();
+
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	if (attends)
+		party->due = gepa_lm_flow_due(flow, party, now);
+	party->attends = true;
+	gepa_lm_flow_grant(flow, now, wake);
+	party->attends = attends;
+	gepa_lm_records_unlock();
+	return party->due;
 }
 
 bool
@@ -307,60 +265,119 @@ gepa_lm_limit_granted(const LmGuest *guest)
  * Doors
  */
 
-/* Its entry, which is there since a batch was opened; NULL when there was no room. */
-static LmDoors *
-doors_of(Oid serverid)
+void
+gepa_lm_limit_hold(Oid serverid, uint64 door, int64 until)
 {
-	for (int i = 0; i < MAX_LMS; i++)
-	{
-		SharedLm   *lm = &limits.shared->lms[i];
+	LmRecord   *record;
 
-		if (lm->serverid == serverid && lm->database == MyDatabaseId)
-			return &lm->doors;
-	}
-	return NULL;
-}
-
-bool
-gepa_lm_limit_open_until(Oid serverid, uint64 door, int64 *until)
-{
-	const LmDoors *doors;
-
-	if (limits.shared == NULL)
-		return false;
-	LWLockAcquire(limits.lock, LW_SHARED);
-	doors = doors_of(serverid);
-	if (doors != NULL)
-		*until = gepa_lm_doors_open_until(doors, door);
-	LWLockRelease(limits.lock);
-	return doors != NULL;
-}
-
-bool
-gepa_lm_limit_open(Oid serverid, uint64 door, int64 until)
-{
-	LmDoors    *doors;
-
-	if (limits.shared == NULL)
-		return false;
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	doors = doors_of(serverid);
-	if (doors != NULL)
-		gepa_lm_doors_open(doors, door, until);
-	LWLockRelease(limits.lock);
-	return doors != NULL;
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	record = gepa_lm_record_find(serverid);
+	if (record != NULL && gepa_lm_doors_open_until(&record->flow.held, door) < until)
+		gepa_lm_doors_open(&record->flow.held, door, until);
+	gepa_lm_records_unlock();
 }
 
 void
-gepa_lm_limit_shut(Oid serverid, uint64 door)
+gepa_lm_limit_close(Oid serverid, uint64 door, int64 until, const LmReply *why)
 {
-	LmDoors    *doors;
+	int			length = why->detail == NULL ? 0 :
+		pg_mbcliplen(why->detail, (int) strlen(why->detail), LM_REST_BYTES - 1);
+	LmRecord   *record;
 
-	if (limits.shared == NULL)
-		return;
-	LWLockAcquire(limits.lock, LW_EXCLUSIVE);
-	doors = doors_of(serverid);
-	if (doors != NULL)
-		gepa_lm_doors_shut(doors, door);
-	LWLockRelease(limits.lock);
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	record = gepa_lm_record_find(serverid);
+	if (record != NULL)
+	{
+		LmRest	   *rest = &record->rest;
+
+		rest->door = door;
+		rest->until = until;
+		rest->status = why->status;
+		rest->sqlerrcode = why->sqlerrcode;
+		rest->http_status = why->http_status;
+		rest->cause = why->cause;
+		memcpy(rest->detail, why->detail, length);
+		rest->detail[length] = '\0';
+	}
+	gepa_lm_records_unlock();
+}
+
+/* A copy of what is known of it, all zeroes if nothing. */
+static LmRest
+read_rest(Oid serverid, uint64 door, int64 *held_until)
+{
+	LmRest		rest = {0};
+	LmRecord   *record;
+
+	*held_until = 0;
+	gepa_lm_records_lock(LW_SHARED);
+	record = gepa_lm_record_find(serverid);
+	if (record != NULL)
+		*held_until = gepa_lm_doors_open_until(&record->flow.held, door);
+	if (record != NULL && record->rest.door == door)
+		rest = record->rest;
+	gepa_lm_records_unlock();
+	return rest;
+}
+
+int64
+gepa_lm_limit_held_until(Oid serverid, uint64 door)
+{
+	int64		held_until;
+	LmRest		rest = read_rest(serverid, door, &held_until);
+
+	return Max(held_until, rest.until);
+}
+
+int64
+gepa_lm_limit_closed_until(Oid serverid, uint64 door, LmReply *why)
+{
+	int64		held_until;
+	LmRest		rest = read_rest(serverid, door, &held_until);
+
+	why->status = rest.status;
+	why->sqlerrcode = rest.sqlerrcode;
+	why->http_status = rest.http_status;
+	why->cause = rest.cause;
+	why->retry_after_ms = gepa_clock_ms_until(rest.until);
+	why->detail = pstrdup(rest.detail);
+	return rest.until;
+}
+
+int64
+gepa_lm_limit_open_until(Oid serverid, uint64 door)
+{
+	const LmRecord *record;
+	int64		until = 0;
+
+	gepa_lm_records_lock(LW_SHARED);
+	record = gepa_lm_record_find(serverid);
+	if (record != NULL)
+		until = gepa_lm_doors_open_until(&record->doors, door);
+	gepa_lm_records_unlock();
+	return until;
+}
+
+void
+gepa_lm_limit_answered(Oid serverid, uint64 door, int64 until)
+{
+	LmRecord   *record;
+
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	record = gepa_lm_record_find(serverid);
+	if (record != NULL)
+		gepa_lm_doors_open(&record->doors, door, until);
+	gepa_lm_records_unlock();
+}
+
+void
+gepa_lm_limit_refused(Oid serverid, uint64 door)
+{
+	LmRecord   *record;
+
+	gepa_lm_records_lock(LW_EXCLUSIVE);
+	record = gepa_lm_record_find(serverid);
+	if (record != NULL)
+		gepa_lm_doors_shut(&record->doors, door);
+	gepa_lm_records_unlock();
 }

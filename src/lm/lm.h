@@ -20,6 +20,7 @@
 #include "datatype/timestamp.h"
 
 #include "base/status.h"
+#include "lm/lm_figures.h"
 
 struct List;
 
@@ -67,6 +68,8 @@ typedef struct LmServer
 	char	   *keyless_mapping;	/* whose user mapping has no key: a role,
 									 * quoted, or PUBLIC; NULL = nobody's */
 	int			max_concurrency;	/* default 16 */
+	int			requests_per_minute;	/* 0 = no limit */
+	int			tokens_per_minute;	/* 0 = no limit */
 	int			connect_timeout_ms; /* default 10 s */
 	int			request_timeout_ms; /* default 120 s, whole transfer */
 	LmStructured structured_output;
@@ -273,7 +276,7 @@ extern void gepa_lm_batch_stop(LmBatch *batch);
 
 /*
  * How long the endpoint wants to be left alone from now on (Retry-After, as
- * this process was told), in milliseconds; 0 = it may be called.
+ * any process was told), in milliseconds; 0 = it may be called.
  */
 extern long gepa_lm_hold_ms(const LmServer *server);
 

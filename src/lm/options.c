@@ -173,6 +173,12 @@ check_concurrency(const char *name, const char *value)
 }
 
 static void
+check_rate(const char *name, const char *value)
+{
+	(void) check_number(name, value, 1, 1000000000, true);
+}
+
+static void
 check_seconds(const char *name, const char *value)
 {
 	(void) check_number(name, value, 0.001, 86400, false);
@@ -295,9 +301,11 @@ static const Option options[] = {
 	{"proxy", ForeignServerRelationId, true, check_url},
 	{"reasoning_effort", ForeignServerRelationId, false, check_word},
 	{"request_timeout", ForeignServerRelationId, false, check_seconds},
+	{"requests_per_minute", ForeignServerRelationId, false, check_rate},
 	{"seed", ForeignServerRelationId, false, check_seed},
 	{"structured_output", ForeignServerRelationId, false, check_structured},
 	{"temperature", ForeignServerRelationId, false, check_temperature},
+	{"tokens_per_minute", ForeignServerRelationId, false, check_rate},
 	{"top_p", ForeignServerRelationId, false, check_share},
 	{"unix_socket", ForeignServerRelationId, true, check_socket}
 };

@@ -221,6 +221,10 @@ set_option(LmServer *server, KeyOptions *keys, const char *name, const char *val
 		keys->env = value;
 	else if (strcmp(name, "max_concurrency") == 0)
 		server->max_concurrency = (int) strtod(value, NULL);
+	else if (strcmp(name, "requests_per_minute") == 0)
+		server->requests_per_minute = (int) strtod(value, NULL);
+	else if (strcmp(name, "tokens_per_minute") == 0)
+		server->tokens_per_minute = (int) strtod(value, NULL);
 	else if (strcmp(name, "connect_timeout") == 0)
 		server->connect_timeout_ms = to_ms(value);
 	else if (strcmp(name, "request_timeout") == 0)

@@ -9,7 +9,7 @@
 
 #include "common/pg_prng.h"
 
-#include "lm/lm_limit.h"
+#include "lm/lm_flow.h"
 #include "tap.h"
 
 #define NPARTIES 5
@@ -20,33 +20,49 @@ static LmParty parties[NPARTIES];
 static void
 start(int limit, int n)
 {
+	memset(&places, 0, sizeof(places));
 	places.limit = limit;
-	places.taken = 0;
 	dlist_init(&places.parties);
 	for (int i = 0; i < n; i++)
-		gepa_lm_places_join(&places, &parties[i]);
+		gepa_lm_places_join(&places, &parties[i], LM_CLASS_RUN);
 }
 
 static void
 wait_for_one(int i)
 {
-	parties[i].wants = parties[i].attends = true;
+	gepa_lm_places_want(&places, &parties[i], true);
+	parties[i].attends = true;
 }
 
 /* Number of the party that is granted a place, -1 for none. */
 static int
 grant(void)
 {
-	LmParty    *party = gepa_lm_places_grant(&places);
+	LmParty    *party = places.taken < places.limit ? gepa_lm_places_next(&places) : NULL;
 
-	return party == NULL ? -1 : (int) (party - parties);
+	if (party == NULL)
+		return -1;
+	gepa_lm_places_grant(&places, party);
+	return (int) (party - parties);
+}
+
+/* As a party that is busy does, whosever turn it is. */
+static bool
+take(int i)
+{
+	if (parties[i].granted == 0 && places.taken >= places.limit)
+		return false;
+	if (parties[i].granted == 0)
+		gepa_lm_places_grant(&places, &parties[i]);
+	gepa_lm_places_take(&places, &parties[i]);
+	return true;
 }
 
 static void
 take_many(int i, int n)
 {
 	for (int k = 0; k < n; k++)
-		tap_ok(gepa_lm_places_take(&places, &parties[i]), "party %d takes a place", i);
+		tap_ok(take(i), "party %d takes a place", i);
 }
 
 static void
@@ -54,8 +70,8 @@ check_limit(void)
 {
 	start(2, 2);
 	take_many(0, 2);
-	tap_ok(!gepa_lm_places_take(&places, &parties[0]) &&
-		   !gepa_lm_places_take(&places, &parties[1]), "no more than the limit");
+	tap_ok(!take(0) &&
+		   !take(1), "no more than the limit");
 	wait_for_one(1);
 	tap_is_int(grant(), -1, "nothing is granted of what is not there");
 	places.limit = 1;
@@ -101,13 +117,13 @@ check_attention(void)
 	gepa_lm_places_give_back(&places, &parties[1], 1);
 	wait_for_one(2);
 	tap_is_int(grant(), 2, "it goes to another");
-	tap_ok(!gepa_lm_places_take(&places, &parties[0]), "and is kept for that one");
-	tap_ok(gepa_lm_places_take(&places, &parties[2]), "which takes it");
+	tap_ok(!take(0), "and is kept for that one");
+	tap_ok(take(2), "which takes it");
 	gepa_lm_places_give_back(&places, &parties[2], 1);
 	tap_is_int(grant(), 2, "granted again");
 	gepa_lm_places_decline(&places, &parties[2]);
 	tap_ok(places.taken == 0 && parties[2].held == 0, "and declined");
-	tap_ok(gepa_lm_places_take(&places, &parties[0]), "so that others have it");
+	tap_ok(take(0), "so that others have it");
 }
 
 /*
@@ -134,13 +150,76 @@ check_shares(void)
 			continue;
 		gepa_lm_places_give_back(&places, &parties[i], 1);
 		next = grant();
-		if (next < 0 || !gepa_lm_places_take(&places, &parties[next]))
+		if (next < 0 || !take(next))
 			worst = 100;
 		for (int k = 0; k < NPARTIES && n > 200; k++)
 			worst = Max(worst, abs(parties[k].held - 17 / NPARTIES));
 	}
 	tap_ok(worst <= 1, "everybody has a fifth, and nobody waits beside a free place");
 	tap_is_int(places.taken, 17, "all places are in use");
+}
+
+/* Places by class where all want more than there is. */
+static void
+check_weights(void)
+{
+	static const LmClass of[] = {LM_CLASS_JOB, LM_CLASS_RUN, LM_CLASS_QUERY};
+
+	start(14, 0);
+	for (int i = 0; i < 3; i++)
+	{
+		gepa_lm_places_join(&places, &parties[i], of[i]);
+		wait_for_one(i);
+	}
+	for (int n = 0; n < 14; n++)
+		(void) take(grant());
+	tap_ok(parties[0].held == 2 && parties[1].held == 4 && parties[2].held == 8,
+		   "a query has four, a run two times what a job has");
+
+	/* Fewer places than parties: turns, by weight as well. */
+	start(1, 0);
+	memset(parties, 0, sizeof(parties));
+	for (int i = 0; i < 3; i++)
+	{
+		gepa_lm_places_join(&places, &parties[i], of[i]);
+		wait_for_one(i);
+	}
+	for (int n = 0; n < 7; n++)
+	{
+		int			i = grant();
+
+		(void) take(i);
+		gepa_lm_places_give_back(&places, &parties[i], 1);
+	}
+	tap_ok(fabs(parties[0].had - 1) < 1e-9 && fabs(parties[1].had - 1) < 1e-9 &&
+		   fabs(parties[2].had - 1) < 1e-9, "of seven turns a job has one, a run two, a query four");
+}
+
+/* Queries come without end, each for one call, to the only place. */
+static void
+check_newcomers(void)
+{
+	int			turns = 0;
+
+	start(1, 0);
+	gepa_lm_places_join(&places, &parties[0], LM_CLASS_JOB);
+	wait_for_one(0);
+	gepa_lm_places_join(&places, &parties[1], LM_CLASS_QUERY);
+	wait_for_one(1);
+	for (int n = 0; n < 1000; n++)
+	{
+		int			i = grant();
+
+		(void) take(i);
+		gepa_lm_places_give_back(&places, &parties[i], 1);
+		turns += i == 0;
+		if (i == 0)
+			continue;
+		gepa_lm_places_part(&places, &parties[1]);
+		gepa_lm_places_join(&places, &parties[1], LM_CLASS_QUERY);
+		wait_for_one(1);
+	}
+	tap_ok(turns >= 150, "a job beside ever new queries has its turns: %d of 1000", turns);
 }
 
 static void
@@ -173,6 +252,8 @@ main(void)
 	check_order();
 	check_attention();
 	check_shares();
+	check_weights();
+	check_newcomers();
 	check_doors();
 	return tap_done();
 }
