@@ -40,6 +40,13 @@ INSERT INTO contract_function VALUES
 		' OUT http_status integer, OUT attempts integer, OUT input_tokens integer, OUT output_tokens integer,'
 		' OUT cost double precision, OUT latency_ms double precision, OUT sample_rate double precision,'
 		' OUT detail text, OUT prompt text, OUT answer text', 'SETOF record', 'v', 's', true),
+	('gepa', 'lm_figures', 'OUT server oid, OUT max_concurrency integer, OUT current_limit integer,'
+		' OUT in_flight integer, OUT waiting integer, OUT peak integer, OUT held_until timestamp with time zone,'
+		' OUT requests_per_minute integer, OUT requests_left double precision, OUT tokens_per_minute integer,'
+		' OUT tokens_left double precision, OUT classes jsonb, OUT calls bigint, OUT ok bigint, OUT retries bigint,'
+		' OUT errors jsonb, OUT input_tokens bigint, OUT output_tokens bigint, OUT cost double precision,'
+		' OUT p50_ms double precision, OUT p95_ms double precision, OUT p99_ms double precision,'
+		' OUT since timestamp with time zone', 'SETOF record', 'v', 'r', true),
 	('gepa', 'predicate_support', 'internal', 'internal', 'i', 's', true),
 	('gepa', 'live_queries', 'OUT pid integer, OUT role oid, OUT judge text, OUT started_at timestamp with time zone,'
 		' OUT rows bigint, OUT judged bigint, OUT in_flight integer, OUT stored bigint, OUT failed bigint,'
@@ -167,6 +174,12 @@ INSERT INTO contract_view VALUES
 		' version integer, run integer, status text, http_status integer, attempts integer, input_tokens integer,'
 		' output_tokens integer, cost numeric, latency_ms double precision, sample_rate double precision,'
 		' detail text, prompt text, answer text'),
+	('lm_stats', 'lm text, max_concurrency integer, current_limit integer, in_flight integer, waiting integer,'
+		' peak integer, held_until timestamp with time zone, requests_per_minute integer,'
+		' requests_left double precision, tokens_per_minute integer, tokens_left double precision, classes jsonb,'
+		' calls bigint, ok bigint, retries bigint, errors jsonb, p50_ms double precision, p95_ms double precision,'
+		' p99_ms double precision, input_tokens bigint, output_tokens bigint, cost numeric,'
+		' since timestamp with time zone'),
 	('rollouts', 'run integer, candidate integer, sample text, split text, score double precision, feedback text,'
 		' label text, output jsonb, status text, input_tokens integer, output_tokens integer, cost numeric,'
 		' latency_ms double precision'),

@@ -17,7 +17,7 @@ use Test::More;
 # who may use the LM, or everybody (as pg_foreign_server does).
 my %views = (
 	lms => 'everybody',
-	(map { $_ => 'users' } qw(judges judge_versions)),
+	(map { $_ => 'users' } qw(judges judge_versions lm_stats)),
 	(map { $_ => 'nobody' } qw(datasets runs progress samples candidates frontier proposals reflections rollouts
 		schedules verdicts verdict_errors lm_calls)));
 
@@ -122,8 +122,8 @@ $node->restart;
 value($node, 'ANALYZE');
 
 # What is known of rows one may not see: the numbers of runs and of objects, and that a verdict is one.
-# gepa.lms is everybody's, and the function behind gepa.lm_calls hands out one's own.
-my @known = ('lms\..*', 'lm_calls\..*', '(?!judge_versions).*\.run', '(judges|datasets|schedules)\.id', 'verdicts\.status');
+# gepa.lms is everybody's, and the functions behind gepa.lm_calls and gepa.lm_stats hand out one's own.
+my @known = ('lms\..*', 'lm_calls\..*', 'lm_stats\..*', '(?!judge_versions).*\.run', '(judges|datasets|schedules)\.id', 'verdicts\.status');
 my $known = join '|', @known;
 my %other = (    # of each type, a value that nobody has, and one that will do where alice has none
 	'text' => [ q{'nobody''s'}, q{'some'} ],
