@@ -75,7 +75,9 @@ FROM (VALUES
 	(40, $$client_key 'key.pem'$$),
 	(41, $$unix_socket 'lm.sock'$$),
 	(42, format('unix_socket %L', '/' || repeat('x', 107))),
-	(43, $$cached_input_price 'half'$$)) AS o(n, option)
+	(43, $$cached_input_price 'half'$$),
+	(44, $$requests_per_minute '0'$$),
+	(45, $$tokens_per_minute '0.5'$$)) AS o(n, option)
 ORDER BY n;
 
 -- Options that do not go together, and what a dialect does not have.
@@ -119,7 +121,7 @@ SELECT refused(format('CREATE USER MAPPING FOR CURRENT_USER SERVER regress_plain
 
 -- A changed option is checked as well, and a good one is kept.
 SELECT refused($$ALTER SERVER regress_full OPTIONS (SET temperature 'hot')$$);
-ALTER SERVER regress_full OPTIONS (SET temperature '1', DROP seed);
+ALTER SERVER regress_full OPTIONS (SET temperature '1', DROP seed, ADD requests_per_minute '600', ADD tokens_per_minute '1e9');
 SELECT options ->> 'temperature', options ? 'seed' FROM gepa.lms WHERE lm = 'regress_full';
 
 -- No key is shown.
@@ -127,6 +129,11 @@ SELECT count(*) FROM gepa.lms WHERE lms::text LIKE '%secret-key%';
 
 -- Trying an LM out; what takes how long is not for a test.
 SELECT item, ok FROM gepa.check_lm('regress_plain') ORDER BY item COLLATE "C";
+SELECT max_concurrency, current_limit, in_flight, waiting, held_until, calls, ok, retries, errors,
+	input_tokens > 0, output_tokens > 0, cost
+FROM gepa.lm_stats WHERE lm = 'regress_plain';
+SELECT lm, max_concurrency, requests_per_minute, tokens_per_minute, calls, since
+FROM gepa.lm_stats WHERE lm LIKE 'regress_%' AND calls = 0 ORDER BY lm;
 SELECT refused($$SELECT gepa.check_lm('regress_missing')$$);
 CREATE FOREIGN DATA WRAPPER regress_wrapper;
 CREATE SERVER regress_other FOREIGN DATA WRAPPER regress_wrapper;

@@ -13,16 +13,16 @@ COMMENT ON FUNCTION gepa.lm_figures() IS
 
 CREATE VIEW gepa.lm_stats WITH (security_barrier) AS
 SELECT s.srvname::text AS lm,
-	coalesce(f.max_concurrency, (o.options ->> 'max_concurrency')::int, 16) AS max_concurrency,
+	coalesce(f.max_concurrency, (o.options ->> 'max_concurrency')::float8::int, 16) AS max_concurrency,
 	f.current_limit,
 	coalesce(f.in_flight, 0) AS in_flight,
 	coalesce(f.waiting, 0) AS waiting,
 	coalesce(f.peak, 0) AS peak,
 	f.held_until,
-	CASE WHEN f.server IS NULL THEN (o.options ->> 'requests_per_minute')::int
+	CASE WHEN f.server IS NULL THEN (o.options ->> 'requests_per_minute')::float8::int
 		ELSE f.requests_per_minute END AS requests_per_minute,
 	f.requests_left,
-	CASE WHEN f.server IS NULL THEN (o.options ->> 'tokens_per_minute')::int
+	CASE WHEN f.server IS NULL THEN (o.options ->> 'tokens_per_minute')::float8::int
 		ELSE f.tokens_per_minute END AS tokens_per_minute,
 	f.tokens_left,
 	coalesce(f.classes, '{}') AS classes,

@@ -158,6 +158,7 @@ class Mock:
     def __init__(self):
         self.gate = Gate()
         self.meeting = Meeting()
+        self.bears = {}
         self.reset()
 
     def reset(self):
@@ -209,6 +210,9 @@ class Mock:
 
     def answer(self, call):
         """(response, options that hold) for a chat request."""
+        if self.total.in_flight > self.bears.get("limit", self.total.in_flight):
+            rest = self.bears.get("retry_after")
+            return wire.error(429, headers=() if rest is None else (("Retry-After", str(rest)),)), {}
         try:
             name = wire.parse_name(call.model)
             model = models.find_model(name.base)
@@ -315,6 +319,9 @@ class Connection(asyncio.Protocol):
         elif method == "POST" and path == "/_gate":
             self.mock.gate.set(json.loads(body or b"{}"))
             self.reply_json({"waiting": self.mock.gate.count()})
+        elif method == "POST" and path == "/_bear":
+            self.mock.bears = json.loads(body or b"{}")
+            self.reply_json({})
         elif method == "POST" and path == "/_meet":
             meeting = json.loads(body)
             self.mock.meeting.set(int(meeting["count"]), float(meeting.get("patience", 1)))

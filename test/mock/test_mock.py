@@ -66,6 +66,7 @@ class Server(unittest.TestCase):
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         self.post("/_reset", {})
         self.post("/_gate", {"open": False})
+        self.post("/_bear", {})
 
     def tearDown(self):
         self.connection.close()
@@ -458,6 +459,19 @@ class Journal(Server):
             connection.close()
         self.assertEqual(self.journal()["peak"], 3)
         self.assertEqual(self.chat(judge_request("judge-fixed-true+gate", "more"))[0], 200)
+
+    def test_bears(self):
+        self.post("/_bear", {"limit": 1, "retry_after": 7})
+        connection, thread, result = self.in_background(judge_request("judge-fixed-true+gate", "one"))
+        poll(lambda: self.journal()["waiting"] == 1)
+        status, _, response = self.post("/v1/chat/completions", judge_request("judge-fixed-true+gate", "two"))
+        self.assertEqual((status, response.getheader("Retry-After")), (429, "7"))
+        self.post("/_bear", {})
+        self.post("/_gate", {"pass": 2})
+        self.assertEqual(self.chat(judge_request("judge-fixed-true+gate", "two"))[0], 200)
+        thread.join(20)
+        self.assertEqual(result, [200])
+        connection.close()
 
     def test_meeting(self):
         self.post("/_meet", {"count": 3, "patience": 20})

@@ -8,6 +8,7 @@
 #   $mock->requests                 the same as a list of single requests
 #   $mock->texts                    { model => { document => how often it came } }
 #   $mock->meet(2)                  answers wait until two requests are in flight at a time, once
+#   $mock->bear(8), $mock->bear     429 for what is more than eight in flight, no longer
 #   $mock->reset, $mock->gate(open => 1), $mock->gate(pass => 3)
 #   $mock->wait_for(sub { $_->{waiting} == 3 }, 'three at the gate')
 #   $mock->stop, $mock->kill        it also ends with the test
@@ -83,6 +84,17 @@ sub meet
 	my ($self, $count, $patience) = @_;
 
 	$self->_call('POST', '/_meet', { count => $count, patience => $patience // 1 });
+	return;
+}
+
+# How many requests it can do with at a time: more get 429, with so many seconds as
+# Retry-After; without arguments all are answered.
+sub bear
+{
+	my ($self, $limit, $retry_after) = @_;
+	my %bears = (defined $limit ? (limit => $limit) : (), defined $retry_after ? (retry_after => $retry_after) : ());
+
+	$self->_call('POST', '/_bear', \%bears);
 	return;
 }
 
