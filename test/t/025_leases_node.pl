@@ -82,7 +82,8 @@ my $plan = value($node, "EXPLAIN (ANALYZE, FORMAT json) SELECT count(*) FROM gen
 my ($found) = find_keys(decode_json($plan), 'Throttled', 'Peak In Flight');
 
 is($found->{Throttled}, 6, 'answers with status 429 are counted');
-is($found->{'Peak In Flight'}, 3, '... and calls in flight at their most');
+my $peak = $open->journal->{by_model}{'judge-rules+429-ms250-once'}{peak};
+ok($found->{'Peak In Flight'} >= $peak && $found->{'Peak In Flight'} <= 3, '... and calls in flight at their most');
 
 sub find_keys
 {
