@@ -323,5 +323,6 @@ extern bool gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n,
 										double precision, double *threshold);
 
 #include "judge/judge_recipe.h"
+#include "judge/judge_totals.h"
 
 #endif							/* GEPA_JUDGE_JUDGE_H */

@@ -4,7 +4,7 @@
  *	  Rows of a relation that a role names, and their documents.
  *
  * The statements are composed of what the role gave: a relation, and expressions
- * over its row, which is called "s" there.  They run as that role, in a restricted
+ * over its row.  They run as that role, in a restricted
  * security context, read only, and could be run by it as they stand; so nothing is
  * to be gained by an expression that is more than one, and it is refused for the
  * sake of a clear message.
@@ -93,7 +93,7 @@ static bool
 document_is_jsonb(const StoreScan *scan)
 {
 	StoreScope	scope;
-	char	   *sql = psprintf("SELECT (%s\n) FROM %s s LIMIT 0", scan->document, scan->name);
+	char	   *sql = psprintf("SELECT (%s\n) FROM %s LIMIT 0", scan->document, scan->name);
 	Oid			type;
 
 	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, scan->userid, scan->search_path);
@@ -135,7 +135,7 @@ gepa_store_put_from(StringInfo sql, const StoreScan *scan, const char *condition
 {
 	const char *word = "WHERE";
 
-	appendStringInfo(sql, " FROM %s s", scan->name);
+	appendStringInfo(sql, " FROM %s", scan->name);
 	if (scan->filter != NULL)
 	{
 		appendStringInfo(sql, " WHERE (%s\n)", scan->filter);
@@ -163,6 +163,7 @@ gepa_store_get_row(uint64 row, StoreScanRow *result)
 	bool		isnull;
 	Datum		key = SPI_getbinval(tuple, desc, 1, &isnull);
 
+	result->unit = 0;
 	result->key = isnull ? NULL : TextDatumGetCString(key);
 	result->document = SPI_getbinval(tuple, desc, 2, &result->isnull);
 }

@@ -46,4 +46,20 @@ typedef struct StoreFigures
 extern void gepa_store_get_figures(const JudgeSpec *spec, const StoreAccount *account,
 								   StoreFigures *figures);
 
+/* rates.c */
+
+/* What calls took, by stored verdicts of an account: at most this many, drawn by chance. */
+#define STORE_MOST_RATES 1000
+
+typedef struct StoreRates
+{
+	JudgeLine	input;			/* tokens over characters seen */
+	double		output_tokens;	/* means, and their standard deviations */
+	double		output_deviation;
+	double		latency_ms;
+	double		latency_deviation;
+} StoreRates;
+
+extern void gepa_store_get_rates(const StoreAccount *account, StoreRates *rates);
+
 #endif							/* GEPA_STORE_STORE_FIGURES_H */

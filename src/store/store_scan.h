@@ -30,6 +30,7 @@ typedef struct StoreScan
 
 typedef struct StoreScanRow
 {
+	int			unit;			/* of a sample, from 0 */
 	const char *key;			/* as text; NULL where it is null */
 	Datum		document;		/* jsonb or text */
 	bool		isnull;			/* the document is */
@@ -52,5 +53,25 @@ extern void gepa_store_open_scan(StoreScan *scan);
 /* All rows, as the running query sees them. */
 extern void gepa_store_read_scan(const StoreScan *scan, StoreScanTaker callback,
 								 void *arg);
+
+/* What a sample of a source was drawn from. */
+typedef struct StoreFrame
+{
+	bool		blocks;			/* what units are; else rows */
+	double		nunits;			/* in all */
+	int			ntaken;			/* units in the sample */
+	double	   *rows;			/* by unit taken: how many the source has in
+								 * it */
+} StoreFrame;
+
+/*
+ * A random sample of at most so many rows.  Of a table that is large for that, units
+ * are blocks: so many are drawn by lot, their rows are counted, and of these some
+ * are drawn and handed out.  Of everything else units are rows, which all are counted.
+ * The same seed draws the same as long as the table is the same.  The frame is allocated
+ * in the current context.
+ */
+extern StoreFrame *gepa_store_sample_scan(const StoreScan *scan, int wanted, int64 seed,
+										  StoreScanTaker taker, void *arg);
 
 #endif							/* GEPA_STORE_STORE_SCAN_H */

@@ -77,6 +77,10 @@ INSERT INTO contract_function VALUES
 		' OUT baseline double precision, OUT baseline_low double precision, OUT baseline_high double precision,'
 		' OUT tuned double precision, OUT tuned_low double precision, OUT tuned_high double precision,'
 		' OUT p_value double precision', 'SETOF record', 'v', 'u', false),
+	('gepa', 'estimate', 'judge text, source text, document text, filter text DEFAULT NULL::text,'
+		' sample integer DEFAULT 1000, options jsonb DEFAULT ''{}''::jsonb, OUT item text,'
+		' OUT value double precision, OUT low double precision, OUT high double precision, OUT unit text,'
+		' OUT basis text', 'SETOF record', 'v', 'u', false),
 	('gepa', 'diff', 'judge text, version_a integer, version_b integer, source text DEFAULT NULL::text,'
 		' key text DEFAULT NULL::text, document text DEFAULT NULL::text, filter text DEFAULT NULL::text,'
 		' examples integer DEFAULT 3, OUT direction text, OUT label_a text, OUT label_b text, OUT n bigint,'
