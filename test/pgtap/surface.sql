@@ -110,6 +110,24 @@ INSERT INTO contract_function VALUES
 	('gepa', 'schedule_times', 'at text, time_zone text DEFAULT NULL::text,'
 		' after timestamp with time zone DEFAULT now(), n integer DEFAULT 5', 'SETOF timestamp with time zone',
 		's', 's', false);
+INSERT INTO contract_function VALUES
+	('gepa', 'draw', 'key text, seed bigint DEFAULT 0', 'double precision', 'i', 's', true),
+	('gepa', 'sample_key', 'key text, score double precision, tau double precision, seed bigint DEFAULT 0',
+		'double precision', 'i', 's', true),
+	('gepa', 'copies', 'key text, expected double precision, seed bigint DEFAULT 0', 'integer', 'i', 's', true),
+	('gepa', 'corpus_rate', 'positive bigint, n bigint, tp bigint, fn bigint, tn bigint, fp bigint,'
+		' OUT rate double precision, OUT low double precision, OUT high double precision, OUT reason text',
+		'record', 'i', 's', true);
+INSERT INTO contract_function
+SELECT 'gepa', 'keep_' || f.name, 'source text, key text, score text, ' || f.arguments || ', OUT key text,'
+	' OUT score double precision, OUT rank bigint, OUT tokens bigint, OUT group_key text, OUT copies integer',
+	'SETOF record', 's', 'r', false
+FROM (VALUES ('threshold', 'threshold double precision'),
+	('quantile', 'q double precision, group_by text DEFAULT NULL::text, seed bigint DEFAULT 0'),
+	('tiers', 'copies double precision[], group_by text DEFAULT NULL::text, seed bigint DEFAULT 0'),
+	('tokens', 'tokens text, budget bigint, tau double precision DEFAULT 0, seed bigint DEFAULT 0'),
+	('quota', 'tokens text, group_by text, shares jsonb DEFAULT NULL::jsonb, budget bigint DEFAULT NULL::bigint,'
+		' tau double precision DEFAULT 0, seed bigint DEFAULT 0, left_over text DEFAULT ''leave''::text')) AS f(name, arguments);
 
 SELECT is(
 	(SELECT format('%s, volatility %s, parallel %s, strict %s', pg_get_function_result(f.function),
