@@ -109,6 +109,19 @@ append_expression(StringInfo buf, const char *name, const char *expression, cons
 					 expression ? expression : "NULL", type, name);
 }
 
+/* Only by what can differ: each further key makes the sort slower. */
+static void
+append_order(StringInfo buf, const StoreRecipe *recipe)
+{
+	appendStringInfoString(buf, " ORDER BY ");
+	if (recipe->group_by)
+		appendStringInfoString(buf, "\"gepa group_by\" COLLATE pg_catalog.\"C\", ");
+	if (recipe->tau > 0)
+		appendStringInfoString(buf, "gepa.sample_key(\"gepa key\", \"gepa score\", $1, $2) DESC, ");
+	appendStringInfoString(buf, "\"gepa score\" DESC, gepa.draw(\"gepa key\", $2),"
+						   " \"gepa key\" COLLATE pg_catalog.\"C\"");
+}
+
 /* $1 is tau, $2 the seed, $3 the threshold. */
 static char *
 compose(const StoreRecipe *recipe)
@@ -131,10 +144,7 @@ compose(const StoreRecipe *recipe)
 						   " WHERE \"gepa score\" OPERATOR(pg_catalog.<>) 'NaN'::pg_catalog.float8");
 	if (recipe->keep == STORE_KEEP_THRESHOLD)
 		appendStringInfoString(&buf, " AND \"gepa score\" OPERATOR(pg_catalog.>=) $3");
-	appendStringInfoString(&buf, " ORDER BY \"gepa group_by\" COLLATE pg_catalog.\"C\","
-						   " gepa.sample_key(\"gepa key\", \"gepa score\", $1, $2) DESC,"
-						   " \"gepa score\" DESC, gepa.draw(\"gepa key\", $2),"
-						   " \"gepa key\" COLLATE pg_catalog.\"C\"");
+	append_order(&buf, recipe);
 	return buf.data;
 }
 
