@@ -47,4 +47,14 @@ is( value($node, "SELECT count(*) FROM pages WHERE gepa_judge('code_quality', bo
 	scalar(grep { /^https:/ } split /\n/, $out), 'the filter says the same again');
 is($mock->journal->{requests}, $calls, '... without a call');
 
+# The recipes, here and in their own page, run as they stand there.
+value($node, 'ALTER TABLE pages ADD id serial, ADD score float8, ADD tokens int, ADD lang text, ADD topic text, ADD positive bool');
+value($node, "UPDATE pages SET positive = keep::text::bool, topic = (ARRAY['code', 'maths', 'prose'])[1 + id % 3]");
+my $recipes = slurp_file("$FindBin::RealBin/../../docs/filtering.md");
+my ($short) = $readme =~ /^## Filtering recipes\n.*?```sql\n(.*?)```/ms;
+my ($add) = $recipes =~ s/^ALTER TABLE pages ADD score float8, ADD tokens int;\n//m;
+ok($short && $add, 'the recipes are there');
+is((outcome($node, join "\n", $short, $recipes =~ /```sql\n(.*?)```/gs))[1], '', 'they run');
+is(value($node, 'SELECT count(*) FROM pages'), 6, 'the last one has deleted all but the best tenth');
+
 done_testing();
