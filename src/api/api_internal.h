@@ -28,6 +28,9 @@ extern int	gepa_api_int_arg(FunctionCallInfo fcinfo, int n, const char *name);
 extern char **gepa_api_texts_arg(FunctionCallInfo fcinfo, int n, const char *name,
 								 int *count);
 
+/* An interval as milliseconds, NULL as -1: no limit. */
+extern int64 gepa_api_timeout_arg(FunctionCallInfo fcinfo, int n);
+
 /* A jsonb argument as JSON text that holds an object. */
 extern char *gepa_api_object_arg(FunctionCallInfo fcinfo, int n, const char *name);
 
@@ -45,6 +48,12 @@ typedef struct ApiRow
 extern ApiRow *gepa_api_look_up_rows(const JudgeSpec *spec, const StoreAccount *account,
 									 const StoreScan *scan, const StoreScanRow *rows,
 									 int n);
+
+/*
+ * How long to sleep until a row is looked at again without being woken, at most until
+ * a timeout (-1 = none) that began at start (gepa_clock_us()) has passed; then 0.
+ */
+extern int	gepa_api_wait_ms(int64 start, int64 timeout_ms);
 
 /* candidates.c */
 

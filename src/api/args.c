@@ -14,8 +14,13 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 #include "api/api_internal.h"
+#include "base/clock.h"
+
+/* How often a waiting backend looks at a row without being woken. */
+#define WAIT_POLL_MS 1000
 
 void
 gepa_api_require_arg(FunctionCallInfo fcinfo, int n, const char *name)
@@ -97,4 +102,28 @@ gepa_api_object_arg(FunctionCallInfo fcinfo, int n, const char *name)
 				 errmsg("argument \"%s\" must be a JSON object", name),
 				 errhint("For example '{}'.")));
 	return JsonbToCString(NULL, &value->root, VARSIZE(value));
+}
+
+int64
+gepa_api_timeout_arg(FunctionCallInfo fcinfo, int n)
+{
+	const Interval *timeout;
+	int64		days;
+
+	if (PG_ARGISNULL(n))
+		return -1;
+	timeout = PG_GETARG_INTERVAL_P(n);
+	days = timeout->day + (int64) timeout->month * DAYS_PER_MONTH;
+	return Max(0, days * SECS_PER_DAY * 1000 + timeout->time / 1000);
+}
+
+int
+gepa_api_wait_ms(int64 start, int64 timeout_ms)
+{
+	int64		left;
+
+	if (timeout_ms < 0)
+		return WAIT_POLL_MS;
+	left = timeout_ms - (gepa_clock_us() - start) / 1000;
+	return (int) Max(Min(left, WAIT_POLL_MS), 0);
 }

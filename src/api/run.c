@@ -16,15 +16,11 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 #include "api/api_internal.h"
 #include "apply/apply.h"
 #include "base/clock.h"
 #include "worker/worker.h"
-
-/* How often a waiting backend looks at the row without being woken. */
-#define WAIT_POLL_MS 1000
 
 /* Least time between two notices of progress. */
 #define PROGRESS_INTERVAL_MS 10000
@@ -97,7 +93,7 @@ watch(int run_id)
 	while ((run = gepa_store_get_run(run_id)) != NULL && !gepa_store_run_has_ended(run->status))
 	{
 		show_progress(run, &last_shown, &last_rollouts);
-		gepa_worker_wait_change(run_id, WAIT_POLL_MS);
+		gepa_worker_wait_change(run_id, gepa_api_wait_ms(0, -1));
 	}
 	if (run == NULL)
 		ereport(ERROR,
@@ -147,41 +143,25 @@ gepa_optimize(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(id);
 }
 
-/* Milliseconds from now until a timeout that began at start; -1 = none. */
-static int64
-time_left(int64 start, int64 timeout_ms)
-{
-	int64		passed = (gepa_clock_us() - start) / 1000;
-
-	return timeout_ms < 0 ? -1 : Max(timeout_ms - passed, 0);
-}
-
-static int64
-interval_ms(const Interval *interval)
-{
-	int64		days = interval->day + (int64) interval->month * DAYS_PER_MONTH;
-
-	return days * SECS_PER_DAY * 1000 + interval->time / 1000;
-}
-
 PG_FUNCTION_INFO_V1(gepa_wait);
 Datum
 gepa_wait(PG_FUNCTION_ARGS)
 {
 	int			id = gepa_api_int_arg(fcinfo, 0, "run");
-	int64		timeout_ms = PG_ARGISNULL(1) ? -1 : Max(0, interval_ms(PG_GETARG_INTERVAL_P(1)));
+	int64		timeout_ms = gepa_api_timeout_arg(fcinfo, 1);
 	int64		start = gepa_clock_us();
 	StoreRun   *run = gepa_api_get_run(id);
-	int64		left;
+	int			left;
 
 	if (run->mine && !gepa_store_run_has_ended(run->status))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run %d cannot be waited for in the transaction that changed it", id),
 				 errhint("Commit first, or use gepa.optimize().")));
-	while (!gepa_store_run_has_ended(run->status) && (left = time_left(start, timeout_ms)) != 0)
+	while (!gepa_store_run_has_ended(run->status) &&
+		   (left = gepa_api_wait_ms(start, timeout_ms)) != 0)
 	{
-		gepa_worker_wait_change(id, left < 0 ? WAIT_POLL_MS : (int) Min(left, WAIT_POLL_MS));
+		gepa_worker_wait_change(id, left);
 		run = gepa_api_get_run(id);
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(gepa_store_run_status_name(run->status)));
@@ -195,23 +175,9 @@ PG_FUNCTION_INFO_V1(gepa_stop);
 Datum
 gepa_stop(PG_FUNCTION_ARGS)
 {
-	int			id = PG_GETARG_INT32(0);
-	StoreRun   *run = gepa_api_get_run(id);
+	StoreRun   *run = gepa_api_get_run(PG_GETARG_INT32(0));
 
-	/* No worker would ever do it; one that finds it ended tells schedules. */
-	if (!gepa_worker_is_known(id) &&
-		gepa_worker_end_run(id, (1 << STORE_RUN_RUNNING) | (1 << STORE_RUN_STOPPING),
-							STORE_RUN_STOPPED, "stopped while no worker had it"))
-	{
-		gepa_worker_start_at_commit(id, run->owner);
-		PG_RETURN_VOID();
-	}
-	if (gepa_worker_end_run(id, 1 << STORE_RUN_QUEUED, STORE_RUN_STOPPED,
-							"stopped before it began") ||
-		gepa_store_move_run(id, 1 << STORE_RUN_RUNNING, STORE_RUN_STOPPING,
-							"asked to stop"))
-		gepa_worker_stop_run(id, true);
-	else
+	if (!gepa_worker_ask_to_stop(run))
 		ereport(NOTICE,
 				(errmsg("run %d has already ended or is stopping", run->run)));
 	PG_RETURN_VOID();
@@ -221,21 +187,15 @@ PG_FUNCTION_INFO_V1(gepa_resume);
 Datum
 gepa_resume(PG_FUNCTION_ARGS)
 {
-	int			id = PG_GETARG_INT32(0);
-	StoreRun   *run = gepa_api_get_run(id);
-	int			from = (1 << STORE_RUN_STOPPED) | (1 << STORE_RUN_FAILED);
+	StoreRun   *run = gepa_api_get_run(PG_GETARG_INT32(0));
 
 	gepa_worker_require("gepa.resume");
-	/* Came with a dump that was taken while it was at work. */
-	if (!gepa_worker_is_known(id))
-		from |= (1 << STORE_RUN_QUEUED) | (1 << STORE_RUN_RUNNING) | (1 << STORE_RUN_STOPPING);
-	if (!gepa_store_move_run(id, from, STORE_RUN_QUEUED, NULL))
+	if (!gepa_worker_resume_run(run))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("run %d is %s and cannot be resumed", id,
+				 errmsg("run %d is %s and cannot be resumed", run->run,
 						gepa_store_run_status_name(run->status)),
 				 errhint("Only a stopped or failed run can; start a new one with gepa.start().")));
-	gepa_worker_start_at_commit(id, run->owner);
 	PG_RETURN_VOID();
 }
 

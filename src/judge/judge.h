@@ -325,4 +325,22 @@ extern bool gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n,
 #include "judge/judge_recipe.h"
 #include "judge/judge_totals.h"
 
+/* tradeoff.c */
+
+/* A judge's quality (with its interval) and what it costs; NaN = not known. */
+typedef struct JudgeTradeoff
+{
+	double		quality;
+	double		low;
+	double		high;
+	double		cost;
+	bool		dominated;		/* another is as good and as cheap, and better
+								 * in one */
+	bool		surely_dominated;	/* ... with an interval that lies above
+									 * this one's */
+} JudgeTradeoff;
+
+/* Set both flags of each.  Frontend safe. */
+extern void gepa_judge_trade_off(JudgeTradeoff *points, int n);
+
 #endif							/* GEPA_JUDGE_JUDGE_H */

@@ -12,6 +12,7 @@ REVOKE EXECUTE ON FUNCTION
 	@extschema@.gepa_judge(text, text[]), @extschema@.gepa_judge(text, jsonb[]),
 	@extschema@.gepa_score(text, text[]), @extschema@.gepa_score(text, jsonb[]),
 	gepa.check_lm, gepa.start, gepa.optimize, gepa.resume, gepa.report,
+	gepa.sweep, gepa.start_sweep,
 	gepa.create_schedule, gepa.watch_dataset, gepa.enable_schedule, gepa.lm_validator
 FROM PUBLIC;
 GRANT USAGE ON SCHEMA gepa TO PUBLIC;
@@ -19,5 +20,5 @@ GRANT SELECT ON
 	gepa.lms, gepa.judges, gepa.judge_versions, gepa.datasets, gepa.verdicts,
 	gepa.verdict_errors, gepa.runs, gepa.progress, gepa.samples,
 	gepa.candidates, gepa.frontier, gepa.proposals, gepa.reflections,
-	gepa.rollouts, gepa.schedules, gepa.lm_calls, gepa.lm_stats
+	gepa.rollouts, gepa.schedules, gepa.lm_calls, gepa.lm_stats, gepa.quality_cost
 TO PUBLIC;

@@ -364,28 +364,49 @@ find_equal_version(StoreScope *scope, int judge, const JudgeSpec *spec, const ch
 	return gepa_store_int(0, 1, 0);
 }
 
+/* Two that add a version at a time get two numbers. */
+static int
+find_or_put_version(StoreScope *scope, int judge, const JudgeSpec *spec, const char *lm,
+					int run, int candidate)
+{
+	StoreArgs	args = {0};
+	Oid			owner = InvalidOid;
+	int			version;
+
+	gepa_store_arg_int(&args, judge);
+	if (gepa_store_run(scope, &lock_judge, &args) > 0)
+		owner = gepa_store_oid(0, 1);
+	version = find_equal_version(scope, judge, spec, lm);
+	if (version == 0)
+		version = put_version(scope, judge, owner, spec, lm, run, candidate);
+	return version;
+}
+
 int
 gepa_store_add_version(int judge, const JudgeSpec *spec, const char *lm,
 					   int run, int candidate)
 {
 	StoreScope	scope;
-	StoreArgs	lock_args = {0};
 	StoreArgs	args = {0};
-	Oid			owner = InvalidOid;
 	int			version;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-
-	/* Two that deploy at a time get two numbers. */
-	gepa_store_arg_int(&lock_args, judge);
-	if (gepa_store_run(&scope, &lock_judge, &lock_args) > 0)
-		owner = gepa_store_oid(0, 1);
-	version = find_equal_version(&scope, judge, spec, lm);
-	if (version == 0)
-		version = put_version(&scope, judge, owner, spec, lm, run, candidate);
+	version = find_or_put_version(&scope, judge, spec, lm, run, candidate);
 	gepa_store_arg_int(&args, judge);
 	gepa_store_arg_int(&args, version);
 	gepa_store_run(&scope, &set_current, &args);
+	gepa_store_leave(&scope);
+	return version;
+}
+
+int
+gepa_store_keep_version(int judge, const JudgeSpec *spec, const char *lm)
+{
+	StoreScope	scope;
+	int			version;
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	version = find_or_put_version(&scope, judge, spec, lm, 0, 0);
 	gepa_store_leave(&scope);
 	return version;
 }

@@ -65,6 +65,8 @@ static StoreStatement select_latest = {
 	" AND v.version = j.current_version"
 	" WHERE r.judge = $1 AND ($2 IS NULL OR r.dataset = $2)"
 	" AND r.best_candidate IS NOT NULL"
+	" AND (r.run IS NOT DISTINCT FROM v.run"
+	" OR NOT EXISTS (SELECT FROM gepa.sweep_point p WHERE p.run = r.run))"
 	" AND r.status IN ('stopped', 'finished', 'failed')"
 	" ORDER BY (r.run IS NOT DISTINCT FROM v.run) DESC, r.run DESC LIMIT 1"
 };

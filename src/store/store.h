@@ -65,6 +65,9 @@ extern int	gepa_store_create_judge(const JudgeSpec *spec, const char *lm, Oid ow
  */
 extern int	gepa_store_add_version(int judge, const JudgeSpec *spec, const char *lm,
 								   int run, int candidate);
+
+/* The same, but the current version stays. */
+extern int	gepa_store_keep_version(int judge, const JudgeSpec *spec, const char *lm);
 extern void gepa_store_drop_judge(int judge);
 
 /*
@@ -199,7 +202,10 @@ extern bool gepa_store_move_run(int run, int from_mask, StoreRunStatus to, const
 /* Runs of this database that want a worker; palloc'd ids and owners. */
 extern int	gepa_store_live_runs(int **runs, Oid **owners);
 
-/* Latest run of a judge (and dataset, or NULL), 0 = none; deployed first. */
+/*
+ * Latest run of a judge (and dataset, or NULL), 0 = none; deployed first.  Those of
+ * a sweep count once they are deployed.
+ */
 extern int	gepa_store_latest_run(int judge, const char *dataset);
 
 /* Samples of one split in order. */
@@ -313,6 +319,7 @@ extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spe
 #include "store/store_ring.h"
 #include "store/store_scan.h"
 #include "store/store_schedule.h"
+#include "store/store_sweep.h"
 #include "store/store_verdict.h"
 
 #endif							/* GEPA_STORE_STORE_H */

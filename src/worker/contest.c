@@ -4,12 +4,9 @@
  *	  Champion against challenger, on rows that tuning never saw.
  *
  * The champion is the judge's current version, the challenger the winner of a
- * run.  Both judge the test rows that the run held out, through the verdict
- * store and so by the path of gepa.report(): what one of them has judged
- * before is not paid again.  A document that a version fails to judge (not
- * parsed, refused, cut off, rejected by the endpoint for good) counts as
- * wrong; a call that gets no answer says nothing about either and ends the
- * contest.
+ * run.  Both judge the test rows that the run held out (heldout.c), where a
+ * document that a version fails to judge counts as wrong; a call that gets no
+ * answer says nothing about either and ends the contest.
  *
  * No transaction is open during the calls.
  *
@@ -23,32 +20,11 @@
 static JudgeOutcome *
 judge_rows(StoreVersion *version, int run, int *nrows, MemoryContext context)
 {
-	ApplyJudge *judge;
-	ApplyBatch	batch;
-	StoreSample *samples;
-	JudgeOutcome *outcomes;
+	WorkerHeldOut held;
 
-	gepa_worker_begin(context);
-	samples = gepa_store_get_samples(run, version->spec, STORE_SPLIT_TEST, nrows);
-	judge = gepa_apply_open(version, LM_PURPOSE_REPORT);
-	gepa_apply_find(&batch, judge, gepa_apply_sample_documents(samples, *nrows), *nrows);
-	gepa_worker_commit(context);
-
-	gepa_apply_call(&batch);
-	outcomes = gepa_apply_outcomes(judge->spec, samples, batch.verdicts, *nrows);
-	for (int i = 0; i < *nrows; i++)
-	{
-		const JudgeVerdict *verdict = &batch.verdicts[i].verdict;
-
-		if (outcomes[i].decided)
-			continue;
-		if (gepa_status_no_answer(verdict->status) && !verdict->rejected)
-			gepa_judge_report(judge->spec, judge->lm, verdict);
-		outcomes[i].decided = true;
-		outcomes[i].positive = !outcomes[i].expected;
-	}
-	gepa_apply_close(judge);
-	return outcomes;
+	(void) gepa_worker_judge_held_out(&held, version, run, NULL, context);
+	*nrows = held.n;
+	return held.outcomes;
 }
 
 static void

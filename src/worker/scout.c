@@ -5,7 +5,8 @@
  *
  * At its start, and when slots were full and there is room again, the
  * launcher sends a scout into every database, WORKER_NSCOUTS at a time.  A
- * scout enters the runs that were interrupted and the schedules, and exits.
+ * scout enters the runs that were interrupted, the schedules and the sweeps, and
+ * exits.
  * One that ends without having done so is sent again after a while, as is one
  * to a database that is a template or refuses connections (a template must
  * stay free of connections, to be copied).  A scout gives up at a lock that it
@@ -239,12 +240,12 @@ gepa_launcher_send_scouts(void)
  */
 
 static void
-enter_run(Oid database, int run, Oid owner)
+enter_live(WorkerKind kind, Oid database, int id, Oid owner)
 {
 	WorkerWish	wish = {
-		.kind = WORKER_KIND_RUN,
+		.kind = kind,
 		.database = database,
-		.id = run,
+		.id = id,
 		.owner = owner
 	};
 
@@ -252,7 +253,7 @@ enter_run(Oid database, int run, Oid owner)
 }
 
 /*
- * A scout enters the live runs and the schedules of one database.  It has no
+ * A scout enters the live runs and sweeps and the schedules of one database.  It has no
  * part in what follows: a run that ended in between makes a worker that ends
  * at once.
  */
@@ -262,9 +263,12 @@ gepa_worker_scout_main(Datum arg)
 	ScoutArgs	args;
 	int		   *runs;
 	Oid		   *owners;
+	int		   *sweeps;
+	Oid		   *sweep_owners;
 	StoreSchedule *schedules = NULL;
 	int			nschedules = 0;
 	int			n = 0;
+	int			nsweeps = 0;
 
 	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
 	gepa_worker_setup_signals();
@@ -275,13 +279,16 @@ gepa_worker_scout_main(Datum arg)
 	if (OidIsValid(gepa_store_extension_owner()))
 	{
 		n = gepa_store_live_runs(&runs, &owners);
+		nsweeps = gepa_store_live_sweeps(&sweeps, &sweep_owners);
 		schedules = gepa_store_list_schedules(&nschedules);
 	}
 	gepa_worker_commit(TopMemoryContext);
-	/* Schedules first, so that none misses the end of its run. */
+	/* Schedules and sweeps first, so that none misses the end of its run. */
 	for (int i = 0; i < nschedules; i++)
 		gepa_worker_timetable_add(args.database, &schedules[i]);
+	for (int i = 0; i < nsweeps; i++)
+		enter_live(WORKER_KIND_SWEEP, args.database, sweeps[i], sweep_owners[i]);
 	for (int i = 0; i < n; i++)
-		enter_run(args.database, runs[i], owners[i]);
+		enter_live(WORKER_KIND_RUN, args.database, runs[i], owners[i]);
 	pg_atomic_write_u32(&scouts.done[args.place], args.database);
 }

@@ -15,6 +15,7 @@
 
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "utils/builtins.h"
 
 #include "base/settings.h"
 #include "worker/worker_internal.h"
@@ -83,7 +84,7 @@ check_names(Start *start)
 	const WorkerStartRequest *request = start->request;
 	Oid			userid = GetUserId();
 
-	start->version = gepa_store_get_version(request->judge, 0);
+	start->version = gepa_store_get_version(request->judge, request->version);
 	gepa_store_check_owner("judge", request->judge, start->version->owner, userid);
 	start->dataset = gepa_store_get_dataset(request->dataset);
 	gepa_store_check_owner("dataset", request->dataset, start->dataset->owner, userid);
@@ -335,6 +336,25 @@ check_validated(const Start *start)
 					 errhint("Use a split column, so that it is known which samples are in split \"val\".")));
 }
 
+/* Another run's samples, numbered and shared as it has them. */
+static void
+copy_samples(Start *start)
+{
+	int			run = start->request->samples_of;
+
+	for (int s = 0; s < STORE_NSPLITS; s++)
+	{
+		StoreSample *samples;
+		int			n;
+
+		samples = gepa_store_get_samples(run, start->program, (StoreSplit) s, &n);
+		start->samples = start->samples == NULL ? palloc(sizeof(StoreSample) * Max(n, 1)) :
+			repalloc(start->samples, sizeof(StoreSample) * Max(start->nsamples + n, 1));
+		memcpy(start->samples + start->nsamples, samples, sizeof(StoreSample) * n);
+		start->nsamples += n;
+	}
+}
+
 static void
 read_samples(Start *start)
 {
@@ -348,11 +368,20 @@ read_samples(Start *start)
 				 errhint("Add labelled samples; 100 and more give results worth having.")));
 	check_known_labels(start);
 	check_both_sides(start);
-	check_shared_sets(start);
-	check_ranking(start);
 	split_samples(start);
 	if (start->options.shared_sets)
 		share_sets(start);
+}
+
+static void
+gather_samples(Start *start)
+{
+	check_shared_sets(start);
+	check_ranking(start);
+	if (start->request->samples_of == 0)
+		read_samples(start);
+	else
+		copy_samples(start);
 	count_samples(start);
 	check_splits(start);
 	check_validated(start);
@@ -506,7 +535,7 @@ gepa_worker_start_run(const WorkerStartRequest *request)
 	memset(&start, 0, sizeof(start));
 	start.request = request;
 	check_names(&start);
-	read_samples(&start);
+	gather_samples(&start);
 	check_budget(&start);
 	run = create_run(&start);
 	/* What the engine has to say against it, it says now. */
@@ -523,4 +552,40 @@ gepa_worker_check_start(const WorkerStartRequest *request)
 	memset(&start, 0, sizeof(start));
 	start.request = request;
 	check_names(&start);
+}
+
+/* In order of their keys, so that the same rows give the same. */
+void
+gepa_worker_digest_samples(const WorkerStartRequest *request, uint8 *digest)
+{
+	enum
+	{
+		KEY, LABEL, FEEDBACK, GROUP, SPLIT, CONTENT, NPARTS
+	};
+	Start		start;
+	const char **parts;
+	JudgeDocument all;
+
+	memset(&start, 0, sizeof(start));
+	start.request = request;
+	check_names(&start);
+	start.samples = gepa_store_read_samples(start.dataset, start.program, &start.nsamples);
+	parts = palloc0(sizeof(char *) * Max(start.nsamples, 1) * NPARTS);
+	for (int i = 0; i < start.nsamples; i++)
+	{
+		const StoreSample *sample = &start.samples[i];
+		const char **part = &parts[i * NPARTS];
+		char	   *hex = palloc0(2 * JUDGE_DIGEST_LENGTH + 1);
+
+		(void) hex_encode((const char *) sample->digest, JUDGE_DIGEST_LENGTH, hex);
+		part[KEY] = sample->key;
+		part[LABEL] = sample->label;
+		part[FEEDBACK] = sample->feedback ? sample->feedback : "";
+		part[GROUP] = sample->group_key ? sample->group_key : "";
+		part[SPLIT] = sample->split == STORE_SPLIT_NONE ? "" : gepa_store_split_name(sample->split);
+		part[CONTENT] = hex;
+	}
+	all.nfields = start.nsamples * NPARTS;
+	all.fields = parts;
+	gepa_judge_content_digest(&all, digest);
 }

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * starter.c
- *	  Starting a run in a transaction of its own, for gepa.optimize().
+ *	  Starting a run or a sweep in a transaction of its own, for gepa.optimize()
+ *	  and gepa.sweep().
  *
- * gepa.optimize() waits inside its caller's transaction for a run that must
- * be committed before a worker can see it.  So a short-lived worker does what
- * gepa.start() does, connected as the role that calls, and commits.  Request
+ * Both wait inside their caller's transaction for what must be committed
+ * before a worker can see it.  So a short-lived worker does what gepa.start()
+ * or gepa.start_sweep() does, connected as the role that calls, and commits.  Request
  * and result travel in a dynamic shared memory segment; notices and errors
  * travel as protocol messages through a queue in it, as those of a parallel
  * worker do, and are raised again here with all their fields.
@@ -15,7 +16,7 @@
  * asked to stop, because nobody knows of it.
  *
  * Known hole: a cancel in the very moment of the worker's commit leaves a run
- * that goes on; gepa.runs shows it.
+ * or sweep that goes on; gepa.runs and gepa.quality_cost show it.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,6 +35,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 #include "base/settings.h"
 #include "worker/worker_internal.h"
@@ -55,7 +57,10 @@ typedef struct StarterCall
 	int64		seed;
 	bool		has_reflection_lm;
 	bool		allow_lm_mismatch;
-	volatile int run;			/* by the worker, before it commits */
+	bool		sweep;			/* else a run */
+	int			nlms;
+	volatile int id;			/* by the worker, before it commits */
+	volatile bool begun;		/* by the worker: a sweep did not run before */
 	volatile bool committed;	/* by the worker */
 } StarterCall;
 
@@ -82,8 +87,9 @@ typedef struct Starter
 
 /* The texts of a request, one after the other, each with its zero byte. */
 static StringInfo
-pack_texts(const WorkerStartRequest *request)
+pack_texts(const WorkerSweepRequest *sweep)
 {
+	const WorkerStartRequest *request = &sweep->run;
 	StringInfo	texts = makeStringInfo();
 	const char *parts[4];
 
@@ -93,13 +99,16 @@ pack_texts(const WorkerStartRequest *request)
 	parts[3] = request->options;
 	for (int i = 0; i < lengthof(parts); i++)
 		appendBinaryStringInfo(texts, parts[i], strlen(parts[i]) + 1);
+	for (int i = 0; i < sweep->nlms; i++)
+		appendBinaryStringInfo(texts, sweep->lms[i], strlen(sweep->lms[i]) + 1);
 	return texts;
 }
 
 static void
-make_segment(Starter *starter, const WorkerStartRequest *request)
+make_segment(Starter *starter, const WorkerSweepRequest *sweep, bool is_sweep)
 {
-	StringInfo	texts = pack_texts(request);
+	const WorkerStartRequest *request = &sweep->run;
+	StringInfo	texts = pack_texts(sweep);
 	shm_toc_estimator estimate;
 	shm_toc    *toc;
 	char	   *copy;
@@ -121,6 +130,8 @@ make_segment(Starter *starter, const WorkerStartRequest *request)
 	starter->call->seed = request->seed;
 	starter->call->has_reflection_lm = request->reflection_lm != NULL;
 	starter->call->allow_lm_mismatch = gepa_allow_lm_mismatch;
+	starter->call->sweep = is_sweep;
+	starter->call->nlms = sweep->nlms;
 	shm_toc_insert(toc, KEY_CALL, starter->call);
 
 	copy = shm_toc_allocate(toc, texts->len);
@@ -148,7 +159,7 @@ launch(Starter *starter)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("could not register a background worker"),
-				 errhint("You might need to increase max_worker_processes, or use gepa.start() and gepa.wait().")));
+				 errhint("You might need to increase max_worker_processes, or start it in the background and wait for it.")));
 	shm_mq_set_handle(starter->queue, starter->worker);
 }
 
@@ -169,7 +180,7 @@ pass_on(const char *data, Size length)
 		/* The death of the worker is not ours. */
 		edata.elevel = Min(edata.elevel, ERROR);
 		if (edata.sqlerrcode == ERRCODE_UNDEFINED_OBJECT && IsTransactionBlock())
-			edata.hint = pstrdup("The run is started in a transaction of its own, which does not see what this one has not committed; commit first.");
+			edata.hint = pstrdup("It is started in a transaction of its own, which does not see what this one has not committed; commit first.");
 		ThrowErrorData(&edata);
 	}
 	pfree(message.data);
@@ -181,8 +192,12 @@ give_up(int code, Datum arg)
 	Starter    *starter = (Starter *) DatumGetPointer(arg);
 
 	TerminateBackgroundWorker(starter->worker);
-	if (starter->call->run != 0)
-		gepa_worker_stop_run(starter->call->run, false);
+	if (starter->call->id == 0)
+		return;
+	if (!starter->call->sweep)
+		gepa_worker_stop_run(starter->call->id, false);
+	else if (starter->call->begun)
+		gepa_worker_halt_sweep(starter->call->id, false);
 }
 
 static void
@@ -198,58 +213,104 @@ receive(Starter *starter)
 	if (!starter->call->committed)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the worker that should start the run ended without a result"),
+				 errmsg("the worker that should start it ended without a result"),
 				 errhint("The server log may say more.")));
 }
 
-int
-gepa_worker_start_now(const WorkerStartRequest *request)
+static int
+start_now(const WorkerSweepRequest *request, bool is_sweep, bool *begun)
 {
 	Starter		starter;
-	int			run;
+	int			id;
 
 	memset(&starter, 0, sizeof(starter));
-	make_segment(&starter, request);
+	make_segment(&starter, request, is_sweep);
 	launch(&starter);
 	PG_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&starter));
 	{
 		receive(&starter);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(give_up, PointerGetDatum(&starter));
-	run = starter.call->run;
+	id = starter.call->id;
+	*begun = starter.call->begun;
 	shm_mq_detach(starter.queue);
 	dsm_detach(starter.segment);
-	return run;
+	return id;
+}
+
+int
+gepa_worker_start_now(const WorkerStartRequest *request)
+{
+	WorkerSweepRequest run = {.run = *request};
+	bool		begun;
+
+	return start_now(&run, false, &begun);
+}
+
+int
+gepa_worker_start_sweep_now(const WorkerSweepRequest *request, bool *begun)
+{
+	return start_now(request, true, begun);
 }
 
 /*
  * Worker
  */
 
+/* The next of the texts. */
+static char *
+take_text(const char **texts)
+{
+	char	   *text = unconstify(char *, *texts);
+
+	*texts += strlen(text) + 1;
+	return text;
+}
+
 static void
-start_run(shm_toc *toc)
+unpack(const StarterCall *call, const char *texts, WorkerSweepRequest *request)
+{
+	memset(request, 0, sizeof(WorkerSweepRequest));
+	request->run.judge = take_text(&texts);
+	request->run.dataset = take_text(&texts);
+	request->run.reflection_lm = take_text(&texts);
+	if (!call->has_reflection_lm)
+		request->run.reflection_lm = NULL;
+	request->run.options = take_text(&texts);
+	request->run.budget = call->budget;
+	request->run.seed = call->seed;
+	request->nlms = call->nlms;
+	request->lms = palloc(sizeof(char *) * Max(call->nlms, 1));
+	for (int i = 0; i < call->nlms; i++)
+		request->lms[i] = take_text(&texts);
+}
+
+/* Under one snapshot, so that all that is read of a dataset is the same. */
+static void
+start(StarterCall *call, const WorkerSweepRequest *request)
+{
+	bool		begun = true;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (call->sweep)
+		call->id = gepa_worker_start_sweep(request, &begun);
+	else
+		call->id = gepa_worker_start_run(&request->run);
+	call->begun = begun;
+	PopActiveSnapshot();
+}
+
+static void
+carry_out(shm_toc *toc)
 {
 	StarterCall *call = shm_toc_lookup(toc, KEY_CALL, false);
-	const char *texts = shm_toc_lookup(toc, KEY_TEXTS, false);
-	WorkerStartRequest request;
-	const char *parts[4];
-
-	for (int i = 0; i < lengthof(parts); i++)
-	{
-		parts[i] = texts;
-		texts += strlen(texts) + 1;
-	}
-	request.judge = parts[0];
-	request.dataset = parts[1];
-	request.reflection_lm = call->has_reflection_lm ? parts[2] : NULL;
-	request.options = parts[3];
-	request.budget = call->budget;
-	request.seed = call->seed;
+	WorkerSweepRequest request;
 
 	gepa_worker_begin(TopMemoryContext);
+	unpack(call, shm_toc_lookup(toc, KEY_TEXTS, false), &request);
 	SetConfigOption("gepa.allow_lm_mismatch", call->allow_lm_mismatch ? "on" : "off",
 					PGC_USERSET, PGC_S_SESSION);
-	call->run = gepa_worker_start_run(&request);
+	start(call, &request);
 	gepa_worker_commit(TopMemoryContext);
 	call->committed = true;
 }
@@ -279,6 +340,6 @@ gepa_worker_starter_main(Datum arg)
 	/* From here on the caller hears of errors, those of connecting included. */
 	pq_redirect_to_shm_mq(segment, shm_mq_attach(queue, segment, NULL));
 	gepa_worker_connect(args.database, args.role, args.can_login);
-	pgstat_report_activity(STATE_RUNNING, "starting a gepa run");
-	start_run(toc);
+	pgstat_report_activity(STATE_RUNNING, "starting a gepa run or sweep");
+	carry_out(toc);
 }

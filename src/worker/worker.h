@@ -6,8 +6,9 @@
  * With the library in shared_preload_libraries one launcher runs.  It starts
  * a run worker per active run (as the run's owner), a verdict writer per
  * database whose backends hand verdicts over, a schedule worker whenever a
- * schedule is due, and after a restart looks into every database for runs that
- * were interrupted and for schedules.  docs/workers.md has the state machines.
+ * schedule is due, a sweep worker whenever a sweep has something to do, and
+ * after a restart looks into every database for runs that were interrupted,
+ * for schedules and for sweeps.  docs/workers.md has the state machines.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,6 +67,16 @@ extern void gepa_worker_announce_change(int run);
 extern bool gepa_worker_end_run(int run, int from_mask, StoreRunStatus to,
 								const char *reason);
 
+/* stop.c */
+
+/*
+ * In a transaction, of which both hold at its commit: ask a run to stop, at once
+ * if no worker has it; have a stopped or failed one go on.  False when there is
+ * nothing to stop, or to resume.
+ */
+extern bool gepa_worker_ask_to_stop(const StoreRun *run);
+extern bool gepa_worker_resume_run(const StoreRun *run);
+
 /* starter.c */
 
 /* What gepa.start was called with; texts in server encoding. */
@@ -77,6 +88,9 @@ typedef struct WorkerStartRequest
 	int			budget;
 	int64		seed;
 	const char *options;		/* JSON text */
+	int			version;		/* of the judge that is tuned; 0 = current */
+	int			samples_of;		/* a run whose samples it gets, with their
+								 * splits; 0 = the dataset's as they are now */
 } WorkerStartRequest;
 
 /*
@@ -85,6 +99,29 @@ typedef struct WorkerStartRequest
  * transaction cannot commit.  Errors of the start are raised here.
  */
 extern int	gepa_worker_start_now(const WorkerStartRequest *request);
+
+/* What gepa.start_sweep was called with; of run the options are the sweep's. */
+typedef struct WorkerSweepRequest
+{
+	WorkerStartRequest run;
+	int			nlms;
+	char	  **lms;
+} WorkerSweepRequest;
+
+/* The same of a sweep. */
+extern int	gepa_worker_start_sweep_now(const WorkerSweepRequest *request, bool *begun);
+
+/* sweep.c */
+
+/*
+ * Have a sweep done, in the background, as far as it is not done already; its id.
+ * begun says whether it did not run before.  As the current user, with effect at
+ * commit.  What no point can be started for is raised.
+ */
+extern int	gepa_worker_start_sweep(const WorkerSweepRequest *request, bool *begun);
+
+/* Stop one, and its runs; false if it does not run.  In a transaction. */
+extern bool gepa_worker_stop_sweep(int sweep);
 
 /* start.c */
 

@@ -144,6 +144,9 @@ extern bool gepa_worker_is_passing(int sqlerrcode);
 /* start.c: as gepa_worker_start_run(), but only what does not need samples. */
 extern void gepa_worker_check_start(const WorkerStartRequest *request);
 
+/* A digest of the dataset's labelled samples as they are now. */
+extern void gepa_worker_digest_samples(const WorkerStartRequest *request, uint8 *digest);
+
 /* process.c: what all workers do alike */
 
 /* Signal handlers; then connect, as the bootstrap superuser if InvalidOid. */
@@ -335,12 +338,16 @@ extern double gepa_worker_take_elapsed(WorkerRun *run);
 #define WORKER_CHANNEL "gepa"
 extern void gepa_worker_notify(int run, const char *event, int candidate, double score);
 
-/* Entry points, looked up by name: launcher.c, run.c, scheduler.c, scout.c, starter.c, writer.c */
+/*
+ * Entry points, looked up by name: launcher.c, run.c, scheduler.c, scout.c, starter.c,
+ * sweeper.c, writer.c
+ */
 extern PGDLLEXPORT void gepa_worker_launcher_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_scout_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_run_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_schedule_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_starter_main(Datum arg);
+extern PGDLLEXPORT void gepa_worker_sweep_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_writer_main(Datum arg);
 
 #endif							/* FRONTEND */

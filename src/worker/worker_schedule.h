@@ -33,6 +33,33 @@ extern TimestampTz gepa_worker_next_due(const StoreSchedule *schedule, Timestamp
 /* schedule.c: the request that a schedule makes when it fires. */
 extern WorkerStartRequest gepa_worker_schedule_request(const StoreSchedule *schedule);
 
+/* heldout.c */
+
+/* A version on the test rows of a run.  Sums are over all rows, unless said. */
+typedef struct WorkerHeldOut
+{
+	int			n;
+	JudgeOutcome *outcomes;		/* all decided; by row */
+	int			undecided;		/* rows that could not be judged: counted as
+								 * wrong */
+	double		cost;
+	double		input_tokens;
+	double		output_tokens;
+	int			timed;			/* rows that have a verdict */
+	double		latency_ms;		/* of these */
+	int			called;			/* rows that were not stored */
+	double		seconds;		/* that all took */
+	int			places;			/* max_concurrency of the LM */
+} WorkerHeldOut;
+
+/*
+ * Judge them, outside any transaction; what is stored is not paid again.  Raises
+ * when a call gets no answer.  False when stops() (may be NULL) has said so before
+ * all were judged.
+ */
+extern bool gepa_worker_judge_held_out(WorkerHeldOut *held, StoreVersion *version, int run,
+									   bool (*stops) (void), MemoryContext context);
+
 /* contest.c */
 
 /* The current version (champion) and a run's winner on the held-out rows. */
