@@ -41,7 +41,8 @@ SELECT DISTINCT pronamespace::regnamespace || '.' || proname AS name
 FROM member_function
 WHERE NOT has_function_privilege('gepa_test_nobody', function, 'EXECUTE');
 SELECT set_eq('SELECT name FROM forbidden', ARRAY['public.gepa_judge', 'public.gepa_score', 'public.gepa_verdict',
-	'gepa.check_lm', 'gepa.start', 'gepa.optimize', 'gepa.resume', 'gepa.report', 'gepa.create_schedule',
+	'gepa.check_lm', 'gepa.start', 'gepa.optimize', 'gepa.resume', 'gepa.report', 'gepa.sweep', 'gepa.start_sweep',
+	'gepa.create_schedule',
 	'gepa.watch_dataset', 'gepa.enable_schedule', 'gepa.lm_validator'],
 	'PUBLIC may execute everything but what can cause a call');
 GRANT EXECUTE ON FUNCTION gepa_judge(text, text), gepa_judge(text, jsonb), gepa_score(text, text),
@@ -68,7 +69,8 @@ FROM (VALUES
 	($$SELECT gepa.check_lm('gepa_test_lm')$$),
 	($$SELECT gepa.create_judge('another', 'gepa_test_lm', 'Is it good?')$$)) AS s(statement);
 SELECT is_empty('SELECT * FROM gepa.' || name, 'gepa.' || name || ' shows a stranger nothing')
-FROM (VALUES ('judges'), ('judge_versions'), ('datasets'), ('runs'), ('schedules'), ('verdicts')) AS v(name);
+FROM (VALUES ('judges'), ('judge_versions'), ('datasets'), ('runs'), ('schedules'), ('quality_cost'),
+	('verdicts')) AS v(name);
 RESET ROLE;
 
 SELECT finish();

@@ -90,6 +90,16 @@ INSERT INTO contract_function VALUES
 		' OUT key text, OUT digest text, OUT direction text, OUT label_a text, OUT label_b text,'
 		' OUT positive_a boolean, OUT positive_b boolean, OUT score_a double precision,'
 		' OUT score_b double precision, OUT reasoning_a text, OUT reasoning_b text', 'SETOF record', 'v', 'u', false),
+	('gepa', 'sweep', 'judge text, dataset text, lms text[], reflection_lm name, budget_each integer,'
+		' seed bigint DEFAULT 0, options jsonb DEFAULT ''{}''::jsonb, OUT lm text, OUT settings jsonb, OUT n integer,'
+		' OUT metric text, OUT quality double precision, OUT low double precision, OUT high double precision,'
+		' OUT cost_per_million numeric, OUT documents_per_second double precision, OUT dominated boolean,'
+		' OUT surely_dominated boolean, OUT run integer, OUT status text, OUT reason text, OUT sweep integer',
+		'SETOF record', 'v', 'u', false),
+	('gepa', 'start_sweep', 'judge text, dataset text, lms text[], reflection_lm name, budget_each integer,'
+		' seed bigint DEFAULT 0, options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
+	('gepa', 'wait_sweep', 'sweep integer, timeout interval DEFAULT NULL::interval', 'text', 'v', 'u', false),
+	('gepa', 'stop_sweep', 'sweep integer', 'void', 'v', 'u', true),
 	('gepa', 'lineage', 'run integer', 'SETOF text', 's', 'r', true),
 	('gepa', 'prompt_diff', 'run integer, a integer, b integer, OUT component text, OUT diff text',
 		'SETOF record', 's', 'r', true),
@@ -214,6 +224,13 @@ INSERT INTO contract_view VALUES
 		' challenger integer, challenger_accuracy double precision, champion_only integer, challenger_only integer,'
 		' p_value double precision, deployed integer, deploy text, level double precision, min_new_labels integer,'
 		' reflection_lm text, budget integer, seed bigint, options jsonb'),
+	('quality_cost', 'sweep integer, judge text, dataset text, lm text, settings jsonb, status text, reason text,'
+		' n integer, undecided integer, metric text, quality double precision, low double precision,'
+		' high double precision, cost_per_million numeric, documents_per_second double precision,'
+		' measured_per_second double precision, dominated boolean, surely_dominated boolean,'
+		' latency_ms double precision, input_tokens double precision, output_tokens double precision, run integer,'
+		' version integer, measured_at timestamp with time zone, sweep_status text, sweep_reason text,'
+		' reflection_lm text, budget_each integer, seed bigint, options jsonb, owner text'),
 	('verdict_errors', 'judge text, version integer, digest text, status text, detail text, attempts integer,'
 		' last_at timestamp with time zone, payer text');
 

@@ -19,7 +19,7 @@ my %views = (
 	lms => 'everybody',
 	(map { $_ => 'users' } qw(judges judge_versions lm_stats)),
 	(map { $_ => 'nobody' } qw(datasets runs progress samples candidates frontier proposals reflections rollouts
-		schedules verdicts verdict_errors lm_calls)));
+		schedules quality_cost verdicts verdict_errors lm_calls)));
 
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
@@ -45,6 +45,7 @@ my (undef, $err) = as('alice', "
 	SELECT gepa.optimize('j', 'd', 'reflecting', 120);
 	SELECT gepa.deploy(1);
 	SELECT gepa_judge('j', body), gepa_judge('b', 'text') FROM labels LIMIT 3;
+	SELECT lm FROM gepa.sweep('j', 'd', '{judging}', 'reflecting', 60);
 	SELECT gepa.create_schedule('s', 'j', 'd', 'reflecting', every => '1 year');
 	SELECT gepa.start('g', 'd', 'reflecting', 120);");
 unlike($err, qr/ERROR/, 'alice has something of everything');
@@ -233,7 +234,7 @@ tells_nothing('few of them');
 value($node, "INSERT INTO gepa.$_->[0] SELECT (jsonb_populate_record(t, jsonb_build_object($_->[1]))).* FROM gepa.$_->[0] t, generate_series(1, 200) i")
   for [ 'judge', q{'judge', 1000 * judge + i, 'name', name || i} ], [ 'judge_version', q{'judge', 1000 * judge + i} ],
 	[ 'dataset', q{'dataset', 1000 * dataset + i, 'name', name || i} ], [ 'run', q{'run', 1000 * run + i} ],
-	[ 'schedule', q{'schedule', 1000 * schedule + i, 'name', name || i} ],
+	[ 'schedule', q{'schedule', 1000 * schedule + i, 'name', name || i} ], [ 'sweep', q{'sweep', 1000 * sweep + i} ],
 	(map { [ $_, q{'digest', sha256(digest || i::text::bytea)} ] } 'verdict', 'verdict_error');
 value($node, 'ANALYZE');
 tells_nothing('many of them');

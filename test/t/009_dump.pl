@@ -16,7 +16,7 @@ use Test::More;
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
-my @tables = qw(fence judge judge_version verdict verdict_default verdict_error dataset run sample step proposal rollout front);
+my @tables = qw(fence judge judge_version verdict verdict_default verdict_error dataset run sample step proposal rollout front sweep sweep_point);
 
 mkdir $node->backup_dir;
 create_lm($node, 'plain', $mock, 'judge-rules');
@@ -61,6 +61,7 @@ my $stopped = at_the_gate(1);
 value($node, "SELECT gepa.stop($stopped)");
 is(value($node, "SELECT gepa.wait($stopped)"), 'stopped', 'a run is stopped');
 my $running = at_the_gate(2);
+is(value($node, "SELECT status FROM gepa.sweep('j', 'd', '{plain}', 'reflecting', 60)"), 'measured', 'a sweep has ended');
 is(value($node, "SELECT status FROM gepa.runs WHERE run = $running"), 'running', 'another is at work');
 
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
