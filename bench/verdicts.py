@@ -135,6 +135,54 @@ def report_speed(session, options):
               f" {put['plain']:.1f} | {put['verdict']:.1f} |", flush=True)
 
 
+def wal_bytes(session):
+    """Written so far."""
+    return int(session.run("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
+
+
+def writer_pid(session):
+    """The verdict writer, which must live until the end of the measurement; it leaves when idle for 2 s."""
+    session.run("SELECT gepa_judge('measured', clock_timestamp()::text)")
+    while not (pid := session.run("SELECT pid FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'").strip()):
+        time.sleep(0.1)
+    return int(pid)
+
+
+def measure_writer(session, name, n, pause):
+    """Verdicts that a session hands over, one each pause; returns the writer's CPU us and WAL bytes for one, and verdicts per transaction."""
+    session.run(f"SELECT gepa.create_judge('{name}', 'canned', 'Is it {name}?'); SELECT gepa_judge('{name}', 'the first'); CHECKPOINT")
+    mine = f"gepa.verdict v JOIN gepa.judge j USING (judge) WHERE j.name = '{name}'"
+    while session.run(f"SELECT v.tableoid = 'gepa.verdict_default'::regclass FROM {mine}").strip() != "f":
+        session.run(f"SELECT gepa_judge('{name}', 'the first')")
+    pid = writer_pid(session)
+    cpu, wal = cpu_seconds(pid), wal_bytes(session)
+    session.run(f"SELECT count(gepa_judge('{name}', i::text)) FROM generate_series(1, {n}) i"
+                + (f" WHERE pg_sleep({pause}) IS NOT NULL" if pause else ""))
+    while int(session.run(f"SELECT count(*) FROM {mine}")) < n + 1:
+        time.sleep(0.05)
+    cpu, wal = cpu_seconds(pid) - cpu, wal_bytes(session) - wal
+    size = float(session.run(f"SELECT count(*)::float8 / count(DISTINCT v.created_at) FROM {mine}"))
+    return cpu / n * 1e6, wal / n, size
+
+
+def measure_bulk(session, name, n):
+    """The same rows by one statement into one table."""
+    session.run("TRUNCATE plain; CHECKPOINT")
+    cpu, wal = cpu_seconds(session.pid), wal_bytes(session)
+    session.run(f"INSERT INTO plain SELECT v.* FROM gepa.verdict v JOIN gepa.judge j USING (judge) WHERE j.name = '{name}'")
+    return (cpu_seconds(session.pid) - cpu) / n * 1e6, (wal_bytes(session) - wal) / n
+
+
+def report_writer(session, options):
+    """What a verdict costs the writer: as fast as canned answers come, and paced."""
+    print("\n| the writer | verdicts per transaction | CPU us per verdict | INSERT ... SELECT us | WAL bytes per verdict | INSERT ... SELECT |")
+    print("|---|---|---|---|---|---|")
+    for name, n, pause in (("hurried", options.written, 0), ("paced", options.written // 4, 0.0005)):
+        cpu, wal, size = measure_writer(session, name, n, pause)
+        bulk_cpu, bulk_wal = measure_bulk(session, name, n)
+        print(f"| {name} | {size:.0f} | {cpu:.1f} | {bulk_cpu:.1f} | {wal:.0f} | {bulk_wal:.0f} |", flush=True)
+
+
 def report_room(session, options):
     """Bytes of so many verdicts, and how long it takes to be rid of them."""
     print("\n| a million verdicts | heap MB | index MB | prune_verdicts() ms | DELETE ms, one table |")
@@ -156,13 +204,15 @@ TRUNCATE plain; INSERT INTO plain SELECT * FROM {table}; VACUUM ANALYZE plain; V
 
 
 def main():
-    """Print two tables."""
+    """Print three tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=1000000)
     parser.add_argument("--lookups", type=int, default=15000)
+    parser.add_argument("--written", type=int, default=40000)
     options = parser.parse_args()
     session = Session()
     prepare(session, options.lookups)
+    report_writer(session, options)
     report_speed(session, options)
     report_room(session, options)
 

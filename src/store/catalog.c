@@ -258,16 +258,18 @@ gepa_store_arg_bytes(StoreArgs *args, const uint8 *value, int length)
 	add_arg(args, BYTEAOID, gepa_store_bytes_datum(value, length), false);
 }
 
-static void
-add_array(StoreArgs *args, Oid array_type, Oid type, Datum *elems, int n)
+void
+gepa_store_arg_array(StoreArgs *args, Oid type, int n, Datum *elems, bool *nulls)
 {
+	int			lower_bound = 1;
 	int16		length;
 	bool		by_value;
 	char		align;
 
 	get_typlenbyvalalign(type, &length, &by_value, &align);
-	add_arg(args, array_type,
-			PointerGetDatum(construct_array(elems, n, type, length, by_value, align)), false);
+	add_arg(args, get_array_type(type),
+			PointerGetDatum(construct_md_array(elems, nulls, 1, &n, &lower_bound, type, length,
+											   by_value, align)), false);
 }
 
 void
@@ -277,7 +279,7 @@ gepa_store_arg_texts(StoreArgs *args, int n, char *const *values)
 
 	for (int i = 0; i < n; i++)
 		elems[i] = CStringGetTextDatum(values[i]);
-	add_array(args, TEXTARRAYOID, TEXTOID, elems, n);
+	gepa_store_arg_array(args, TEXTOID, n, elems, NULL);
 }
 
 void
@@ -287,7 +289,7 @@ gepa_store_arg_ints(StoreArgs *args, int n, const int *values)
 
 	for (int i = 0; i < n; i++)
 		elems[i] = Int32GetDatum(values[i]);
-	add_array(args, INT4ARRAYOID, INT4OID, elems, n);
+	gepa_store_arg_array(args, INT4OID, n, elems, NULL);
 }
 
 void
@@ -297,7 +299,7 @@ gepa_store_arg_doubles(StoreArgs *args, int n, const double *values)
 
 	for (int i = 0; i < n; i++)
 		elems[i] = Float8GetDatum(values[i]);
-	add_array(args, FLOAT8ARRAYOID, FLOAT8OID, elems, n);
+	gepa_store_arg_array(args, FLOAT8OID, n, elems, NULL);
 }
 
 /*

@@ -232,30 +232,33 @@ gepa_store_probe_end(StoreProbe *probe)
 	PopActiveSnapshot();
 }
 
-static bool
-is_in(Relation rel, const StoreAccount *account, const uint8 *digest)
+/* Those that are in it are put first; returns how many.  Closes the table. */
+static int
+find_some(Relation rel, const StoreAccount *account, const uint8 **digests, int n)
 {
 	StoreProbe	probe;
-	bool		found;
+	int			nfound = 0;
 
 	gepa_store_probe_begin(&probe, rel, account);
-	found = gepa_store_probe(&probe, digest);
+	for (int i = 0; i < n; i++)
+		if (gepa_store_probe(&probe, digests[i]))
+			digests[nfound++] = digests[i];
 	gepa_store_probe_end(&probe);
 	table_close(rel, AccessShareLock);
-	return found;
+	return nfound;
 }
 
 bool
 gepa_store_is_stored(const StoreAccount *account, const uint8 *digest)
 {
 	gepa_store_check_extension();
-	return is_in(gepa_store_open_partition(account->verdict_digest, AccessShareLock),
-				 account, digest);
+	return find_some(gepa_store_open_partition(account->verdict_digest, AccessShareLock),
+					 account, &digest, 1) > 0;
 }
 
-bool
-gepa_store_has_error(const StoreAccount *account, const uint8 *digest)
+int
+gepa_store_find_errors(const StoreAccount *account, const uint8 **digests, int n)
 {
-	return is_in(table_open(gepa_store_relation("verdict_error"), AccessShareLock),
-				 account, digest);
+	return find_some(table_open(gepa_store_relation("verdict_error"), AccessShareLock),
+					 account, digests, n);
 }

@@ -81,6 +81,9 @@ extern void gepa_store_arg_texts(StoreArgs *args, int n, char *const *values);
 extern void gepa_store_arg_ints(StoreArgs *args, int n, const int *values);
 extern void gepa_store_arg_doubles(StoreArgs *args, int n, const double *values);
 
+/* nulls says which are; it may be NULL. */
+extern void gepa_store_arg_array(StoreArgs *args, Oid type, int n, Datum *elems, bool *nulls);
+
 /* catalog.c: as a bytea */
 extern Datum gepa_store_bytes_datum(const uint8 *value, int length);
 
@@ -162,7 +165,9 @@ extern int	gepa_store_ring_find(const uint8 *account, StoreLookup **wanted, int 
 
 /* probe.c: is it in the table, as others see it now? */
 extern bool gepa_store_is_stored(const StoreAccount *account, const uint8 *digest);
-extern bool gepa_store_has_error(const StoreAccount *account, const uint8 *digest);
+
+/* probe.c: documents with a failure recorded are put first; returns how many */
+extern int	gepa_store_find_errors(const StoreAccount *account, const uint8 **digests, int n);
 
 /*
  * pending.c: write in this transaction; returns how many are in the table then,

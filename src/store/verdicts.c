@@ -10,6 +10,10 @@
  * the same as once; the attempts of a failure are counted once, because the row
  * says when the last one was.
  *
+ * Verdicts are inserted many by a statement: starting one costs several times what
+ * a row does.  Of a call those of each version and account go together, and before
+ * all failures.  Failures, which are rare, take a statement each.
+ *
  * A document has a verdict or a row that says why not.  Known hole: without a
  * writer two sessions may store the one and the other at the same time, neither
  * seeing the other; the view does not show such a row.
@@ -19,30 +23,38 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
 
 #include "store/store_internal.h"
+
+/* Rows of a statement. */
+#define INSERT_ROWS 128
 
 /*
  * The version need not be there: the transaction that made it may not have
  * committed, and may never.  What was paid for is found again by its digests
  * when the same version is made later.
  */
-static StoreStatement insert_verdict = {
-	.sql = "INSERT INTO gepa.verdict (verdict_digest, payer, digest, judge, version, label, score,"
+static StoreStatement insert_verdicts = {
+	.sql = "INSERT INTO gepa.verdict (verdict_digest, payer, judge, version, digest, label, score,"
 	" from_logprobs, reasoning, input_tokens, output_tokens, cost, latency_ms,"
 	" chars_seen, chars_total)"
-	" VALUES ($1, $2::regrole, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::numeric, $13,"
-	" $14, $15)"
+	" SELECT $1, $2::regrole, $3, $4, v.digest, v.label, v.score, v.from_logprobs, v.reasoning,"
+	" v.input_tokens, v.output_tokens, v.cost::numeric, v.latency_ms, v.chars_seen, v.chars_total"
+	" FROM unnest($5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS v (digest, label, score,"
+	" from_logprobs, reasoning, input_tokens, output_tokens, cost, latency_ms, chars_seen,"
+	" chars_total)"
 	" ON CONFLICT DO NOTHING"
 };
 
-static StoreStatement delete_error = {
+static StoreStatement delete_error_rows = {
 	.sql = "DELETE FROM gepa.verdict_error"
-	" WHERE verdict_digest = $1 AND payer = $2 AND digest = $3"
+	" WHERE verdict_digest = $1 AND payer = $2 AND digest = ANY ($3)"
 };
 
 static StoreStatement insert_error = {
-	.sql = "INSERT INTO gepa.verdict_error AS e (verdict_digest, payer, digest, judge, version,"
+	.sql = "INSERT INTO gepa.verdict_error AS e (verdict_digest, payer, judge, version, digest,"
 	" status, detail, attempts, last_at)"
 	" VALUES ($1, $2::regrole, $3, $4, $5, $6, $7, $8, $9)"
 	" ON CONFLICT (verdict_digest, payer, digest) DO UPDATE SET status = excluded.status,"
@@ -51,90 +63,181 @@ static StoreStatement insert_error = {
 	" WHERE NOT $10 OR e.last_at < excluded.last_at"
 };
 
-/*
- * Inserting
- */
+static void
+arg_account(StoreArgs *args, const StoreAccount *account)
+{
+	gepa_store_arg_bytes(args, account->verdict_digest, JUDGE_DIGEST_LENGTH);
+	gepa_store_arg_oid(args, account->payer);
+}
 
 static void
-arg_key(StoreArgs *args, const StoreVerdict *v)
+arg_version(StoreArgs *args, const StoreVerdict *v)
 {
-	gepa_store_arg_bytes(args, v->account.verdict_digest, JUDGE_DIGEST_LENGTH);
-	gepa_store_arg_oid(args, v->account.payer);
-	gepa_store_arg_bytes(args, v->digest, JUDGE_DIGEST_LENGTH);
+	arg_account(args, &v->account);
+	gepa_store_arg_int(args, v->judge);
+	gepa_store_arg_int(args, v->version);
 }
 
 /*
- * A failure that arrives after its document was judged at last (it had to wait,
- * or a crash has brought it back) is not recorded.  And a transaction with one
- * snapshot may not find out by inserting: ON CONFLICT fails on a row which is
- * there and which the snapshot does not show.
+ * Verdicts
  */
-static bool
-comes_late(const StoreVerdict *v)
+
+/* A column of some rows. */
+typedef struct Column
 {
-	return (v->verdict.status != GEPA_STATUS_OK || IsolationUsesXactSnapshot()) &&
-		gepa_store_is_stored(&v->account, v->digest);
-}
+	Datum		values[INSERT_ROWS];
+	bool		nulls[INSERT_ROWS];
+} Column;
+
+typedef enum VerdictColumn
+{
+	DIGEST, LABEL, SCORE, FROM_LOGPROBS, REASONING, INPUT_TOKENS, OUTPUT_TOKENS, COST,
+	LATENCY_MS, CHARS_SEEN, CHARS_TOTAL
+} VerdictColumn;
+#define NCOLUMNS (CHARS_TOTAL + 1)
+
+static const Oid column_types[NCOLUMNS] = {
+	BYTEAOID, TEXTOID, FLOAT8OID, BOOLOID, TEXTOID, INT4OID, INT4OID, FLOAT8OID,
+	FLOAT8OID, INT4OID, INT4OID
+};
 
 static void
-insert_failure(StoreScope *scope, const StoreVerdict *v, StoreArgs *args)
-{
-	gepa_store_arg_text(args, gepa_status_name(v->verdict.status));
-	gepa_store_arg_text(args, v->verdict.detail);
-	gepa_store_arg_int(args, v->verdict.attempts);
-	gepa_store_arg_timestamp(args, v->paid_at);
-	gepa_store_arg_bool(args, v->again);
-	gepa_store_run(scope, &insert_error, args);
-}
-
-static void
-insert_success(StoreScope *scope, const StoreVerdict *v, StoreArgs *args)
+put_row(Column *columns, int row, const StoreVerdict *v)
 {
 	const JudgeVerdict *verdict = &v->verdict;
+	const char *reasoning = verdict->reasoning;
 
-	gepa_store_arg_text(args, verdict->label);
-	gepa_store_arg_double(args, verdict->score);
-	gepa_store_arg_bool(args, verdict->from_logprobs);
-	gepa_store_arg_text(args, verdict->reasoning);
-	gepa_store_arg_int(args, verdict->input_tokens);
-	gepa_store_arg_int(args, verdict->output_tokens);
-	gepa_store_arg_double(args, verdict->cost);
-	gepa_store_arg_double(args, verdict->latency_ms);
-	gepa_store_arg_int(args, verdict->chars_seen);
-	gepa_store_arg_int(args, verdict->chars_total);
-	gepa_store_run(scope, &insert_verdict, args);
+	columns[DIGEST].values[row] = gepa_store_bytes_datum(v->digest, JUDGE_DIGEST_LENGTH);
+	columns[LABEL].values[row] = CStringGetTextDatum(verdict->label);
+	columns[SCORE].values[row] = Float8GetDatum(verdict->score);
+	columns[FROM_LOGPROBS].values[row] = BoolGetDatum(verdict->from_logprobs);
+	columns[REASONING].nulls[row] = reasoning == NULL;
+	if (reasoning != NULL)
+		columns[REASONING].values[row] = CStringGetTextDatum(reasoning);
+	columns[INPUT_TOKENS].values[row] = Int32GetDatum(verdict->input_tokens);
+	columns[OUTPUT_TOKENS].values[row] = Int32GetDatum(verdict->output_tokens);
+	columns[COST].values[row] = Float8GetDatum(verdict->cost);
+	columns[LATENCY_MS].values[row] = Float8GetDatum(verdict->latency_ms);
+	columns[CHARS_SEEN].values[row] = Int32GetDatum(verdict->chars_seen);
+	columns[CHARS_TOTAL].values[row] = Int32GetDatum(verdict->chars_total);
+}
+
+/* All of one version and account. */
+static void
+insert_rows(StoreScope *scope, const StoreVerdict **rows, int n)
+{
+	Column	   *columns = palloc0(sizeof(Column) * NCOLUMNS);
+	StoreArgs	args = {0};
+
+	for (int i = 0; i < n; i++)
+		put_row(columns, i, rows[i]);
+	arg_version(&args, rows[0]);
+	for (int i = 0; i < NCOLUMNS; i++)
+		gepa_store_arg_array(&args, column_types[i], n, columns[i].values, columns[i].nulls);
+	gepa_store_run(scope, &insert_verdicts, &args);
+	pfree(columns);
 }
 
 static void
-insert_one(StoreScope *scope, const StoreVerdict *v, bool delete_errors)
+remove_errors(StoreScope *scope, const StoreVerdict **rows, int n)
+{
+	const StoreAccount *account = &rows[0]->account;
+	const uint8 *digests[INSERT_ROWS];
+	Datum		values[INSERT_ROWS];
+	StoreArgs	args = {0};
+	int			nfound;
+
+	for (int i = 0; i < n; i++)
+		digests[i] = rows[i]->digest;
+	nfound = gepa_store_find_errors(account, digests, n);
+	if (nfound == 0)
+		return;
+	for (int i = 0; i < nfound; i++)
+		values[i] = gepa_store_bytes_datum(digests[i], JUDGE_DIGEST_LENGTH);
+	arg_account(&args, account);
+	gepa_store_arg_array(&args, BYTEAOID, nfound, values, NULL);
+	gepa_store_run(scope, &delete_error_rows, &args);
+}
+
+static bool
+go_together(const StoreVerdict *a, const StoreVerdict *b)
+{
+	return a->judge == b->judge && a->version == b->version &&
+		memcmp(a->account.key, b->account.key, sizeof(a->account.key)) == 0;
+}
+
+static bool
+is_stored(const StoreVerdict *v)
+{
+	return gepa_store_is_stored(&v->account, v->digest);
+}
+
+/*
+ * The first verdict, and more of those that follow and may go with it.  A
+ * transaction with one snapshot may not find out by inserting whether a row is there:
+ * ON CONFLICT fails on one that the snapshot does not show.
+ */
+static void
+insert_some(StoreScope *scope, const StoreVerdict *verdicts, int n, bool *done, bool delete_errors)
+{
+	const StoreVerdict *rows[INSERT_ROWS];
+	int			nrows = 0;
+
+	for (int i = 0; i < n && nrows < INSERT_ROWS; i++)
+	{
+		const StoreVerdict *v = &verdicts[i];
+
+		if (done[i] || v->verdict.status != GEPA_STATUS_OK || !go_together(v, &verdicts[0]))
+			continue;
+		done[i] = true;
+		if (!IsolationUsesXactSnapshot() || !is_stored(v))
+			rows[nrows++] = v;
+	}
+	if (nrows == 0)
+		return;
+	insert_rows(scope, rows, nrows);
+	if (delete_errors)
+		remove_errors(scope, rows, nrows);
+}
+
+/*
+ * Failures
+ */
+
+/*
+ * One that arrives after its document was judged at last (it had to wait, or a
+ * crash has brought it back) is not recorded.
+ */
+static void
+insert_failure(StoreScope *scope, const StoreVerdict *v)
 {
 	StoreArgs	args = {0};
-	StoreArgs	key = {0};
 
-	if (comes_late(v))
+	if (is_stored(v))
 		return;
-	arg_key(&args, v);
-	gepa_store_arg_int(&args, v->judge);
-	gepa_store_arg_int(&args, v->version);
-	if (v->verdict.status != GEPA_STATUS_OK)
-	{
-		insert_failure(scope, v, &args);
-		return;
-	}
-	insert_success(scope, v, &args);
-	if (!delete_errors || !gepa_store_has_error(&v->account, v->digest))
-		return;
-	arg_key(&key, v);
-	gepa_store_run(scope, &delete_error, &key);
+	arg_version(&args, v);
+	gepa_store_arg_bytes(&args, v->digest, JUDGE_DIGEST_LENGTH);
+	gepa_store_arg_text(&args, gepa_status_name(v->verdict.status));
+	gepa_store_arg_text(&args, v->verdict.detail);
+	gepa_store_arg_int(&args, v->verdict.attempts);
+	gepa_store_arg_timestamp(&args, v->paid_at);
+	gepa_store_arg_bool(&args, v->again);
+	gepa_store_run(scope, &insert_error, &args);
 }
 
 void
 gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n, bool delete_errors)
 {
+	bool	   *done = palloc0(sizeof(bool) * Max(n, 1));
 	StoreScope	scope;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	for (int i = 0; i < n; i++)
-		insert_one(&scope, &verdicts[i], delete_errors);
+		if (!done[i] && verdicts[i].verdict.status == GEPA_STATUS_OK)
+			insert_some(&scope, &verdicts[i], n - i, &done[i], delete_errors);
+	for (int i = 0; i < n; i++)
+		if (!done[i])
+			insert_failure(&scope, &verdicts[i]);
 	gepa_store_leave(&scope);
+	pfree(done);
 }

@@ -39,8 +39,11 @@
 #define BATCH 128
 #define IDLE_MS 2000
 
-/* Verdicts are gathered this long, so that a commit carries several. */
-#define GATHER_MS 5
+/*
+ * Verdicts are gathered this long, so that a commit carries several; meanwhile they
+ * are found in the ring.
+ */
+#define GATHER_MS 10
 
 /* Milliseconds, as the setting wants it. */
 #define LOCK_TIMEOUT "20"
@@ -190,11 +193,16 @@ write_batch(int n)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/* Every verdict sets the latch, so gathering does not look at it. */
 static void
-wait_for_verdicts(int ms)
+wait_for_verdicts(bool idle)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
-					 gepa_wait_event(GEPA_WAIT_WRITER_MAIN));
+	uint32		event = gepa_wait_event(GEPA_WAIT_WRITER_MAIN);
+
+	if (idle)
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, IDLE_MS / 4,
+						 event);
+	(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATHER_MS, event);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
@@ -229,6 +237,6 @@ gepa_worker_writer_main(Datum arg)
 		}
 		gepa_worker_tend_partitions(writer.context);
 		if (n < BATCH)
-			wait_for_verdicts(n > 0 ? GATHER_MS : IDLE_MS / 4);
+			wait_for_verdicts(n == 0);
 	}
 }
