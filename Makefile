@@ -41,12 +41,13 @@ OBJS_STORE  = src/store/catalog.o src/store/datasets.o src/store/diff.o \
 	src/store/lease.o src/store/lookup.o src/store/memory.o src/store/nearby.o \
 	src/store/pack.o src/store/partitions.o src/store/pending.o src/store/probe.o \
 	src/store/prune.o src/store/rates.o src/store/recipes.o src/store/ring.o \
-	src/store/ring_writer.o src/store/runs.o src/store/scan.o src/store/scan_sample.o \
-	src/store/schedules.o src/store/spool.o src/store/spool_read.o src/store/sweeps.o \
-	src/store/verdicts.o
+	src/store/ring_writer.o src/store/router_rules.o src/store/routers.o src/store/runs.o \
+	src/store/scan.o src/store/scan_sample.o src/store/schedules.o src/store/spool.o \
+	src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
-	src/apply/candidate.o src/apply/document.o src/apply/samples.o src/apply/stream.o \
-	src/apply/take.o
+	src/apply/candidate.o src/apply/contents.o src/apply/document.o src/apply/named.o \
+	src/apply/route_check.o src/apply/route_columns.o src/apply/route_rule.o \
+	src/apply/samples.o src/apply/stream.o src/apply/take.o
 OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/calls.o \
 	src/node/chain.o src/node/distinct.o src/node/early.o src/node/estimate.o \
 	src/node/exec.o src/node/execution.o src/node/explain.o src/node/expressions.o \
@@ -67,16 +68,17 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 OBJS_API    = src/api/args.o src/api/candidates.o src/api/dataset.o src/api/diff.o \
 	src/api/estimate.o src/api/judge.o src/api/known.o src/api/lm.o src/api/lm_stats.o \
 	src/api/predicate.o src/api/predicate_array.o src/api/progress.o src/api/recipe.o \
-	src/api/report.o src/api/run.o src/api/schedule.o src/api/shown.o src/api/sweep.o \
-	src/api/verdicts.o
+	src/api/report.o src/api/router.o src/api/run.o src/api/schedule.o src/api/shown.o \
+	src/api/sweep.o src/api/verdicts.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_NODE) $(OBJS_WORKER) $(OBJS_API)
 
 # The install script is these pieces in this order.
 SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \
-	20_lm.sql 25_limits.sql 30_judge.sql 40_dataset.sql 50_run.sql \
-	55_schedule.sql 58_job.sql 59_estimate.sql 60_views.sql 62_sweep.sql \
-	65_recipes.sql 70_watch.sql 72_diff.sql 80_privileges.sql 90_dump.sql)
+	20_lm.sql 25_limits.sql 30_judge.sql 35_router.sql 40_dataset.sql 50_run.sql \
+	55_schedule.sql 58_job.sql 59_estimate.sql 60_views.sql 61_router.sql \
+	62_sweep.sql 65_recipes.sql 70_watch.sql 72_diff.sql 80_privileges.sql \
+	90_dump.sql)
 
 DATA_built = gepa--$(EXTVERSION).sql
 DOCS       = README.md

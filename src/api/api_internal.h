@@ -55,6 +55,9 @@ extern ApiRow *gepa_api_look_up_rows(const JudgeSpec *spec, const StoreAccount *
  */
 extern int	gepa_api_wait_ms(int64 start, int64 timeout_ms);
 
+/* judge.c: raise 42602 for what cannot be the name of a judge or router */
+extern void gepa_api_check_judge_name(const char *name);
+
 /* candidates.c */
 
 /* A run of the current user's; raises 42704 or 42501. */

@@ -51,13 +51,13 @@ add_component(JudgeSpec *spec, const JudgeComponent *component)
 	spec->components[spec->ncomponents++] = *component;
 }
 
-static void
-check_name(const char *name)
+void
+gepa_api_check_judge_name(const char *name)
 {
 	if (name[0] == '\0' || strlen(name) >= 256)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("name of a judge must have 1 to 255 bytes"),
+				 errmsg("name of a judge or router must have 1 to 255 bytes"),
 				 errhint("Choose another name.")));
 }
 
@@ -73,7 +73,7 @@ gepa_create_judge(PG_FUNCTION_ARGS)
 	LmServer   *lm;
 
 	spec.name = gepa_api_text_arg(fcinfo, 0, "name");
-	check_name(spec.name);
+	gepa_api_check_judge_name(spec.name);
 	instruction.text = gepa_api_text_arg(fcinfo, 2, "prompt");
 	add_component(&spec, &instruction);
 	spec.labels = gepa_api_texts_arg(fcinfo, 3, "labels", &spec.nlabels);
@@ -156,9 +156,14 @@ PG_FUNCTION_INFO_V1(gepa_drop_judge);
 Datum
 gepa_drop_judge(PG_FUNCTION_ARGS)
 {
-	StoreVersion *version = gepa_store_get_version(gepa_api_text_arg(fcinfo, 0, "name"), 0);
+	char	   *name = gepa_api_text_arg(fcinfo, 0, "name");
+	StoreRouter *router;
+	StoreVersion *version = gepa_store_resolve(name, &router);
 
-	gepa_store_check_owner("judge", version->spec->name, version->owner, GetUserId());
-	gepa_store_drop_judge(version->judge);
+	if (version != NULL)
+		gepa_store_check_owner("judge", name, version->owner, GetUserId());
+	else
+		gepa_store_check_owner("router", name, router->owner, GetUserId());
+	gepa_store_drop_judge(version != NULL ? version->judge : router->router);
 	PG_RETURN_VOID();
 }

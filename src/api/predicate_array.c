@@ -28,63 +28,34 @@
 
 typedef Datum (*MakeElement) (const JudgeVerdict *verdict);
 
-/* An array on its way through a judge. */
-typedef struct Elements
-{
-	int			n;
-	Datum	   *values;
-	bool	   *nulls;
-	int			ndocuments;		/* those that are not NULL */
-	JudgeDocument *documents;
-	int		   *places;			/* by document, its element */
-} Elements;
-
 static void
-take_apart(ArrayType *array, Elements *elements)
+take_apart(ArrayType *array, ApplyContents *contents, Datum **values)
 {
 	int16		length;
 	bool		by_value;
 	char		align;
 
 	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
-	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align,
-					  &elements->values, &elements->nulls, &elements->n);
+	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, values,
+					  &contents->nulls, &contents->n);
+	contents->values = *values;
 }
 
-/* A document with a field that is null is NULL as a whole. */
+/* The contents' places are taken by what their verdicts are worth. */
 static void
-make_documents(Elements *elements, const JudgeSpec *spec, bool is_jsonb)
+make_elements(const ApplyContents *contents, MakeElement make, Datum *values)
 {
-	elements->documents = palloc(sizeof(JudgeDocument) * Max(elements->n, 1));
-	elements->places = palloc(sizeof(int) * Max(elements->n, 1));
-	elements->ndocuments = 0;
-	for (int i = 0; i < elements->n; i++)
+	for (int i = 0; i < contents->n; i++)
 	{
-		JudgeDocument *document = &elements->documents[elements->ndocuments];
+		const JudgeVerdict *verdict = &contents->verdicts[i].verdict;
+		const ApplyJudge *judge = contents->judges[i];
 
-		if (elements->nulls[i] ||
-			!gepa_apply_document(spec, elements->values[i], is_jsonb, document))
-			elements->nulls[i] = true;
-		else
-			elements->places[elements->ndocuments++] = i;
-	}
-}
-
-static void
-judge_documents(ApplyJudge *judge, Elements *elements, MakeElement make)
-{
-	ApplyVerdict *verdicts = gepa_apply_documents(judge, elements->documents,
-												  elements->ndocuments);
-
-	for (int i = 0; i < elements->ndocuments; i++)
-	{
-		const JudgeVerdict *verdict = &verdicts[i].verdict;
-		int			place = elements->places[i];
-
+		if (contents->nulls[i])
+			continue;
 		if (verdict->status != GEPA_STATUS_OK && gepa_on_error == GEPA_ON_ERROR_ERROR)
 			gepa_judge_report(judge->spec, judge->lm, verdict);
-		elements->nulls[place] = verdict->status != GEPA_STATUS_OK;
-		elements->values[place] = make(verdict);
+		contents->nulls[i] = verdict->status != GEPA_STATUS_OK;
+		values[i] = make(verdict);
 	}
 }
 
@@ -92,22 +63,22 @@ static Datum
 judge_array(FunctionCallInfo fcinfo, bool is_jsonb, Oid type, MakeElement make)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
-	Elements	elements;
-	ApplyJudge *judge;
+	ApplyContents contents = {.is_jsonb = is_jsonb};
+	Datum	   *values;
+	ApplyNamed *named;
 	int16		length;
 	bool		by_value;
 	char		align;
 
 	if (gepa_node_is_planning())
 		PG_RETURN_NULL();
-	judge = gepa_apply_open(gepa_store_get_version(text_to_cstring(PG_GETARG_TEXT_PP(0)), 0),
-							LM_PURPOSE_JUDGE);
-	take_apart(array, &elements);
-	make_documents(&elements, judge->spec, is_jsonb);
-	judge_documents(judge, &elements, make);
-	gepa_apply_close(judge);
+	named = gepa_apply_open_named(text_to_cstring(PG_GETARG_TEXT_PP(0)), LM_PURPOSE_JUDGE);
+	take_apart(array, &contents, &values);
+	gepa_apply_contents(named, &contents);
+	make_elements(&contents, make, values);
+	gepa_apply_close_named(named);
 	get_typlenbyvalalign(type, &length, &by_value, &align);
-	PG_RETURN_ARRAYTYPE_P(construct_md_array(elements.values, elements.nulls, ARR_NDIM(array),
+	PG_RETURN_ARRAYTYPE_P(construct_md_array(values, contents.nulls, ARR_NDIM(array),
 											 ARR_DIMS(array), ARR_LBOUND(array), type, length,
 											 by_value, align));
 }

@@ -30,6 +30,7 @@ typedef struct ApplyJudge
 	struct ApplyStream *stream; /* of gepa_apply_find(); NULL = not yet */
 } ApplyJudge;
 
+#include "apply/apply_route.h"
 #include "apply/apply_stream.h"
 
 /* Documents on their way through a judge; the caller owns them. */
@@ -75,6 +76,23 @@ extern void gepa_apply_call(ApplyBatch *batch);
 /* Both at once; the verdicts are allocated in the current context. */
 extern ApplyVerdict *gepa_apply_documents(ApplyJudge *judge,
 										  const JudgeDocument *documents, int n);
+
+/* contents.c */
+
+/* What a predicate was given, all at once; the caller owns the arrays it fills in. */
+typedef struct ApplyContents
+{
+	int			n;
+	const Datum *values;		/* text or jsonb */
+	bool		is_jsonb;
+	bool	   *nulls;			/* in and out: has no verdict because it is
+								 * NULL */
+	ApplyVerdict *verdicts;		/* out */
+	ApplyJudge **judges;		/* out: whose they are */
+} ApplyContents;
+
+/* Judge them side by side; results are allocated in the current context. */
+extern void gepa_apply_contents(ApplyNamed *named, ApplyContents *contents);
 
 /* document.c */
 

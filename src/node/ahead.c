@@ -347,9 +347,9 @@ judge_of(NodeState *node, NodeRow *row, NodeCall *call, NodeCallState *state)
 		*state = NODE_SKIPPED;
 		return NULL;
 	}
-	session = gepa_node_session(node->execution, TextDatumGetCString(name));
+	session = gepa_node_session(node->execution, TextDatumGetCString(name), NULL);
 	node->unopened = session == NULL;
-	if (session == NULL || session->judge == NULL)
+	if (session == NULL || (session->judge == NULL && session->router == NULL))
 		return NULL;
 	if (IsA(call->name.expr, Const))
 		call->session = session;
@@ -380,6 +380,72 @@ ask_document(NodeState *node, NodeRow *row, int i, NodeSession *session, NodeArg
 	return NODE_ASKED;
 }
 
+/*
+ * Through a router
+ */
+
+typedef struct RouteStep
+{
+	const NodeSession *session;
+	const NodeArgument *argument;
+	bool		is_jsonb;
+	NodeAsked  *asked;
+} RouteStep;
+
+static void
+route_attempt(void *argument)
+{
+	RouteStep  *step = argument;
+	NodeAsked  *asked = step->asked;
+
+	gepa_apply_route(step->session->router, step->argument->value, step->is_jsonb,
+					 asked->answer != NULL ? &asked->answer->verdict.verdict : NULL,
+					 &asked->route);
+}
+
+/* Returns false when a condition raised, or might, where that cannot be caught. */
+static bool
+route(RouteStep *step)
+{
+	if (!step->session->caught)
+		route_attempt(step);
+	else if (IsInParallelMode() || !gepa_node_attempt(route_attempt, step))
+		return false;
+	return true;
+}
+
+/*
+ * Judges are asked one after the other, until one has the last word; what a rule has
+ * to know of a judge is waited for as a guard is.
+ */
+static NodeCallState
+ask_routed(NodeState *node, NodeRow *row, int i, NodeSession *router, NodeArgument *argument)
+{
+	NodeAsked  *asked = &row->calls[i];
+	RouteStep	step = {router, argument, node->chain.calls[i].kind == NODE_CALL_JSONB, asked};
+	NodeCallState state = NODE_ASKED;
+
+	while (state == NODE_ASKED && asked->route.step != APPLY_ROUTE_DECIDED)
+	{
+		NodeSession *session;
+
+		if (asked->answer != NULL && asked->answer->state != APPLY_KNOWN)
+			return NODE_OPEN;
+		if (!route(&step))
+			return NODE_LEFT;
+		if (asked->route.step == APPLY_ROUTE_FAILED)
+			return NODE_ASKED;
+		gepa_node_call_leave(node, asked, true);
+		session = gepa_node_session(node->execution, asked->route.target->written,
+									asked->route.target);
+		node->unopened = session == NULL;
+		if (session == NULL || session->judge == NULL)
+			return NODE_LEFT;
+		state = ask_document(node, row, i, session, argument);
+	}
+	return state;
+}
+
 static NodeCallState
 ask(NodeState *node, NodeRow *row, int site)
 {
@@ -402,6 +468,8 @@ ask(NodeState *node, NodeRow *row, int site)
 		return NODE_LEFT;
 	if (argument->isnull)
 		return NODE_SKIPPED;
+	if (session->router != NULL)
+		return ask_routed(node, row, i, session, argument);
 	return ask_document(node, row, i, session, argument);
 }
 

@@ -32,12 +32,12 @@ typedef struct OpenJudge
 {
 	struct OpenJudge *next;
 	char	   *name;
-	MemoryContext context;		/* of version and judge */
+	MemoryContext context;		/* of what it stands for */
 	Oid			userid;
 	CommandId	curcid;			/* of the snapshot it was resolved under */
 	TransactionId xmax;
 	uint32		running;
-	ApplyJudge *judge;
+	ApplyNamed *named;
 } OpenJudge;
 
 /*
@@ -78,12 +78,12 @@ add_judge(FunctionCallInfo fcinfo, const char *name)
 static void
 resolve(OpenJudge *open)
 {
-	ApplyJudge *stale = open->judge;
+	ApplyNamed *stale = open->named;
 	MemoryContext old;
 
-	open->judge = NULL;
+	open->named = NULL;
 	if (stale != NULL)
-		gepa_apply_close(stale);
+		gepa_apply_close_named(stale);
 	MemoryContextReset(open->context);
 
 	old = MemoryContextSwitchTo(open->context);
@@ -91,12 +91,12 @@ resolve(OpenJudge *open)
 	open->curcid = GetActiveSnapshot()->curcid;
 	open->xmax = GetActiveSnapshot()->xmax;
 	open->running = running(GetActiveSnapshot());
-	open->judge = gepa_apply_open(gepa_store_get_version(open->name, 0), LM_PURPOSE_JUDGE);
+	open->named = gepa_apply_open_named(open->name, LM_PURPOSE_JUDGE);
 	MemoryContextSwitchTo(old);
 }
 
-static ApplyJudge *
-find_judge(FunctionCallInfo fcinfo, const char *name)
+static ApplyNamed *
+find_named(FunctionCallInfo fcinfo, const char *name)
 {
 	OpenJudge  *open = fcinfo->flinfo->fn_extra;
 
@@ -104,9 +104,9 @@ find_judge(FunctionCallInfo fcinfo, const char *name)
 		open = open->next;
 	if (open == NULL)
 		open = add_judge(fcinfo, name);
-	if (open->judge == NULL || !still_current(open))
+	if (open->named == NULL || !still_current(open))
 		resolve(open);
-	return open->judge;
+	return open->named;
 }
 
 /*
@@ -163,31 +163,66 @@ call(ApplyJudge *judge, const JudgeDocument *document)
  * beside parallel workers, can be opened: it was, for this row.
  */
 static void
-adopt(const char *name)
+adopt(const char *name, const StoreTarget *target)
 {
 	NodeState  *node = gepa_node_current;
 
 	if (node == NULL || !node->unopened)
 		return;
-	gepa_node_open_session(node->execution, name);
-	node->unopened = false;
+	gepa_node_open_session(node->execution, name, target);
+}
+
+/* NULL: the document is NULL in a field. */
+static const ApplyVerdict *
+ask_judge(ApplyJudge *judge, const char *name, Datum content, bool is_jsonb)
+{
+	JudgeDocument document;
+	const ApplyVerdict *verdict;
+
+	if (!gepa_apply_document(judge->spec, content, is_jsonb, &document))
+		return NULL;
+	verdict = gepa_node_find(judge, &document);
+	if (verdict != NULL)
+		return verdict;
+	verdict = call(judge, &document);
+	count(name, verdict);
+	return verdict;
+}
+
+/* One judge after the other, until one has the last word. */
+static const ApplyVerdict *
+ask_router(ApplyNamed *named, Datum content, bool is_jsonb, ApplyJudge **judge)
+{
+	ApplyRoute	route = {0};
+	const ApplyVerdict *verdict = NULL;
+
+	for (;;)
+	{
+		gepa_apply_route(named->router, content, is_jsonb,
+						 verdict != NULL ? &verdict->verdict : NULL, &route);
+		if (route.step == APPLY_ROUTE_FAILED)
+			return verdict;
+		*judge = gepa_apply_target(named, route.target);
+		adopt(route.target->written, route.target);
+		verdict = ask_judge(*judge, route.target->written, content, is_jsonb);
+		if (verdict == NULL || route.step == APPLY_ROUTE_DECIDED)
+			return verdict;
+	}
 }
 
 const ApplyVerdict *
 gepa_node_ask(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
 {
 	char	   *name = TextDatumGetCString(fcinfo->args[0].value);
-	JudgeDocument document;
+	Datum		content = fcinfo->args[1].value;
+	ApplyNamed *named = find_named(fcinfo, name);
 	const ApplyVerdict *verdict;
 
-	*judge = find_judge(fcinfo, name);
-	adopt(name);
-	if (!gepa_apply_document((*judge)->spec, fcinfo->args[1].value, is_jsonb, &document))
-		return NULL;
-	verdict = gepa_node_find(*judge, &document);
-	if (verdict != NULL)
-		return verdict;
-	verdict = call(*judge, &document);
-	count(name, verdict);
+	adopt(name, NULL);
+	*judge = named->judge;
+	verdict = named->judge != NULL ? ask_judge(named->judge, name, content, is_jsonb) :
+		ask_router(named, content, is_jsonb, judge);
+	if (gepa_node_current != NULL)
+		gepa_node_current->unopened = false;
 	return verdict;
 }

@@ -100,9 +100,8 @@ is_fresh(const Known *known, const StoreMark *mark)
 }
 
 static void
-read_facts(NodeFacts *facts, const char *name)
+read_judge(NodeFacts *facts, const StoreVersion *version)
 {
-	StoreVersion *version = gepa_store_get_version(name, 0);
 	StoreFigures *figures = &facts->figures;
 	StoreAccount account;
 
@@ -112,6 +111,65 @@ read_facts(NodeFacts *facts, const char *name)
 	facts->lm = gepa_lm_describe(version->lm, GetUserId());
 	facts->pass_rate = (figures->positive + PRIOR_PASS_RATE * PRIOR_WEIGHT) /
 		(figures->sampled + PRIOR_WEIGHT);
+}
+
+/* A mean of two, by weight. */
+static double
+mix(double a, double a_weight, double b, double b_weight)
+{
+	return a_weight + b_weight > 0 ? (a * a_weight + b * b_weight) / (a_weight + b_weight) : 0;
+}
+
+static void
+add_judge(NodeFacts *facts, int judges, const NodeFacts *more)
+{
+	StoreFigures *a = &facts->figures;
+	const StoreFigures *b = &more->figures;
+
+	facts->pass_rate = mix(facts->pass_rate, judges, more->pass_rate, 1);
+	a->latency_ms = mix(a->latency_ms, a->sampled, b->latency_ms, b->sampled);
+	a->input_tokens = mix(a->input_tokens, a->sampled, b->input_tokens, b->sampled);
+	a->output_tokens = mix(a->output_tokens, a->sampled, b->output_tokens, b->sampled);
+	a->cost = mix(a->cost, a->sampled, b->cost, b->sampled);
+	a->chars_seen = mix(a->chars_seen, a->sampled, b->chars_seen, b->sampled);
+	a->sampled += b->sampled;
+	a->stored += b->stored;
+}
+
+/*
+ * How many documents go where is not known, so its judges count the same.  One that is
+ * gone is told of when a document gets there.
+ */
+static void
+read_router(NodeFacts *facts, const StoreRouter *router)
+{
+	int			judges = 1;
+
+	read_judge(facts, gepa_store_get_target(router->otherwise));
+	facts->router = router;
+	for (int i = 0; i < router->nrules; i++)
+	{
+		const StoreTarget *target = router->rules[i].target;
+		const StoreVersion *version = gepa_store_find_version(target->name, target->version);
+		NodeFacts	more;
+
+		if (target == router->otherwise || version == NULL)
+			continue;
+		read_judge(&more, version);
+		add_judge(facts, judges++, &more);
+	}
+}
+
+static void
+read_facts(NodeFacts *facts, const char *name)
+{
+	StoreRouter *router;
+	const StoreVersion *version = gepa_store_resolve(name, &router);
+
+	if (version != NULL)
+		read_judge(facts, version);
+	else
+		read_router(facts, router);
 }
 
 /* Joins the list only when all has been read, which may raise. */

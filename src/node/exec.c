@@ -39,6 +39,14 @@ create_state(CustomScan *scan)
 	return (Node *) node;
 }
 
+static void
+open_targets(NodeState *node, const StoreRouter *router)
+{
+	for (int i = 0; i < router->ntargets; i++)
+		(void) gepa_node_session(node->execution, router->targets[i]->written,
+								 router->targets[i]);
+}
+
 /*
  * Beside parallel workers there are no subtransactions, in which judges are tried
  * to open: this is the last moment.
@@ -49,9 +57,13 @@ open_judges(NodeState *node)
 	for (int i = 0; i < node->chain.ncalls; i++)
 	{
 		const Const *name = (const Const *) node->chain.calls[i].name.expr;
+		NodeSession *session;
 
-		if (IsA(name, Const) && !name->constisnull)
-			(void) gepa_node_session(node->execution, TextDatumGetCString(name->constvalue));
+		if (!IsA(name, Const) || name->constisnull)
+			continue;
+		session = gepa_node_session(node->execution, TextDatumGetCString(name->constvalue), NULL);
+		if (session != NULL && session->router != NULL)
+			open_targets(node, gepa_apply_router_of(session->router));
 	}
 }
 

@@ -109,13 +109,35 @@ gepa_node_execution(EState *estate)
  * Judges
  */
 
+static bool
+raises(const ApplyRouter *router)
+{
+	ListCell   *cell;
+
+	foreach(cell, gepa_apply_router_conditions(router))
+		if (!gepa_node_is_safe(lfirst(cell)))
+		return true;
+	return false;
+}
+
 static void
 open_judge(NodeExecution *execution, NodeSession *session)
 {
 	MemoryContext old = MemoryContextSwitchTo(execution->context);
+	StoreRouter *router = NULL;
+	StoreVersion *version = session->target != NULL ? gepa_store_get_target(session->target) :
+		gepa_store_resolve(session->name, &router);
 
-	session->judge = gepa_apply_open(gepa_store_get_version(session->name, 0), LM_PURPOSE_JUDGE);
-	session->stream = gepa_apply_stream_open(session->judge);
+	if (router != NULL)
+	{
+		session->router = gepa_apply_router_open(router);
+		session->caught = raises(session->router);
+	}
+	else
+	{
+		session->judge = gepa_apply_open(version, LM_PURPOSE_JUDGE);
+		session->stream = gepa_apply_stream_open(session->judge);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -133,51 +155,78 @@ open_attempt(void *argument)
 	open_judge(opening->execution, opening->session);
 }
 
+/* The current version of a judge is one, by its name and as a router's. */
+static bool
+is_session_of(const NodeSession *session, const char *name, const StoreTarget *target)
+{
+	const StoreTarget *either = target != NULL ? target : session->target;
+
+	if (either == NULL)
+		return strcmp(session->name, name) == 0;
+	if (target != NULL && session->target != NULL)
+		return session->target->judge == target->judge &&
+			session->target->version == target->version;
+	return session->judge != NULL && session->judge->version->judge == either->judge &&
+		either->version == 0 && strcmp(session->name, name) == 0;
+}
+
 static NodeSession *
-find_session(const NodeExecution *execution, const char *name)
+find_session(const NodeExecution *execution, const char *name, const StoreTarget *target)
 {
 	Oid			userid = GetUserId();
 	NodeSession *session = execution->sessions;
 
-	while (session != NULL && (session->userid != userid || strcmp(session->name, name) != 0))
+	while (session != NULL && (session->userid != userid ||
+							   !is_session_of(session, name, target)))
 		session = session->next;
 	return session;
 }
 
+/* A target is copied: it may be that of a call site. */
 static NodeSession *
-add_session(NodeExecution *execution, const char *name)
+add_session(NodeExecution *execution, const char *name, const StoreTarget *target)
 {
-	NodeSession *session = MemoryContextAllocZero(execution->context, sizeof(NodeSession));
+	MemoryContext old = MemoryContextSwitchTo(execution->context);
+	NodeSession *session = palloc0(sizeof(NodeSession));
 
-	session->name = MemoryContextStrdup(execution->context, name);
+	session->name = pstrdup(name);
+	if (target != NULL)
+	{
+		session->target = palloc(sizeof(StoreTarget));
+		*session->target = *target;
+		session->target->written = session->name;
+		session->target->name = pstrdup(target->name);
+	}
 	session->userid = GetUserId();
 	session->next = execution->sessions;
 	execution->sessions = session;
+	MemoryContextSwitchTo(old);
 	return session;
 }
 
 NodeSession *
-gepa_node_session(NodeExecution *execution, const char *name)
+gepa_node_session(NodeExecution *execution, const char *name, const StoreTarget *target)
 {
-	NodeSession *session = find_session(execution, name);
+	NodeSession *session = find_session(execution, name, target);
 	Opening		opening = {execution, session};
 
 	if (session != NULL || IsInParallelMode())
 		return session;
-	session = add_session(execution, name);
+	session = add_session(execution, name, target);
 	opening.session = session;
 	if (!gepa_node_attempt(open_attempt, &opening))
+	{
 		session->judge = NULL;
+		session->router = NULL;
+	}
 	return session;
 }
 
 void
-gepa_node_open_session(NodeExecution *execution, const char *name)
+gepa_node_open_session(NodeExecution *execution, const char *name, const StoreTarget *target)
 {
-	NodeSession *session = find_session(execution, name);
-
-	if (session == NULL)
-		open_judge(execution, add_session(execution, name));
+	if (find_session(execution, name, target) == NULL)
+		open_judge(execution, add_session(execution, name, target));
 }
 
 /*

@@ -124,12 +124,37 @@ gepa_node_expect(const CustomScan *scan)
 	return judges;
 }
 
-/* As gepa.judges shows it. */
+/* As gepa.judges shows it, and gepa.routers. */
 static bool
 is_visible(const NodeFacts *facts)
 {
 	return facts != NULL &&
-		(facts->lm != NULL || has_privs_of_role(GetUserId(), facts->version->owner));
+		(facts->lm != NULL ||
+		 has_privs_of_role(GetUserId(), facts->router != NULL ? facts->router->owner :
+						   facts->version->owner));
+}
+
+static void
+show_router(const StoreRouter *router, ExplainState *es)
+{
+	List	   *judges = NIL;
+	StringInfoData line;
+
+	initStringInfo(&line);
+	appendStringInfo(&line, "%s, version %d, router to", router->name, router->version);
+	for (int i = 0; i < router->ntargets; i++)
+	{
+		judges = lappend(judges, router->targets[i]->written);
+		appendStringInfo(&line, "%s %s", i > 0 ? "," : "", router->targets[i]->written);
+	}
+	if (es->format == EXPLAIN_FORMAT_TEXT)
+	{
+		ExplainPropertyText("Judge", line.data, es);
+		return;
+	}
+	ExplainPropertyText("Name", router->name, es);
+	ExplainPropertyInteger("Version", NULL, router->version, es);
+	ExplainPropertyList("Router To", judges, es);
 }
 
 static void
@@ -296,11 +321,16 @@ show_judge(const Judge *judge, const CustomScanState *node, ExplainState *es)
 {
 	const NodeFacts *facts = gepa_node_facts(judge->name);
 
+	bool		is_router = facts != NULL && facts->router != NULL;
+
 	ExplainOpenGroup("Judge", NULL, true, es);
-	show_identity(judge->name, is_visible(facts) ? facts : NULL, es);
+	if (is_router && is_visible(facts))
+		show_router(facts->router, es);
+	else
+		show_identity(judge->name, is_visible(facts) ? facts : NULL, es);
 	if (es->costs && judge->is_estimated && is_visible(facts))
 		show_estimate(&judge->estimate, judge->rows, es);
-	if (es->analyze)
+	if (es->analyze && !is_router)
 		show_figures(figures_of(node, judge->name), es);
 	ExplainCloseGroup("Judge", NULL, true, es);
 }

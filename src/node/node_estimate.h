@@ -20,10 +20,14 @@
 /* What is known of a judge before it is asked. */
 typedef struct NodeFacts
 {
-	const StoreVersion *version;	/* the current one */
+	const StoreRouter *router;	/* NULL: a judge */
+	const StoreVersion *version;	/* the current one; of a router, that of
+									 * its last judge */
 	const LmServer *lm;			/* without a key; NULL: the user may not use
 								 * it */
-	StoreFigures figures;		/* of the user's account */
+	StoreFigures figures;		/* of the user's account; of a router, the
+								 * mean of its judges', with what is stored of
+								 * all */
 	double		pass_rate;		/* of any document; never quite 0 or 1 */
 } NodeFacts;
 

@@ -24,14 +24,18 @@
  * Judges of a statement (execution.c)
  */
 
+/* A judge; or a router, whose judges have sessions of their own. */
 typedef struct NodeSession
 {
 	struct NodeSession *next;
 	char	   *name;
+	StoreTarget *target;		/* of a router that it was opened for; or NULL */
 	Oid			userid;
-	ApplyJudge *judge;			/* NULL: could not be opened */
+	ApplyJudge *judge;			/* neither it nor router: could not be opened */
 	ApplyStream *stream;
 	bool		unsent;			/* has been asked what has not been sent */
+	ApplyRouter *router;
+	bool		caught;			/* conditions of the router may raise */
 } NodeSession;
 
 /* What the nodes of an EState share; it lives as long. */
@@ -65,7 +69,9 @@ typedef struct NodeAsked
 	bool		fresh;			/* nobody had asked before */
 	bool		counted;
 	NodeSession *session;
-	ApplyAnswer *answer;		/* referred to */
+	ApplyAnswer *answer;		/* referred to; or NULL */
+	ApplyRoute	route;			/* through a router: while OPEN the answer is
+								 * for one of its rules */
 } NodeAsked;
 
 /* What a guard's expression came out as. */
@@ -164,6 +170,9 @@ gepa_node_row(const NodeRows *rows, int i)
 	return &rows->ring[(rows->first + i) & (rows->capacity - 1)];
 }
 
+/* The answer to a call is no longer needed: count it, and let it go. */
+extern void gepa_node_call_leave(NodeState *node, NodeAsked *call, bool reached);
+
 /* Nothing of it is still to come. */
 extern bool gepa_node_row_is_ready(const NodeState *node, const NodeRow *row);
 
@@ -190,13 +199,16 @@ extern bool gepa_node_window_is_held_up(const NodeState *node, int calls);
 extern NodeExecution *gepa_node_execution(EState *estate);
 
 /*
- * A judge by name for the current user; without ->judge when it cannot be opened,
- * which is told when a row gets there.  NULL: cannot be opened now.
+ * A judge or router by name, or a router's judge, for the current user; without
+ * ->judge and ->router when it cannot be opened, which is told when a row gets there.
+ * NULL: cannot be opened now.
  */
-extern NodeSession *gepa_node_session(NodeExecution *execution, const char *name);
+extern NodeSession *gepa_node_session(NodeExecution *execution, const char *name,
+									  const StoreTarget *target);
 
-/* For a judge that can be opened for certain; an error is told. */
-extern void gepa_node_open_session(NodeExecution *execution, const char *name);
+/* For one that can be opened for certain; an error is told. */
+extern void gepa_node_open_session(NodeExecution *execution, const char *name,
+								   const StoreTarget *target);
 
 /* Send what was asked; returns whether there was anything. */
 extern bool gepa_node_send(NodeExecution *execution);

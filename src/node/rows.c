@@ -123,6 +123,17 @@ count_call(NodeState *node, NodeAsked *call, bool reached)
 							   !reached);
 }
 
+void
+gepa_node_call_leave(NodeState *node, NodeAsked *call, bool reached)
+{
+	if (call->answer == NULL)
+		return;
+	count_call(node, call, reached);
+	gepa_apply_stream_release(call->session->stream, call->answer);
+	call->answer = NULL;
+	call->counted = false;
+}
+
 static void
 drop(NodeState *node, NodeRow *row, bool reached)
 {
@@ -133,11 +144,8 @@ drop(NodeState *node, NodeRow *row, bool reached)
 	{
 		NodeAsked  *call = &row->calls[i];
 
-		if (call->state != NODE_ASKED)
-			continue;
-		judged = true;
-		count_call(node, call, reached);
-		gepa_apply_stream_release(call->session->stream, call->answer);
+		judged = judged || call->state == NODE_ASKED;
+		gepa_node_call_leave(node, call, reached);
 		call->state = NODE_SKIPPED;
 	}
 	node->figures.judged += judged && reached;
@@ -173,7 +181,7 @@ gepa_node_rows_count_unreached(NodeState *node)
 		bool		reached = i == 0 && node->held;
 
 		for (int j = 0; j < node->chain.ncalls; j++)
-			if (row->calls[j].state == NODE_ASKED)
+			if (row->calls[j].answer != NULL)
 				count_call(node, &row->calls[j], reached);
 	}
 }

@@ -20,5 +20,6 @@ GRANT SELECT ON
 	gepa.lms, gepa.judges, gepa.judge_versions, gepa.datasets, gepa.verdicts,
 	gepa.verdict_errors, gepa.runs, gepa.progress, gepa.samples,
 	gepa.candidates, gepa.frontier, gepa.proposals, gepa.reflections,
-	gepa.rollouts, gepa.schedules, gepa.lm_calls, gepa.lm_stats, gepa.quality_cost
+	gepa.rollouts, gepa.schedules, gepa.lm_calls, gepa.lm_stats, gepa.quality_cost,
+	gepa.routers, gepa.router_versions
 TO PUBLIC;

@@ -157,6 +157,7 @@ read_version(StoreScope *scope)
 	return version;
 }
 
+/* NULL: there is none. */
 static StoreVersion *
 find_by_name(StoreScope *scope, const char *judge, int version)
 {
@@ -165,17 +166,28 @@ find_by_name(StoreScope *scope, const char *judge, int version)
 	gepa_store_arg_text(&args, judge);
 	gepa_store_arg_int(&args, version);
 	if (gepa_store_run(scope, &version_by_name, &args) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 version == 0 ?
-				 errmsg("judge \"%s\" does not exist", judge) :
-				 errmsg("judge \"%s\" has no version %d", judge, version),
-				 errhint("See gepa.judges and gepa.judge_versions, or create it with gepa.create_judge().")));
+		return NULL;
 	return read_version(scope);
 }
 
+static void
+refuse_name(const char *judge, int version)
+{
+	if (gepa_store_find_router(judge) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a router, not a judge", judge),
+				 errhint("Name one of the judges that it chooses from, which gepa.routers shows; gepa.start_branches() tunes them all.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 version == 0 ?
+			 errmsg("judge \"%s\" does not exist", judge) :
+			 errmsg("judge \"%s\" has no version %d", judge, version),
+			 errhint("See gepa.judges and gepa.judge_versions, or create it with gepa.create_judge().")));
+}
+
 StoreVersion *
-gepa_store_get_version(const char *judge, int version)
+gepa_store_find_version(const char *judge, int version)
 {
 	StoreScope	scope;
 	StoreVersion *result;
@@ -183,6 +195,16 @@ gepa_store_get_version(const char *judge, int version)
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
 	result = find_by_name(&scope, judge, version);
 	gepa_store_leave(&scope);
+	return result;
+}
+
+StoreVersion *
+gepa_store_get_version(const char *judge, int version)
+{
+	StoreVersion *result = gepa_store_find_version(judge, version);
+
+	if (result == NULL)
+		refuse_name(judge, version);
 	return result;
 }
 
@@ -198,6 +220,8 @@ gepa_store_lock_version(const char *judge)
 	gepa_store_run(&scope, &lock_judge_by_name, &args);
 	result = find_by_name(&scope, judge, 0);
 	gepa_store_leave(&scope);
+	if (result == NULL)
+		refuse_name(judge, 0);
 	return result;
 }
 

@@ -49,7 +49,8 @@ typedef struct StoreVersion
 	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
 } StoreVersion;
 
-/* version 0 = the current one. */
+/* version 0 = the current one; find: NULL = there is none. */
+extern StoreVersion *gepa_store_find_version(const char *judge, int version);
 extern StoreVersion *gepa_store_get_version(const char *judge, int version);
 extern StoreVersion *gepa_store_get_version_by_id(int judge, int version);
 
@@ -317,6 +318,7 @@ extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spe
 #include "store/store_lease.h"
 #include "store/store_recipe.h"
 #include "store/store_ring.h"
+#include "store/store_router.h"
 #include "store/store_scan.h"
 #include "store/store_schedule.h"
 #include "store/store_sweep.h"
