@@ -64,6 +64,12 @@ INSERT INTO contract_function VALUES
 	('gepa', 'create_dataset', 'name text, source text, key text, inputs text[], label text,'
 		' feedback text DEFAULT NULL::text, split text DEFAULT NULL::text, group_by text DEFAULT NULL::text,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
+	('gepa', 'create_router', 'name text, rules jsonb[], "else" text, options jsonb DEFAULT ''{}''::jsonb', 'integer',
+		'v', 'u', false),
+	('gepa', 'alter_router', 'name text, rules jsonb[] DEFAULT NULL::jsonb[], "else" text DEFAULT NULL::text,'
+		' options jsonb DEFAULT NULL::jsonb', 'integer', 'v', 'u', false),
+	('gepa', 'route', 'router text, doc text', 'text', 'v', 'r', true),
+	('gepa', 'route', 'router text, doc jsonb', 'text', 'v', 'r', true),
 	('gepa', 'drop_dataset', 'name text', 'void', 'v', 'u', true),
 	('gepa', 'start', 'judge text, dataset text, reflection_lm name, budget integer, seed bigint DEFAULT 0,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
@@ -183,6 +189,10 @@ INSERT INTO contract_view VALUES
 	('judge_versions', 'judge text, version integer, current boolean, lm text, lm_identity jsonb, components jsonb,'
 		' labels text[], positive text[], options jsonb, threshold double precision, digest text, run integer,'
 		' candidate integer, created_at timestamp with time zone'),
+	('routers', 'router text, current_version integer, owner text, rules jsonb, else text, options jsonb, versions integer,'
+		' created_at timestamp with time zone'),
+	('router_versions', 'router text, version integer, current boolean, rules jsonb, else text, options jsonb,'
+		' created_at timestamp with time zone'),
 	('datasets', 'dataset text, source text, key text, inputs text[], label text, feedback text, split text,'
 		' group_by text, options jsonb, owner text, created_at timestamp with time zone'),
 	('runs', 'run integer, judge text, dataset text, owner text, status text, reason text, budget integer,'

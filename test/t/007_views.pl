@@ -17,7 +17,7 @@ use Test::More;
 # who may use the LM, or everybody (as pg_foreign_server does).
 my %views = (
 	lms => 'everybody',
-	(map { $_ => 'users' } qw(judges judge_versions lm_stats)),
+	(map { $_ => 'users' } qw(judges judge_versions routers router_versions lm_stats)),
 	(map { $_ => 'nobody' } qw(datasets runs progress samples candidates frontier proposals reflections rollouts
 		schedules quality_cost verdicts verdict_errors lm_calls)));
 
@@ -41,6 +41,7 @@ sub as { my ($role, $sql) = @_; return outcome($node, "SET SESSION AUTHORIZATION
 my (undef, $err) = as('alice', "
 	SELECT gepa.create_judge('j', 'judging', 'Is it good?'), gepa.create_judge('g', 'gated', 'Is it good?'),
 		gepa.create_judge('b', 'broken', 'Is it good?');
+	SELECT gepa.create_router('r', ARRAY['{\"when\": \"length > 9\", \"judge\": \"j\"}']::jsonb[], 'g');
 	SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', feedback => 'note');
 	SELECT gepa.optimize('j', 'd', 'reflecting', 120);
 	SELECT gepa.deploy(1);
@@ -124,7 +125,8 @@ value($node, 'ANALYZE');
 
 # What is known of rows one may not see: the numbers of runs and of objects, and that a verdict is one.
 # gepa.lms is everybody's, and the functions behind gepa.lm_calls and gepa.lm_stats hand out one's own.
-my @known = ('lms\..*', 'lm_calls\..*', 'lm_stats\..*', '(?!judge_versions).*\.run', '(judges|datasets|schedules)\.id', 'verdicts\.status');
+my @known = ('lms\..*', 'lm_calls\..*', 'lm_stats\..*', '(?!judge_versions).*\.run', '(judges|routers|datasets|schedules)\.id',
+	'verdicts\.status');
 my $known = join '|', @known;
 my %other = (    # of each type, a value that nobody has, and one that will do where alice has none
 	'text' => [ q{'nobody''s'}, q{'some'} ],

@@ -16,7 +16,8 @@ use Test::More;
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
-my @tables = qw(fence judge judge_version verdict verdict_default verdict_error dataset run sample step proposal rollout front sweep sweep_point);
+my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset run sample step proposal
+	rollout front sweep sweep_point);
 
 mkdir $node->backup_dir;
 create_lm($node, 'plain', $mock, 'judge-rules');
@@ -26,6 +27,7 @@ create_lm($node, 'reflecting', $mock, 'reflector');
 load_world($node, 'labels', rows => 80, seed => 5);
 value($node, "SELECT gepa.create_judge('j', 'plain', 'Is it good?'), gepa.create_judge('g', 'gated', 'Is it good?'),
 	gepa.create_judge('b', 'broken', 'Is it good?', labels => ARRAY['true', 'false', 'it''s \\ \"odd\"'])");
+value($node, q{SELECT gepa.create_router('r', ARRAY['{"when": "lang = ''it''''s'' OR length > 20", "judge": "j@1"}']::jsonb[], 'j')});
 value($node, "SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', feedback => 'note')");
 
 # A finished run, deployed; verdicts and an error.
