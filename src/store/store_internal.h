@@ -217,6 +217,12 @@ typedef enum StoreHandedOver
 
 extern StoreHandedOver gepa_store_ring_handed_over(void);
 
+/*
+ * job_source.c: has a table a unique btree on just these columns?  They are put
+ * into its order.
+ */
+extern bool gepa_store_has_unique_index(Relation rel, AttrNumber *attnums, int n);
+
 /* pack.c: a verdict as flat bytes */
 extern void gepa_store_pack(StringInfo buf, const StoreVerdict *stored);
 extern void gepa_store_unpack(const char *data, int length, StoreVerdict *stored);

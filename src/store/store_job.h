@@ -53,6 +53,9 @@ typedef struct StoreSource
 extern void gepa_store_open_source(StoreSource *source, const char *name,
 								   const char *const *keys, int nkeys);
 
+/* How many rows the planner expects of an open source, filter included. */
+extern double gepa_store_expected_rows(const StoreSource *source);
+
 /* The columns in a text like "id" or "lang, id"; palloc'd names.  Raises 42602. */
 extern char **gepa_store_split_names(const char *text, int *n);
 
@@ -61,6 +64,36 @@ extern char **gepa_store_split_names(const char *text, int *n);
  * them, until the end of the GUC nest level (a scope, a function).
  */
 extern void gepa_store_pin_formats(void);
+
+/* job_target.c: where verdicts go besides the verdict store */
+
+typedef enum StoreJobValue
+{
+	STORE_JOB_POSITIVE,			/* bool */
+	STORE_JOB_SCORE,			/* float8 */
+	STORE_JOB_LABEL,			/* text */
+	STORE_JOB_VERDICT			/* jsonb */
+} StoreJobValue;
+
+typedef struct StoreTarget
+{
+	char	   *column;			/* of the source, not quoted; NULL = none */
+	StoreJobValue value;		/* what it gets, by its type */
+	char	   *table;			/* quoted, qualified; NULL = none */
+} StoreTarget;
+
+/*
+ * What a target text means for an open source: the name of one of its columns,
+ * or of a verdict table, which is made if it is missing, or both, separated by a
+ * comma.  With the rights of the source's owner; raises for what could not be
+ * written.  NULL is no target.
+ */
+extern void gepa_store_make_target(StoreTarget *target, const StoreSource *source,
+								   const char *text);
+
+/* The same for what make() has found; nothing is made. */
+extern void gepa_store_open_target(StoreTarget *target, const StoreSource *source,
+								   const char *column, const char *table);
 
 /* jobs.c */
 
@@ -130,5 +163,123 @@ extern StoreJob *gepa_store_lock_job(int job);
  */
 extern bool gepa_store_move_job(int job, int from_mask, StoreJobStatus to,
 								const char *reason, TimestampTz resume_at);
+
+/* Does it exist still?  Not when the extension is another one by now. */
+extern bool gepa_store_job_exists(const StoreJob *job);
+
+/* Raise 42704 if the version that judges was dropped. */
+extern void gepa_store_check_job_judge(const StoreJob *job);
+
+/* Say why a job that runs does not get on; NULL clears it. */
+extern void gepa_store_note_job(int job, const char *reason);
+
+/* Jobs of this database that want workers, those that resume by themselves included. */
+extern StoreJob *gepa_store_live_jobs(int *n);
+
+/* Queue the rows without a verdict again; returns how many. */
+extern int64 gepa_store_retry_job_errors(const StoreJob *job);
+
+/* Forget what is left to do of a cancelled job, unless another shares it. */
+extern void gepa_store_drop_claims(const StoreJob *job);
+
+/* job_claims.c: what a worker of a job has taken on; each worker has a number, its part */
+
+typedef struct StoreJobRow
+{
+	char	  **key;			/* a text per key column */
+	bool		has_document;	/* it is not null */
+	Datum		document;		/* text or jsonb */
+	int64		hash;			/* of the document, to see whether it changes */
+	char	   *in_column;		/* what the target column has; NULL = null */
+	bool		in_table;		/* the target table has a row */
+	bool		in_table_ok;	/* ... with a verdict */
+	int			in_table_version;
+	uint8		in_table_digest[JUDGE_DIGEST_LENGTH];
+} StoreJobRow;
+
+/* Rows that a worker has taken; in the current context. */
+typedef struct StoreJobPiece
+{
+	int64		claim;			/* 0 = none: the queue had ranges only */
+	int			attempts;		/* how often its rows were put back */
+	int			nrows;
+	StoreJobRow *rows;
+	int			nmissing;		/* asked for by key, and not there */
+	char	 ***missing;
+	bool		cut;			/* ... or not read, because it became too much */
+} StoreJobPiece;
+
+typedef enum StoreTake
+{
+	STORE_TAKE_PIECE,			/* perhaps without rows */
+	STORE_TAKE_LATER,			/* another has what is left, or it is not due */
+	STORE_TAKE_NONE				/* there is nothing left */
+} StoreTake;
+
+/* A job's source and target with the statements on them; made once per worker. */
+typedef struct StoreJobTable StoreJobTable;
+
+/* Open them with the rights of the job's owner; raises what is wrong with them. */
+extern StoreJobTable *gepa_store_open_job_table(const StoreJob *job, bool reasoning);
+extern bool gepa_store_job_is_jsonb(const StoreJobTable *table);
+
+/* Be the worker of this number until the process ends; waits for its last life to end. */
+extern void gepa_store_become_part(const StoreJob *job, int part);
+
+/* Give back what this worker, or its last life, holds. */
+extern void gepa_store_release_claims(const StoreJob *job, int part);
+
+/* Is anything left to do of its work? */
+extern bool gepa_store_has_claims(const StoreJob *job);
+
+/* Is nothing held by any worker of the job? */
+extern bool gepa_store_holds_nothing(const StoreJob *job);
+
+/* Take some rows, max at most, in the caller's transaction. */
+extern StoreTake gepa_store_take_piece(const StoreJob *job, int part, StoreJobTable *table,
+									   int max, StoreJobPiece *piece);
+
+/* job_write.c */
+
+/* What became of a row. */
+typedef struct StoreJobResult
+{
+	const StoreJobRow *row;
+	const JudgeVerdict *verdict;	/* NULL = it has no document */
+	int			version;
+	uint8		digest[JUDGE_DIGEST_LENGTH];	/* of the document */
+	bool		put_back;		/* out: the row was locked, changed or gone */
+	bool		locked;			/* out: ... locked */
+} StoreJobResult;
+
+/*
+ * Write results into the targets, where they are not there already and the row
+ * still has the document that was judged.  skip_locked: rows that somebody has locked
+ * are left out, else they are waited for.
+ */
+extern void gepa_store_put_results(StoreJobTable *table, StoreJobResult *results, int n,
+								   bool skip_locked);
+
+/* Forget what the targets have of rows that are gone. */
+extern void gepa_store_put_missing(StoreJobTable *table, const StoreJobPiece *piece);
+
+typedef struct StoreJobFigures
+{
+	int64		rows;
+	int64		judged;
+	int64		stored;
+	int64		failed;
+	int64		input_tokens;
+	int64		output_tokens;
+	double		cost;
+} StoreJobFigures;
+
+/*
+ * A piece is done: its claim goes, rows that were put back go into the queue,
+ * those without a verdict into the errors, the figures to the job's.
+ */
+extern void gepa_store_finish_piece(const StoreJob *job, const StoreJobPiece *piece,
+									const StoreJobResult *results, int n,
+									const StoreJobFigures *figures);
 
 #endif							/* GEPA_STORE_STORE_JOB_H */

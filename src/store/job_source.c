@@ -1,0 +1,371 @@
+/*-------------------------------------------------------------------------
+ *
+ * job_source.c
+ *	  The relation that a corpus job goes through: found and checked.
+ *
+ * What runs over its rows is the owner's: a document expression and a filter,
+ * composed into statements as they were given.  So each has to be one expression
+ * and nothing else, and everything here happens with the owner's rights, under
+ * the search_path of the one who gave them, in a security-restricted operation.
+ *
+ * Keys.  A job reads rows in the order of their keys, some at a time, and
+ * begins again after the last one.  That is right only if no two rows have the
+ * same key and none has a null in it, and it is fast only if an index has that
+ * order.  Tables and materialized views must have such an index; of views and foreign
+ * tables nothing can be known, their user vouches for them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_coerce.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+#include "utils/varlena.h"
+
+#include "store/store_internal.h"
+
+/* How a value is written must not depend on who writes it. */
+static const char *const formats[][2] = {
+	{"DateStyle", "ISO, YMD"},
+	{"IntervalStyle", "postgres"},
+	{"extra_float_digits", "1"},
+	{"bytea_output", "hex"},
+	{"xmloption", "content"}
+};
+
+void
+gepa_store_pin_formats(void)
+{
+	for (int i = 0; i < lengthof(formats); i++)
+		(void) set_config_option(formats[i][0], formats[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
+char **
+gepa_store_split_names(const char *text, int *n)
+{
+	List	   *names = NIL;
+	char	  **result;
+	ListCell   *cell;
+
+	if (!SplitIdentifierString(pstrdup(text), ',', &names) || names == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("\"%s\" is not a list of column names", text),
+				 errhint("Separate the names by commas, and put double quotes around those that need them.")));
+	*n = list_length(names);
+	result = palloc(sizeof(char *) * *n);
+	foreach(cell, names)
+		result[foreach_current_index(cell)] = lfirst(cell);
+	return result;
+}
+
+/*
+ * Expressions
+ */
+
+/* Nothing but the one value that was meant. */
+static bool
+is_plain_select(const SelectStmt *select)
+{
+	return list_length(select->targetList) == 1 &&
+		select->distinctClause == NIL && select->intoClause == NULL &&
+		select->fromClause == NIL && select->whereClause == NULL &&
+		select->groupClause == NIL && select->havingClause == NULL &&
+		select->windowClause == NIL && select->valuesLists == NIL &&
+		select->sortClause == NIL && select->limitOffset == NULL &&
+		select->limitCount == NULL && select->lockingClause == NIL &&
+		select->withClause == NULL && select->op == SETOP_NONE;
+}
+
+/*
+ * Text that is an expression stays one in parentheses, whatever stands around
+ * it.  A comment at its end is ended by the newline that composing puts there.
+ */
+static void
+check_expression(const char *what, const char *text)
+{
+	List	   *statements = raw_parser(psprintf("SELECT (%s\n)", text), RAW_PARSE_DEFAULT);
+	Node	   *statement = NULL;
+
+	if (list_length(statements) == 1)
+		statement = linitial_node(RawStmt, statements)->stmt;
+	if (statement == NULL || !IsA(statement, SelectStmt) ||
+		!is_plain_select((SelectStmt *) statement))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("the %s of a job must be one expression", what),
+				 errdetail("It is: %s", text),
+				 errhint("For example a column name, or an expression over the columns of the source.")));
+}
+
+/* Of the only column that a query over the source would return. */
+static Oid
+analyze_type(const StoreSource *source, const char *expression)
+{
+	char	   *sql = psprintf("SELECT (%s\n) FROM %s", expression, source->relation);
+	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
+	List	   *sources;
+	Query	   *query;
+	Oid			type = InvalidOid;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	sources = SPI_plan_get_plan_sources(plan);
+	query = linitial_node(Query, ((CachedPlanSource *) linitial(sources))->query_list);
+	if (query->hasAggs || query->hasTargetSRFs || query->hasWindowFuncs)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the document and the filter of a job must look at one row"),
+				 errdetail("This one has an aggregate, a window function or a function that returns a set: %s",
+						   expression),
+				 errhint("Make a view that computes it, and name the view as source.")));
+	type = exprType((Node *) linitial_node(TargetEntry, query->targetList)->expr);
+	SPI_freeplan(plan);
+	return type;
+}
+
+static void
+check_expressions(StoreSource *source)
+{
+	Oid			type;
+
+	check_expression("document", source->document);
+	type = analyze_type(source, source->document);
+	source->is_jsonb = getBaseType(type) == JSONBOID;
+	if (!source->is_jsonb && !IsBinaryCoercible(type, TEXTOID) && type != UNKNOWNOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the document of a job must be text or jsonb, not %s",
+						format_type_be(type)),
+				 errhint("Cast it, or build an object of the judge's fields with jsonb_build_object().")));
+	if (source->filter == NULL)
+		return;
+	check_expression("filter", source->filter);
+	type = analyze_type(source, source->filter);
+	if (getBaseType(type) != BOOLOID && type != UNKNOWNOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the filter of a job must be boolean, not %s", format_type_be(type)),
+				 errhint("Give a condition, as after WHERE.")));
+}
+
+/*
+ * Keys
+ */
+
+/* A unique btree whose columns are those given; attnums are put into its order. */
+static bool
+orders(Relation index, AttrNumber *attnums, int n)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
+		index->rd_rel->relam != BTREE_AM_OID || form->indnkeyatts != n ||
+		RelationGetIndexPredicate(index) != NIL || RelationGetIndexExpressions(index) != NIL)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		int			place = i;
+		int			option = index->rd_indoption[i];
+
+		/* As ORDER BY has it, or backward, and the same for all columns. */
+		if (option != index->rd_indoption[0] ||
+			(option != 0 && option != (INDOPTION_DESC | INDOPTION_NULLS_FIRST)))
+			return false;
+		while (place < n && attnums[place] != form->indkey.values[i])
+			place++;
+		if (place == n)
+			return false;
+		attnums[place] = attnums[i];
+		attnums[i] = form->indkey.values[i];
+	}
+	return true;
+}
+
+bool
+gepa_store_has_unique_index(Relation rel, AttrNumber *attnums, int n)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *cell;
+	bool		found = false;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		found = orders(index, attnums, n);
+		index_close(index, AccessShareLock);
+		if (found)
+			break;
+	}
+	list_free(indexes);
+	return found;
+}
+
+static bool
+may_be_null(Relation rel, const AttrNumber *attnums, int n)
+{
+	/* A materialized view knows no constraints. */
+	if (rel->rd_rel->relkind == RELKIND_MATVIEW)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (!TupleDescAttr(RelationGetDescr(rel), attnums[i] - 1)->attnotnull)
+			return true;
+	return false;
+}
+
+static void
+check_order(Relation rel, AttrNumber *attnums, int n)
+{
+	char		relkind = rel->rd_rel->relkind;
+
+	if (relkind == RELKIND_VIEW || relkind == RELKIND_FOREIGN_TABLE)
+		return;
+	if (!gepa_store_has_unique_index(rel, attnums, n))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FOREIGN_KEY),
+				 errmsg("there is no unique index on the key columns of \"%s\"",
+						RelationGetRelationName(rel)),
+				 errdetail("A job reads a table in the order of a btree index that is unique, not partial, and on these columns alone."),
+				 errhint("Name the columns of the primary key, or make such an index.")));
+	if (may_be_null(rel, attnums, n))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FOREIGN_KEY),
+				 errmsg("key columns of \"%s\" may be null", RelationGetRelationName(rel)),
+				 errhint("Declare them NOT NULL, or name the columns of the primary key.")));
+}
+
+static void
+find_keys(StoreSource *source, Relation rel, const char *const *keys, int nkeys)
+{
+	AttrNumber	attnums[STORE_JOB_MAX_KEYS];
+
+	if (nkeys > STORE_JOB_MAX_KEYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("a key can have %d columns at most", STORE_JOB_MAX_KEYS),
+				 errhint("Name a shorter key.")));
+	for (int i = 0; i < nkeys; i++)
+	{
+		attnums[i] = get_attnum(source->relid, keys[i]);
+		if (attnums[i] <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist", keys[i],
+							RelationGetRelationName(rel)),
+					 errhint("The key is one or more columns of the source, separated by commas.")));
+	}
+	check_order(rel, attnums, nkeys);
+	source->nkeys = nkeys;
+	for (int i = 0; i < nkeys; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnums[i] - 1);
+
+		source->keys[i] = pstrdup(NameStr(attribute->attname));
+		source->key_types[i] = format_type_be_qualified(attribute->atttypid);
+	}
+}
+
+/*
+ * The relation
+ */
+
+static bool
+is_readable(char relkind)
+{
+	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
+		relkind == RELKIND_VIEW || relkind == RELKIND_MATVIEW ||
+		relkind == RELKIND_FOREIGN_TABLE;
+}
+
+static void
+find_relation(StoreSource *source, const char *name)
+{
+	List	   *names = textToQualifiedNameList(cstring_to_text(name));
+
+	source->relid = RangeVarGetRelid(makeRangeVarFromNameList(names), AccessShareLock, true);
+	if (!OidIsValid(source->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist", name),
+				 errhint("The source of a job is the name of a table, view, materialized view or foreign table.")));
+	source->relkind = get_rel_relkind(source->relid);
+	if (!is_readable(source->relkind))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" has no rows that a job could read", name),
+				 errhint("The source of a job is the name of a table, view, materialized view or foreign table.")));
+	source->relation =
+		quote_qualified_identifier(get_namespace_name(get_rel_namespace(source->relid)),
+								   get_rel_name(source->relid));
+}
+
+/* Raises 42501 for whoever may not read it. */
+static void
+check_readable(const StoreSource *source)
+{
+	char	   *sql = psprintf("SELECT (%s\n) FROM %s WHERE (%s\n) LIMIT 0", source->document,
+							   source->relation, source->filter ? source->filter : "true");
+
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read relation %s", source->relation);
+}
+
+void
+gepa_store_open_source(StoreSource *source, const char *name, const char *const *keys,
+					   int nkeys)
+{
+	StoreScope	scope;
+	Relation	rel;
+
+	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, source->owner, source->search_path);
+	MemoryContextSwitchTo(scope.caller);
+	find_relation(source, name);
+	rel = relation_open(source->relid, NoLock);
+	source->nkeys = 0;
+	if (nkeys > 0)
+		find_keys(source, rel, keys, nkeys);
+	check_expressions(source);
+	check_readable(source);
+	relation_close(rel, NoLock);
+	gepa_store_leave(&scope);
+}
+
+double
+gepa_store_expected_rows(const StoreSource *source)
+{
+	StoreScope	scope;
+	SPIPlanPtr	plan;
+	CachedPlan *cached;
+	double		rows;
+	char	   *sql = psprintf("SELECT FROM %s WHERE (%s\n)", source->relation,
+							   source->filter ? source->filter : "true");
+
+	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, source->owner, source->search_path);
+	plan = SPI_prepare(sql, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	cached = SPI_plan_get_cached_plan(plan);
+	if (cached == NULL)
+		elog(ERROR, "a plan of one SELECT has more than one statement");
+	rows = linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;
+	ReleaseCachedPlan(cached, CurrentResourceOwner);
+	gepa_store_leave(&scope);
+	return rows;
+}

@@ -1,0 +1,367 @@
+/*-------------------------------------------------------------------------
+ *
+ * jobs.c
+ *	  Corpus jobs: their rows, and how they move from state to state.
+ *
+ * The state machine is in docs/jobs.md; every move goes through
+ * gepa_store_move_job(), which changes nothing unless the job is in one of the
+ * states it may be moved from.
+ *
+ * A job that equals one that is live takes its share of the other's work: both
+ * take pieces from the same claims, and each ends when nothing is left.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+
+#include "store/store_internal.h"
+
+static const char *const status_names[] = {
+	"queued", "running", "pausing", "paused", "cancelled", "finished", "failed"
+};
+
+static const char *const kind_names[] = {"table", "watch"};
+
+#define JOB_COLUMNS \
+	"job, kind, work, owner::oid, judge, judge_name, version, source, key, document, filter," \
+	" search_path, target_column, target_table, options::text, coalesce(expected, -1)," \
+	" status, reason, resume_at, xmin::text," \
+	" (extract(epoch FROM created_at) * 1000000)::int8"
+
+static StoreStatement insert_job = {
+	.sql = "INSERT INTO gepa.job (kind, work, owner, judge, judge_name, version, source, key,"
+	" document, filter, search_path, target_column, target_table, options, expected)"
+	" VALUES ($1, $2, $3::regrole, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15)"
+	" RETURNING job"
+};
+
+/* The row stays locked, so that it does not end before the other begins. */
+static StoreStatement select_equal = {
+	.sql = "SELECT work FROM gepa.job WHERE kind = $1 AND owner = $2::regrole AND judge = $3"
+	" AND version = $4 AND source = $5 AND key = $6 AND document = $7"
+	" AND filter IS NOT DISTINCT FROM $8 AND search_path = $9"
+	" AND target_column IS NOT DISTINCT FROM $10 AND target_table IS NOT DISTINCT FROM $11"
+	" AND kind = 'table' AND status IN ('queued', 'running', 'pausing', 'paused')"
+	" ORDER BY job LIMIT 1 FOR UPDATE"
+};
+
+static StoreStatement set_own_work = {
+	.sql = "UPDATE gepa.job SET work = job WHERE job = $1"
+};
+
+static StoreStatement insert_whole = {
+	.sql = "INSERT INTO gepa.job_claim (job) VALUES ($1)"
+};
+
+static StoreStatement select_job = {
+	.sql = "SELECT " JOB_COLUMNS " FROM gepa.job WHERE job = $1"
+};
+
+static StoreStatement lock_job = {
+	.sql = "SELECT 1 FROM gepa.job WHERE job = $1 FOR UPDATE"
+};
+
+static StoreStatement select_born = {
+	.sql = "SELECT 1 FROM gepa.job WHERE job = $1"
+	" AND (extract(epoch FROM created_at) * 1000000)::int8 = $2"
+};
+
+static StoreStatement select_version = {
+	.sql = "SELECT 1 FROM gepa.judge_version WHERE judge = $1 AND version = $2"
+};
+
+static StoreStatement update_status = {
+	.sql = "UPDATE gepa.job SET status = $2, reason = $3, resume_at = $5,"
+	" started_at = CASE WHEN $2 = 'running'"
+	" THEN coalesce(started_at, pg_catalog.clock_timestamp()) ELSE started_at END,"
+	" worked_until = CASE WHEN $2 = 'running' THEN pg_catalog.clock_timestamp() END,"
+	" finished_at = CASE WHEN $2 IN ('cancelled', 'finished', 'failed')"
+	" THEN pg_catalog.clock_timestamp() END"
+	" WHERE job = $1 AND status = ANY ($4)"
+};
+
+static StoreStatement note_job = {
+	.sql = "UPDATE gepa.job SET reason = $2 WHERE job = $1 AND status = 'running'"
+	" AND reason IS DISTINCT FROM $2"
+};
+
+static StoreStatement select_live = {
+	.sql = "SELECT " JOB_COLUMNS " FROM gepa.job"
+	" WHERE status IN ('queued', 'running', 'pausing')"
+	" OR (status = 'paused' AND resume_at IS NOT NULL) ORDER BY job"
+};
+
+static StoreStatement queue_errors = {
+	.sql = "INSERT INTO gepa.job_queue (job, key) SELECT job, key FROM gepa.job_error e"
+	" WHERE job = $1 AND NOT EXISTS (SELECT FROM gepa.job_queue q"
+	" WHERE q.job = e.job AND q.key = e.key)"
+};
+
+const char *
+gepa_store_job_status_name(StoreJobStatus status)
+{
+	Assert((int) status >= 0 && status < lengthof(status_names));
+	return status_names[status];
+}
+
+static int
+parse_name(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(name, names[i]) == 0)
+			return i;
+	elog(ERROR, "unknown word \"%s\" in the row of a job", name);
+	return -1;
+}
+
+/*
+ * Creating
+ */
+
+/* What makes jobs equal, in the order of select_equal. */
+static void
+find_equal(StoreScope *scope, StoreJob *job)
+{
+	StoreArgs	args = {0};
+
+	gepa_store_arg_text(&args, kind_names[job->kind]);
+	gepa_store_arg_oid(&args, job->owner);
+	gepa_store_arg_int(&args, job->judge);
+	gepa_store_arg_int(&args, job->version);
+	gepa_store_arg_text(&args, job->source);
+	gepa_store_arg_texts(&args, job->nkeys, job->keys);
+	gepa_store_arg_text(&args, job->document);
+	gepa_store_arg_text(&args, job->filter);
+	gepa_store_arg_text(&args, job->search_path);
+	gepa_store_arg_text(&args, job->target_column);
+	gepa_store_arg_text(&args, job->target_table);
+	if (gepa_store_run(scope, &select_equal, &args) > 0)
+		job->work = gepa_store_int(0, 1, 0);
+}
+
+static void
+insert_row(StoreScope *scope, StoreJob *job)
+{
+	StoreArgs	args = {0};
+
+	gepa_store_arg_text(&args, kind_names[job->kind]);
+	gepa_store_arg_int(&args, job->work);
+	gepa_store_arg_oid(&args, job->owner);
+	gepa_store_arg_int(&args, job->judge);
+	gepa_store_arg_text(&args, job->judge_name);
+	gepa_store_arg_int(&args, job->version);
+	gepa_store_arg_text(&args, job->source);
+	gepa_store_arg_texts(&args, job->nkeys, job->keys);
+	gepa_store_arg_text(&args, job->document);
+	gepa_store_arg_text(&args, job->filter);
+	gepa_store_arg_text(&args, job->search_path);
+	gepa_store_arg_text(&args, job->target_column);
+	gepa_store_arg_text(&args, job->target_table);
+	gepa_store_arg_text(&args, job->options);
+	gepa_store_arg_double(&args, job->expected);
+	gepa_store_run(scope, &insert_job, &args);
+	job->job = gepa_store_int(0, 1, 0);
+}
+
+static void
+run_on_job(StoreScope *scope, StoreStatement *statement, int job)
+{
+	StoreArgs	args = {0};
+
+	gepa_store_arg_int(&args, job);
+	gepa_store_run(scope, statement, &args);
+}
+
+int
+gepa_store_create_job(StoreJob *job, bool whole)
+{
+	StoreScope	scope;
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	job->work = 0;
+	find_equal(&scope, job);
+	insert_row(&scope, job);
+	if (job->work == 0)
+	{
+		job->work = job->job;
+		run_on_job(&scope, &set_own_work, job->job);
+		if (whole)
+			run_on_job(&scope, &insert_whole, job->work);
+	}
+	gepa_store_leave(&scope);
+	return job->job;
+}
+
+/*
+ * Reading
+ */
+
+static void
+read_job(StoreScope *scope, uint64 row, StoreJob *job)
+{
+	TransactionId xmin;
+
+	job->job = gepa_store_int(row, 1, 0);
+	job->kind = parse_name(kind_names, lengthof(kind_names), gepa_store_text(scope, row, 2));
+	job->work = gepa_store_int(row, 3, 0);
+	job->owner = gepa_store_oid(row, 4);
+	job->judge = gepa_store_int(row, 5, 0);
+	job->judge_name = gepa_store_text(scope, row, 6);
+	job->version = gepa_store_int(row, 7, 0);
+	job->source = gepa_store_text(scope, row, 8);
+	job->keys = gepa_store_texts(scope, row, 9, &job->nkeys);
+	job->document = gepa_store_text(scope, row, 10);
+	job->filter = gepa_store_text(scope, row, 11);
+	job->search_path = gepa_store_text(scope, row, 12);
+	job->target_column = gepa_store_text(scope, row, 13);
+	job->target_table = gepa_store_text(scope, row, 14);
+	job->options = gepa_store_text(scope, row, 15);
+	job->expected = gepa_store_double(row, 16);
+	job->status = parse_name(status_names, lengthof(status_names),
+							 gepa_store_text(scope, row, 17));
+	job->reason = gepa_store_text(scope, row, 18);
+	job->resume_at = gepa_store_timestamp(row, 19);
+	xmin = strtoul(gepa_store_text(scope, row, 20), NULL, 10);
+	job->mine = TransactionIdIsCurrentTransactionId(xmin);
+	job->born = gepa_store_bigint(row, 21);
+}
+
+static StoreJob *
+get_job(int id, bool lock)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreJob   *job = NULL;
+
+	gepa_store_enter(&scope, lock ? STORE_VIEW_WRITE : STORE_VIEW_LATEST);
+	if (lock)
+		run_on_job(&scope, &lock_job, id);
+	gepa_store_arg_int(&args, id);
+	if (gepa_store_run(&scope, &select_job, &args) > 0)
+	{
+		job = MemoryContextAllocZero(scope.caller, sizeof(StoreJob));
+		read_job(&scope, 0, job);
+	}
+	gepa_store_leave(&scope);
+	return job;
+}
+
+StoreJob *
+gepa_store_get_job(int job)
+{
+	return get_job(job, false);
+}
+
+StoreJob *
+gepa_store_lock_job(int job)
+{
+	return get_job(job, true);
+}
+
+StoreJob *
+gepa_store_live_jobs(int *n)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreJob   *jobs;
+
+	gepa_store_enter(&scope, STORE_VIEW_LATEST);
+	*n = (int) gepa_store_run(&scope, &select_live, &args);
+	jobs = MemoryContextAllocZero(scope.caller, sizeof(StoreJob) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		read_job(&scope, i, &jobs[i]);
+	gepa_store_leave(&scope);
+	return jobs;
+}
+
+bool
+gepa_store_job_exists(const StoreJob *job)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	bool		exists;
+
+	if (!OidIsValid(gepa_store_extension_owner()))
+		return false;
+	gepa_store_enter(&scope, STORE_VIEW_LATEST);
+	gepa_store_arg_int(&args, job->job);
+	gepa_store_arg_bigint(&args, job->born);
+	exists = gepa_store_run(&scope, &select_born, &args) > 0;
+	gepa_store_leave(&scope);
+	return exists;
+}
+
+void
+gepa_store_check_job_judge(const StoreJob *job)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_LATEST);
+	gepa_store_arg_int(&args, job->judge);
+	gepa_store_arg_int(&args, job->version);
+	if (gepa_store_run(&scope, &select_version, &args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("judge \"%s\" was dropped", job->judge_name),
+				 errhint("Start a new job with another judge.")));
+	gepa_store_leave(&scope);
+}
+
+/*
+ * Moving
+ */
+
+bool
+gepa_store_move_job(int job, int from_mask, StoreJobStatus to, const char *reason,
+					TimestampTz resume_at)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	char	   *from[lengthof(status_names)];
+	int			nfrom = 0;
+	bool		moved;
+
+	for (int i = 0; i < lengthof(status_names); i++)
+		if (from_mask & (1 << i))
+			from[nfrom++] = unconstify(char *, status_names[i]);
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, job);
+	gepa_store_arg_text(&args, gepa_store_job_status_name(to));
+	gepa_store_arg_text(&args, reason);
+	gepa_store_arg_texts(&args, nfrom, from);
+	gepa_store_arg_timestamp(&args, resume_at);
+	moved = gepa_store_run(&scope, &update_status, &args) > 0;
+	gepa_store_leave(&scope);
+	return moved;
+}
+
+void
+gepa_store_note_job(int job, const char *reason)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, job);
+	gepa_store_arg_text(&args, reason);
+	gepa_store_run(&scope, &note_job, &args);
+	gepa_store_leave(&scope);
+}
+
+int64
+gepa_store_retry_job_errors(const StoreJob *job)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	int64		n;
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, job->work);
+	n = (int64) gepa_store_run(&scope, &queue_errors, &args);
+	gepa_store_leave(&scope);
+	return n;
+}
