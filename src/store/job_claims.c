@@ -175,7 +175,7 @@ add_claim(StoreScope *scope, const StoreJob *job, const Claim *claim, int holder
 
 /* On the table of jobs, as on any object; nobody else takes such a lock. */
 static void
-part_tag(LOCKTAG * tag, int job, int part)
+part_tag(LOCKTAG *tag, int job, int part)
 {
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, gepa_store_relation("job"), job, part);
 

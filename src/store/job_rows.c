@@ -242,23 +242,6 @@ compose_keys(const StoreJobTable *table)
  */
 
 void
-gepa_store_arg_array(StoreArgs *args, Oid type, Oid array_type, Datum *values, bool *nulls,
-					 int n)
-{
-	int16		length;
-	bool		by_value;
-	char		align;
-	int			lower = 1;
-
-	get_typlenbyvalalign(type, &length, &by_value, &align);
-	Assert(args->n < STORE_MAX_ARGS);
-	args->types[args->n] = array_type;
-	args->values[args->n] = PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower,
-															   type, length, by_value, align));
-	args->nulls[args->n++] = ' ';
-}
-
-void
 gepa_store_arg_keys(StoreArgs *args, int nkeys, char ***keys, int n)
 {
 	char	  **column = palloc(sizeof(char *) * Max(n, 1));

@@ -82,7 +82,7 @@ value_of(Oid type, const char *column)
 }
 
 static void
-open_column(StoreTarget *target, const StoreSource *source, const char *column)
+open_column(StoreJobTarget *target, const StoreSource *source, const char *column)
 {
 	AttrNumber	attnum = get_attnum(source->relid, column);
 	HeapTuple	tuple = SearchSysCacheAttName(source->relid, column);
@@ -222,7 +222,7 @@ find_table(const char *name)
 }
 
 static void
-open_table(StoreTarget *target, const StoreSource *source, const char *name, bool make)
+open_table(StoreJobTarget *target, const StoreSource *source, const char *name, bool make)
 {
 	Oid			relid = find_table(name);
 
@@ -269,7 +269,7 @@ split_target(const char *text)
 }
 
 static void
-take_item(StoreTarget *target, const StoreSource *source, const char *item)
+take_item(StoreJobTarget *target, const StoreSource *source, const char *item)
 {
 	List	   *names = textToQualifiedNameList(cstring_to_text(item));
 	const char *name = strVal(linitial(names));
@@ -288,7 +288,7 @@ take_item(StoreTarget *target, const StoreSource *source, const char *item)
 }
 
 void
-gepa_store_make_target(StoreTarget *target, const StoreSource *source, const char *text)
+gepa_store_make_target(StoreJobTarget *target, const StoreSource *source, const char *text)
 {
 	StoreScope	scope;
 	List	   *items;
@@ -306,7 +306,7 @@ gepa_store_make_target(StoreTarget *target, const StoreSource *source, const cha
 }
 
 void
-gepa_store_open_target(StoreTarget *target, const StoreSource *source, const char *column,
+gepa_store_open_target(StoreJobTarget *target, const StoreSource *source, const char *column,
 					   const char *table)
 {
 	StoreScope	scope;

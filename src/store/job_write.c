@@ -310,7 +310,7 @@ arg_rows(StoreArgs *args, const StoreJobTable *table, const Chosen *chosen)
 		nulls[i] = !row->has_document;
 	}
 	gepa_store_arg_keys(args, table->source.nkeys, keys, chosen->n);
-	gepa_store_arg_array(args, INT8OID, INT8ARRAYOID, hashes, nulls, chosen->n);
+	gepa_store_arg_array(args, INT8OID, chosen->n, hashes, nulls);
 }
 
 /* Whatever the statement does not return is put back. */
@@ -371,7 +371,7 @@ put_column(StoreScope *scope, StoreJobTable *table, const Chosen *chosen)
 		nulls[i] = value == NULL;
 		values[i] = value ? CStringGetTextDatum(value) : (Datum) 0;
 	}
-	gepa_store_arg_array(&args, TEXTOID, TEXTARRAYOID, values, nulls, chosen->n);
+	gepa_store_arg_array(&args, TEXTOID, chosen->n, values, nulls);
 	gepa_store_run(scope, &table->put_column, &args);
 	take_returned(chosen, false);
 }
@@ -386,10 +386,7 @@ text_or_null(const char *text, bool *isnull)
 static void
 arg_verdicts(StoreArgs *args, const StoreJobTable *table, const Chosen *chosen)
 {
-	static const Oid types[][2] = {
-		{BYTEAOID, BYTEAARRAYOID}, {TEXTOID, TEXTARRAYOID}, {BOOLOID, BOOLARRAYOID},
-		{FLOAT8OID, FLOAT8ARRAYOID}, {TEXTOID, TEXTARRAYOID}, {TEXTOID, TEXTARRAYOID}
-	};
+	static const Oid types[] = {BYTEAOID, TEXTOID, BOOLOID, FLOAT8OID, TEXTOID, TEXTOID};
 	Datum	   *values[lengthof(types)];
 	bool	   *nulls[lengthof(types)];
 
@@ -413,7 +410,7 @@ arg_verdicts(StoreArgs *args, const StoreJobTable *table, const Chosen *chosen)
 		values[5][i] = text_or_null(table->reasoning ? verdict->reasoning : NULL, &nulls[5][i]);
 	}
 	for (int k = 0; k < lengthof(types); k++)
-		gepa_store_arg_array(args, types[k][0], types[k][1], values[k], nulls[k], chosen->n);
+		gepa_store_arg_array(args, types[k], chosen->n, values[k], nulls[k]);
 }
 
 static void
@@ -470,7 +467,7 @@ run_deferred_triggers(void)
 void
 gepa_store_put_results(StoreJobTable *table, StoreJobResult *results, int n, bool skip_locked)
 {
-	const StoreTarget *target = &table->target;
+	const StoreJobTarget *target = &table->target;
 	StoreScope	scope;
 	Chosen		chosen = {.results = palloc(sizeof(StoreJobResult *) * Max(n, 1))};
 
@@ -499,7 +496,7 @@ gepa_store_put_results(StoreJobTable *table, StoreJobResult *results, int n, boo
 void
 gepa_store_put_missing(StoreJobTable *table, const StoreJobPiece *piece)
 {
-	const StoreTarget *target = &table->target;
+	const StoreJobTarget *target = &table->target;
 	StoreScope	scope;
 
 	if (piece->cut || piece->nmissing == 0 || (target->column == NULL && target->table == NULL))

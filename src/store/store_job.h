@@ -75,12 +75,12 @@ typedef enum StoreJobValue
 	STORE_JOB_VERDICT			/* jsonb */
 } StoreJobValue;
 
-typedef struct StoreTarget
+typedef struct StoreJobTarget
 {
 	char	   *column;			/* of the source, not quoted; NULL = none */
 	StoreJobValue value;		/* what it gets, by its type */
 	char	   *table;			/* quoted, qualified; NULL = none */
-} StoreTarget;
+} StoreJobTarget;
 
 /*
  * What a target text means for an open source: the name of one of its columns,
@@ -88,11 +88,11 @@ typedef struct StoreTarget
  * comma.  With the rights of the source's owner; raises for what could not be
  * written.  NULL is no target.
  */
-extern void gepa_store_make_target(StoreTarget *target, const StoreSource *source,
+extern void gepa_store_make_target(StoreJobTarget *target, const StoreSource *source,
 								   const char *text);
 
 /* The same for what make() has found; nothing is made. */
-extern void gepa_store_open_target(StoreTarget *target, const StoreSource *source,
+extern void gepa_store_open_target(StoreJobTarget *target, const StoreSource *source,
 								   const char *column, const char *table);
 
 /* jobs.c */

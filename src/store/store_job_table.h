@@ -23,7 +23,7 @@ struct StoreJobTable
 {
 	const StoreJob *job;
 	StoreSource source;
-	StoreTarget target;
+	StoreJobTarget target;
 	bool		reasoning;		/* the verdict table gets it */
 	int64		seed;			/* of hashes of documents; nobody knows it */
 	char	   *name;			/* of the source in conditions: its last part */
@@ -58,10 +58,6 @@ extern void gepa_store_append_key_names(StringInfo buf, const StoreJobTable *tab
 
 /* Keys as arguments: a text array for each column. */
 extern void gepa_store_arg_keys(StoreArgs *args, int nkeys, char ***keys, int n);
-
-/* An array of a type, some of its elements null. */
-extern void gepa_store_arg_array(StoreArgs *args, Oid type, Oid array_type, Datum *values,
-								 bool *nulls, int n);
 
 /* The rows of a range or of some keys, no more than max and not too large. */
 typedef struct StoreJobRange
