@@ -98,6 +98,10 @@ is($mock->journal->{requests}, 1, '... and one request tells it to all');
 is(stats($judge, q{held_until BETWEEN now() + interval '9 min' AND now() + interval '11 min'}), 't', '... for so long');
 like((outcome($node, "SET gepa.on_error = error; SELECT gepa_judge('$judge', 'closed 3')"))[1],
 	qr/HTTP 429: Rate limit reached.*not to be called again for 5\d\d s/s, '... which an error says');
+value($node, 'CREATE ROLE eve');
+is(value($node, "SET ROLE eve; SELECT count(*) FROM gepa.lm_stats"), 0, 'one who may not use the LM sees nothing of it');
+value($node, "GRANT USAGE ON FOREIGN SERVER $judge TO eve");
+is(value($node, "SET ROLE eve; SELECT lm, calls > 0 FROM gepa.lm_stats"), "$judge|t", '... and one who may does');
 value($node, "CREATE USER MAPPING FOR CURRENT_USER SERVER $judge OPTIONS (api_key 'another')");
 is((finish(judging($judge, 1)))[0], "1\n", 'another key may call');
 
