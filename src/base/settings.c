@@ -22,6 +22,7 @@ double		gepa_call_log_sample_rate = 1;
 int			gepa_call_log_size = 256;
 int			gepa_call_log_text = 0;
 bool		gepa_enable_judge_node = true;
+int			gepa_max_job_workers = 4;
 int			gepa_max_run_workers = 4;
 int			gepa_on_error = GEPA_ON_ERROR_NULL;
 int			gepa_verdict_ring_size = 4096;
@@ -81,6 +82,15 @@ gepa_base_init(void)
 							 PGC_USERSET,
 							 GUC_EXPLAIN,
 							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("gepa.max_job_workers",
+							"Sets how many workers of corpus jobs may work at a time.",
+							"Further ones wait in the queue.",
+							&gepa_max_job_workers,
+							4, 1, 64,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("gepa.max_run_workers",
 							"Sets how many optimisation runs may work at a time.",

@@ -28,7 +28,7 @@ static const char *const kind_names[] = {"table", "watch"};
 	"job, kind, work, owner::oid, judge, judge_name, version, source, key, document, filter," \
 	" search_path, target_column, target_table, options::text, coalesce(expected, -1)," \
 	" status, reason, resume_at, xmin::text," \
-	" (extract(epoch FROM created_at) * 1000000)::int8"
+	" (extract(epoch FROM created_at) * 1000000)::int8, (options ->> 'workers')::int4"
 
 static StoreStatement insert_job = {
 	.sql = "INSERT INTO gepa.job (kind, work, owner, judge, judge_name, version, source, key,"
@@ -226,6 +226,7 @@ read_job(StoreScope *scope, uint64 row, StoreJob *job)
 	xmin = strtoul(gepa_store_text(scope, row, 20), NULL, 10);
 	job->mine = TransactionIdIsCurrentTransactionId(xmin);
 	job->born = gepa_store_bigint(row, 21);
+	job->workers = gepa_store_int(row, 22, 1);
 }
 
 static StoreJob *

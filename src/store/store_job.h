@@ -135,6 +135,7 @@ typedef struct StoreJob
 	char	   *target_column;	/* NULL = none */
 	char	   *target_table;	/* qualified name; NULL = none */
 	char	   *options;		/* JSON text, complete */
+	int			workers;		/* one of them: processes at work */
 	double		expected;		/* rows; < 0 = not known */
 	StoreJobStatus status;
 	char	   *reason;

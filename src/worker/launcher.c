@@ -9,7 +9,8 @@
  *	 - at its start it sends a scout into every database, to look for runs,
  *	   schedules and sweeps (scout.c);
  *	 - it starts a worker for every slot that is due (slots.c): run workers up
- *	   to gepa.max_run_workers, and those of schedules and sweeps;
+ *	   to gepa.max_run_workers, workers of jobs up to gepa.max_job_workers, and
+ *	   those of schedules and sweeps;
  *	 - it starts a verdict writer for every database whose entries wait in the
  *	   ring without one.
  *
@@ -219,15 +220,27 @@ static const struct
 	},
 	[WORKER_KIND_SWEEP] = {
 		"gepa_worker_sweep_main", "gepa sweep %d", "gepa sweep worker"
+	},
+	[WORKER_KIND_JOB] = {
+		"gepa_worker_job_main", "gepa job %d", "gepa job worker"
 	}
 };
 
 static int
 most_at_work(WorkerKind kind)
 {
-	if (kind == WORKER_KIND_RUN)
-		return gepa_max_run_workers;
-	return kind == WORKER_KIND_SWEEP ? MAX_SWEEP_WORKERS : MAX_SCHEDULE_WORKERS;
+	switch (kind)
+	{
+		case WORKER_KIND_RUN:
+			return gepa_max_run_workers;
+		case WORKER_KIND_JOB:
+			return gepa_max_job_workers;
+		case WORKER_KIND_SWEEP:
+			return MAX_SWEEP_WORKERS;
+		case WORKER_KIND_SCHEDULE:
+			break;
+	}
+	return MAX_SCHEDULE_WORKERS;
 }
 
 static void

@@ -40,6 +40,7 @@ typedef struct PendingRequest
 	SubTransactionId subxact;	/* that asks; its parent once it is over */
 	WorkerKind	kind;
 	int			id;
+	int			parts;			/* a job's workers, else 1 */
 	Oid			owner;
 	bool		stop;			/* else start */
 } PendingRequest;
@@ -112,7 +113,7 @@ apply_pending(void)
 
 		if (request->stop)
 			gepa_worker_request_stop(request->kind, request->id);
-		else
+		for (; wish.part < request->parts && !request->stop; wish.part++)
 			(void) gepa_worker_enter_slot(&wish);
 		gepa_worker_announce_change(request->id);
 	}
@@ -135,7 +136,7 @@ at_end_of_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_PREPARE:
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot PREPARE a transaction that has started, stopped or resumed a gepa run or sweep"),
+					 errmsg("cannot PREPARE a transaction that has started, stopped or resumed a gepa run, sweep or job"),
 					 errhint("Use COMMIT.")));
 			break;
 		default:
@@ -166,7 +167,7 @@ at_end_of_subtransaction(SubXactEvent event, SubTransactionId subxact,
 }
 
 static void
-add_pending(WorkerKind kind, int id, Oid owner, bool stop)
+add_pending_parts(WorkerKind kind, int id, int parts, Oid owner, bool stop)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	PendingRequest *request = palloc(sizeof(PendingRequest));
@@ -180,10 +181,17 @@ add_pending(WorkerKind kind, int id, Oid owner, bool stop)
 	request->subxact = GetCurrentSubTransactionId();
 	request->kind = kind;
 	request->id = id;
+	request->parts = parts;
 	request->owner = owner;
 	request->stop = stop;
 	requests.pending = lappend(requests.pending, request);
 	MemoryContextSwitchTo(old);
+}
+
+static void
+add_pending(WorkerKind kind, int id, Oid owner, bool stop)
+{
+	add_pending_parts(kind, id, 1, owner, stop);
 }
 
 void
@@ -220,6 +228,34 @@ gepa_worker_halt_sweep(int sweep, bool at_commit)
 		add_pending(WORKER_KIND_SWEEP, sweep, InvalidOid, true);
 	else
 		gepa_worker_request_stop(WORKER_KIND_SWEEP, sweep);
+}
+
+/* The last wish of this (sub)transaction's: is it for the same? */
+static bool
+is_last_pending(WorkerKind kind, int id)
+{
+	const PendingRequest *last = requests.pending == NIL ? NULL : llast(requests.pending);
+
+	return last != NULL && last->kind == kind && last->id == id && !last->stop &&
+		last->subxact == GetCurrentSubTransactionId();
+}
+
+void
+gepa_worker_start_job_at_commit(const StoreJob *job)
+{
+	if (gepa_worker_slots_available() && !is_last_pending(WORKER_KIND_JOB, job->job))
+		add_pending_parts(WORKER_KIND_JOB, job->job, job->workers, job->owner, false);
+}
+
+void
+gepa_worker_stop_job(int job, bool at_commit)
+{
+	if (!gepa_worker_slots_available())
+		return;
+	if (at_commit)
+		add_pending(WORKER_KIND_JOB, job, InvalidOid, true);
+	else
+		gepa_worker_request_stop(WORKER_KIND_JOB, job);
 }
 
 /*

@@ -252,8 +252,24 @@ enter_live(WorkerKind kind, Oid database, int id, Oid owner)
 	(void) gepa_worker_enter_slot(&wish);
 }
 
+/* One that is paused goes on when its time has come. */
+static void
+enter_job(Oid database, const StoreJob *job)
+{
+	WorkerWish	wish = {
+		.kind = WORKER_KIND_JOB,
+		.database = database,
+		.id = job->job,
+		.owner = job->owner,
+		.due = job->status == STORE_JOB_PAUSED ? job->resume_at : 0
+	};
+
+	for (; wish.part < job->workers; wish.part++)
+		(void) gepa_worker_enter_slot(&wish);
+}
+
 /*
- * A scout enters the live runs and sweeps and the schedules of one database.  It has no
+ * A scout enters the live runs, sweeps and jobs and the schedules of one database.  It has no
  * part in what follows: a run that ended in between makes a worker that ends
  * at once.
  */
@@ -267,6 +283,8 @@ gepa_worker_scout_main(Datum arg)
 	Oid		   *sweep_owners;
 	StoreSchedule *schedules = NULL;
 	int			nschedules = 0;
+	StoreJob   *jobs = NULL;
+	int			njobs = 0;
 	int			n = 0;
 	int			nsweeps = 0;
 
@@ -281,6 +299,7 @@ gepa_worker_scout_main(Datum arg)
 		n = gepa_store_live_runs(&runs, &owners);
 		nsweeps = gepa_store_live_sweeps(&sweeps, &sweep_owners);
 		schedules = gepa_store_list_schedules(&nschedules);
+		jobs = gepa_store_live_jobs(&njobs);
 	}
 	gepa_worker_commit(TopMemoryContext);
 	/* Schedules and sweeps first, so that none misses the end of its run. */
@@ -290,5 +309,7 @@ gepa_worker_scout_main(Datum arg)
 		enter_live(WORKER_KIND_SWEEP, args.database, sweeps[i], sweep_owners[i]);
 	for (int i = 0; i < n; i++)
 		enter_live(WORKER_KIND_RUN, args.database, runs[i], owners[i]);
+	for (int i = 0; i < njobs; i++)
+		enter_job(args.database, &jobs[i]);
 	pg_atomic_write_u32(&scouts.done[args.place], args.database);
 }

@@ -63,9 +63,12 @@ typedef struct Slot
 	Oid			database;
 	Oid			owner;
 	int			id;
+	int			part;			/* which of a job's workers, else 0 */
 	int			awaits;			/* a run whose end makes it due, or
 								 * WORKER_ANY_RUN; 0 = none */
 	Latch	   *latch;			/* WORKING */
+	int			pid;			/* ... */
+	int			in_flight;		/* ... calls; written without the lock */
 	bool		stop_requested;
 	bool		changed;		/* since it was claimed: look once more */
 	uint32		claim;			/* counts claims, to tell them apart */
@@ -79,7 +82,7 @@ typedef struct Slots
 {
 	Latch	   *launcher;
 	bool		overflow[WORKER_NKINDS];
-	Slot		slots[WORKER_NRUNS + WORKER_NSCHEDULES + WORKER_NSWEEPS];
+	Slot		slots[WORKER_NRUNS + WORKER_NSCHEDULES + WORKER_NSWEEPS + WORKER_NJOBS];
 } Slots;
 
 /* Where the slots of a kind begin, and how many they are. */
@@ -90,7 +93,8 @@ static const struct
 }			places[WORKER_NKINDS] = {
 	[WORKER_KIND_RUN] = {0, WORKER_NRUNS},
 	[WORKER_KIND_SCHEDULE] = {WORKER_NRUNS, WORKER_NSCHEDULES},
-	[WORKER_KIND_SWEEP] = {WORKER_NRUNS + WORKER_NSCHEDULES, WORKER_NSWEEPS}
+	[WORKER_KIND_SWEEP] = {WORKER_NRUNS + WORKER_NSCHEDULES, WORKER_NSWEEPS},
+	[WORKER_KIND_JOB] = {WORKER_NRUNS + WORKER_NSCHEDULES + WORKER_NSWEEPS, WORKER_NJOBS}
 };
 
 static Slots *shared = NULL;	/* NULL = not preloaded */
@@ -154,14 +158,20 @@ gepa_worker_set_launcher(Latch *latch)
  * Slots; the lock is held
  */
 
+static bool
+is_of(const Slot *slot, Oid database, int id)
+{
+	return slot->state != SLOT_FREE && slot->database == database && slot->id == id;
+}
+
 static Slot *
-find_slot(WorkerKind kind, Oid database, int id)
+find_slot(WorkerKind kind, Oid database, int id, int part)
 {
 	for (int i = 0; i < places[kind].n; i++)
 	{
 		Slot	   *slot = &shared->slots[places[kind].first + i];
 
-		if (slot->state != SLOT_FREE && slot->database == database && slot->id == id)
+		if (is_of(slot, database, id) && slot->part == part)
 			return slot;
 	}
 	return NULL;
@@ -218,6 +228,7 @@ new_slot(const WorkerWish *wish)
 	memset(slot, 0, sizeof(Slot));
 	slot->database = wish->database;
 	slot->id = wish->id;
+	slot->part = wish->part;
 	slot->owner = wish->owner;
 	slot->awaits = wish->awaits;
 	wait_until(slot, wish->due);
@@ -249,7 +260,7 @@ gepa_worker_enter_slot(const WorkerWish *wish)
 	Slot	   *slot;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	slot = find_slot(wish->kind, wish->database, wish->id);
+	slot = find_slot(wish->kind, wish->database, wish->id, wish->part);
 	if (slot == NULL)
 		slot = new_slot(wish);
 	else if (wish->anew)
@@ -267,7 +278,7 @@ gepa_worker_has_slot(WorkerKind kind, int id)
 	bool		has;
 
 	LWLockAcquire(lock, LW_SHARED);
-	has = find_slot(kind, MyDatabaseId, id) != NULL;
+	has = find_slot(kind, MyDatabaseId, id, 0) != NULL;
 	LWLockRelease(lock);
 	return has;
 }
@@ -283,22 +294,28 @@ gepa_worker_has_room(WorkerKind kind)
 	return room;
 }
 
+static void
+request_stop(Slot *slot)
+{
+	slot->stop_requested = true;
+	if (slot->latch != NULL)
+		SetLatch(slot->latch);
+	/* Nobody wants to sit out the delay after a failed start. */
+	if (slot->state == SLOT_WAITING)
+		wait_ms_from_now(slot, 0);
+	wake_launcher();
+}
+
 void
 gepa_worker_request_stop(WorkerKind kind, int id)
 {
-	Slot	   *slot;
-
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	slot = find_slot(kind, MyDatabaseId, id);
-	if (slot != NULL)
+	for (int i = 0; i < places[kind].n; i++)
 	{
-		slot->stop_requested = true;
-		if (slot->latch != NULL)
-			SetLatch(slot->latch);
-		/* Nobody wants to sit out the delay after a failed start. */
-		if (slot->state == SLOT_WAITING)
-			wait_ms_from_now(slot, 0);
-		wake_launcher();
+		Slot	   *slot = &shared->slots[places[kind].first + i];
+
+		if (is_of(slot, MyDatabaseId, id))
+			request_stop(slot);
 	}
 	LWLockRelease(lock);
 }
@@ -406,6 +423,7 @@ gepa_worker_claim(WorkerKind kind, int max, WorkerArgs *args, int *wait_ms)
 		args->database = slot->database;
 		args->owner = slot->owner;
 		args->id = slot->id;
+		args->part = slot->part;
 		args->slot = (int) (slot - shared->slots);
 		args->claim = slot->claim;
 		args->shut_out = slot->refusals >= MOST_REFUSALS;
@@ -421,7 +439,7 @@ claimed_slot(const WorkerArgs *args)
 	Slot	   *slot = &shared->slots[args->slot];
 
 	if (slot->state == SLOT_STARTING && slot->database == args->database &&
-		slot->id == args->id && slot->claim == args->claim)
+		slot->id == args->id && slot->part == args->part && slot->claim == args->claim)
 		return slot;
 	return NULL;
 }
@@ -506,6 +524,8 @@ gepa_worker_attach(const WorkerArgs *args)
 	{
 		slot->state = SLOT_WORKING;
 		slot->latch = MyLatch;
+		slot->pid = MyProcPid;
+		slot->in_flight = 0;
 		slot->due = GetCurrentTimestamp();
 	}
 	LWLockRelease(lock);
@@ -531,6 +551,44 @@ gepa_worker_stop_requested(void)
 	requested = mine.slot->stop_requested;
 	LWLockRelease(lock);
 	return requested;
+}
+
+void
+gepa_worker_heed_stop(void)
+{
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	mine.slot->stop_requested = false;
+	LWLockRelease(lock);
+}
+
+/* An int is written at once; who reads it in between sees an older one. */
+void
+gepa_worker_note_in_flight(int n)
+{
+	mine.slot->in_flight = n;
+}
+
+WorkerAtWork *
+gepa_worker_jobs_at_work(int *n)
+{
+	const Slot *first = shared == NULL ? NULL : &shared->slots[places[WORKER_KIND_JOB].first];
+	WorkerAtWork *list = palloc(sizeof(WorkerAtWork) * WORKER_NJOBS);
+
+	*n = 0;
+	if (first == NULL)
+		return list;
+	LWLockAcquire(lock, LW_SHARED);
+	for (const Slot *slot = first; slot < first + WORKER_NJOBS; slot++)
+	{
+		if (slot->state != SLOT_WORKING || slot->database != MyDatabaseId)
+			continue;
+		list[*n].id = slot->id;
+		list[*n].part = slot->part;
+		list[*n].pid = slot->pid;
+		list[(*n)++].in_flight = slot->in_flight;
+	}
+	LWLockRelease(lock);
+	return list;
 }
 
 void

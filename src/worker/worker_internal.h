@@ -349,6 +349,7 @@ extern PGDLLEXPORT void gepa_worker_schedule_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_starter_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_sweep_main(Datum arg);
 extern PGDLLEXPORT void gepa_worker_writer_main(Datum arg);
+extern PGDLLEXPORT void gepa_worker_job_main(Datum arg);
 
 #endif							/* FRONTEND */
 

@@ -44,4 +44,17 @@ extern void gepa_worker_start_job_at_commit(const StoreJob *job);
 /* Ask the workers of a job to leave: at commit, or now. */
 extern void gepa_worker_stop_job(int job, bool at_commit);
 
+/* slots.c */
+
+typedef struct WorkerAtWork
+{
+	int			id;				/* of the job */
+	int			part;
+	int			pid;
+	int			in_flight;		/* calls */
+} WorkerAtWork;
+
+/* The workers of jobs of this database; palloc'd. */
+extern WorkerAtWork *gepa_worker_jobs_at_work(int *n);
+
 #endif							/* GEPA_WORKER_WORKER_JOB_H */

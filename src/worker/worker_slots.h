@@ -18,13 +18,15 @@ typedef enum WorkerKind
 {
 	WORKER_KIND_RUN,
 	WORKER_KIND_SCHEDULE,
-	WORKER_KIND_SWEEP
+	WORKER_KIND_SWEEP,
+	WORKER_KIND_JOB
 } WorkerKind;
-#define WORKER_NKINDS 3
+#define WORKER_NKINDS 4
 
 #define WORKER_NRUNS 128
 #define WORKER_NSCHEDULES 512
 #define WORKER_NSWEEPS 64
+#define WORKER_NJOBS 256
 
 /* As the run that is awaited: any of the database. */
 #define WORKER_ANY_RUN (-1)
@@ -35,7 +37,8 @@ typedef struct WorkerArgs
 	WorkerKind	kind;
 	Oid			database;
 	Oid			owner;
-	int			id;				/* of the run, schedule or sweep */
+	int			id;				/* of the run, schedule, sweep or job */
+	int			part;			/* which of a job's workers, else 0 */
 	int			slot;
 	uint32		claim;
 	bool		can_login;		/* see gepa_worker_connect */
@@ -49,6 +52,7 @@ typedef struct WorkerWish
 	WorkerKind	kind;
 	Oid			database;
 	int			id;
+	int			part;			/* which of a job's workers, else 0 */
 	Oid			owner;
 	TimestampTz due;			/* not before; 0 = at once */
 	int			awaits;			/* a run whose end makes it due; 0 = none */
@@ -68,7 +72,7 @@ extern bool gepa_worker_enter_slot(const WorkerWish *wish);
 extern bool gepa_worker_has_slot(WorkerKind kind, int id);
 extern bool gepa_worker_has_room(WorkerKind kind);
 
-/* Have whatever is at work on it, or about to be, stop. */
+/* Have whatever is at work on it, or about to be, stop; all parts of a job. */
 extern void gepa_worker_request_stop(WorkerKind kind, int id);
 
 /* A run has ended: look at what awaits it, and again at what is looked at now. */
@@ -98,6 +102,12 @@ extern bool gepa_worker_attach(const WorkerArgs *args);
 /* Worker: connected; leaving before that is a refusal. */
 extern void gepa_worker_mark_connected(void);
 extern bool gepa_worker_stop_requested(void);
+
+/* Worker: the row will say what was asked for until now; it is read next. */
+extern void gepa_worker_heed_stop(void);
+
+/* Worker: calls that are on the wire, for those who watch. */
+extern void gepa_worker_note_in_flight(int n);
 
 /*
  * Worker: no worker is needed any more, or none before a time or the end of a
