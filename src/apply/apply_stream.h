@@ -104,6 +104,12 @@ extern void gepa_apply_stream_wait(ApplyStream *stream, ApplyAnswer *answer,
 extern int	gepa_apply_streams_turn(ApplyStream *const *streams, int nstreams);
 
 /*
+ * Sleep until something may have happened to the stream, no longer than that, or
+ * until the latch is set.  Then poll it.
+ */
+extern void gepa_apply_stream_rest(ApplyStream *stream, int longest_ms);
+
+/*
  * Nothing further is sent until the stream is drained or rescued; what has come in
  * is handed over.  Returns how many calls are still on the wire.
  */

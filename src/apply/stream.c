@@ -474,6 +474,12 @@ gepa_apply_streams_turn(ApplyStream *const *streams, int nstreams)
 	}
 }
 
+void
+gepa_apply_stream_rest(ApplyStream *stream, int longest_ms)
+{
+	gepa_lm_wait(sooner(due_ms(stream, NULL, 0), longest_ms));
+}
+
 /*
  * Ending
  */
