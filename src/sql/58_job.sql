@@ -86,3 +86,59 @@ CREATE TABLE gepa.job_error
 	PRIMARY KEY (job, key)
 );
 COMMENT ON TABLE gepa.job_error IS 'rows that jobs have no verdict for, and why';
+
+CREATE FUNCTION gepa.judge_table(
+	judge text,
+	source text,
+	key text,
+	document text,
+	target text DEFAULT NULL,
+	filter text DEFAULT NULL,
+	options jsonb DEFAULT '{}')
+RETURNS int
+AS 'MODULE_PATHNAME', 'gepa_judge_table'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION gepa.judge_table(text, text, text, text, text, text, jsonb) IS
+	'has a judge go through a table of any size in the background; returns the job';
+
+CREATE FUNCTION gepa.pause_job(job int)
+RETURNS void
+AS 'MODULE_PATHNAME', 'gepa_pause_job'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION gepa.pause_job(int) IS
+	'asks a job to pause; what is on the wire is waited for and kept';
+
+CREATE FUNCTION gepa.resume_job(job int)
+RETURNS void
+AS 'MODULE_PATHNAME', 'gepa_resume_job'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION gepa.resume_job(int) IS
+	'continues a paused or failed job with what is left to do';
+
+CREATE FUNCTION gepa.cancel_job(job int)
+RETURNS void
+AS 'MODULE_PATHNAME', 'gepa_cancel_job'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION gepa.cancel_job(int) IS 'ends a job; what it has judged stays';
+
+CREATE FUNCTION gepa.wait_job(job int, timeout interval DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'gepa_wait_job'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION gepa.wait_job(int, interval) IS
+	'waits until a job has ended or paused, or the timeout has passed; returns its status';
+
+CREATE FUNCTION gepa.retry_errors(job int)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'gepa_retry_errors'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION gepa.retry_errors(int) IS
+	'has a job try the rows without a verdict again; returns how many';
+
+-- Filters by the rights of whoever asks.
+CREATE FUNCTION gepa.job_workers(OUT job int, OUT part int, OUT pid int, OUT in_flight int)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'gepa_job_workers'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 4;
+COMMENT ON FUNCTION gepa.job_workers() IS
+	'processes that are at work on jobs of this database, and their calls in flight';

@@ -224,7 +224,9 @@ SELECT r.run,
 	gepa.shown(NULL::bigint) AS judged,
 	gepa.shown(NULL::int) AS in_flight,
 	gepa.shown(NULL::bigint) AS stored,
-	gepa.shown(NULL::bigint) AS failed
+	gepa.shown(NULL::bigint) AS failed,
+	gepa.shown(NULL::int) AS job,
+	gepa.shown(NULL::float8) AS rate
 FROM gepa.run r
 	JOIN gepa.judge j ON j.judge = r.judge
 WHERE r.status IN ('queued', 'running', 'stopping')
@@ -251,11 +253,48 @@ SELECT NULL,
 	gepa.shown(q.judged),
 	gepa.shown(q.in_flight),
 	gepa.shown(q.stored),
-	gepa.shown(q.failed)
+	gepa.shown(q.failed),
+	gepa.shown(NULL::int),
+	gepa.shown(q.rows / nullif(extract(epoch FROM t.elapsed), 0)::float8)
 FROM gepa.live_queries() q
-	CROSS JOIN LATERAL (SELECT pg_catalog.clock_timestamp() - q.started_at AS elapsed) t;
+	CROSS JOIN LATERAL (SELECT pg_catalog.clock_timestamp() - q.started_at AS elapsed) t
+UNION ALL
+SELECT NULL,
+	gepa.shown(b.judge_name),
+	gepa.shown(b.source),
+	gepa.shown(b.owner::text),
+	gepa.shown(b.status),
+	gepa.shown(CASE WHEN b.status = 'queued' THEN 'waiting for a worker'
+		WHEN b.status = 'running' AND b.reason IS NOT NULL THEN b.reason
+		WHEN b.status = 'running' AND b.kind = 'watch' THEN 'watching'
+		WHEN b.status = 'running' THEN 'judging'
+		ELSE b.reason END),
+	gepa.shown(NULL::int), gepa.shown(NULL::int), gepa.shown(NULL::int), gepa.shown(NULL::int),
+	gepa.shown(NULL::int), gepa.shown(NULL::float8),
+	gepa.shown(b.input_tokens),
+	gepa.shown(b.output_tokens),
+	gepa.shown(b.cost),
+	gepa.shown(pg_catalog.make_interval(secs => b.seconds)),
+	gepa.shown(NULL::float8),
+	gepa.shown(CASE WHEN b.kind = 'table' AND b.rows > 0 AND b.seconds > 0 THEN
+		pg_catalog.make_interval(secs => b.seconds)
+			* (greatest(b.expected - b.rows, 0)::float8 / b.rows) END),
+	gepa.shown('job'::text),
+	gepa.shown(w.pid),
+	gepa.shown(b.rows),
+	gepa.shown(b.judged),
+	gepa.shown(w.in_flight),
+	gepa.shown(b.stored),
+	gepa.shown(b.failed),
+	gepa.shown(b.job),
+	gepa.shown(CASE WHEN b.seconds > 0 THEN b.rows / b.seconds END)
+FROM gepa.job b
+	LEFT JOIN (SELECT w.job, min(w.pid) AS pid, sum(w.in_flight)::int AS in_flight
+		FROM gepa.job_workers() w GROUP BY w.job) w ON w.job = b.job
+WHERE b.status IN ('queued', 'running', 'pausing', 'paused')
+	AND pg_catalog.pg_has_role(b.owner, 'USAGE');
 COMMENT ON VIEW gepa.progress IS
-	'live runs and, where the library is preloaded, live queries with judges: how far, tokens, cost, time to go';
+	'live runs, corpus jobs and, where the library is preloaded, queries with judges: how far, tokens, cost, rate (rows per second), time to go';
 
 CREATE VIEW gepa.samples WITH (security_barrier) AS
 SELECT s.run,

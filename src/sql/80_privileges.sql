@@ -12,8 +12,9 @@ REVOKE EXECUTE ON FUNCTION
 	@extschema@.gepa_judge(text, text[]), @extschema@.gepa_judge(text, jsonb[]),
 	@extschema@.gepa_score(text, text[]), @extschema@.gepa_score(text, jsonb[]),
 	gepa.check_lm, gepa.start, gepa.optimize, gepa.resume, gepa.report,
-	gepa.sweep, gepa.start_sweep,
-	gepa.create_schedule, gepa.watch_dataset, gepa.enable_schedule, gepa.lm_validator
+	gepa.sweep, gepa.start_sweep, gepa.create_schedule, gepa.watch_dataset,
+	gepa.enable_schedule, gepa.lm_validator, gepa.judge_table, gepa.resume_job,
+	gepa.retry_errors
 FROM PUBLIC;
 GRANT USAGE ON SCHEMA gepa TO PUBLIC;
 GRANT SELECT ON
@@ -21,5 +22,5 @@ GRANT SELECT ON
 	gepa.verdict_errors, gepa.runs, gepa.progress, gepa.samples,
 	gepa.candidates, gepa.frontier, gepa.proposals, gepa.reflections,
 	gepa.rollouts, gepa.schedules, gepa.lm_calls, gepa.lm_stats, gepa.quality_cost,
-	gepa.routers, gepa.router_versions
+	gepa.routers, gepa.router_versions, gepa.jobs, gepa.job_errors
 TO PUBLIC;

@@ -101,9 +101,10 @@ gepa_store_append_key_match(StringInfo buf, const StoreJobTable *table, const ch
 void
 gepa_store_append_keys(StringInfo buf, const StoreJobTable *table)
 {
-	appendStringInfoString(buf, "pg_catalog.unnest(");
+	appendStringInfoString(buf, "ROWS FROM (");
 	for (int i = 0; i < table->source.nkeys; i++)
-		appendStringInfo(buf, "%s$%d::pg_catalog.text[]", i > 0 ? ", " : "", i + 1);
+		appendStringInfo(buf, "%spg_catalog.unnest($%d::pg_catalog.text[])",
+						 i > 0 ? ", " : "", i + 1);
 }
 
 void

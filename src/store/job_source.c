@@ -365,7 +365,7 @@ gepa_store_expected_rows(const StoreSource *source)
 	if (cached == NULL)
 		elog(ERROR, "a plan of one SELECT has more than one statement");
 	rows = linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;
-	ReleaseCachedPlan(cached, CurrentResourceOwner);
+	ReleaseCachedPlan(cached, NULL);	/* as one of a plan that is not kept */
 	gepa_store_leave(&scope);
 	return rows;
 }

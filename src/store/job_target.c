@@ -187,6 +187,7 @@ append_key_column(StringInfo buf, const StoreSource *source, int i)
 static void
 make_table(const StoreSource *source, const char *name)
 {
+	MemoryContext context = CurrentMemoryContext;
 	StringInfoData sql;
 
 	for (int i = 0; i < source->nkeys; i++)
@@ -210,6 +211,7 @@ make_table(const StoreSource *source, const char *name)
 	appendStringInfoString(&sql, "))");
 	if (SPI_execute(sql.data, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not make table %s", name);
+	MemoryContextSwitchTo(context); /* not SPI's */
 	ereport(NOTICE, (errmsg("verdict table %s was made", name)));
 }
 

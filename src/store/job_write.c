@@ -160,18 +160,19 @@ append_unchanged(StringInfo buf, const StoreJobTable *table)
 					 table->seed);
 }
 
-/* "unnest(keys, hashes[, values]) gepa_v(...)"; each row has its number in gepa_n. */
+/* "ROWS FROM (keys, hashes[, values]) gepa_v(...)"; each row has its number in gepa_n. */
 static void
 append_rows(StringInfo buf, const StoreJobTable *table, const char *types, const char *names)
 {
 	gepa_store_append_keys(buf, table);
-	appendStringInfo(buf, ", $%d::pg_catalog.int8[]", table->source.nkeys + 1);
+	appendStringInfo(buf, ", pg_catalog.unnest($%d::pg_catalog.int8[])", table->source.nkeys + 1);
 	for (int i = 0; types[i] != '\0'; i++)
 	{
 		const char *type = types[i] == 'b' ? "bytea" : types[i] == 'p' ? "bool" :
 			types[i] == 'f' ? "float8" : "text";
 
-		appendStringInfo(buf, ", $%d::pg_catalog.%s[]", table->source.nkeys + 2 + i, type);
+		appendStringInfo(buf, ", pg_catalog.unnest($%d::pg_catalog.%s[])",
+						 table->source.nkeys + 2 + i, type);
 	}
 	appendStringInfoString(buf, ") WITH ORDINALITY gepa_v(");
 	gepa_store_append_key_names(buf, table, "");

@@ -49,7 +49,7 @@ extern void gepa_store_enter_job_table(StoreScope *scope, const StoreJobTable *t
 extern void gepa_store_append_key_match(StringInfo buf, const StoreJobTable *table,
 										const char *name);
 
-/* "unnest($1::text[], ...": the keys, without what closes it. */
+/* "ROWS FROM (unnest($1::text[]), ...": the keys, without what closes it. */
 extern void gepa_store_append_keys(StringInfo buf, const StoreJobTable *table);
 
 /* ", gepa_k1, ..." */
