@@ -68,7 +68,7 @@ enum
  * Read the source once, with the rights, the search_path and the snapshot of the
  * caller, and put the rows that are kept into the result, group by group, best
  * first.  Rows without a score (NULL or NaN) are never kept.  Memory is bounded by
- * work_mem, and for quotas by the number of groups (some 40 bytes each).  Raises
+ * work_mem, and for quotas by the number of groups (some 100 bytes each).  Raises
  * 22004 for a row without key or tokens, 22023 for negative tokens, 42601 for what
  * is no expression, and whatever the source raises.
  */
