@@ -112,12 +112,55 @@ count_undecided(const JudgeOutcome *outcomes, int n)
 	return undecided;
 }
 
-static void
-put_rows(ReturnSetInfo *rsinfo, const JudgeOutcome *baseline, const JudgeOutcome *tuned, int n)
+/* The test rows of some runs, as both sides judge them. */
+typedef struct Sides
 {
+	int			n;
+	JudgeOutcome *baseline;
+	JudgeOutcome *tuned;
+} Sides;
+
+static JudgeOutcome *
+append(JudgeOutcome *outcomes, int n, const JudgeOutcome *more, int nmore)
+{
+	JudgeOutcome *all = palloc(sizeof(JudgeOutcome) * Max(n + nmore, 1));
+
+	if (n > 0)
+		memcpy(all, outcomes, sizeof(JudgeOutcome) * n);
+	if (nmore > 0)
+		memcpy(all + n, more, sizeof(JudgeOutcome) * nmore);
+	return all;
+}
+
+static void
+add_run(Sides *sides, const StoreRun *run, StoreVersion *current)
+{
+	StoreVersion *seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
+	int			n;
+	StoreSample *samples = gepa_store_get_samples(run->run, seed->spec, STORE_SPLIT_TEST, &n);
+
+	if (n == 0)
+	{
+		ereport(NOTICE,
+				(errmsg("run %d held no test samples out, so there is nothing to report", run->run),
+				 errhint("Give gepa.start() a test share, for example options => '{\"split\": {\"train\": 0.4, \"val\": 0.3, \"test\": 0.3}}'.")));
+		return;
+	}
+	sides->baseline = append(sides->baseline, sides->n, judge_rows(seed, samples, n), n);
+	sides->tuned = append(sides->tuned, sides->n,
+						  judge_rows(tuned_version(run, seed, current), samples, n), n);
+	sides->n += n;
+}
+
+/* slice = the judge, in the first column; NULL = there is no such column */
+static void
+put_rows(ReturnSetInfo *rsinfo, const Sides *sides, const char *slice)
+{
+	int			n = sides->n;
+	int			first = slice != NULL ? 1 : 0;
 	JudgeOutcome *both_a = palloc(sizeof(JudgeOutcome) * n);
 	JudgeOutcome *both_b = palloc(sizeof(JudgeOutcome) * n);
-	int			nboth = decided_by_both(baseline, tuned, n, both_a, both_b);
+	int			nboth = decided_by_both(sides->baseline, sides->tuned, n, both_a, both_b);
 	int			nmeasures;
 	JudgeMeasure *a = gepa_judge_measure(both_a, nboth, REPORT_SEED, &nmeasures);
 	JudgeMeasure *b = gepa_judge_measure(both_b, nboth, REPORT_SEED, &nmeasures);
@@ -125,49 +168,100 @@ put_rows(ReturnSetInfo *rsinfo, const JudgeOutcome *baseline, const JudgeOutcome
 	for (int i = 0; i < nmeasures; i++)
 	{
 		bool		undecided = strcmp(a[i].metric, "undecided") == 0;
-		Datum		values[9];
-		bool		nulls[9] = {0};
+		Datum		row[10];
+		bool		row_nulls[10] = {0};
+		Datum	   *values = row + first;
+		bool	   *nulls = row_nulls + first;
 
 		if (undecided)
 		{
-			a[i].value = count_undecided(baseline, n);
-			b[i].value = count_undecided(tuned, n);
+			a[i].value = count_undecided(sides->baseline, n);
+			b[i].value = count_undecided(sides->tuned, n);
 		}
+		if (slice != NULL)
+			row[0] = CStringGetTextDatum(slice);
 		values[0] = CStringGetTextDatum(a[i].metric);
 		values[1] = Int32GetDatum(undecided ? n : nboth);
 		put_measure(&values[2], &nulls[2], &a[i]);
 		put_measure(&values[5], &nulls[5], &b[i]);
 		values[8] = Float8GetDatum(gepa_judge_mcnemar(both_a, both_b, nboth));
 		nulls[8] = nboth == 0 || strcmp(a[i].metric, "accuracy") != 0;
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row, row_nulls);
 	}
+}
+
+/* Of a router: the newest run of each judge that tuned it on its slice. */
+static int
+find_router_runs(const StoreRouter *router, const char *dataset, int **runs)
+{
+	int			n = gepa_store_router_runs(router->router, dataset, runs);
+
+	gepa_store_check_owner("router", router->name, router->owner, GetUserId());
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the judges of router \"%s\" have no ended run", router->name),
+				 errhint("Tune them first with gepa.start_branches().")));
+	return n;
+}
+
+static void
+report_router(ReturnSetInfo *rsinfo, const StoreRouter *router, const char *dataset, bool by_slice)
+{
+	Sides		all = {0};
+	int		   *runs;
+	int			n = find_router_runs(router, dataset, &runs);
+
+	for (int i = 0; i < n; i++)
+	{
+		StoreRun   *run = gepa_store_get_run(runs[i]);
+		StoreVersion *current = gepa_store_get_version_by_id(run->judge, 0);
+		Sides		slice = {0};
+
+		gepa_store_check_owner("judge", current->spec->name, current->owner, GetUserId());
+		add_run(by_slice ? &slice : &all, run, current);
+		if (slice.n > 0)
+			put_rows(rsinfo, &slice, current->spec->name);
+	}
+	if (all.n > 0)
+		put_rows(rsinfo, &all, NULL);
 }
 
 PG_FUNCTION_INFO_V1(gepa_report);
 Datum
 gepa_report(PG_FUNCTION_ARGS)
 {
-	StoreVersion *current = gepa_store_get_version(gepa_api_text_arg(fcinfo, 0, "judge"), 0);
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *name = gepa_api_text_arg(fcinfo, 0, "judge");
 	char	   *dataset = gepa_api_text_arg_or_null(fcinfo, 1);
-	StoreVersion *seed;
-	StoreRun   *run;
-	StoreSample *samples;
-	int			n;
+	StoreRouter *router;
+	StoreVersion *current = gepa_store_resolve(name, &router);
+	Sides		sides = {0};
 
-	gepa_store_check_owner("judge", current->spec->name, current->owner, GetUserId());
+	if (current != NULL)
+		gepa_store_check_owner("judge", current->spec->name, current->owner, GetUserId());
 	InitMaterializedSRF(fcinfo, 0);
-	run = find_run(current, dataset);
-	seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
-	samples = gepa_store_get_samples(run->run, seed->spec, STORE_SPLIT_TEST, &n);
-	if (n == 0)
+	if (current == NULL)
 	{
-		ereport(NOTICE,
-				(errmsg("run %d held no test samples out, so there is nothing to report", run->run),
-				 errhint("Give gepa.start() a test share, for example options => '{\"split\": {\"train\": 0.4, \"val\": 0.3, \"test\": 0.3}}'.")));
+		report_router(rsinfo, router, dataset, false);
 		return (Datum) 0;
 	}
-	put_rows((ReturnSetInfo *) fcinfo->resultinfo,
-			 judge_rows(seed, samples, n),
-			 judge_rows(tuned_version(run, seed, current), samples, n), n);
+	add_run(&sides, find_run(current, dataset), current);
+	if (sides.n > 0)
+		put_rows(rsinfo, &sides, NULL);
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(gepa_report_slices);
+Datum
+gepa_report_slices(PG_FUNCTION_ARGS)
+{
+	ApplyNamed *named = gepa_api_open_router(gepa_api_text_arg(fcinfo, 0, "router"));
+	char	   *dataset = gepa_api_text_arg_or_null(fcinfo, 1);
+
+	InitMaterializedSRF(fcinfo, 0);
+	report_router((ReturnSetInfo *) fcinfo->resultinfo, gepa_apply_router_of(named->router),
+				  dataset, true);
+	gepa_apply_close_named(named);
 	return (Datum) 0;
 }

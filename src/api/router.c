@@ -87,6 +87,17 @@ refuse_name(const char *name)
 			 errhint("Use gepa.alter_judge() for it.")));
 }
 
+ApplyNamed *
+gepa_api_open_router(const char *name)
+{
+	StoreRouter *router = gepa_store_find_router(name);
+
+	if (router == NULL)
+		refuse_name(name);
+	gepa_store_check_owner("router", name, router->owner, GetUserId());
+	return gepa_apply_open_named(name, LM_PURPOSE_JUDGE);
+}
+
 PG_FUNCTION_INFO_V1(gepa_alter_router);
 Datum
 gepa_alter_router(PG_FUNCTION_ARGS)

@@ -89,10 +89,14 @@ typedef struct ApplyContents
 								 * NULL */
 	ApplyVerdict *verdicts;		/* out */
 	ApplyJudge **judges;		/* out: whose they are */
+	ApplyRoute *routes;			/* out, of a router: where they went */
 } ApplyContents;
 
 /* Judge them side by side; results are allocated in the current context. */
 extern void gepa_apply_contents(ApplyNamed *named, ApplyContents *contents);
+
+/* The same of a router, without the last word: only what its rules ask is asked. */
+extern void gepa_apply_route_contents(ApplyNamed *named, ApplyContents *contents);
 
 /* document.c */
 

@@ -134,22 +134,23 @@ ask_round(Round *round)
 
 /* The next judge of each; returns whether there is any to ask. */
 static bool
-route_all(ApplyNamed *named, Round *round, ApplyRoute *routes)
+route_all(ApplyNamed *named, Round *round, bool for_rules)
 {
 	ApplyContents *contents = round->contents;
 	bool		any = false;
 
 	for (int i = 0; i < contents->n; i++)
 	{
-		ApplyRoute *route = &routes[i];
+		ApplyRoute *route = &contents->routes[i];
 
-		round->open[i] = !contents->nulls[i] && route->step != APPLY_ROUTE_DECIDED &&
-			route->step != APPLY_ROUTE_FAILED;
-		if (!round->open[i])
+		round->open[i] = false;
+		if (contents->nulls[i] || route->step == APPLY_ROUTE_DECIDED ||
+			route->step == APPLY_ROUTE_FAILED)
 			continue;
 		gepa_apply_route(named->router, contents->values[i], contents->is_jsonb,
 						 &contents->verdicts[i].verdict, route);
-		round->open[i] = route->step != APPLY_ROUTE_FAILED;
+		round->open[i] = route->step == APPLY_ROUTE_ASK ||
+			(route->step == APPLY_ROUTE_DECIDED && !for_rules);
 		if (round->open[i])
 			contents->judges[i] = gepa_apply_target(named, route->target);
 		any = any || round->open[i];
@@ -168,28 +169,47 @@ ask_judge(ApplyNamed *named, Round *round)
 	ask_round(round);
 }
 
-void
-gepa_apply_contents(ApplyNamed *named, ApplyContents *contents)
+static void
+prepare(ApplyContents *contents)
 {
 	int			n = Max(contents->n, 1);
-	ApplyRoute *routes = palloc0(sizeof(ApplyRoute) * n);
-	bool	   *open = palloc0(n);
 
 	contents->verdicts = palloc0(sizeof(ApplyVerdict) * n);
 	contents->judges = palloc0(sizeof(ApplyJudge *) * n);
-	if (named->judge != NULL)
-	{
-		Round		round = {.contents = contents,.open = open};
+	contents->routes = palloc0(sizeof(ApplyRoute) * n);
+}
 
-		ask_judge(named, &round);
-		return;
-	}
+static void
+ask_router(ApplyNamed *named, ApplyContents *contents, bool for_rules)
+{
+	bool	   *open = palloc0(Max(contents->n, 1));
+
 	for (;;)
 	{
 		Round		round = {.contents = contents,.open = open};
 
-		if (!route_all(named, &round, routes))
+		if (!route_all(named, &round, for_rules))
 			break;
 		ask_round(&round);
 	}
+}
+
+void
+gepa_apply_contents(ApplyNamed *named, ApplyContents *contents)
+{
+	Round		round = {.contents = contents};
+
+	prepare(contents);
+	round.open = palloc0(Max(contents->n, 1));
+	if (named->judge != NULL)
+		ask_judge(named, &round);
+	else
+		ask_router(named, contents, false);
+}
+
+void
+gepa_apply_route_contents(ApplyNamed *named, ApplyContents *contents)
+{
+	prepare(contents);
+	ask_router(named, contents, true);
 }

@@ -14,6 +14,15 @@ CREATE TABLE gepa.router_version
 );
 COMMENT ON TABLE gepa.router_version IS 'immutable versions of routers';
 
+CREATE TABLE gepa.router_run
+(
+	run int PRIMARY KEY REFERENCES gepa.run ON DELETE CASCADE,
+	router int NOT NULL REFERENCES gepa.judge ON DELETE CASCADE,
+	version int NOT NULL			-- of the router, that chose the samples
+);
+COMMENT ON TABLE gepa.router_run IS 'runs that tune a judge of a router on its slice of the labels';
+CREATE INDEX router_run_router_idx ON gepa.router_run (router);
+
 CREATE FUNCTION gepa.create_router(
 	name text,
 	rules jsonb[],
@@ -49,3 +58,39 @@ AS 'MODULE_PATHNAME', 'gepa_route_jsonb'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION gepa.route(text, jsonb) IS
 	'the judge that a router chooses for a document of several fields; NULL where a judge has to be asked first';
+
+CREATE FUNCTION gepa.start_branches(
+	router text,
+	dataset text,
+	reflection_lm name,
+	budget int,
+	seed bigint DEFAULT 0,
+	options jsonb DEFAULT '{}',
+	OUT judge text,
+	OUT run int,
+	OUT samples int,
+	OUT reason text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'gepa_start_branches'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION gepa.start_branches(text, text, name, int, bigint, jsonb) IS
+	'starts tuning each judge of a router on the samples that go to it; a judge without a run has a reason';
+
+CREATE FUNCTION gepa.report_slices(
+	router text,
+	dataset text DEFAULT NULL,
+	OUT judge text,
+	OUT metric text,
+	OUT n int,
+	OUT baseline float8,
+	OUT baseline_low float8,
+	OUT baseline_high float8,
+	OUT tuned float8,
+	OUT tuned_low float8,
+	OUT tuned_high float8,
+	OUT p_value float8)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'gepa_report_slices'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION gepa.report_slices(text, text) IS
+	'gepa.report() of a router for each of its judges, on that judge''s slice';

@@ -9,6 +9,7 @@ SELECT pg_catalog.pg_extension_config_dump('gepa.verdict_default', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.verdict_error', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.dataset', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.run', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.router_run', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.sample', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.step', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.proposal', '');

@@ -427,6 +427,16 @@ gepa_store_text(StoreScope *scope, uint64 row, int column)
 	return result;
 }
 
+Datum
+gepa_store_jsonb(StoreScope *scope, uint64 row, int column)
+{
+	MemoryContext old = MemoryContextSwitchTo(scope->caller);
+	Datum		result = PointerGetDatum(PG_DETOAST_DATUM_COPY(fetch_not_null(row, column)));
+
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
 void
 gepa_store_digest(uint64 row, int column, uint8 *digest, int length)
 {

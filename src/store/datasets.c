@@ -69,6 +69,22 @@ append_optional(StringInfo buf, const char *column)
 		appendStringInfoString(buf, ", NULL::text");
 }
 
+static void
+append_source(StringInfo buf, const StoreDataset *dataset)
+{
+	if (dataset->is_query)
+		appendStringInfo(buf, " FROM (%s\n) s", dataset->source);
+	else
+		appendStringInfo(buf, " FROM %s s", dataset->source);
+}
+
+static char *
+order_by_key(const StoreDataset *dataset)
+{
+	return psprintf(" ORDER BY s.%s::text COLLATE pg_catalog.\"C\"",
+					quote_identifier(dataset->key));
+}
+
 /* Columns: key, label, feedback, split, group, then the inputs. */
 static char *
 compose(const StoreDataset *dataset, const char *tail)
@@ -83,11 +99,33 @@ compose(const StoreDataset *dataset, const char *tail)
 	append_optional(&buf, dataset->group_by);
 	for (int i = 0; i < dataset->ninputs; i++)
 		append_column(&buf, dataset->inputs[i]);
-	if (dataset->is_query)
-		appendStringInfo(&buf, " FROM (%s\n) s", dataset->source);
-	else
-		appendStringInfo(&buf, " FROM %s s", dataset->source);
+	append_source(&buf, dataset);
 	appendStringInfoString(&buf, tail);
+	return buf.data;
+}
+
+/*
+ * Columns: key, and the row as one object, without what documents that are judged do not
+ * have.  One input is the field "document", whatever its column is called.
+ */
+static char *
+compose_rows(const StoreDataset *dataset)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "SELECT s.%s::text, pg_catalog.to_jsonb(s.*)",
+					 quote_identifier(dataset->key));
+	appendStringInfo(&buf, " OPERATOR(pg_catalog.-) %s", quote_literal_cstr(dataset->label));
+	if (dataset->feedback)
+		appendStringInfo(&buf, " OPERATOR(pg_catalog.-) %s",
+						 quote_literal_cstr(dataset->feedback));
+	if (dataset->ninputs == 1)
+		appendStringInfo(&buf, " OPERATOR(pg_catalog.||)"
+						 " pg_catalog.jsonb_build_object('document', s.%s::text)",
+						 quote_identifier(dataset->inputs[0]));
+	append_source(&buf, dataset);
+	appendStringInfoString(&buf, order_by_key(dataset));
 	return buf.data;
 }
 
@@ -348,9 +386,7 @@ gepa_store_read_samples(const StoreDataset *dataset, const JudgeSpec *spec,
 						int *nsamples)
 {
 	StoreScope	scope;
-	char	   *order = psprintf(" ORDER BY s.%s::text COLLATE pg_catalog.\"C\"",
-								 quote_identifier(dataset->key));
-	char	   *sql = compose(dataset, order);
+	char	   *sql = compose(dataset, order_by_key(dataset));
 	int		   *column = map_fields(dataset, spec);
 	StoreSample *samples;
 
@@ -370,6 +406,27 @@ gepa_store_read_samples(const StoreDataset *dataset, const JudgeSpec *spec,
 	}
 	gepa_store_leave(&scope);
 	return samples;
+}
+
+StoreRow *
+gepa_store_read_rows(const StoreDataset *dataset, int *nrows)
+{
+	StoreScope	scope;
+	char	   *sql = compose_rows(dataset);
+	StoreRow   *rows;
+
+	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, dataset->owner, dataset->search_path);
+	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the source of dataset \"%s\"", dataset->name);
+	*nrows = (int) SPI_processed;
+	rows = MemoryContextAllocZero(scope.caller, sizeof(StoreRow) * Max(*nrows, 1));
+	for (int i = 0; i < *nrows; i++)
+	{
+		rows[i].key = gepa_store_text(&scope, i, 1);
+		rows[i].fields = gepa_store_jsonb(&scope, i, 2);
+	}
+	gepa_store_leave(&scope);
+	return rows;
 }
 
 int64

@@ -44,6 +44,17 @@ static StoreStatement set_current = {
 	.sql = "UPDATE gepa.judge SET current_version = $2 WHERE judge = $1"
 };
 
+static StoreStatement insert_run = {
+	.sql = "INSERT INTO gepa.router_run (run, router, version) VALUES ($1, $2, $3)"
+};
+
+static StoreStatement ended_runs = {
+	.sql = "SELECT max(b.run) FROM gepa.router_run b JOIN gepa.run r ON r.run = b.run"
+	" WHERE b.router = $1 AND r.status IN ('stopped', 'finished', 'failed')"
+	" AND r.best_candidate IS NOT NULL AND ($2::text IS NULL OR r.dataset = $2)"
+	" GROUP BY r.judge ORDER BY min(b.run)"
+};
+
 /*
  * Reading
  */
@@ -227,4 +238,40 @@ gepa_store_add_router_version(int id, const StoreRouter *router)
 	gepa_store_run(&scope, &set_current, &args);
 	gepa_store_leave(&scope);
 	return version;
+}
+
+/*
+ * Runs of its judges
+ */
+
+void
+gepa_store_note_router_run(const StoreRouter *router, int run)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, router->router);
+	gepa_store_arg_int(&args, router->version);
+	gepa_store_run(&scope, &insert_run, &args);
+	gepa_store_leave(&scope);
+}
+
+int
+gepa_store_router_runs(int router, const char *dataset, int **runs)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	int			n;
+
+	gepa_store_enter(&scope, STORE_VIEW_QUERY);
+	gepa_store_arg_int(&args, router);
+	gepa_store_arg_text(&args, dataset);
+	n = (int) gepa_store_run(&scope, &ended_runs, &args);
+	*runs = MemoryContextAlloc(scope.caller, sizeof(int) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		(*runs)[i] = gepa_store_int(i, 1, 0);
+	gepa_store_leave(&scope);
+	return n;
 }

@@ -99,6 +99,7 @@ extern double gepa_store_double(uint64 row, int column);
 extern TimestampTz gepa_store_timestamp(uint64 row, int column);	/* DT_NOBEGIN = null */
 extern Interval *gepa_store_interval(StoreScope *scope, uint64 row, int column);
 extern char *gepa_store_text(StoreScope *scope, uint64 row, int column);
+extern Datum gepa_store_jsonb(StoreScope *scope, uint64 row, int column);	/* not null */
 extern void gepa_store_digest(uint64 row, int column, uint8 *digest, int length);
 extern char **gepa_store_texts(StoreScope *scope, uint64 row, int column, int *n);
 extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);

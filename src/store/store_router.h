@@ -65,6 +65,18 @@ typedef struct StoreRouter
 extern StoreRouter *gepa_store_parse_router(const char *name, const char *rules,
 											const char *otherwise, const char *options);
 
+/* datasets.c */
+
+/* A row of a source as it would be judged through a router. */
+typedef struct StoreRow
+{
+	char	   *key;
+	Datum		fields;			/* jsonb: columns but label and feedback */
+} StoreRow;
+
+/* All rows of a dataset, in the order of ..._read_samples(). */
+extern StoreRow *gepa_store_read_rows(const StoreDataset *dataset, int *nrows);
+
 /* routers.c */
 
 /*
@@ -90,5 +102,11 @@ extern StoreRouter *gepa_store_lock_router(const char *name);
 
 /* Add a version, or find an equal one, and make it current; returns its number. */
 extern int	gepa_store_add_router_version(int id, const StoreRouter *router);
+
+/* A run that tunes one of its judges on the judge's slice of the labels. */
+extern void gepa_store_note_router_run(const StoreRouter *router, int run);
+
+/* Of each judge the newest of those that have ended; dataset NULL = any. */
+extern int	gepa_store_router_runs(int router, const char *dataset, int **runs);
 
 #endif							/* GEPA_STORE_STORE_ROUTER_H */

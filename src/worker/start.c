@@ -355,11 +355,31 @@ copy_samples(Start *start)
 	}
 }
 
+/* Both are in the order of keys. */
+static void
+cut_slice(Start *start)
+{
+	const WorkerStartRequest *request = start->request;
+	int			n = 0;
+	int			k = 0;
+
+	for (int i = 0; i < start->nsamples; i++)
+	{
+		while (k < request->nkeys && strcmp(request->keys[k], start->samples[i].key) < 0)
+			k++;
+		if (k < request->nkeys && strcmp(request->keys[k], start->samples[i].key) == 0)
+			start->samples[n++] = start->samples[i];
+	}
+	start->nsamples = n;
+}
+
 static void
 read_samples(Start *start)
 {
 	start->samples = gepa_store_read_samples(start->dataset, start->program,
 											 &start->nsamples);
+	if (start->request->sliced)
+		cut_slice(start);
 	if (start->nsamples < FEWEST_SAMPLES)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -91,6 +91,9 @@ typedef struct WorkerStartRequest
 	int			version;		/* of the judge that is tuned; 0 = current */
 	int			samples_of;		/* a run whose samples it gets, with their
 								 * splits; 0 = the dataset's as they are now */
+	bool		sliced;			/* only the samples with these keys */
+	int			nkeys;
+	const char *const *keys;	/* in the order of gepa_store_read_samples() */
 } WorkerStartRequest;
 
 /*
@@ -130,6 +133,9 @@ extern bool gepa_worker_stop_sweep(int sweep);
  * split, copy of the samples, the row.  Shared by gepa.start and the starter.
  */
 extern int	gepa_worker_start_run(const WorkerStartRequest *request);
+
+/* Its checks of what is named, without reading samples; raises. */
+extern void gepa_worker_check_start(const WorkerStartRequest *request);
 
 /* schedule.c */
 

@@ -141,10 +141,7 @@ extern char *gepa_worker_reason_text(const ErrorData *edata);
 /* Errors that another worker may not meet. */
 extern bool gepa_worker_is_passing(int sqlerrcode);
 
-/* start.c: as gepa_worker_start_run(), but only what does not need samples. */
-extern void gepa_worker_check_start(const WorkerStartRequest *request);
-
-/* A digest of the dataset's labelled samples as they are now. */
+/* start.c: a digest of the dataset's labelled samples as they are now. */
 extern void gepa_worker_digest_samples(const WorkerStartRequest *request, uint8 *digest);
 
 /* process.c: what all workers do alike */

@@ -70,6 +70,13 @@ INSERT INTO contract_function VALUES
 		' options jsonb DEFAULT NULL::jsonb', 'integer', 'v', 'u', false),
 	('gepa', 'route', 'router text, doc text', 'text', 'v', 'r', true),
 	('gepa', 'route', 'router text, doc jsonb', 'text', 'v', 'r', true),
+	('gepa', 'start_branches', 'router text, dataset text, reflection_lm name, budget integer, seed bigint DEFAULT 0,'
+		' options jsonb DEFAULT ''{}''::jsonb, OUT judge text, OUT run integer, OUT samples integer, OUT reason text',
+		'SETOF record', 'v', 'u', false),
+	('gepa', 'report_slices', 'router text, dataset text DEFAULT NULL::text, OUT judge text, OUT metric text, OUT n integer,'
+		' OUT baseline double precision, OUT baseline_low double precision, OUT baseline_high double precision,'
+		' OUT tuned double precision, OUT tuned_low double precision, OUT tuned_high double precision,'
+		' OUT p_value double precision', 'SETOF record', 'v', 'u', false),
 	('gepa', 'drop_dataset', 'name text', 'void', 'v', 'u', true),
 	('gepa', 'start', 'judge text, dataset text, reflection_lm name, budget integer, seed bigint DEFAULT 0,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),

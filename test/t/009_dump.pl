@@ -17,7 +17,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
 my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset run sample step proposal
-	rollout front sweep sweep_point);
+	rollout front router_run sweep sweep_point);
 
 mkdir $node->backup_dir;
 create_lm($node, 'plain', $mock, 'judge-rules');
