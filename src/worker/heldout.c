@@ -88,6 +88,8 @@ gepa_worker_judge_held_out(WorkerHeldOut *held, StoreVersion *version, int run,
 	gepa_worker_commit(context);
 
 	held->places = judge->lm->max_concurrency;
+	held->requests_per_minute = judge->lm->requests_per_minute;
+	held->tokens_per_minute = judge->lm->tokens_per_minute;
 	held->outcomes = palloc0(sizeof(JudgeOutcome) * Max(held->n, 1));
 	some = held->places * ROWS_PER_PLACE;
 	for (int first = 0; first < held->n; first += some)

@@ -240,10 +240,19 @@ put_quality(StorePoint *point, const WorkerHeldOut *held, const char *metric)
 	}
 }
 
-/*
- * How many documents a second follow from the latency with all places taken;
- * how many there were is known where they were called.
- */
+/* Documents a second with all places taken, as far as the LM's rate limits let. */
+static double
+yield_of(const WorkerHeldOut *held, double latency_ms, double tokens)
+{
+	double		yield = latency_ms > 0 ? held->places * 1000.0 / latency_ms : NAN;
+
+	if (held->requests_per_minute > 0)
+		yield = fmin(yield, held->requests_per_minute / 60.0);
+	if (held->tokens_per_minute > 0 && tokens > 0)
+		yield = fmin(yield, held->tokens_per_minute / 60.0 / tokens);
+	return yield;
+}
+
 static void
 put_figures(StorePoint *point, const WorkerHeldOut *held)
 {
@@ -255,8 +264,8 @@ put_figures(StorePoint *point, const WorkerHeldOut *held)
 	point->input_tokens = held->input_tokens / n;
 	point->output_tokens = held->output_tokens / n;
 	point->latency_ms = held->timed > 0 ? held->latency_ms / held->timed : NAN;
-	point->documents_per_second = point->latency_ms > 0 ?
-		held->places * 1000.0 / point->latency_ms : NAN;
+	point->documents_per_second = yield_of(held, point->latency_ms,
+										   point->input_tokens + point->output_tokens);
 	point->measured_per_second = held->called == held->n && held->seconds > 0 ?
 		held->called / held->seconds : NAN;
 }

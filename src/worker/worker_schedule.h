@@ -50,6 +50,8 @@ typedef struct WorkerHeldOut
 	int			called;			/* rows that were not stored */
 	double		seconds;		/* that all took */
 	int			places;			/* max_concurrency of the LM */
+	int			requests_per_minute;	/* its rate limits; 0 = none */
+	int			tokens_per_minute;
 } WorkerHeldOut;
 
 /*
