@@ -23,12 +23,21 @@
 /* How many times the calls in flight are asked for at once. */
 #define ROWS_PER_PLACE 8
 
+/* What was free when it was stored may have a price by now. */
+static double
+cost_of(const ApplyJudge *judge, const JudgeVerdict *verdict)
+{
+	LmReply		reply = {.input_tokens = verdict->input_tokens,.output_tokens = verdict->output_tokens};
+
+	return verdict->cost > 0 ? verdict->cost : gepa_lm_cost(judge->lm, &reply);
+}
+
 static void
-add_figures(WorkerHeldOut *held, const ApplyVerdict *verdict)
+add_figures(WorkerHeldOut *held, const ApplyJudge *judge, const ApplyVerdict *verdict)
 {
 	const JudgeVerdict *judged = &verdict->verdict;
 
-	held->cost += judged->cost;
+	held->cost += cost_of(judge, judged);
 	held->input_tokens += judged->input_tokens;
 	held->output_tokens += judged->output_tokens;
 	held->called += !verdict->cached;
@@ -65,7 +74,7 @@ judge_some(WorkerHeldOut *held, ApplyJudge *judge, const StoreSample *samples, i
 	outcomes = gepa_apply_outcomes(judge->spec, samples + first, batch.verdicts, n);
 	for (int i = 0; i < n; i++)
 	{
-		add_figures(held, &batch.verdicts[i]);
+		add_figures(held, judge, &batch.verdicts[i]);
 		if (!outcomes[i].decided)
 			settle_undecided(held, &outcomes[i], judge, &batch.verdicts[i].verdict);
 		held->outcomes[first + i] = outcomes[i];
