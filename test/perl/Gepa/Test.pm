@@ -22,6 +22,7 @@ use warnings;
 
 use Cwd qw(abs_path);
 use Exporter qw(import);
+use Fcntl qw(:flock);
 use File::Basename qw(dirname);
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
@@ -35,13 +36,42 @@ our @EXPORT = qw(gepa_node create_lm judge_on may_call load_world value outcome 
 my $world = abs_path(dirname(__FILE__) . '/../../mock/world.py');
 my $readme = abs_path(dirname(__FILE__) . '/../../../README.md');
 
+# What initdb makes, which takes a second, once in a run of all tests; a copy takes none.
+sub _template
+{
+	my ($init) = @_;
+	my $folder = join '', "$PostgreSQL::Test::Utils::tmp_check/template", @$init;
+
+	open my $lock, '>', "$folder.lock" or die "$folder.lock: $!";
+	flock $lock, LOCK_EX or die "$folder.lock: $!";
+	return $folder if -d $folder;
+	system_or_bail('initdb', '-D', "$folder.new", '-A', 'trust', '-N', @$init);
+	rename "$folder.new", $folder or die "$folder: $!";
+	return $folder;
+}
+
+# The node's own init, with a copy in place of initdb.
+sub _init
+{
+	my ($node, $init, %options) = @_;
+	my $template = _template($init);
+	my $run = \&PostgreSQL::Test::Utils::system_or_bail;
+
+	no warnings 'redefine';
+	local *PostgreSQL::Test::Utils::system_or_bail = sub {
+		return $run->($_[0] eq 'initdb' ? ('cp', '-a', $template, $node->data_dir) : @_);
+	};
+	$node->init(extra => $init, %options);
+	return;
+}
+
 sub gepa_node
 {
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	my @init = $options{encoding} ? ('-E', $options{encoding}, '--locale=C') : ('-E', 'UTF8', '--locale=C.UTF-8');
 
-	$node->init(extra => \@init, allows_streaming => $options{streaming} // 0);
+	_init($node, \@init, allows_streaming => $options{streaming} // 0);
 	$node->append_conf('postgresql.conf', "max_worker_processes = 16\nlog_min_messages = info\n");
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'gepa'\n")
 	  if $options{preload} // 1;
@@ -150,7 +180,41 @@ sub wait_sql
 {
 	my ($node, $sql, $what, %options) = @_;
 
-	return $node->poll_query_until($options{db} // 'postgres', $sql) || diag("waited in vain for $what");
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	my $last = '';
+
+	until (_answers_t($node, $options{db} // 'postgres', $sql, $deadline, \$last))
+	{
+		return diag("waited in vain for $what: $last") if time > $deadline;
+		usleep(20_000);
+	}
+	return 1;
+}
+
+# Asks in one session, which ends with the server; then false.
+sub _answers_t
+{
+	my ($node, $db, $sql, $deadline, $last) = @_;
+	my ($in, $out, $err) = ('', '', '');
+	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr($db) ],
+		'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+
+	my $answered = eval {
+		while (time <= $deadline)
+		{
+			$in = "$sql\n;\n\\echo asked\n";
+			$psql->pump until $out =~ s/^asked\n//m;
+			$$last = "$out$err";
+			last if $$last eq "t\n";
+			($out, $err) = ('', '');
+			usleep(20_000);
+		}
+		1;
+	};
+	$$last = "$out$err" unless $answered;
+	$in = "\\q\n";
+	eval { $psql->finish } or $psql->kill_kill;
+	return $$last eq "t\n";
 }
 
 # The writer commits apart from everything else, so this may have to wait.
