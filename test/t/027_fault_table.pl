@@ -18,7 +18,7 @@ use Test::More;
 
 my $page = "$FindBin::RealBin/../../docs/lm.md";
 my ($begin, $end) = ("<!-- faults: made by test/t/027_fault_table.pl -->\n", "<!-- end of faults -->\n");
-my $at_a_time = 16;
+my $at_a_time = 48;    # most of the time is spent between attempts
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 
