@@ -22,23 +22,6 @@ my %tls = (base_url => $front->url, ca_file => $front->ca);
 
 prepare_tuning($node, $mock);
 
-# A run whose judge is at the gate with sixteen calls, which are in flight together.
-my $runs = 0;
-
-sub run_at_gate
-{
-	my (%options) = @_;
-	my $judge = 'at_gate' . ++$runs;
-
-	$mock->reset;
-	$mock->gate(open => 0);
-	create_lm($node, $judge, $mock, 'judge-rules+gate', max_concurrency => 16, %options);
-	value($node, "SELECT gepa.create_judge('$judge', '$judge', 'Is it good?')");
-	my $run = start_run($node, judge => $judge, budget => 80);
-	ok($mock->wait_for(sub { $_->{waiting} == 16 }, 'sixteen at the gate'), 'sixteen calls are in flight');
-	return $run;
-}
-
 # Protocols, and how many connections, of the calls that a front has newly finished.
 my %seen;
 
@@ -60,6 +43,27 @@ sub finished
 	return join(' ', sort(keys %protocols), scalar keys %connections);
 }
 
+# A run whose judge is at the gate with sixteen calls, which are in flight together: the
+# endpoint is known to answer, so none goes alone.
+my $runs = 0;
+
+sub run_at_gate
+{
+	my ($of, %options) = @_;
+	my $judge = 'at_gate' . ++$runs;
+
+	create_lm($node, $judge, $mock, 'judge-rules+gate', max_concurrency => 16, %options);
+	value($node, "SELECT gepa.create_judge('$judge', '$judge', 'Is it good?')");
+	$mock->gate(open => 1);
+	value($node, "SELECT gepa_judge('$judge', 'the first')");
+	finished($of, 1);
+	$mock->reset;
+	$mock->gate(open => 0);
+	my $run = start_run($node, judge => $judge, budget => 80);
+	ok($mock->wait_for(sub { $_->{waiting} == 16 }, 'sixteen at the gate'), 'sixteen calls are in flight');
+	return $run;
+}
+
 sub end_run
 {
 	my ($run, $what) = @_;
@@ -69,18 +73,18 @@ sub end_run
 	return;
 }
 
-end_run(run_at_gate(%tls), '... and answered');
+end_run(run_at_gate($front, %tls), '... and answered');
 is(finished($front, 40), 'HTTP/2.0 1', '... by HTTP/2, which TLS agreed upon, over one connection');
 
-end_run(run_at_gate(%tls, http_version => '1.1'), 'http_version 1.1');
+end_run(run_at_gate($front, %tls, http_version => '1.1'), 'http_version 1.1');
 is(finished($front, 40), 'HTTP/1.1 16', '... is kept to, with a connection for each call');
 
-end_run(run_at_gate(base_url => $narrow->url, ca_file => $narrow->ca), 'an endpoint that takes four streams');
+end_run(run_at_gate($narrow, base_url => $narrow->url, ca_file => $narrow->ca), 'an endpoint that takes four streams');
 like(finished($narrow, 40), qr{^HTTP/2.0 (?:[4-9]|1\d)$}, '... gets some connections');
 
 # The end of one stream is not the end of others: four are answered, twelve
 # time out meanwhile and are sent again.
-my $run = run_at_gate(%tls, request_timeout => '1.5');
+my $run = run_at_gate($front, %tls, request_timeout => '1.5');
 $mock->gate(pass => 4);
 ok($mock->wait_for(sub { $_->{aborted} >= 12 }, 'twelve aborted'), 'twelve streams time out, and are reset');
 end_run($run, '... what they carried is asked again');

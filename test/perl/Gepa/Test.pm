@@ -24,6 +24,7 @@ use Cwd qw(abs_path);
 use Exporter qw(import);
 use Fcntl qw(:flock);
 use File::Basename qw(dirname);
+use Gepa::Wire;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -138,7 +139,14 @@ sub load_world
 sub value
 {
 	my ($node, $sql, %options) = @_;
-	return $node->safe_psql($options{db} // 'postgres', $sql, %options);
+	my $db = delete $options{db} // 'postgres';
+
+	return $node->safe_psql($db, $sql, %options) if %options || !Gepa::Wire::can_ask($node, $sql);
+	my $wire = Gepa::Wire->new($node, $db);
+	my ($out, $error) = $wire->ask($sql);
+	$wire->end;
+	die "error running SQL: '$error'\nwhile running '$sql'\n" if $error;
+	return $out;
 }
 
 # (standard output, error messages with SQLSTATE)
@@ -191,30 +199,23 @@ sub wait_sql
 	return 1;
 }
 
-# Asks in one session, which ends with the server; then false.
+# Asks in one session, which may end with the server; then false.
 sub _answers_t
 {
 	my ($node, $db, $sql, $deadline, $last) = @_;
-	my ($in, $out, $err) = ('', '', '');
-	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr($db) ],
-		'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	my $wire = eval { Gepa::Wire->new($node, $db) };
+	my $yes = 0;
 
-	my $answered = eval {
-		while (time <= $deadline)
-		{
-			$in = "$sql\n;\n\\echo asked\n";
-			$psql->pump until $out =~ s/^asked\n//m;
-			$$last = "$out$err";
-			last if $$last eq "t\n";
-			($out, $err) = ('', '');
-			usleep(20_000);
-		}
-		1;
-	};
-	$$last = "$out$err" unless $answered;
-	$in = "\\q\n";
-	eval { $psql->finish } or $psql->kill_kill;
-	return $$last eq "t\n";
+	$$last = $@;
+	while ($wire && !$yes && time <= $deadline)
+	{
+		my ($out, $error) = eval { $wire->ask($sql) } or last;
+		$$last = "$out$error";
+		$yes = $$last eq 't' or usleep(20_000);
+	}
+	$$last = $@ if $@;
+	$wire->end if $wire;
+	return $yes;
 }
 
 # The writer commits apart from everything else, so this may have to wait.
