@@ -272,24 +272,6 @@ SELECT is_empty(
 		AND NOT coalesce(reloptions::text LIKE '%security_barrier%', false)$$,
 	'views are security barriers');
 
--------------------------------------------------------------------- comments
-
-SELECT is_empty(
-	$$SELECT what FROM member
-		WHERE classid IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_namespace'::regclass,
-				'pg_foreign_data_wrapper'::regclass)
-			AND obj_description(objid, classid::regclass::name) IS NULL
-			AND NOT EXISTS (SELECT FROM pg_class WHERE oid = objid AND relkind IN ('S', 'i'))$$,
-	'every object has a comment');
-
------------------------------------------------------------------------- dump
-
-SELECT is_empty(
-	$$SELECT relation::regclass FROM member_relation
-		WHERE relkind IN ('r', 'S') AND relation <> ALL (
-			(SELECT extconfig FROM pg_extension WHERE extname = 'gepa')::oid[])$$,
-	'pg_dump keeps every table and sequence that has rows of its own');
-
 ------------------------------------------------------------------ parameters
 
 SELECT results_eq(
