@@ -64,19 +64,6 @@ INSERT INTO contract_function VALUES
 	('gepa', 'create_dataset', 'name text, source text, key text, inputs text[], label text,'
 		' feedback text DEFAULT NULL::text, split text DEFAULT NULL::text, group_by text DEFAULT NULL::text,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
-	('gepa', 'create_router', 'name text, rules jsonb[], "else" text, options jsonb DEFAULT ''{}''::jsonb', 'integer',
-		'v', 'u', false),
-	('gepa', 'alter_router', 'name text, rules jsonb[] DEFAULT NULL::jsonb[], "else" text DEFAULT NULL::text,'
-		' options jsonb DEFAULT NULL::jsonb', 'integer', 'v', 'u', false),
-	('gepa', 'route', 'router text, doc text', 'text', 'v', 'r', true),
-	('gepa', 'route', 'router text, doc jsonb', 'text', 'v', 'r', true),
-	('gepa', 'start_branches', 'router text, dataset text, reflection_lm name, budget integer, seed bigint DEFAULT 0,'
-		' options jsonb DEFAULT ''{}''::jsonb, OUT judge text, OUT run integer, OUT samples integer, OUT reason text',
-		'SETOF record', 'v', 'u', false),
-	('gepa', 'report_slices', 'router text, dataset text DEFAULT NULL::text, OUT judge text, OUT metric text, OUT n integer,'
-		' OUT baseline double precision, OUT baseline_low double precision, OUT baseline_high double precision,'
-		' OUT tuned double precision, OUT tuned_low double precision, OUT tuned_high double precision,'
-		' OUT p_value double precision', 'SETOF record', 'v', 'u', false),
 	('gepa', 'drop_dataset', 'name text', 'void', 'v', 'u', true),
 	('gepa', 'start', 'judge text, dataset text, reflection_lm name, budget integer, seed bigint DEFAULT 0,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
@@ -152,6 +139,8 @@ FROM (VALUES ('threshold', 'threshold double precision'),
 	('quota', 'tokens text, group_by text, shares jsonb DEFAULT NULL::jsonb, budget bigint DEFAULT NULL::bigint,'
 		' tau double precision DEFAULT 0, seed bigint DEFAULT 0, left_over text DEFAULT ''leave''::text')) AS f(name, arguments);
 
+\ir routers.psql
+
 SELECT is(
 	(SELECT format('%s, volatility %s, parallel %s, strict %s', pg_get_function_result(f.function),
 		f.provolatile, f.proparallel, f.proisstrict)
@@ -196,10 +185,6 @@ INSERT INTO contract_view VALUES
 	('judge_versions', 'judge text, version integer, current boolean, lm text, lm_identity jsonb, components jsonb,'
 		' labels text[], positive text[], options jsonb, threshold double precision, digest text, run integer,'
 		' candidate integer, created_at timestamp with time zone'),
-	('routers', 'router text, current_version integer, owner text, rules jsonb, else text, options jsonb, versions integer,'
-		' created_at timestamp with time zone'),
-	('router_versions', 'router text, version integer, current boolean, rules jsonb, else text, options jsonb,'
-		' created_at timestamp with time zone'),
 	('datasets', 'dataset text, source text, key text, inputs text[], label text, feedback text, split text,'
 		' group_by text, options jsonb, owner text, created_at timestamp with time zone'),
 	('runs', 'run integer, judge text, dataset text, owner text, status text, reason text, budget integer,'
@@ -250,6 +235,8 @@ INSERT INTO contract_view VALUES
 		' reflection_lm text, budget_each integer, seed bigint, options jsonb, owner text'),
 	('verdict_errors', 'judge text, version integer, digest text, status text, detail text, attempts integer,'
 		' last_at timestamp with time zone, payer text');
+
+INSERT INTO contract_view SELECT * FROM contract_router_view;
 
 SELECT is(
 	(SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY array_position(
