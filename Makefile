@@ -68,11 +68,11 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/slots.o src/worker/split.o src/worker/start.o src/worker/starter.o \
 	src/worker/stop.o src/worker/sweep.o src/worker/sweep_options.o src/worker/sweeper.o \
 	src/worker/tend.o src/worker/timetable.o src/worker/works.o src/worker/writer.o
-OBJS_API    = src/api/args.o src/api/branches.o src/api/candidates.o src/api/dataset.o src/api/diff.o \
-	src/api/estimate.o src/api/job.o src/api/judge.o src/api/known.o src/api/lm.o \
-	src/api/lm_stats.o src/api/predicate.o src/api/predicate_array.o src/api/progress.o \
-	src/api/recipe.o src/api/report.o src/api/router.o src/api/run.o src/api/schedule.o \
-	src/api/shown.o src/api/sweep.o src/api/verdicts.o
+OBJS_API    = src/api/args.o src/api/branches.o src/api/candidates.o src/api/dataset.o \
+	src/api/diff.o src/api/estimate.o src/api/job.o src/api/judge.o src/api/known.o \
+	src/api/lm.o src/api/lm_stats.o src/api/predicate.o src/api/predicate_array.o \
+	src/api/progress.o src/api/recipe.o src/api/report.o src/api/router.o src/api/run.o \
+	src/api/schedule.o src/api/shown.o src/api/sweep.o src/api/verdicts.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_NODE) $(OBJS_WORKER) $(OBJS_API)
 

@@ -61,7 +61,7 @@ open_source(StoreSource *source, const WorkerJobRequest *request)
 
 static void
 fill_row(StoreJob *job, StoreSource *source, const StoreVersion *version,
-		 const StoreTarget *target)
+		 const StoreJobTarget *target)
 {
 	job->owner = source->owner;
 	job->judge = version->judge;
@@ -85,7 +85,7 @@ gepa_worker_create_job(const WorkerJobRequest *request)
 	WorkerJobOptions options;
 	StoreVersion *version;
 	StoreSource source;
-	StoreTarget target;
+	StoreJobTarget target;
 	StoreJob   *job = palloc0(sizeof(StoreJob));
 
 	gepa_worker_parse_job_options(request->options, &options);
