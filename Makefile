@@ -24,10 +24,11 @@ OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/merge.o src/engine/order.o src/engine/pool.o src/engine/random.o \
 	src/engine/record.o src/engine/reduce.o src/engine/reflect.o src/engine/sampler.o \
 	src/engine/select.o src/engine/stop.o
-OBJS_LM     = src/lm/adapt.o src/lm/address.o src/lm/anthropic.o src/lm/batch.o \
-	src/lm/body.o src/lm/canned.o src/lm/cause.o src/lm/check.o src/lm/connection.o \
-	src/lm/deadline.o src/lm/doors.o src/lm/explain.o src/lm/first.o src/lm/flow.o \
-	src/lm/gate.o src/lm/gemini.o src/lm/limit.o src/lm/log.o src/lm/mask.o src/lm/moved.o \
+OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.o \
+	src/lm/batch.o src/lm/body.o src/lm/budget.o src/lm/canned.o src/lm/cause.o \
+	src/lm/check.o src/lm/connection.o src/lm/deadline.o src/lm/doors.o \
+	src/lm/expect.o src/lm/explain.o src/lm/first.o src/lm/flow.o src/lm/gate.o \
+	src/lm/gemini.o src/lm/limit.o src/lm/log.o src/lm/mask.o src/lm/moved.o \
 	src/lm/openai.o src/lm/options.o src/lm/outcome.o src/lm/pace.o src/lm/provider.o \
 	src/lm/rate.o src/lm/receive.o src/lm/record.o src/lm/retry.o src/lm/secret.o \
 	src/lm/server.o src/lm/share.o src/lm/sockets.o src/lm/stats.o src/lm/tokens.o \
@@ -78,10 +79,10 @@ OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 
 # The install script is these pieces in this order.
 SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \
-	20_lm.sql 25_limits.sql 30_judge.sql 35_router.sql 40_dataset.sql 50_run.sql \
-	55_schedule.sql 58_job.sql 59_estimate.sql 60_views.sql 61_job_views.sql \
-	61_router.sql 62_sweep.sql 65_recipes.sql 70_watch.sql 72_diff.sql \
-	80_privileges.sql 90_dump.sql)
+	20_lm.sql 25_limits.sql 30_judge.sql 35_router.sql 40_dataset.sql \
+	50_run.sql 55_schedule.sql 58_job.sql 59_estimate.sql 60_views.sql \
+	61_job_views.sql 61_router.sql 62_sweep.sql 65_recipes.sql 70_watch.sql \
+	72_diff.sql 80_privileges.sql 90_dump.sql)
 
 DATA_built = gepa--$(EXTVERSION).sql
 DOCS       = README.md

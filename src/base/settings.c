@@ -23,7 +23,11 @@ int			gepa_call_log_size = 256;
 int			gepa_call_log_text = 0;
 bool		gepa_enable_judge_node = true;
 int			gepa_max_job_workers = 4;
+int			gepa_max_query_calls = -1;
+double		gepa_max_query_cost = -1;
+int			gepa_max_query_tokens = -1;
 int			gepa_max_run_workers = 4;
+int			gepa_on_budget = GEPA_ON_BUDGET_ERROR;
 int			gepa_on_error = GEPA_ON_ERROR_NULL;
 int			gepa_verdict_ring_size = 4096;
 
@@ -33,7 +37,55 @@ static const struct config_enum_entry on_error_options[] = {
 	{NULL, 0, false}
 };
 
-/* Parameters in alphabetical order. */
+static const struct config_enum_entry on_budget_options[] = {
+	{"error", GEPA_ON_BUDGET_ERROR, false},
+	{"null", GEPA_ON_BUDGET_NULL, false},
+	{NULL, 0, false}
+};
+
+/* What a statement may spend, and what becomes of calls beyond a budget. */
+static void
+define_budgets(void)
+{
+	DefineCustomIntVariable("gepa.max_query_calls",
+							"Sets how many requests to language models a statement may send.",
+							"-1 means no limit.",
+							&gepa_max_query_calls,
+							-1, -1, INT_MAX,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomRealVariable("gepa.max_query_cost",
+							 "Sets what the calls of a statement to language models may cost.",
+							 "By the prices of the LMs.  -1 means no limit.",
+							 &gepa_max_query_cost,
+							 -1, -1, 1e9,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("gepa.max_query_tokens",
+							"Sets how many tokens the calls of a statement to language models may take.",
+							"Input and output together.  -1 means no limit.",
+							&gepa_max_query_tokens,
+							-1, -1, INT_MAX,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("gepa.on_budget",
+							 "Sets what a call yields that a budget does not allow.",
+							 "\"error\" raises it; \"null\" yields NULL, with status budget.",
+							 &gepa_on_budget,
+							 GEPA_ON_BUDGET_ERROR,
+							 on_budget_options,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+}
+
+/* Parameters in alphabetical order; those of budgets are apart. */
 void
 gepa_base_init(void)
 {
@@ -121,5 +173,6 @@ gepa_base_init(void)
 								GUC_UNIT_KB,
 								NULL, NULL, NULL);
 
+	define_budgets();
 	MarkGUCPrefixReserved("gepa");
 }

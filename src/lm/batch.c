@@ -31,6 +31,9 @@
 #include "lm/lm_internal.h"
 #include "lm/lm_limit.h"
 
+/* When a call looks again whether others' reservations are settled. */
+#define BUDGET_LOOK_MS 20
+
 typedef enum CallState
 {
 	CALL_QUEUED,				/* -> RUNNING, DONE */
@@ -54,6 +57,7 @@ typedef struct Call
 	int64		started;		/* the last attempt; gepa_clock_us() */
 	LmTransfer *transfer;		/* RUNNING only */
 	int64		due;			/* DELAYED only */
+	LmReservation reservation;	/* of the batch's budget */
 	LmReply    *reply;
 } Call;
 
@@ -64,6 +68,8 @@ struct LmBatch
 	const LmServer *server;
 	LmOrigin	origin;
 	const LmProvider *provider;
+	LmBudget   *budget;			/* NULL = none */
+	int64		budget_due;		/* to ask it again, 0 = nobody waits for it */
 	LmLine	   *line;			/* to the server */
 	LmVisit		visit;			/* to the gate of the LM */
 	LmFirst		first;			/* the call that goes alone, if one does */
@@ -97,6 +103,15 @@ log_cancelled(const LmBatch *batch, const Call *call, int attempts)
 	gepa_lm_log_call(batch->server, &batch->origin, &reply, call->prompt);
 }
 
+/* What it has taken nobody will say. */
+static void
+settle_cancelled(LmBatch *batch, Call *call)
+{
+	LmAmounts	spent = call->reservation.expected.likely;
+
+	gepa_lm_budget_settle(batch->budget, &call->reservation, &spent);
+}
+
 static void
 abort_running(void *arg)
 {
@@ -115,6 +130,7 @@ abort_running(void *arg)
 		Call	   *call = dlist_container(Call, node, iter.cur);
 
 		gepa_lm_transfer_free(call->transfer);
+		settle_cancelled(batch, call);
 		log_cancelled(batch, call, call->attempts + 1);
 	}
 	dlist_init(&batch->running);
@@ -152,6 +168,12 @@ void
 gepa_lm_batch_close(LmBatch *batch)
 {
 	MemoryContextDelete(batch->context);
+}
+
+void
+gepa_lm_batch_charge(LmBatch *batch, LmBudget *budget)
+{
+	batch->budget = budget;
 }
 
 int
@@ -256,6 +278,7 @@ clear_reply(LmReply *reply)
 
 	fresh.tag = reply->tag;
 	fresh.attempts = reply->attempts;
+	fresh.calls = reply->calls;
 	fresh.throttled = reply->throttled;
 	*reply = fresh;
 }
@@ -319,6 +342,24 @@ call_leaves(Call *call, const LmOutcome *outcome, bool last)
 	gepa_lm_first_answered(&batch->first, call, call->reply);
 }
 
+/* The attempt is over.  A 200 without usage costs what such calls do. */
+static void
+settle(Call *call, int sends)
+{
+	LmBatch    *batch = call->batch;
+	const LmReply *reply = call->reply;
+	LmAmounts	spent = call->reservation.expected.likely;
+
+	if (reply->status != GEPA_STATUS_OK || reply->input_tokens > 0)
+	{
+		spent.of[LM_TOKENS] = (int64) reply->input_tokens + reply->output_tokens;
+		spent.of[LM_COST] = gepa_lm_cost_units(reply->cost);
+	}
+	spent.of[LM_CALLS] = sends;
+	gepa_lm_budget_settle(batch->budget, &call->reservation, &spent);
+	gepa_lm_budget_show(batch->server, call->length, reply);
+}
+
 static void
 call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 {
@@ -332,6 +373,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 
 	told.retry_after_ms = gepa_lm_retry_after(batch->provider, end);
 	clear_reply(reply);
+	reply->calls += outcome->sends;
 	reply->attempts += Max(outcome->sends, 1);	/* a try to connect is one,
 												 * too */
 	gepa_lm_read_outcome(batch->server, batch->provider, outcome, reply);
@@ -340,6 +382,7 @@ call_ended(LmTransfer *transfer, const LmOutcome *end, void *arg)
 	reply->retry_after_ms = outcome->retry_after_ms;
 	reply->cost = gepa_lm_cost(batch->server, reply);
 	call->attempts = reply->attempts;
+	settle(call, outcome->sends);
 	if (is_long_hold(outcome))
 		gepa_lm_gate_close(batch->visit.gate, reply, outcome);
 	MemoryContextSwitchTo(old);
@@ -370,6 +413,8 @@ call_start(Call *call)
 	LmPost		post = {call->body, call->length, LM_MAX_ATTEMPTS - call->reply->attempts};
 	const char *error;
 
+	if (call->reservation.exact)
+		post.max_sends = 1;
 	call->transfer = gepa_lm_transfer_start(batch->line, &post, call_ended, call, &error);
 	if (call->transfer == NULL)
 	{
@@ -405,6 +450,79 @@ enter(Call *call)
 	return gepa_lm_gate_enter(&call->batch->visit, &call->claim);
 }
 
+/* It ends without having been sent. */
+static void
+call_denied(Call *call)
+{
+	LmBatch    *batch = call->batch;
+	MemoryContext old = MemoryContextSwitchTo(call->context);
+
+	clear_reply(call->reply);
+	gepa_lm_budget_explain(batch->budget, call->reply);
+	MemoryContextSwitchTo(old);
+	dlist_delete(&call->node);
+	call_done(call);
+}
+
+/*
+ * Does the budget allow it?  One that has to wait for others to settle, perhaps
+ * elsewhere, asks again soon.
+ */
+static bool
+may_spend(Call *call)
+{
+	LmBatch    *batch = call->batch;
+
+	switch (gepa_lm_budget_reserve(batch->budget, batch->server, call->length,
+								   &call->reservation))
+	{
+		case LM_GRANTED:
+			return true;
+		case LM_NOT_NOW:
+			batch->budget_due = gepa_clock_after_ms(BUDGET_LOOK_MS);
+			break;
+		case LM_DENIED:
+			call_denied(call);
+			break;
+	}
+	return false;
+}
+
+static void
+call_answered(Call *call)
+{
+	LmReply    *reply = call->reply;
+	LmOutcome	outcome = {.sends = 1};
+	LmAttempt	attempt;
+
+	reply->attempts = reply->calls = 1;
+	reply->cost = gepa_lm_cost(call->batch->server, reply);
+	attempt = describe_attempt(call, &outcome, true);
+	attempt.spent.answered = true;
+	gepa_lm_gate_note(&call->batch->visit, &attempt);
+	settle(call, 1);
+	dlist_delete(&call->node);
+	call_done(call);
+}
+
+/* Of a provider that sends nothing, whose answers are there. */
+static void
+admit_answered(LmBatch *batch)
+{
+	dlist_mutable_iter iter;
+
+	batch->budget_due = 0;
+	dlist_foreach_modify(iter, &batch->queued)
+	{
+		Call	   *call = dlist_container(Call, node, iter.cur);
+
+		if (may_spend(call))
+			call_answered(call);
+		else if (batch->budget_due > 0)
+			break;
+	}
+}
+
 /* Start those whose time has come; returns false when one found no place. */
 static bool
 admit_list(LmBatch *batch, dlist_head *list, int64 now)
@@ -419,12 +537,23 @@ admit_list(LmBatch *batch, dlist_head *list, int64 now)
 		if ((call->state == CALL_DELAYED && call->due > now) ||
 			gepa_lm_first_held_until(&batch->first, call) > now)
 			continue;
+		if (!may_spend(call))
+		{
+			if (batch->budget_due > 0)
+				break;
+			continue;
+		}
 		entry = enter(call);
+		if (entry == LM_ENTRY_YES)
+			batch->starved = !call_start(call);
+		if (call->state == CALL_RUNNING)
+			continue;
+
+		/* Nobody is to wait for one that waits itself. */
+		gepa_lm_budget_release(batch->budget, &call->reservation);
 		if (entry != LM_ENTRY_YES)
 			return entry != LM_ENTRY_NO;
-		batch->starved = !call_start(call);
-		if (call->state != CALL_RUNNING)
-			gepa_lm_gate_unsent(&batch->visit, &call->claim);
+		gepa_lm_gate_unsent(&batch->visit, &call->claim);
 		if (batch->starved)
 			break;
 	}
@@ -452,12 +581,18 @@ admit_some(LmBatch *batch)
 
 	if (batch->stopped || give_up_if_closed(batch))
 		return true;
+	if (batch->provider->answer != NULL)
+	{
+		admit_answered(batch);
+		return true;
+	}
 	batch->starved = false;
+	batch->budget_due = 0;
 	gepa_lm_first_look(&batch->first, now);
 	if (gepa_lm_gate_held_until(batch->visit.gate) > now)
 		return true;
 	all = admit_list(batch, &batch->delayed, now) &&
-		(batch->starved || admit_list(batch, &batch->queued, now));
+		(batch->starved || batch->budget_due > 0 || admit_list(batch, &batch->queued, now));
 
 	/* Another process may have been told meanwhile. */
 	return give_up_if_closed(batch) || all;
@@ -489,6 +624,8 @@ next_due(LmBatch *batch)
 
 	if (batch->stopped || batch->starved || batch->visit.wants)
 		return 0;
+	if (batch->budget_due > 0)
+		return batch->budget_due;
 	if (!dlist_is_empty(&batch->queued))
 		queued = call_due(batch, dlist_head_element(Call, node, &batch->queued));
 	if (queued > 0)
@@ -523,21 +660,16 @@ build_body(Call *call, const LmRequest *request)
 	pfree(body.data);
 }
 
-/* By a provider that sends nothing. */
+/* By a provider that sends nothing: only a budget can keep the answer back. */
 static void
-answer_at_once(Call *call, const LmRequest *request)
+answer_now(Call *call, const LmRequest *request)
 {
-	LmBatch    *batch = call->batch;
-	LmReply    *reply = call->reply;
-	LmOutcome	outcome = {.sends = 1};
-	LmAttempt	attempt;
+	MemoryContext old = MemoryContextSwitchTo(call->context);
 
-	reply->attempts = 1;
-	batch->provider->answer(batch->server, request, reply);
-	reply->cost = gepa_lm_cost(batch->server, reply);
-	attempt = describe_attempt(call, &outcome, true);
-	attempt.spent.answered = true;
-	gepa_lm_gate_note(&batch->visit, &attempt);
+	for (int i = 0; i < request->nmessages; i++)
+		call->length += strlen(request->messages[i].content);
+	call->batch->provider->answer(call->batch->server, request, call->reply);
+	MemoryContextSwitchTo(old);
 }
 
 void
@@ -558,19 +690,15 @@ gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag)
 	MemoryContextSwitchTo(old);
 	batch->npending++;
 	if (batch->provider->answer != NULL)
-	{
-		old = MemoryContextSwitchTo(context);
-		answer_at_once(call, request);
-		MemoryContextSwitchTo(old);
-		call_done(call);
-		return;
-	}
-	build_body(call, request);
+		answer_now(call, request);
+	else
+		build_body(call, request);
 	dlist_push_tail(&batch->queued, &call->node);
 
 	/* A caller with many documents has the first answers when it asks. */
 	admit(batch);
-	gepa_lm_transport_look();
+	if (batch->provider->answer == NULL)
+		gepa_lm_transport_look();
 }
 
 /* Pass the oldest finished call's reply to the current context. */

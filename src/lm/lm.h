@@ -20,6 +20,7 @@
 #include "datatype/timestamp.h"
 
 #include "base/status.h"
+#include "lm/lm_budget.h"
 #include "lm/lm_figures.h"
 
 struct List;
@@ -148,7 +149,7 @@ typedef struct LmReply
 {
 	void	   *tag;			/* as given to submit */
 	GepaStatus	status;			/* ok, refused, truncated, too_long, timeout,
-								 * http_error, unparseable, cancelled */
+								 * http_error, unparseable, budget, cancelled */
 	char	   *content;		/* the answer, thinking removed; NULL if none */
 	char	   *reasoning;		/* thinking text, or NULL */
 	char	   *finish_reason;	/* as sent, or NULL */
@@ -159,6 +160,7 @@ typedef struct LmReply
 	int			output_tokens;	/* thinking included */
 	int			attempts;		/* requests sent, by whom ever, and tries to
 								 * connect that failed */
+	int			calls;			/* requests sent */
 	int			throttled;		/* of these, answers with status 429 */
 	double		cost;			/* by the server's prices */
 	double		latency_ms;		/* of the last attempt */
@@ -248,6 +250,12 @@ extern double gepa_lm_cost(const LmServer *server, const LmReply *reply);
  */
 extern LmBatch *gepa_lm_batch_open(const LmServer *server, const LmOrigin *origin);
 extern void gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag);
+
+/*
+ * Charge its calls to a budget, which must outlive it; before the first is submitted.
+ * One that the budget denies ends with status budget and is not sent.
+ */
+extern void gepa_lm_batch_charge(LmBatch *batch, LmBudget *budget);
 
 /*
  * Wait for the next finished call, in order of completion; NULL when nothing

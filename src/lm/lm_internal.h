@@ -343,6 +343,33 @@ extern void gepa_lm_transport_wait(int timeout_ms);
 /* Poll if that was not done a moment ago. */
 extern void gepa_lm_transport_look(void);
 
+/* budget.c: what an attempt at a call holds of its batch's budget; NULL = there is none */
+
+typedef struct LmReservation
+{
+	bool		held;
+	bool		exact;			/* calls are limited: nobody else may send it
+								 * once more */
+	LmExpected	expected;
+	LmAmounts	take[LM_NBUDGETS];
+	bool		on[LM_NBUDGETS];	/* taken on this account */
+} LmReservation;
+
+/* For an attempt at a request of so many bytes. */
+extern LmGrant gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server, size_t bytes,
+									  LmReservation *reservation);
+
+/* It has taken so much, or was not sent.  Never raise; fit for reset callbacks. */
+extern void gepa_lm_budget_settle(LmBudget *budget, LmReservation *reservation,
+								  const LmAmounts *spent);
+extern void gepa_lm_budget_release(LmBudget *budget, LmReservation *reservation);
+
+/* Make the reply that of a call which was just denied; into the current context. */
+extern void gepa_lm_budget_explain(const LmBudget *budget, LmReply *reply);
+
+/* What a call has shown, for those to come. */
+extern void gepa_lm_budget_show(const LmServer *server, size_t bytes, const LmReply *reply);
+
 /* log.c */
 
 /*

@@ -49,6 +49,7 @@ gepa_lm_init(void)
 	{
 		gepa_lm_log_init();
 		gepa_lm_limit_init();
+		gepa_lm_budget_init();
 	}
 	gepa_lm_mask_init();
 	gepa_lm_secret_init();
