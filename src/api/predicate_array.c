@@ -52,7 +52,7 @@ make_elements(const ApplyContents *contents, MakeElement make, Datum *values)
 
 		if (contents->nulls[i])
 			continue;
-		if (verdict->status != GEPA_STATUS_OK && gepa_on_error == GEPA_ON_ERROR_ERROR)
+		if (gepa_apply_raises(verdict))
 			gepa_judge_report(judge->spec, judge->lm, verdict);
 		contents->nulls[i] = verdict->status != GEPA_STATUS_OK;
 		values[i] = make(verdict);

@@ -39,6 +39,17 @@ check_identity(ApplyJudge *judge, uint8 *digest)
 	gepa_store_verdict_digest(judge->spec, judge->lm->name, judge->version->owner, digest);
 }
 
+/* A worker's calls are no statement's. */
+static LmBudget *
+open_budget(const ApplyJudge *judge)
+{
+	LmCharge	charge = {.judge = judge->version->judge,.judge_name = judge->spec->name};
+
+	charge.statement = judge->purpose == LM_PURPOSE_JUDGE ||
+		(judge->purpose == LM_PURPOSE_REPORT && !IsBackgroundWorker);
+	return gepa_store_open_budget(&charge, judge->version->owner);
+}
+
 ApplyJudge *
 gepa_apply_open(StoreVersion *version, LmPurpose purpose)
 {
@@ -57,8 +68,18 @@ gepa_apply_open(StoreVersion *version, LmPurpose purpose)
 	judge->lm = gepa_lm_resolve(version->lm, GetUserId());
 	check_identity(judge, digest);
 	gepa_store_account(&judge->account, digest, version->owner, GetUserId());
+	judge->budget = open_budget(judge);
 	MemoryContextSwitchTo(old);
 	return judge;
+}
+
+bool
+gepa_apply_raises(const JudgeVerdict *verdict)
+{
+	if (verdict->status == GEPA_STATUS_BUDGET)
+		return gepa_on_budget == GEPA_ON_BUDGET_ERROR;
+	return verdict->fatal ||
+		(verdict->status != GEPA_STATUS_OK && gepa_on_error == GEPA_ON_ERROR_ERROR);
 }
 
 void

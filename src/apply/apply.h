@@ -27,6 +27,7 @@ typedef struct ApplyJudge
 	LmServer   *lm;
 	LmPurpose	purpose;
 	StoreAccount account;		/* of the current user */
+	LmBudget   *budget;			/* that its calls are charged to */
 	struct ApplyStream *stream; /* of gepa_apply_find(); NULL = not yet */
 } ApplyJudge;
 
@@ -54,6 +55,9 @@ typedef struct ApplyBatch
  */
 extern ApplyJudge *gepa_apply_open(StoreVersion *version, LmPurpose purpose);
 extern void gepa_apply_close(ApplyJudge *judge);
+
+/* Is a verdict, or what there is instead, to be raised?  By the settings of the session. */
+extern bool gepa_apply_raises(const JudgeVerdict *verdict);
 
 /* call.c */
 

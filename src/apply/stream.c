@@ -99,6 +99,7 @@ open_run(ApplyStream *stream)
 		origin.run = judge->version->run;	/* its candidate, not deployed */
 	old = MemoryContextSwitchTo(stream->context);
 	stream->run = gepa_judge_open(judge->spec, judge->lm, &origin);
+	gepa_judge_charge(stream->run, judge->budget);
 	MemoryContextSwitchTo(old);
 }
 

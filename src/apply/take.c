@@ -29,18 +29,22 @@ make_stored(const ApplyJudge *judge, const StreamTaken *taken, StoreVerdict *sto
 	memcpy(stored->digest, taken->entry->answer.digest, JUDGE_DIGEST_LENGTH);
 	stored->judge = judge->version->judge;
 	stored->version = judge->version->version;
+	stored->caller = judge->lm->userid;
+	stored->lm = judge->lm->name;
+	stored->purpose = judge->purpose;
 	stored->verdict = taken->verdict;
 }
 
 /*
  * Of a failure that no further call can escape the first is told: the others have it
- * from there, and were not sent.
+ * from there, and were not sent.  What a budget has denied is no failure of the document.
  */
 static bool
 know(ApplyStream *stream, const StreamTaken *taken)
 {
 	ApplyVerdict known = {.verdict = taken->verdict,.cached = false};
-	bool		tell = !taken->verdict.fatal || !stream->fatal;
+	bool		tell = taken->verdict.status != GEPA_STATUS_BUDGET &&
+		(!taken->verdict.fatal || !stream->fatal);
 
 	gepa_apply_answers_use(stream, taken->entry);
 	gepa_apply_answers_know(stream, taken->entry, &known, APPLY_CALLED);

@@ -89,6 +89,7 @@ typedef struct JudgeVerdict
 	int			input_tokens;
 	int			output_tokens;
 	int			attempts;
+	int			calls;			/* requests sent */
 	int			throttled;		/* see LmReply; not stored */
 	double		cost;
 	double		latency_ms;
@@ -202,6 +203,10 @@ extern void gepa_judge_submit(JudgeRun *run, const JudgeDocument *document,
 							  const uint8 *digest, void *tag);
 extern bool gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag,
 							   JudgeVerdict *verdict);
+
+/* Charge its calls, as gepa_lm_batch_charge(). */
+extern void gepa_judge_charge(JudgeRun *run, LmBudget *budget);
+
 extern int	gepa_judge_pending(const JudgeRun *run);
 extern int	gepa_judge_sent(const JudgeRun *run);	/* these as
 													 * gepa_lm_batch_... */

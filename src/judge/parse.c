@@ -275,6 +275,7 @@ gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verd
 	verdict->input_tokens = reply->input_tokens;
 	verdict->output_tokens = reply->output_tokens;
 	verdict->attempts = reply->attempts;
+	verdict->calls = reply->calls;
 	verdict->throttled = reply->throttled;
 	verdict->cost = reply->cost;
 	verdict->latency_ms = reply->latency_ms;

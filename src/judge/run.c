@@ -122,6 +122,12 @@ gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag, JudgeVerdict *verd
 	return true;
 }
 
+void
+gepa_judge_charge(JudgeRun *run, LmBudget *budget)
+{
+	gepa_lm_batch_charge(run->batch, budget);
+}
+
 int
 gepa_judge_pending(const JudgeRun *run)
 {
@@ -166,6 +172,9 @@ gepa_judge_report(const JudgeSpec *spec, const LmServer *server, const JudgeVerd
 		ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
 
 	const char *advice = "Set gepa.on_error to null to get NULL for such documents.";
+
+	if (verdict->status == GEPA_STATUS_BUDGET)
+		advice = "Set gepa.on_budget to null to get NULL for such documents.";
 
 	/* What ends every query is no matter of single documents. */
 	if (verdict->hint != NULL)

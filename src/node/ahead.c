@@ -133,8 +133,7 @@ has_pending_params(const NodeState *node, const NodeAhead *expr)
 bool
 gepa_node_raises(const ApplyVerdict *verdict)
 {
-	return verdict->verdict.fatal ||
-		(verdict->verdict.status != GEPA_STATUS_OK && gepa_on_error == GEPA_ON_ERROR_ERROR);
+	return gepa_apply_raises(&verdict->verdict);
 }
 
 /* A call that has not been asked, by its first sites: where one is left it may be made. */

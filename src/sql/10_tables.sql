@@ -144,7 +144,8 @@ CREATE TABLE gepa.run
 	seconds float8 NOT NULL DEFAULT 0, -- at work
 	created_at timestamptz NOT NULL DEFAULT now(),
 	started_at timestamptz,
-	finished_at timestamptz
+	finished_at timestamptz,
+	calls bigint NOT NULL DEFAULT 0	-- requests to both LMs
 );
 COMMENT ON TABLE gepa.run IS 'optimisations of a judge on a dataset';
 CREATE INDEX run_live_idx ON gepa.run (run) WHERE status IN ('queued', 'running', 'stopping');

@@ -179,7 +179,8 @@ SELECT r.run,
 	gepa.shown(r.notes) AS notes,
 	gepa.shown(r.created_at) AS created_at,
 	gepa.shown(r.started_at) AS started_at,
-	gepa.shown(r.finished_at) AS finished_at
+	gepa.shown(r.finished_at) AS finished_at,
+	gepa.shown(r.calls) AS calls
 FROM gepa.run r
 	JOIN gepa.judge j ON j.judge = r.judge
 WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');

@@ -19,7 +19,7 @@ REVOKE EXECUTE ON FUNCTION
 FROM PUBLIC;
 GRANT USAGE ON SCHEMA gepa TO PUBLIC;
 GRANT SELECT ON
-	gepa.lms, gepa.judges, gepa.judge_versions, gepa.datasets, gepa.verdicts,
+	gepa.budgets, gepa.spend, gepa.lms, gepa.judges, gepa.judge_versions, gepa.datasets, gepa.verdicts,
 	gepa.verdict_errors, gepa.runs, gepa.progress, gepa.samples,
 	gepa.candidates, gepa.frontier, gepa.proposals, gepa.reflections,
 	gepa.rollouts, gepa.schedules, gepa.lm_calls, gepa.lm_stats, gepa.quality_cost,

@@ -16,6 +16,8 @@ SELECT pg_catalog.pg_extension_config_dump('gepa.proposal', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.rollout', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.front', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.schedule', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.budget', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.spend_day', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.job', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.job_claim', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.job_queue', '');

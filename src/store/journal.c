@@ -16,7 +16,7 @@
 
 #include "miscadmin.h"
 
-#include "store/store_internal.h"
+#include "store/store_spend.h"
 
 static StoreStatement insert_rollout = {
 	.sql = "INSERT INTO gepa.rollout (run, step, slot, proposal, split, sample, score,"
@@ -28,8 +28,8 @@ static StoreStatement insert_rollout = {
 
 static StoreStatement add_rollouts = {
 	.sql = "UPDATE gepa.run SET rollouts = rollouts + $2, input_tokens = input_tokens + $3,"
-	" output_tokens = output_tokens + $4, cost = cost + $5::numeric, seconds = seconds + $6"
-	" WHERE run = $1"
+	" output_tokens = output_tokens + $4, cost = cost + $5::numeric, seconds = seconds + $6,"
+	" calls = calls + $7 WHERE run = $1"
 };
 
 static StoreStatement update_scores = {
@@ -56,7 +56,7 @@ static StoreStatement insert_step = {
 static StoreStatement add_reflection = {
 	.sql = "UPDATE gepa.run SET reflections = reflections + 1,"
 	" input_tokens = input_tokens + $2, output_tokens = output_tokens + $3,"
-	" cost = cost + $4::numeric WHERE run = $1"
+	" cost = cost + $4::numeric, calls = calls + $5 WHERE run = $1"
 };
 
 static StoreStatement select_steps = {
@@ -109,7 +109,7 @@ static StoreStatement put_progress = {
 	.sql = "UPDATE gepa.run SET iteration = $2, rollouts = greatest(rollouts, $3),"
 	" best_candidate = $4, best_score = nullif($5, 'NaN'), seconds = seconds + $6"
 	" WHERE run = $1"
-	" RETURNING (input_tokens + output_tokens)::float8, cost::float8, seconds"
+	" RETURNING (input_tokens + output_tokens)::float8, cost::float8, seconds, calls::float8"
 };
 
 /*
@@ -193,14 +193,13 @@ put_rollout(StoreScope *scope, int run, const StoreRollout *rollout)
 }
 
 void
-gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n, double seconds)
+gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n, const StoreLost *lost,
+						   double seconds)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
 	int			inserted = 0;
-	int64		input_tokens = 0;
-	int64		output_tokens = 0;
-	double		cost = 0;
+	StoreSpend	spend = {.calls = lost->calls,.failed = lost->failed};
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	for (int i = 0; i < n; i++)
@@ -208,17 +207,17 @@ gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n, double 
 		if (!put_rollout(&scope, run, &rollouts[i]))
 			continue;
 		inserted++;
-		input_tokens += rollouts[i].verdict.input_tokens;
-		output_tokens += rollouts[i].verdict.output_tokens;
-		cost += rollouts[i].verdict.cost;
+		gepa_store_spend_add(&spend, &rollouts[i].verdict);
 	}
 	gepa_store_arg_int(&args, run);
 	gepa_store_arg_int(&args, inserted);
-	gepa_store_arg_bigint(&args, input_tokens);
-	gepa_store_arg_bigint(&args, output_tokens);
-	gepa_store_arg_double(&args, cost);
+	gepa_store_arg_bigint(&args, spend.input_tokens);
+	gepa_store_arg_bigint(&args, spend.output_tokens);
+	gepa_store_arg_double(&args, spend.cost);
 	gepa_store_arg_double(&args, seconds);
+	gepa_store_arg_bigint(&args, spend.calls);
 	gepa_store_run(&scope, &add_rollouts, &args);
+	gepa_store_book_run(&scope, run, LM_PURPOSE_ROLLOUT, &spend);
 	gepa_store_leave(&scope);
 }
 
@@ -298,6 +297,16 @@ gepa_store_get_rollouts(int run, const JudgeSpec *spec, int step, int *n)
  * Steps
  */
 
+static void
+book_reflection(StoreScope *scope, int run, const StoreStep *step)
+{
+	StoreSpend	spend = {.calls = step->calls,.ok = step->new_text != NULL,
+		.failed = step->new_text == NULL,.input_tokens = step->input_tokens,
+	.output_tokens = step->output_tokens,.cost = step->cost};
+
+	gepa_store_book_run(scope, run, LM_PURPOSE_REFLECTION, &spend);
+}
+
 void
 gepa_store_insert_step(int run, const StoreStep *step)
 {
@@ -324,7 +333,9 @@ gepa_store_insert_step(int run, const StoreStep *step)
 		gepa_store_arg_int(&figures, step->input_tokens);
 		gepa_store_arg_int(&figures, step->output_tokens);
 		gepa_store_arg_double(&figures, step->cost);
+		gepa_store_arg_bigint(&figures, step->calls);
 		gepa_store_run(&scope, &add_reflection, &figures);
+		book_reflection(&scope, run, step);
 	}
 	gepa_store_leave(&scope);
 }
@@ -506,6 +517,7 @@ gepa_store_put_progress(int run, int iteration, int rollouts, int best_candidate
 		spent.tokens = gepa_store_double(0, 1);
 		spent.cost = gepa_store_double(0, 2);
 		spent.seconds = gepa_store_double(0, 3);
+		spent.calls = gepa_store_double(0, 4);
 	}
 	gepa_store_leave(&scope);
 	return spent;

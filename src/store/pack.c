@@ -5,8 +5,8 @@
  *
  * The spool outlives the server process, and so the library that wrote it: a
  * later one must read it.  So the bytes are a struct of their own, with its
- * size in front, and then the texts.  Fields are added at its end only; one that
- * the writer did not know yet is zero.  The byte order is that of the data
+ * size in front, and then the texts.  Fields are added at its end only, and texts
+ * at theirs; one that the writer did not know yet is zero.  The byte order is that of the data
  * directory it lies in.
  *
  *-------------------------------------------------------------------------
@@ -39,6 +39,9 @@ typedef struct Packed
 	int32		attempts;
 	int32		chars_seen;
 	int32		chars_total;
+	Oid			caller;
+	int32		purpose;
+	int32		calls;
 } Packed;
 
 static void
@@ -95,11 +98,15 @@ gepa_store_pack(StringInfo buf, const StoreVerdict *stored)
 	packed.attempts = verdict->attempts;
 	packed.chars_seen = verdict->chars_seen;
 	packed.chars_total = verdict->chars_total;
+	packed.caller = stored->caller;
+	packed.purpose = stored->purpose;
+	packed.calls = verdict->calls;
 	appendBinaryStringInfo(buf, (const char *) &packed, sizeof(packed));
 	put_text(buf, verdict->label);
 	put_text(buf, verdict->reasoning);
 	put_text(buf, verdict->detail);
 	put_text(buf, verdict->hint);
+	put_text(buf, stored->lm);
 }
 
 /* Returns what follows. */
@@ -135,6 +142,9 @@ unpack_head(const char *data, StoreVerdict *stored)
 	verdict->attempts = packed.attempts;
 	verdict->chars_seen = packed.chars_seen;
 	verdict->chars_total = packed.chars_total;
+	stored->caller = packed.caller;
+	stored->purpose = (LmPurpose) packed.purpose;
+	verdict->calls = packed.calls;
 	return data + size;
 }
 
@@ -147,12 +157,14 @@ gepa_store_unpack_head(const char *data, StoreVerdict *stored)
 void
 gepa_store_unpack(const char *data, int length, StoreVerdict *stored)
 {
-	const char *end PG_USED_FOR_ASSERTS_ONLY = data + length;
+	const char *end = data + length;
 
 	data = unpack_head(data, stored);
 	stored->verdict.label = get_text(&data);
 	stored->verdict.reasoning = get_text(&data);
 	stored->verdict.detail = get_text(&data);
 	stored->verdict.hint = get_text(&data);
+	if (data < end)
+		stored->lm = get_text(&data);
 	Assert(data <= end);
 }

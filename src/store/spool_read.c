@@ -403,3 +403,38 @@ gepa_store_spool_load(SpoolTake take, int max)
 			result = load_segment(&gepa_store_spool->segments[i], take, &max);
 	return result;
 }
+
+/*
+ * Visiting
+ */
+
+static void
+walk_segment(const SpoolSegment *segment, Oid database, SpoolVisit visit, void *arg)
+{
+	char		path[MAXPGPATH];
+	SpoolRecord record;
+	char	   *data;
+	int64		offset = sizeof(SpoolHeader);
+	int			fd;
+
+	gepa_store_spool_path(segment->number, path);
+	fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+	if (fd < 0)
+		return;
+	while ((data = next_record(fd, segment, &offset, segment->end, &record)) != NULL)
+	{
+		if (record.done != 1 && record.database == database)
+			visit(data, record.length, arg);
+		offset = next_offset(offset, &record);
+		pfree(data);
+	}
+	close(fd);
+}
+
+void
+gepa_store_spool_walk(Oid database, SpoolVisit visit, void *arg)
+{
+	for (int i = 0; i < gepa_store_spool->nsegments; i++)
+		if (gepa_store_spool->segments[i].waiting > 0)
+			walk_segment(&gepa_store_spool->segments[i], database, visit, arg);
+}

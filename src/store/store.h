@@ -22,6 +22,7 @@
 
 #include "engine/engine.h"
 #include "judge/judge.h"
+#include "store/store_budget.h"
 
 /* catalog.c: the extension and its objects */
 
@@ -236,6 +237,7 @@ typedef struct StoreStep
 	char	   *prompt;
 	char	   *answer;
 	char	   *detail;
+	int			calls;			/* reflect, as the following */
 	int			input_tokens;
 	int			output_tokens;
 	double		cost;
@@ -261,10 +263,10 @@ typedef struct StoreProposal
 
 /*
  * Rollouts: inserted as they finish; a (step, slot) already there is kept.
- * seconds are added to the run's time at work.
+ * seconds are added to the run's time at work; lost are calls that made none.
  */
 extern void gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n,
-									   double seconds);
+									   const StoreLost *lost, double seconds);
 
 /* Scores of a step's rollouts, by slot, where they are known only at its end. */
 extern void gepa_store_put_scores(int run, int step, const double *scores, int n);
@@ -296,6 +298,7 @@ extern StoreFront *gepa_store_get_frontier(int run, int *n);
 /* What a run has taken so far. */
 typedef struct StoreSpent
 {
+	double		calls;
 	double		tokens;
 	double		cost;
 	double		seconds;		/* at work */

@@ -152,6 +152,10 @@ typedef bool (*SpoolTake) (Oid database, const char *data, int length,
 						   const SpoolPlace *place);
 extern SpoolLoad gepa_store_spool_load(SpoolTake take, int max);
 
+/* Visit the records of a database that are not done; the lock in any mode. */
+typedef void (*SpoolVisit) (const char *data, int length, void *arg);
+extern void gepa_store_spool_walk(Oid database, SpoolVisit visit, void *arg);
+
 /* A record's palloc'd data, NULL = it cannot be read; the lock in any mode. */
 extern char *gepa_store_spool_read(const SpoolPlace *place, int length);
 

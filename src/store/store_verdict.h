@@ -41,6 +41,9 @@ typedef struct StoreVerdict
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 	int			judge;
 	int			version;
+	Oid			caller;			/* on whose behalf it was paid */
+	const char *lm;				/* NULL = not known */
+	LmPurpose	purpose;
 	TimestampTz paid_at;		/* set when it is handed over */
 	bool		again;			/* may be in the table already */
 	JudgeVerdict verdict;

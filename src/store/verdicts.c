@@ -8,7 +8,7 @@
  *
  * What a crash has interrupted may be inserted twice.  For a verdict that is
  * the same as once; the attempts of a failure are counted once, because the row
- * says when the last one was.
+ * says when the last one was; and what it took is booked by the first (spend.c).
  *
  * Verdicts are inserted many by a statement: starting one costs several times what
  * a row does.  Of a call those of each version and account go together, and before
@@ -26,7 +26,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#include "store/store_internal.h"
+#include "store/store_spend.h"
 
 /* Rows of a statement. */
 #define INSERT_ROWS 128
@@ -208,13 +208,13 @@ insert_some(StoreScope *scope, const StoreVerdict *verdicts, int n, bool *done, 
  * One that arrives after its document was judged at last (it had to wait, or a
  * crash has brought it back) is not recorded.
  */
-static void
+static bool
 insert_failure(StoreScope *scope, const StoreVerdict *v)
 {
 	StoreArgs	args = {0};
 
 	if (is_stored(v))
-		return;
+		return false;
 	arg_version(&args, v);
 	gepa_store_arg_bytes(&args, v->digest, JUDGE_DIGEST_LENGTH);
 	gepa_store_arg_text(&args, gepa_status_name(v->verdict.status));
@@ -222,22 +222,34 @@ insert_failure(StoreScope *scope, const StoreVerdict *v)
 	gepa_store_arg_int(&args, v->verdict.attempts);
 	gepa_store_arg_timestamp(&args, v->paid_at);
 	gepa_store_arg_bool(&args, v->again);
-	gepa_store_run(scope, &insert_error, &args);
+	return gepa_store_run(scope, &insert_error, &args) > 0;
+}
+
+/* What a crash has brought back may be booked, if what came of it is there. */
+static bool
+is_fresh(const StoreVerdict *v)
+{
+	return !v->again || (v->verdict.status == GEPA_STATUS_OK && !is_stored(v));
 }
 
 void
 gepa_store_insert_verdicts(const StoreVerdict *verdicts, int n, bool delete_errors)
 {
 	bool	   *done = palloc0(sizeof(bool) * Max(n, 1));
+	bool	   *fresh = palloc(sizeof(bool) * Max(n, 1));
 	StoreScope	scope;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	for (int i = 0; i < n; i++)
+		fresh[i] = is_fresh(&verdicts[i]);
+	for (int i = 0; i < n; i++)
 		if (!done[i] && verdicts[i].verdict.status == GEPA_STATUS_OK)
 			insert_some(&scope, &verdicts[i], n - i, &done[i], delete_errors);
 	for (int i = 0; i < n; i++)
-		if (!done[i])
-			insert_failure(&scope, &verdicts[i]);
+		if (!done[i] && insert_failure(&scope, &verdicts[i]))
+			fresh[i] = true;
+	gepa_store_book_verdicts(&scope, verdicts, fresh, n);
 	gepa_store_leave(&scope);
+	pfree(fresh);
 	pfree(done);
 }

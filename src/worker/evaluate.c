@@ -69,6 +69,7 @@ struct WorkerEvaluation
 	bool		closed;			/* nothing is sent any more */
 	bool		failed;			/* some call of this round got no answer */
 	JudgeVerdict failure;		/* ... the last of these */
+	StoreLost	lost;			/* calls without a rollout, not committed yet */
 };
 
 typedef struct WorkerEvaluation Evaluation;
@@ -99,16 +100,17 @@ save_rollouts(Evaluation *eval)
 	MemoryContext context = CurrentMemoryContext;
 	StoreRollout *batch;
 
-	if (eval->nunsaved == 0)
+	if (eval->nunsaved == 0 && eval->lost.calls == 0)
 		return;
-	batch = palloc(sizeof(StoreRollout) * eval->nunsaved);
+	batch = palloc(sizeof(StoreRollout) * Max(eval->nunsaved, 1));
 	for (int i = 0; i < eval->nunsaved; i++)
 		batch[i] = eval->rollouts[eval->unsaved[i]];
 	gepa_worker_enter(eval->run, context);
-	gepa_store_insert_rollouts(eval->run->row->run, batch, eval->nunsaved,
+	gepa_store_insert_rollouts(eval->run->row->run, batch, eval->nunsaved, &eval->lost,
 							   gepa_worker_take_elapsed(eval->run));
 	gepa_worker_commit(context);
 	eval->nunsaved = 0;
+	memset(&eval->lost, 0, sizeof(eval->lost));
 	pfree(batch);
 	gepa_worker_announce_change(eval->run->row->run);
 }
@@ -207,6 +209,26 @@ is_wanted(const Evaluation *eval, int slot)
  * Collecting
  */
 
+/* It will be called again, or never: what it took is told apart. */
+static void
+lose(Evaluation *eval, const JudgeVerdict *verdict)
+{
+	eval->lost.calls += verdict->calls;
+	eval->lost.failed += verdict->calls > 0;
+	eval->failed = true;
+	eval->failure = *verdict;
+}
+
+/* No document's fault, and no call of the run can escape it. */
+static void
+report_denial(Evaluation *eval)
+{
+	eval->failure.fatal = true;
+	eval->failure.hint = psprintf("%s Then SELECT gepa.resume(%d) goes on.", eval->failure.hint,
+								  eval->run->row->run);
+	gepa_judge_report(eval->spec, eval->lm, &eval->failure);
+}
+
 static void
 take_verdict(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 {
@@ -221,8 +243,10 @@ take_verdict(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 	}
 	else
 	{
-		eval->failed = true;
-		eval->failure = *verdict;
+		lose(eval, verdict);
+		if (verdict->status == GEPA_STATUS_BUDGET && !gepa_worker_note_denial(eval->run) &&
+			!eval->closed)
+			report_denial(eval);
 	}
 }
 
@@ -314,7 +338,7 @@ copy_twins(Evaluation *eval)
 		if (eval->done[slot])
 			continue;
 		verdict = eval->rollouts[eval->twins[slot]].verdict;
-		verdict.input_tokens = verdict.output_tokens = verdict.attempts = 0;
+		verdict.input_tokens = verdict.output_tokens = verdict.attempts = verdict.calls = 0;
 		verdict.cost = verdict.latency_ms = 0;
 		add_rollout(eval, slot, &verdict);
 	}
@@ -348,6 +372,7 @@ begin_round(Evaluation *eval)
 	eval->failed = false;
 	eval->next = 0;
 	eval->judge = gepa_judge_open(eval->spec, eval->lm, &origin);
+	gepa_judge_charge(eval->judge, eval->run->budget);
 }
 
 /* Some call got no answer: another round, or the end of the run. */
@@ -368,7 +393,7 @@ end_round(Evaluation *eval)
 	save_rollouts(eval);
 	gepa_judge_close(eval->judge);
 	eval->judge = NULL;
-	if (eval->failed && !eval->closed)
+	if (eval->failed && !eval->closed && eval->run->exhausted == NULL)
 		put_off(eval);
 	if (eval->failed)
 		return false;
@@ -444,13 +469,13 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 {
 	if (eval->judge == NULL)
 	{
-		if (eval->closed || eval->due > gepa_clock_us())
+		if (eval->closed || eval->run->exhausted != NULL || eval->due > gepa_clock_us())
 			return false;
 		renew_lm(eval);
 		begin_round(eval);
 	}
 	take_arrived(eval);
-	if (!eval->closed)
+	if (!eval->closed && eval->run->exhausted == NULL)
 		submit_some(eval);
 	if (eval->next == eval->step.nsamples && gepa_judge_pending(eval->judge) == 0)
 		return end_round(eval);
@@ -472,10 +497,17 @@ gepa_worker_evaluation_close(WorkerEvaluation *eval)
 	save_rollouts(eval);
 }
 
+/* In an exhausted run what was not submitted will not be. */
+bool
+gepa_worker_evaluation_is_idle(const WorkerEvaluation *eval)
+{
+	return eval->judge == NULL || gepa_judge_pending(eval->judge) == 0;
+}
+
 int
 gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval)
 {
-	if (eval->judge != NULL && eval->nunsaved == 0)
+	if (eval->nunsaved == 0 && (eval->judge != NULL || eval->run->exhausted != NULL))
 		return WORKER_SLICE_MS;
 	return gepa_clock_ms_until(eval->judge != NULL ? eval->save_due : eval->due);
 }

@@ -69,6 +69,7 @@ static const OptionDef defs[] = {
 	{"expand_placeholders", OPTION_BOOL, FIELD(expand_placeholders), 0, 0, NULL},
 	{"frontier_type", OPTION_WORD, FIELD(frontier_type), 0, 0, frontier_words},
 	{"hard_budget", OPTION_BOOL, FIELD(hard_budget), 0, 0, NULL},
+	{"max_calls", OPTION_NUMBER, FIELD(max_calls), 0, INFINITY, NULL},
 	{"max_candidates", OPTION_INT, FIELD(max_candidates), 0, INT_MAX, NULL},
 	{"max_cost", OPTION_NUMBER, FIELD(max_cost), 0, INFINITY, NULL},
 	{"max_examples", OPTION_INT, FIELD(max_examples), 0, 100, NULL},
@@ -296,7 +297,7 @@ set_defaults(WorkerRunOptions *options, WorkerMode mode)
 	options->expand_placeholders = config.expand_placeholders;
 	options->frontier_type = config.frontier;
 	options->hard_budget = config.hard_budget;
-	options->max_cost = options->max_seconds = options->max_tokens = NAN;
+	options->max_calls = options->max_cost = options->max_seconds = options->max_tokens = NAN;
 	options->max_examples = config.max_examples;
 	options->max_merges = config.max_merges;
 	options->max_prompt_chars = 20000;

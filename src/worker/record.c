@@ -149,6 +149,8 @@ static const char *
 limit_reached(const WorkerRunOptions *options, const StoreSpent *spent)
 {
 	/* A comparison with NaN, no limit, is false. */
+	if (spent->calls >= options->max_calls)
+		return "max_calls";
 	if (spent->tokens >= options->max_tokens)
 		return "max_tokens";
 	if (spent->cost >= options->max_cost)

@@ -148,6 +148,7 @@ send_prompt(WorkerReflection *reflection)
 	request.nmessages = 1;
 	request.messages = &message;
 	reflection->batch = gepa_lm_batch_open(reflection->lm, &origin);
+	gepa_lm_batch_charge(reflection->batch, reflection->run->budget);
 	gepa_lm_batch_submit(reflection->batch, &request, NULL);
 }
 
@@ -187,10 +188,17 @@ pause_after(WorkerReflection *reflection, const LmReply *reply)
 {
 	long		hold_ms = gepa_lm_hold_ms(reflection->lm);
 
-	if (reply->fatal || reply->rejected || ++reflection->unreached == WORKER_ROUNDS ||
+	if (reply->fatal || reply->rejected || reply->status == GEPA_STATUS_BUDGET ||
+		++reflection->unreached == WORKER_ROUNDS ||
 		hold_ms > WORKER_LONGEST_HOLD_MS)
 		gepa_lm_report(reflection->lm, reply);
 	return Max(FIRST_PAUSE_MS << (reflection->unreached - 1), hold_ms);
+}
+
+static bool
+is_exhausted(WorkerReflection *reflection, const LmReply *reply)
+{
+	return reply->status == GEPA_STATUS_BUDGET && gepa_worker_note_denial(reflection->run);
 }
 
 static void
@@ -200,10 +208,11 @@ take_reply(WorkerReflection *reflection, const LmReply *reply)
 	bool		failed = reply->fatal || gepa_status_no_answer(reply->status);
 	long		pause_ms = 0;
 
+	entry->calls += reply->calls;
 	entry->input_tokens += reply->input_tokens;
 	entry->output_tokens += reply->output_tokens;
 	entry->cost += reply->cost;
-	if (failed && !reflection->closed)
+	if (failed && !reflection->closed && !is_exhausted(reflection, reply))
 		pause_ms = pause_after(reflection, reply);
 	if (!failed)
 	{
@@ -242,7 +251,8 @@ gepa_worker_reflection_poll(WorkerReflection *reflection)
 
 	if (reflection->batch == NULL)
 	{
-		if (reflection->closed || reflection->due > gepa_clock_us())
+		if (reflection->closed || reflection->run->exhausted != NULL ||
+			reflection->due > gepa_clock_us())
 			return false;
 		send_prompt(reflection);
 	}
@@ -261,9 +271,15 @@ gepa_worker_reflection_close(WorkerReflection *reflection)
 		gepa_lm_batch_stop(reflection->batch);
 }
 
+bool
+gepa_worker_reflection_is_idle(const WorkerReflection *reflection)
+{
+	return reflection->batch == NULL;
+}
+
 int
 gepa_worker_reflection_wait_ms(const WorkerReflection *reflection)
 {
-	return reflection->batch != NULL ? WORKER_SLICE_MS :
+	return reflection->batch != NULL || reflection->run->exhausted != NULL ? WORKER_SLICE_MS :
 		gepa_clock_ms_until(reflection->due);
 }

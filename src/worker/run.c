@@ -122,10 +122,17 @@ gepa_worker_enter(const WorkerRun *run, MemoryContext context)
 				 errhint("Its judge or the extension was dropped.")));
 }
 
+/* Nothing more may be sent, and all that was sent has come in. */
+static bool
+is_exhausted(const WorkerRun *run)
+{
+	return run->exhausted != NULL && gepa_worker_works_are_idle(run);
+}
+
 static void
 wait_for_done(WorkerRun *run)
 {
-	while (!gepa_worker_record_done(run) && !gepa_worker_stop_requested())
+	while (!gepa_worker_record_done(run) && !gepa_worker_stop_requested() && !is_exhausted(run))
 	{
 		gepa_worker_wait_works(run);
 		CHECK_FOR_INTERRUPTS();
@@ -134,25 +141,31 @@ wait_for_done(WorkerRun *run)
 }
 
 static void
-drive(WorkerRun *run)
+give_up_works(WorkerRun *run)
 {
-	bool		stop = false;
-
-	while (!stop && gepa_worker_begin_works(run))
-	{
-		wait_for_done(run);
-		stop = gepa_worker_stop_requested();
-	}
-	if (!stop)
-	{
-		end_run(run, STORE_RUN_FINISHED, gepa_engine_stop_reason(run->engine));
-		return;
-	}
 	gepa_worker_close_works(run);
 	while (gepa_worker_record_done(run))
 		 /* each may complete a further decision */ ;
 	gepa_worker_drop_works(run);
-	end_run(run, STORE_RUN_STOPPED, STOPPED_REASON);
+}
+
+static void
+drive(WorkerRun *run)
+{
+	bool		stop = false;
+
+	while (!stop && !is_exhausted(run) && gepa_worker_begin_works(run))
+	{
+		wait_for_done(run);
+		stop = gepa_worker_stop_requested();
+	}
+	if (stop || run->exhausted != NULL)
+		give_up_works(run);
+	if (stop)
+		end_run(run, STORE_RUN_STOPPED, STOPPED_REASON);
+	else
+		end_run(run, STORE_RUN_FINISHED, run->exhausted != NULL ? run->exhausted :
+				gepa_engine_stop_reason(run->engine));
 }
 
 static void
@@ -166,6 +179,7 @@ work(const WorkerArgs *args, MemoryContext context)
 	at_work.row = row;
 	gepa_worker_begin(context);
 	run = gepa_worker_load_run(row);
+	gepa_worker_open_budget(run);
 	gepa_worker_put_progress(run);
 	gepa_worker_commit(context);
 	at_work.run = run;

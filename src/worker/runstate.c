@@ -134,8 +134,8 @@ fill_config(const WorkerRun *run, EngineConfig *config)
 	config->max_candidates = options->max_candidates;
 	config->no_improvement = options->no_improvement;
 	config->stop_on_all = options->stop_on_all;
-	config->caller_stops = !isnan(options->max_cost) || !isnan(options->max_seconds) ||
-		!isnan(options->max_tokens);
+	config->caller_stops = !isnan(options->max_calls) || !isnan(options->max_cost) ||
+		!isnan(options->max_seconds) || !isnan(options->max_tokens);
 	config->parents = options->parallel_proposals;
 	config->mutations = options->proposals_per_parent;
 	config->keep = (EngineKeep) options->proposal_selection;

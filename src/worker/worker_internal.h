@@ -86,8 +86,9 @@ typedef struct WorkerRunOptions
 	bool		expand_placeholders;
 	int			frontier_type;	/* EngineFrontier */
 	bool		hard_budget;
+	double		max_calls;		/* NaN = no such condition, as below */
 	int			max_candidates; /* 0 = no such condition, as below */
-	double		max_cost;		/* NaN = no such condition, as below */
+	double		max_cost;
 	int			max_examples;
 	int			max_merges;
 	int			max_prompt_chars;
@@ -203,6 +204,9 @@ typedef struct WorkerRun
 	EngineStep *asked;
 	List	   *works;			/* of those, what is being carried out:
 								 * works.c */
+	LmAccount	account;		/* what it may spend */
+	LmBudget   *budget;			/* that its calls are charged to */
+	const char *exhausted;		/* the limit that lets it send nothing more */
 	int			seq;			/* next number in the journal */
 	List	   *answered;		/* proposals that the LM took some sample of */
 	int			rejections;		/* ... and what it rejected of these since */
@@ -249,6 +253,13 @@ extern void gepa_worker_drop_asked(WorkerRun *run, int step);
 /* The same, with the engine brought to where the journal ends. */
 extern WorkerRun *gepa_worker_load_run(StoreRun *row);
 
+/*
+ * spend.c: open its budget; needs a transaction.  A call was denied: is the run
+ * exhausted?  Else it is a day's budget that is used up.
+ */
+extern void gepa_worker_open_budget(WorkerRun *run);
+extern bool gepa_worker_note_denial(WorkerRun *run);
+
 /* examples.c */
 
 /* Number the examples: training samples, then what only the seed has. */
@@ -271,6 +282,7 @@ extern WorkerEvaluation *gepa_worker_evaluation_begin(WorkerRun *run, const Engi
 extern bool gepa_worker_evaluation_poll(WorkerEvaluation *eval);
 extern void gepa_worker_evaluation_close(WorkerEvaluation *eval);
 extern int	gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval);
+extern bool gepa_worker_evaluation_is_idle(const WorkerEvaluation *eval);
 extern double *gepa_worker_evaluation_scores(const WorkerEvaluation *eval);
 
 extern WorkerReflection *gepa_worker_reflection_begin(WorkerRun *run, const EngineStep *step,
@@ -278,6 +290,7 @@ extern WorkerReflection *gepa_worker_reflection_begin(WorkerRun *run, const Engi
 extern bool gepa_worker_reflection_poll(WorkerReflection *reflection);
 extern void gepa_worker_reflection_close(WorkerReflection *reflection);
 extern int	gepa_worker_reflection_wait_ms(const WorkerReflection *reflection);
+extern bool gepa_worker_reflection_is_idle(const WorkerReflection *reflection);
 
 /*
  * The run's task LM as it is now, into the current context; needs a
@@ -306,6 +319,7 @@ extern void gepa_worker_note_step(WorkerRun *run, const StoreRollout *rollouts, 
 extern bool gepa_worker_begin_works(WorkerRun *run);
 extern bool gepa_worker_record_done(WorkerRun *run);
 extern void gepa_worker_wait_works(const WorkerRun *run);
+extern bool gepa_worker_works_are_idle(const WorkerRun *run);	/* no call is under way */
 extern void gepa_worker_close_works(WorkerRun *run);
 extern void gepa_worker_drop_works(WorkerRun *run);
 

@@ -150,6 +150,23 @@ gepa_worker_wait_works(const WorkerRun *run)
 	gepa_lm_wait(wait_ms);
 }
 
+bool
+gepa_worker_works_are_idle(const WorkerRun *run)
+{
+	ListCell   *cell;
+
+	foreach(cell, run->works)
+	{
+		const Work *work = lfirst(cell);
+
+		if (work->evaluation != NULL ?
+			!gepa_worker_evaluation_is_idle(work->evaluation) :
+			work->reflection != NULL && !gepa_worker_reflection_is_idle(work->reflection))
+			return false;
+	}
+	return true;
+}
+
 void
 gepa_worker_close_works(WorkerRun *run)
 {
