@@ -121,6 +121,12 @@ INSERT INTO contract_function VALUES
 		' after timestamp with time zone DEFAULT now(), n integer DEFAULT 5', 'SETOF timestamp with time zone',
 		's', 's', false);
 INSERT INTO contract_function VALUES
+	('gepa', 'set_budget', 'judge text DEFAULT NULL::text, role name DEFAULT NULL::name, calls bigint DEFAULT NULL::bigint,'
+		' tokens bigint DEFAULT NULL::bigint, cost numeric DEFAULT NULL::numeric', 'void', 'v', 'u', false),
+	('gepa', 'budget_accounts', 'OUT judge integer, OUT role oid, OUT spent_calls bigint, OUT spent_tokens bigint,'
+		' OUT spent_cost double precision, OUT reserved_calls bigint, OUT reserved_tokens bigint,'
+		' OUT reserved_cost double precision', 'SETOF record', 'v', 'r', true);
+INSERT INTO contract_function VALUES
 	('gepa', 'draw', 'key text, seed bigint DEFAULT 0', 'double precision', 'i', 's', true),
 	('gepa', 'sample_key', 'key text, score double precision, tau double precision, seed bigint DEFAULT 0',
 		'double precision', 'i', 's', true),
@@ -190,7 +196,12 @@ INSERT INTO contract_view VALUES
 	('runs', 'run integer, judge text, dataset text, owner text, status text, reason text, budget integer,'
 		' rollouts integer, reflections integer, best_candidate integer, best_score double precision,'
 		' input_tokens bigint, output_tokens bigint, cost numeric, created_at timestamp with time zone,'
-		' started_at timestamp with time zone, finished_at timestamp with time zone'),
+		' started_at timestamp with time zone, finished_at timestamp with time zone, calls bigint'),
+	('budgets', 'judge text, role text, calls bigint, tokens bigint, cost numeric, spent_calls bigint, spent_tokens bigint,'
+		' spent_cost numeric, reserved_calls bigint, reserved_tokens bigint, reserved_cost numeric,'
+		' renewed_at timestamp with time zone, changed_at timestamp with time zone'),
+	('spend', 'day date, judge text, lm text, role text, purpose text, calls bigint, ok bigint, failed bigint,'
+		' input_tokens bigint, output_tokens bigint, cost numeric'),
 	('progress', 'run integer, judge text, dataset text, owner text, status text, phase text, rollouts integer,'
 		' budget integer, best_score double precision, input_tokens bigint, output_tokens bigint, cost numeric,'
 		' elapsed interval, eta interval, kind text, pid integer, rows bigint, judged bigint, in_flight integer,'
@@ -264,11 +275,16 @@ SELECT is_empty(
 SELECT results_eq(
 	$$SELECT name, vartype, context, boot_val FROM pg_settings
 		WHERE name IN ('gepa.allow_lm_mismatch', 'gepa.call_log_sample_rate', 'gepa.call_log_text',
-			'gepa.max_run_workers', 'gepa.on_error') ORDER BY name$$,
+			'gepa.max_query_calls', 'gepa.max_query_cost', 'gepa.max_query_tokens', 'gepa.max_run_workers',
+			'gepa.on_budget', 'gepa.on_error') ORDER BY name$$,
 	$$VALUES ('gepa.allow_lm_mismatch', 'bool', 'user', 'off'),
 		('gepa.call_log_sample_rate', 'real', 'superuser', '1'),
 		('gepa.call_log_text', 'integer', 'superuser', '0'),
+		('gepa.max_query_calls', 'integer', 'user', '-1'),
+		('gepa.max_query_cost', 'real', 'user', '-1'),
+		('gepa.max_query_tokens', 'integer', 'user', '-1'),
 		('gepa.max_run_workers', 'integer', 'sighup', '4'),
+		('gepa.on_budget', 'enum', 'user', 'error'),
 		('gepa.on_error', 'enum', 'user', 'null')$$,
 	'parameters with their kinds and defaults');
 SELECT is_empty(

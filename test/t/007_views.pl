@@ -19,7 +19,7 @@ my %views = (
 	lms => 'everybody',
 	(map { $_ => 'users' } qw(judges judge_versions routers router_versions lm_stats)),
 	(map { $_ => 'nobody' } qw(datasets runs progress samples candidates frontier proposals reflections rollouts
-		schedules quality_cost verdicts verdict_errors lm_calls)));
+		schedules quality_cost verdicts verdict_errors lm_calls budgets spend)));
 
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
@@ -48,6 +48,7 @@ my (undef, $err) = as('alice', "
 	SELECT gepa_judge('j', body), gepa_judge('b', 'text') FROM labels LIMIT 3;
 	SELECT lm FROM gepa.sweep('j', 'd', '{judging}', 'reflecting', 60);
 	SELECT gepa.create_schedule('s', 'j', 'd', 'reflecting', every => '1 year');
+	SELECT gepa.set_budget('j', calls => 100000);
 	SELECT gepa.start('g', 'd', 'reflecting', 120);");
 unlike($err, qr/ERROR/, 'alice has something of everything');
 wait_sql($node, 'SELECT count(*) > 0 FROM gepa.verdict_errors', 'an error');
