@@ -476,7 +476,8 @@ gepa_store_put_results(StoreJobTable *table, StoreJobResult *results, int n, boo
 		return;
 	gepa_store_enter_job_table(&scope, table, STORE_VIEW_WRITE);
 	for (int i = 0; i < n && target->column != NULL; i++)
-		if (!is_same_text(column_value(table, &results[i]), results[i].row->in_column))
+		if (!results[i].put_back &&
+			!is_same_text(column_value(table, &results[i]), results[i].row->in_column))
 			chosen.results[chosen.n++] = &results[i];
 	if (chosen.n > 0 && skip_locked)
 		lock_rows(&scope, table, &chosen);

@@ -82,6 +82,7 @@ gepa_worker_open_job_judge(WorkerJob *job)
 	version = gepa_store_get_version_by_id(job->row->judge, job->row->version);
 	job->judge = gepa_apply_open(version, LM_PURPOSE_JOB);
 	job->stream = gepa_apply_stream_open(job->judge);
+	gepa_apply_stream_keep_nothing(job->stream);
 	gepa_worker_commit(job->context);
 	job->opened_at = gepa_clock_us();
 }
@@ -288,6 +289,14 @@ advance(WorkerJob *job, Piece *piece)
  * Writing
  */
 
+/* A call that was not answered may be the next time. */
+static bool
+deserves_another_try(const Piece *piece, const JudgeVerdict *verdict)
+{
+	return gepa_status_no_answer(verdict->status) && !verdict->rejected &&
+		piece->taken.attempts < WORKER_ROUNDS - 1;
+}
+
 static StoreJobResult *
 make_results(const WorkerJob *job, const Piece *piece)
 {
@@ -302,6 +311,8 @@ make_results(const WorkerJob *job, const Piece *piece)
 		if (answer == NULL)
 			continue;
 		results[i].verdict = &answer->verdict.verdict;
+		results[i].put_back = results[i].locked =
+			deserves_another_try(piece, results[i].verdict);
 		memcpy(results[i].digest, answer->digest, JUDGE_DIGEST_LENGTH);
 	}
 	return results;

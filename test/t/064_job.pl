@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use Gepa::Job;
 use Gepa::Mock;
 use Gepa::Test;
 use PostgreSQL::Test::Cluster;
@@ -17,30 +18,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => "max_worker_processes = 24\n");
 my $judge = judge_on($node, $mock, 'judge-rules', max_concurrency => 8);
 
-sub wait_job
-{
-	my ($job) = @_;
-	return value($node, "SELECT gepa.wait_job($job, '2 minutes')");
-}
-
-sub job_value
-{
-	my ($job, $columns) = @_;
-	return value($node, "SELECT $columns FROM gepa.jobs WHERE job = $job");
-}
-
-sub start_job
-{
-	my ($arguments) = @_;
-	return value($node, "SELECT gepa.judge_table('$judge', $arguments)");
-}
-
-# Rows whose target is not what the judge says of the row as it is now.
-sub wrong
-{
-	my ($condition) = @_;
-	return value($node, "SELECT count(*) FROM pages p WHERE $condition");
-}
+use_jobs($node);
 
 value($node, <<'SQL');
 CREATE TABLE pages (id int PRIMARY KEY, body text, lang text NOT NULL DEFAULT 'en', keep bool, score float8, label text, verdict jsonb);
@@ -49,42 +27,41 @@ INSERT INTO pages VALUES (501, NULL), (502, 'document 1');
 SQL
 
 # The four kinds of column, and a table.
-my $job = start_job("'pages', 'id', 'body', 'keep', options => '{\"batch\": 50}'");
+my $job = start_job($judge, "'pages', 'id', 'body', 'keep', options => '{\"batch\": 50}'");
 is(wait_job($job), 'finished', 'a job ends');
 is(job_value($job, 'rows, judged, stored, failed'), '502|500|1|0', '... with its figures: an equal text is no second call, a null none at all');
-is(wrong("keep IS DISTINCT FROM gepa_judge('$judge', body)"), 0, '... and every row has its verdict');
+is(wrong($judge, 'pages'), 0, '... and every row has its verdict');
 is($mock->journal->{requests}, 500, '... for one call each');
 is(value($node, 'SELECT count(*) FROM gepa.job_claim'), 0, '... and nothing left to do');
 for my $target (qw(score label verdict))
 {
-	$job = start_job("'pages', 'id', 'body', '$target'");
+	$job = start_job($judge, "'pages', 'id', 'body', '$target'");
 	is(wait_job($job), 'finished', "$target: ends");
 	is(job_value($job, 'judged, stored'), '0|501', '... from what is stored');
 }
-is(wrong("score IS DISTINCT FROM gepa_score('$judge', body)"), 0, 'float8 is the score');
-is(wrong("label IS DISTINCT FROM (gepa_verdict('$judge', body)).label"), 0, 'text is the label');
-is(wrong("verdict ->> 'label' IS DISTINCT FROM label OR (verdict ->> 'positive')::bool IS DISTINCT FROM keep"
+is(value($node, "SELECT count(*) FROM pages WHERE score IS DISTINCT FROM gepa_score('$judge', body)"), 0, 'float8 is the score');
+is(value($node, "SELECT count(*) FROM pages WHERE label IS DISTINCT FROM (gepa_verdict('$judge', body)).label"), 0, 'text is the label');
+is(value($node, "SELECT count(*) FROM pages WHERE verdict ->> 'label' IS DISTINCT FROM label OR (verdict ->> 'positive')::bool IS DISTINCT FROM keep"
 	. " OR (verdict ->> 'score')::float8 IS DISTINCT FROM score OR verdict ->> 'status' IS DISTINCT FROM CASE WHEN body IS NOT NULL THEN 'ok' END"),
 	0, 'jsonb is the verdict');
-$job = start_job("'pages', 'id', 'body', 'keep, page_verdict'");
+$job = start_job($judge, "'pages', 'id', 'body', 'keep, page_verdict'");
 is(wait_job($job), 'finished', 'a column and a table');
 is(value($node, "SELECT count(*), count(*) FILTER (WHERE (v.label, v.positive, v.score, v.status, v.version) = (p.label, p.keep, p.score, 'ok', 1))"
 	. ' FROM page_verdict v JOIN pages p USING (id)'), '501|501', '... and the table has them');
 
 # Again: nothing is called, nothing is written.
 value($node, "INSERT INTO pages SELECT i, 'document ' || i FROM generate_series(601, 700) i; UPDATE pages SET body = 'new ' || id WHERE id <= 10;");
-my $before = value($node, "SELECT sum(pg_relation_size(c) + 0) FROM unnest('{pages,page_verdict}'::regclass[]) c");
 value($node, 'CREATE TABLE untouched AS SELECT id, xmin AS x, ctid AS c FROM pages WHERE id BETWEEN 11 AND 502');
 $mock->reset;
-$job = start_job("'pages', 'id', 'body', 'keep, page_verdict'");
+$job = start_job($judge, "'pages', 'id', 'body', 'keep, page_verdict'");
 is(wait_job($job), 'finished', 'the next start');
 is($mock->journal->{requests}, 110, '... calls what is new or changed');
 is(value($node, 'SELECT count(*) FROM untouched u JOIN pages p USING (id) WHERE (p.xmin::text, p.ctid) <> (u.x::text, u.c)'), 0,
 	'... and touches no row whose verdict is right');
-is(wrong("keep IS DISTINCT FROM gepa_judge('$judge', body)"), 0, '... and all are right');
+is(wrong($judge, 'pages'), 0, '... and all are right');
 
 # A filter; several columns as key; a document of several fields; a view as source.
-$job = start_job("'pages', 'id', 'body', 'filtered', filter => 'id % 2 = 0 -- even'");
+$job = start_job($judge, "'pages', 'id', 'body', 'filtered', filter => 'id % 2 = 0 -- even'");
 is(wait_job($job), 'finished', 'a filter');
 is(value($node, 'SELECT count(*), sum(id % 2) FROM filtered'), '301|0', '... leaves rows out');
 value($node, <<'SQL');
@@ -94,11 +71,11 @@ CREATE TABLE parts_rest PARTITION OF parts DEFAULT;
 INSERT INTO parts SELECT chr(97 + i % 3), date '2026-01-01' + i, 'part ' || i FROM generate_series(1, 200) i;
 CREATE VIEW some_parts AS SELECT site AS "The Site", day, jsonb_build_object('document', body) AS doc FROM parts WHERE day > '2026-02-01';
 SQL
-$job = start_job("'parts', 'day, site', 'body', 'keep', options => '{\"batch\": 16}'");
+$job = start_job($judge, "'parts', 'day, site', 'body', 'keep', options => '{\"batch\": 16}'");
 is(wait_job($job), 'finished', 'a partitioned table with a key of two columns');
 is(job_value($job, 'key, rows'), 'site, day|200', '... in the order of its index');
-is(value($node, "SELECT count(*) FROM parts WHERE keep IS DISTINCT FROM gepa_judge('$judge', body)"), 0, '... is judged');
-$job = start_job("'some_parts', '\"The Site\", day', 'doc', 'part_verdict', options => '{\"batch\": 16}'");
+is(wrong($judge, 'parts'), 0, '... is judged');
+$job = start_job($judge, "'some_parts', '\"The Site\", day', 'doc', 'part_verdict', options => '{\"batch\": 16}'");
 is(wait_job($job), 'finished', 'a view with documents in jsonb');
 is(value($node, 'SELECT count(*), count(*) FILTER (WHERE v.positive = p.keep) FROM part_verdict v JOIN parts p ON (site, p.day) = ("The Site", v.day)'),
 	'169|169', '... is judged');
