@@ -295,15 +295,6 @@ typedef struct StoreFront
 extern void gepa_store_put_frontier(int run, const StoreFront *fronts, int n);
 extern StoreFront *gepa_store_get_frontier(int run, int *n);
 
-/* What a run has taken so far. */
-typedef struct StoreSpent
-{
-	double		calls;
-	double		tokens;
-	double		cost;
-	double		seconds;		/* at work */
-} StoreSpent;
-
 /*
  * Progress figures of a run, taken from the journal and the engine; seconds at
  * work since the last call.

@@ -42,6 +42,15 @@ extern LmBudgetState *gepa_store_budget_states(int *n);
 /* What a run has spent before, into its account. */
 extern void gepa_store_load_run_account(int run, LmAccount *account);
 
+/* What a run has taken so far. */
+typedef struct StoreSpent
+{
+	double		calls;
+	double		tokens;
+	double		cost;
+	double		seconds;		/* at work */
+} StoreSpent;
+
 /* Calls of a run that are recorded nowhere else, because they came to nothing. */
 typedef struct StoreLost
 {

@@ -45,12 +45,23 @@ is(value($node, "SELECT count(*) FROM gepa.frontier WHERE run = $run"), 25 + 2, 
 is(value($node, "SELECT count(*) FROM gepa.frontier f JOIN gepa.samples s ON s.run = f.run AND s.split = 'val' AND f.key = s.sample || '|' || s.label WHERE f.run = $run"),
 	25, 'cartesian: each sample with its label');
 
-# Limits that only the worker knows of.
-is((tuned('{"max_tokens": 20000}', 'reason, input_tokens + output_tokens >= 20000'))[1], 'max_tokens|t', 'max_tokens');
-is((tuned('{"max_cost": 0.01}', 'reason, cost >= 0.01'))[1], 'max_cost|t', 'max_cost');
+# Limits that only the worker knows of: reserved before a call is sent.
+is((tuned('{"max_calls": 50}', 'reason, calls'))[1], 'max_calls|50', 'max_calls: so many requests, and no more');
+is((tuned('{"max_tokens": 20000}', 'reason, input_tokens + output_tokens BETWEEN 10000 AND 20000'))[1], 'max_tokens|t', 'max_tokens');
+is((tuned('{"max_cost": 0.01}', 'reason, cost BETWEEN 0.005 AND 0.01'))[1], 'max_cost|t', 'max_cost');
 is((tuned('{"max_seconds": 0}', 'reason, iteration'))[1], 'max_seconds|0', 'max_seconds ends it between iterations');
 is((tuned('{"max_tokens": 1, "max_proposals": 2, "stop_on_all": true, "hard_budget": false}', 'reason, iteration >= 2, rollouts >= 2000'))[1],
 	'budget|t|t', 'stop_on_all: when all conditions hold');
+
+# A day's budget of the judge: the run fails, and goes on when there is more.
+is(value($node, 'SELECT (SELECT sum(calls) FROM gepa.spend) = (SELECT sum(calls) FROM gepa.runs)'), 't', 'what runs send is booked');
+value($node, "SELECT gepa.set_budget('j', calls => (SELECT sum(calls) + 30 FROM gepa.spend)::bigint)");
+my $poor = start_run($node);
+is(wait_run($node, $poor), 'failed', 'a run whose judge has no budget left fails');
+like(run_value($node, $poor, 'reason'), qr/The budget of judge "j" is \d+ calls a day, .* SELECT gepa.resume\($poor\)/, '... and says so');
+is(run_value($node, $poor, 'calls'), 30, '... with all of it used');
+value($node, "SELECT gepa.set_budget('j'), gepa.resume($poor)");
+is(wait_run($node, $poor), 'finished', '... and goes on without the limit');
 
 # Time that a run is stopped does not count.
 my $slow = start_run($node, budget => 2000, options => '{"max_seconds": 3600}');
