@@ -347,7 +347,7 @@ lock_rows(StoreScope *scope, StoreJobTable *table, Chosen *chosen)
 {
 	StoreArgs	args = {0};
 
-	if (table->lock_rows.sql == NULL)
+	if (table->lock_rows.plan == NULL)
 		table->lock_rows.sql = compose_lock(table);
 	arg_rows(&args, table, chosen);
 	gepa_store_run(scope, &table->lock_rows, &args);
@@ -362,7 +362,7 @@ put_column(StoreScope *scope, StoreJobTable *table, const Chosen *chosen)
 	Datum	   *values = palloc(sizeof(Datum) * chosen->n);
 	bool	   *nulls = palloc(sizeof(bool) * chosen->n);
 
-	if (table->put_column.sql == NULL)
+	if (table->put_column.plan == NULL)
 		table->put_column.sql = compose_column(table);
 	arg_rows(&args, table, chosen);
 	for (int i = 0; i < chosen->n; i++)
@@ -419,7 +419,7 @@ put_table(StoreScope *scope, StoreJobTable *table, const Chosen *chosen)
 {
 	StoreArgs	args = {0};
 
-	if (table->put_table.sql == NULL)
+	if (table->put_table.plan == NULL)
 		table->put_table.sql = compose_table(table);
 	arg_rows(&args, table, chosen);
 	arg_verdicts(&args, table, chosen);
@@ -436,10 +436,10 @@ clear(StoreScope *scope, StoreJobTable *table, StoreStatement *statement, char *
 
 	if (n == 0)
 		return;
-	if (statement == &table->clear_table && statement->sql == NULL)
+	if (statement == &table->clear_table && statement->plan == NULL)
 		statement->sql = compose_clear(table, table->target.table, "gepa_t",
 									   "DELETE FROM %s gepa_t USING ");
-	else if (statement->sql == NULL)
+	else if (statement->plan == NULL)
 		statement->sql = compose_clear_column(table);
 	gepa_store_arg_keys(&args, table->source.nkeys, keys, n);
 	gepa_store_run(scope, statement, &args);

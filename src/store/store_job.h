@@ -249,8 +249,9 @@ typedef struct StoreJobResult
 	const JudgeVerdict *verdict;	/* NULL = it has no document */
 	int			version;
 	uint8		digest[JUDGE_DIGEST_LENGTH];	/* of the document */
-	bool		put_back;		/* in and out: to be looked at again, because it was
-								 * locked, changed or gone, or not answered */
+	bool		put_back;		/* in and out: to be looked at again, because
+								 * it was locked, changed or gone, or not
+								 * answered */
 	bool		locked;			/* ... but not at once */
 } StoreJobResult;
 

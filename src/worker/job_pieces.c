@@ -121,6 +121,9 @@ tolerate_blocked(WorkerJob *job, ErrorData *error)
 {
 	if (!gepa_worker_is_blocked(error) || ProcDiePending)
 		ReThrowError(error);
+	ereport(DEBUG1,
+			(errmsg_internal("gepa job %d is held up: %s", job->row->job, error->message),
+			 errdetail_internal("%s", error->context ? error->context : "")));
 	FreeErrorData(error);
 }
 
@@ -552,7 +555,7 @@ gepa_worker_check_job(WorkerJob *job)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("the role that owned the job was dropped"),
-				 errhint("Start a new job as another role; stored verdicts of its own account are found.")));
+				 errhint("Start a new job as another role.")));
 	gepa_store_check_job_judge(job->row);
 	job->status = row->status;
 	if (row->status == STORE_JOB_QUEUED &&

@@ -58,12 +58,14 @@ SQL
 my $lock = background($node, "BEGIN; UPDATE pages SET note = 'mine' WHERE id = 30;\n\\echo locked");
 $lock->{run}->pump until $lock->{out} =~ /locked/;
 $mock->gate(open => 1);
-ok(wait_sql($node, 'SELECT count(*) >= 34 FROM pages WHERE keep IS NOT NULL'), 'a row that is locked does not hold up the others');
+ok(wait_sql($node, 'SELECT count(*) = 33 FROM pages WHERE keep IS NOT NULL'), 'a row that is locked does not hold up the others');
 is(job_value($job, 'status'), 'running', '... but the job is not done');
 $lock->{in} .= "COMMIT;\n";
 finish($lock);
 is(wait_job($job), 'finished', 'it ends when the lock is gone');
-is(wrong($judge, 'pages'), 0, '... with the verdict of every row as it is now');
+is(wrong($judge, '(SELECT * FROM pages WHERE id <= 40) p'), 0, '... with the verdict of every row as it is now');
+is(wait_job(start_job($judge, $arguments)), 'finished', 'rows that came behind it');
+is(wrong($judge, 'pages'), 0, '... are found by the next one');
 is(value($node, 'SELECT string_agg(id::text, $$,$$ ORDER BY id) FROM page_verdict v FULL JOIN pages p USING (id) WHERE (v.positive IS DISTINCT FROM p.keep)'),
 	'', '... in the table as in the column');
 is(value($node, 'SELECT string_agg(note, $$,$$ ORDER BY id) FROM pages WHERE note IS NOT NULL'), 'other,other,other,other,other,mine', '... and what others wrote is there');
@@ -89,6 +91,20 @@ value($node, "SELECT gepa.retry_errors($job)");
 is(wait_job($job), 'finished', 'rows that were mended or deleted');
 cmp_ok(value($node, "SELECT count(*) FROM gepa.job_errors WHERE job = $job"), '<=', 1, '... are errors no more');
 is(value($node, 'SELECT count(*) FROM picky_verdict v LEFT JOIN pages p USING (id) WHERE p.id IS NULL'), 0, '... and leave nothing in the table');
+
+# The LM is gone for a while: the job waits for it.
+fresh_pages(60, 20);
+$job = start_job($judge, "'pages', 'id', 'body', 'keep', options => '{\"batch\": 16}'");
+at_gate();
+my $paid = $mock->journal->{requests} - $in_flight;
+$mock->kill;
+ok(wait_jobs("reason LIKE 'LM \"$judge\" does not answer (%); trying again'", $job, 'the reason'), 'without its LM a job says what it waits for');
+$mock->restart;
+$mock->gate(open => 1);
+is(wait_job($job), 'finished', '... and goes on when the LM is back');
+is(job_value($job, 'rows, failed, reason'), '60|0|', '... with no row lost');
+is(wrong($judge, 'pages'), 0, '... and every row judged');
+cmp_ok($paid + $mock->journal->{requests}, '<=', 60 + $in_flight, '... paid once');
 
 # A key that is refused stops the job at once; a better one lets it go on.
 my $locked = judge_on($node, $mock, 'judge-rules+key-open', max_concurrency => 8);
@@ -129,7 +145,7 @@ fails('source dropped', 'DROP TABLE pages', qr/^relation "public.pages" does not
 value($node, "CREATE TABLE pages (id int PRIMARY KEY, body text, note text, keep bool)");
 
 # The owner.
-value($node, "CREATE ROLE clerk; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO clerk; GRANT USAGE ON FOREIGN SERVER $judge TO clerk;"
+value($node, "CREATE ROLE clerk LOGIN; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO clerk; GRANT USAGE ON FOREIGN SERVER $judge TO clerk;"
 	. ' GRANT SELECT, UPDATE ON pages TO clerk');
 fresh_pages(60, 10);
 $job = value($node, "SET ROLE clerk; SELECT gepa.judge_table('$judge', 'pages', 'id', 'body', 'keep', options => '{\"batch\": 10}')");
