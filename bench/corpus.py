@@ -21,10 +21,10 @@ WAIT = 0.2                  # seconds between two looks at the processes
 
 
 class Processes:
-    """CPU seconds and memory of the server's processes by kind, while its block runs."""
+    """CPU seconds and memory of the server's processes by kind, while its block runs; not of the bench's own session."""
 
-    def __init__(self, postmaster, mock):
-        self.postmaster, self.mock = postmaster, mock
+    def __init__(self, bench):
+        self.postmaster, self.mock, self.own = bench.postmaster, bench.mock.process.pid, bench.session.pid
         self.kinds, self.first, self.last, self.peak = {}, {}, {}, {}
         self.ended = threading.Event()
 
@@ -39,7 +39,7 @@ class Processes:
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii") as file:
                 parent = int(file.read().rpartition(")")[2].split()[1])
-            if parent != self.postmaster and pid != self.mock:
+            if parent != self.postmaster and pid != self.mock or pid == self.own:
                 return
             with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
                 self.kinds[pid] = "mock" if pid == self.mock else kind_of(file.read())
@@ -77,7 +77,7 @@ class Processes:
 def kind_of(title):
     """What a process of the server calls itself."""
     title = title.partition("\0")[0].removeprefix("postgres:").strip()
-    for kind in ("verdict writer", "job worker", "launcher", "walwriter", "checkpointer", "background writer", "autovacuum"):
+    for kind in ("gepa verdict writer", "gepa job", "gepa", "walwriter", "checkpointer", "background writer"):
         if kind in title:
             return kind
     return "backend"
@@ -155,11 +155,11 @@ def plain_column(bench, judge):
 def job(bench, judge, target, workers=1):
     """A job in the background."""
     session = Session()
-    session.run(f"""SELECT gepa.judge_table('{judge}', 'corpus', 'id', 'body', target => {target},
-        options => '{{"workers": {workers}}}') AS job \\gset""")
-    status = session.run("SELECT gepa.wait_job(:job)").strip()
+    number = session.run(f"""SELECT gepa.judge_table('{judge}', 'corpus', 'id', 'body', target => {target},
+        options => '{{"workers": {workers}}}')""").strip()
+    status = session.run(f"SELECT gepa.wait_job({number})").strip()
     if status != "finished":
-        sys.exit(f"the job is {status}: " + session.run("SELECT reason FROM gepa.jobs WHERE job = :job"))
+        sys.exit(f"the job is {status}: " + session.run(f"SELECT reason FROM gepa.jobs WHERE job = {number}"))
     session.close()
 
 
@@ -223,7 +223,7 @@ def measure(bench, name, latency):
     bench.mock.begin(latency)
     bench.script_cpu = 0
     before, wal = {"corpus": bench.size("corpus"), "store": bench.verdicts()[1]}, bench.lsn()
-    with Processes(bench.postmaster, bench.mock.process.pid) as processes:
+    with Processes(bench) as processes:
         start = time.perf_counter()
         found = CONTENDERS[name](bench, judge)
         seconds = time.perf_counter() - start
@@ -267,8 +267,8 @@ def show_speed(cells, rows, ideal):
           " checkpointer", "script", "mock", "RssAnon MB, largest")
     for name, figures in cells.items():
         processes = figures["processes"]
-        cpu = [processes.cpu() + figures["script"], processes.cpu("backend"), processes.cpu("job worker"),
-               processes.cpu("verdict writer"), processes.cpu("walwriter", "checkpointer", "background writer"),
+        cpu = [processes.cpu() + figures["script"], processes.cpu("backend"), processes.cpu("gepa job"),
+               processes.cpu("gepa verdict writer"), processes.cpu("walwriter", "checkpointer", "background writer"),
                figures["script"], processes.cpu("mock")]
         line(name, f"{figures['rate']:.0f}", *([f"{figures['rate'] / ideal:.0%}"] if ideal else []), f"{figures['steady']:.0f}",
              *(f"{seconds / rows * 1e6:.0f}" for seconds in cpu),
