@@ -49,7 +49,7 @@ OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/datasets.o \
 	src/store/spend.o src/store/spool.o src/store/spool_read.o src/store/sweeps.o \
 	src/store/verdicts.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
-	src/apply/candidate.o src/apply/contents.o src/apply/document.o src/apply/named.o \
+	src/apply/candidate.o src/apply/contents.o src/apply/desk.o src/apply/document.o src/apply/named.o \
 	src/apply/route_check.o src/apply/route_columns.o src/apply/route_rule.o \
 	src/apply/samples.o src/apply/stream.o src/apply/take.o
 OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/calls.o \

@@ -90,7 +90,7 @@ refuse_name(const char *name)
 ApplyNamed *
 gepa_api_open_router(const char *name)
 {
-	StoreRouter *router = gepa_store_find_router(name);
+	StoreRouter *router = gepa_store_find_router(name, 0);
 
 	if (router == NULL)
 		refuse_name(name);
@@ -103,7 +103,7 @@ Datum
 gepa_alter_router(PG_FUNCTION_ARGS)
 {
 	char	   *name = gepa_api_text_arg(fcinfo, 0, "name");
-	StoreRouter *old = gepa_store_find_router(name);
+	StoreRouter *old = gepa_store_find_router(name, 0);
 	StoreRouter *router;
 
 	if (old == NULL)
@@ -144,7 +144,7 @@ static Datum
 route(FunctionCallInfo fcinfo, bool is_jsonb)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	StoreRouter *definition = gepa_store_find_router(name);
+	StoreRouter *definition = gepa_store_find_router(name, 0);
 	ApplyRouter *router;
 	ApplyRoute	route = {0};
 

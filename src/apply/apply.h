@@ -31,6 +31,7 @@ typedef struct ApplyJudge
 	struct ApplyStream *stream; /* of gepa_apply_find(); NULL = not yet */
 } ApplyJudge;
 
+#include "apply/apply_desk.h"
 #include "apply/apply_route.h"
 #include "apply/apply_stream.h"
 

@@ -78,6 +78,10 @@ typedef struct ApplyNamed
 
 /* In a new child of the current context; as gepa_apply_open() for a judge. */
 extern ApplyNamed *gepa_apply_open_named(const char *name, LmPurpose purpose);
+
+/* The same of one of the two, which must outlive it; the other is NULL. */
+extern ApplyNamed *gepa_apply_open_resolved(StoreVersion *version, StoreRouter *router,
+											LmPurpose purpose);
 extern void gepa_apply_close_named(ApplyNamed *named);
 
 /* The judge of a target, opened when it is needed. */

@@ -12,14 +12,12 @@
 #include "apply/apply.h"
 
 ApplyNamed *
-gepa_apply_open_named(const char *name, LmPurpose purpose)
+gepa_apply_open_resolved(StoreVersion *version, StoreRouter *router, LmPurpose purpose)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gepa name",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ApplyNamed *named = palloc0(sizeof(ApplyNamed));
-	StoreRouter *router;
-	StoreVersion *version = gepa_store_resolve(name, &router);
 
 	named->context = context;
 	named->purpose = purpose;
@@ -29,6 +27,15 @@ gepa_apply_open_named(const char *name, LmPurpose purpose)
 		named->router = gepa_apply_router_open(router);
 	MemoryContextSwitchTo(old);
 	return named;
+}
+
+ApplyNamed *
+gepa_apply_open_named(const char *name, LmPurpose purpose)
+{
+	StoreRouter *router;
+	StoreVersion *version = gepa_store_resolve(name, &router);
+
+	return gepa_apply_open_resolved(version, router, purpose);
 }
 
 void

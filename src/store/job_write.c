@@ -140,7 +140,7 @@ is_in_table(const StoreJobResult *result)
 {
 	const StoreJobRow *row = result->row;
 
-	return row->in_table && row->in_table_ok && is_ok(result) &&
+	return !result->rewrite && row->in_table && row->in_table_ok && is_ok(result) &&
 		row->in_table_version == result->version &&
 		memcmp(row->in_table_digest, result->digest, JUDGE_DIGEST_LENGTH) == 0;
 }

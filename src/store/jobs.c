@@ -70,6 +70,7 @@ static StoreStatement select_born = {
 
 static StoreStatement select_version = {
 	.sql = "SELECT 1 FROM gepa.judge_version WHERE judge = $1 AND version = $2"
+	" UNION ALL SELECT 1 FROM gepa.router_version WHERE judge = $1 AND version = $2"
 };
 
 static StoreStatement update_status = {

@@ -173,7 +173,7 @@ find_by_name(StoreScope *scope, const char *judge, int version)
 static void
 refuse_name(const char *judge, int version)
 {
-	if (gepa_store_find_router(judge) != NULL)
+	if (gepa_store_find_router(judge, 0) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is a router, not a judge", judge),

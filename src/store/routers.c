@@ -17,7 +17,7 @@ static StoreStatement router_by_name = {
 	.sql = "SELECT j.judge, j.owner::oid, v.version, v.rules::text, v.otherwise,"
 	" v.options::text, v.judges"
 	" FROM gepa.judge j JOIN gepa.router_version v ON v.judge = j.judge"
-	" AND v.version = j.current_version WHERE j.name = $1"
+	" AND v.version = CASE $2 WHEN 0 THEN j.current_version ELSE $2 END WHERE j.name = $1"
 };
 
 static StoreStatement insert_router = {
@@ -80,22 +80,23 @@ read_router(StoreScope *scope, const char *name)
 }
 
 static StoreRouter *
-find_router(StoreScope *scope, const char *name)
+find_router(StoreScope *scope, const char *name, int version)
 {
 	StoreArgs	args = {0};
 
 	gepa_store_arg_text(&args, name);
+	gepa_store_arg_int(&args, version);
 	return gepa_store_run(scope, &router_by_name, &args) > 0 ? read_router(scope, name) : NULL;
 }
 
 StoreRouter *
-gepa_store_find_router(const char *name)
+gepa_store_find_router(const char *name, int version)
 {
 	StoreScope	scope;
 	StoreRouter *router;
 
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
-	router = find_router(&scope, name);
+	router = find_router(&scope, name, version);
 	gepa_store_leave(&scope);
 	return router;
 }
@@ -110,7 +111,7 @@ gepa_store_lock_router(const char *name)
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	gepa_store_arg_text(&args, name);
 	gepa_store_run(&scope, &lock_router, &args);
-	router = find_router(&scope, name);
+	router = find_router(&scope, name, 0);
 	gepa_store_leave(&scope);
 	return router;
 }
@@ -120,7 +121,7 @@ gepa_store_resolve(const char *name, StoreRouter **router)
 {
 	StoreVersion *version = gepa_store_find_version(name, 0);
 
-	*router = version != NULL ? NULL : gepa_store_find_router(name);
+	*router = version != NULL ? NULL : gepa_store_find_router(name, 0);
 	if (version == NULL && *router == NULL)
 		(void) gepa_store_get_version(name, 0); /* says so */
 	return version;

@@ -247,7 +247,8 @@ typedef struct StoreJobResult
 {
 	const StoreJobRow *row;
 	const JudgeVerdict *verdict;	/* NULL = it has no document */
-	int			version;
+	int			version;		/* the job's */
+	bool		rewrite;		/* version and digest do not say it all */
 	uint8		digest[JUDGE_DIGEST_LENGTH];	/* of the document */
 	bool		put_back;		/* in and out: to be looked at again, because
 								 * it was locked, changed or gone, or not

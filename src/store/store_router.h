@@ -85,8 +85,8 @@ extern StoreRow *gepa_store_read_rows(const StoreDataset *dataset, int *nrows);
  */
 extern StoreVersion *gepa_store_resolve(const char *name, StoreRouter **router);
 
-/* The router of a name as the query sees it; NULL = it is none. */
-extern StoreRouter *gepa_store_find_router(const char *name);
+/* The router of a name as the query sees it; version 0 = the current one; NULL = none. */
+extern StoreRouter *gepa_store_find_router(const char *name, int version);
 
 /* The version to judge with: 42704 when the judge is gone. */
 extern StoreVersion *gepa_store_get_target(const StoreTarget *target);

@@ -218,7 +218,7 @@ sit_out(WorkerJob *job)
 {
 	int			pause = gepa_worker_backoff_ms(job->outages, LONGEST_OUTAGE_PAUSE_MS);
 	char	   *reason = psprintf("LM \"%s\" does not answer (%s); trying again",
-								  job->judge->lm->name, job->outage);
+								  job->outage_lm, job->outage);
 	int64		due;
 
 	gepa_worker_drain_job(job);
@@ -235,6 +235,7 @@ sit_out(WorkerJob *job)
 		CHECK_FOR_INTERRUPTS();
 	}
 	pfree(reason);
+	pfree(job->outage_lm);
 	pfree(job->outage);
 	job->outage = NULL;
 	job->outages++;
@@ -250,7 +251,7 @@ rest(WorkerJob *job)
 	if (job->look_at != 0)
 		ms = Min(ms, Max(gepa_clock_ms_until(job->look_at), 1));
 	if (job->npieces > 0)
-		gepa_apply_stream_rest(job->stream, ms);
+		gepa_apply_desk_rest(job->desk, ms);
 	else
 		gepa_lm_wait(ms);
 }
@@ -331,11 +332,11 @@ work(const WorkerArgs *args, MemoryContext context)
 static void
 save_paid(MemoryContext context)
 {
-	if (at_work.job == NULL || at_work.job->stream == NULL)
+	if (at_work.job == NULL || at_work.job->desk == NULL)
 		return;
 	PG_TRY();
 	{
-		gepa_apply_stream_rescue(at_work.job->stream);
+		gepa_apply_desk_rescue(at_work.job->desk);
 	}
 	PG_CATCH();
 	{

@@ -18,12 +18,9 @@
 
 #include "worker/worker_job_internal.h"
 
-/* May the user have it judge, and does it take such documents? */
 static void
-check_judge(StoreVersion *version, const StoreSource *source)
+check_fields(const ApplyJudge *judge, const StoreSource *source)
 {
-	ApplyJudge *judge = gepa_apply_open(version, LM_PURPOSE_JOB);
-
 	if (!source->is_jsonb && judge->spec->ninputs != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -31,7 +28,27 @@ check_judge(StoreVersion *version, const StoreSource *source)
 						judge->spec->name, judge->spec->ninputs),
 				 errhint("Give a jsonb object of the fields, for example jsonb_build_object('%s', ...).",
 						 judge->spec->inputs[0])));
-	gepa_apply_close(judge);
+}
+
+/* May the user have it judge, or all that a router names, and do they take such documents? */
+static void
+check_judge(StoreVersion *version, StoreRouter *router, const StoreSource *source)
+{
+	ApplyNamed *named = gepa_apply_open_resolved(version, router, LM_PURPOSE_JOB);
+
+	if (named->judge != NULL)
+		check_fields(named->judge, source);
+	for (int i = 0; router != NULL && i < router->ntargets; i++)
+		check_fields(gepa_apply_target(named, router->targets[i]), source);
+	gepa_apply_close_named(named);
+}
+
+/* The version that the job will have; one of the two is NULL. */
+static StoreVersion *
+find_judge(const char *name, int version, StoreRouter **router)
+{
+	*router = gepa_store_find_router(name, version);
+	return *router != NULL ? NULL : gepa_store_get_version(name, version);
 }
 
 static void
@@ -60,13 +77,9 @@ open_source(StoreSource *source, const WorkerJobRequest *request)
 }
 
 static void
-fill_row(StoreJob *job, StoreSource *source, const StoreVersion *version,
-		 const StoreJobTarget *target)
+fill_row(StoreJob *job, StoreSource *source, const StoreJobTarget *target)
 {
 	job->owner = source->owner;
-	job->judge = version->judge;
-	job->judge_name = version->spec->name;
-	job->version = version->version;
 	job->source = source->relation;
 	job->nkeys = source->nkeys;
 	job->keys = palloc(sizeof(char *) * source->nkeys);
@@ -84,22 +97,26 @@ gepa_worker_create_job(const WorkerJobRequest *request)
 {
 	WorkerJobOptions options;
 	StoreVersion *version;
+	StoreRouter *router;
 	StoreSource source;
 	StoreJobTarget target;
 	StoreJob   *job = palloc0(sizeof(StoreJob));
 
 	gepa_worker_parse_job_options(request->options, &options);
-	version = gepa_store_get_version(request->judge, options.version);
+	version = find_judge(request->judge, options.version, &router);
 	open_source(&source, request);
-	check_judge(version, &source);
+	check_judge(version, router, &source);
 	check_room(request);
 	gepa_store_make_target(&target, &source, request->target);
-	options.version = version->version;
+	job->judge = router != NULL ? router->router : version->judge;
+	job->judge_name = router != NULL ? router->name : version->spec->name;
+	job->version = router != NULL ? router->version : version->version;
+	options.version = job->version;
 	job->kind = request->kind;
 	job->options = gepa_worker_job_options_json(&options);
 	job->workers = options.workers;
 	job->resume_at = DT_NOBEGIN;
-	fill_row(job, &source, version, &target);
+	fill_row(job, &source, &target);
 	(void) gepa_store_create_job(job, true);
 	if (job->work != job->job)
 		ereport(NOTICE,

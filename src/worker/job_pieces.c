@@ -58,8 +58,7 @@ typedef struct Piece
 	dlist_node	node;
 	MemoryContext context;
 	StoreJobPiece taken;
-	ApplyAnswer **answers;		/* by row; NULL = it has no document */
-	bool	   *fresh;			/* by row: the first to ask */
+	ApplyTicket **tickets;		/* by row; NULL = it has no document */
 	int			nknown;			/* the first so many are known */
 	int64		since;
 	int64		due;			/* to be written, not before */
@@ -73,16 +72,21 @@ typedef struct Piece
 void
 gepa_worker_open_job_judge(WorkerJob *job)
 {
-	StoreVersion *version;
+	StoreVersion *version = NULL;
+	StoreRouter *router;
 
 	job->judge_context = AllocSetContextCreate(job->context, "gepa job judge",
 											   ALLOCSET_DEFAULT_SIZES);
 	gepa_worker_begin(job->judge_context);
 	gepa_worker_check_job(job);
-	version = gepa_store_get_version_by_id(job->row->judge, job->row->version);
-	job->judge = gepa_apply_open(version, LM_PURPOSE_JOB);
-	job->stream = gepa_apply_stream_open(job->judge);
-	gepa_apply_stream_keep_nothing(job->stream);
+	router = gepa_store_find_router(job->row->judge_name, job->row->version);
+	if (router == NULL || router->router != job->row->judge)
+	{
+		version = gepa_store_get_version_by_id(job->row->judge, job->row->version);
+		router = NULL;
+	}
+	job->named = gepa_apply_open_resolved(version, router, LM_PURPOSE_JOB);
+	job->desk = gepa_apply_desk_open(job->named);
 	gepa_worker_commit(job->context);
 	job->opened_at = gepa_clock_us();
 }
@@ -90,13 +94,13 @@ gepa_worker_open_job_judge(WorkerJob *job)
 void
 gepa_worker_close_job_judge(WorkerJob *job)
 {
-	if (job->judge == NULL)
+	if (job->named == NULL)
 		return;
-	gepa_apply_stream_close(job->stream);
-	gepa_apply_close(job->judge);
+	gepa_apply_desk_close(job->desk);
+	gepa_apply_close_named(job->named);
 	MemoryContextDelete(job->judge_context);
-	job->stream = NULL;
-	job->judge = NULL;
+	job->desk = NULL;
+	job->named = NULL;
 }
 
 /*
@@ -157,16 +161,10 @@ static void
 ask_row(WorkerJob *job, Piece *piece, int i)
 {
 	StoreJobRow *row = &piece->taken.rows[i];
-	JudgeDocument document;
-	uint8		digest[JUDGE_DIGEST_LENGTH];
 
-	if (!row->has_document ||
-		!gepa_apply_document(job->judge->spec, row->document,
-							 gepa_store_job_is_jsonb(job->table), &document))
-		return;
-	gepa_judge_content_digest(&document, digest);
-	piece->answers[i] = gepa_apply_stream_ask(job->stream, digest, &document,
-											  &piece->fresh[i]);
+	if (row->has_document)
+		piece->tickets[i] = gepa_apply_desk_ask(job->desk, row->document,
+												gepa_store_job_is_jsonb(job->table));
 }
 
 static void
@@ -176,8 +174,7 @@ ask(WorkerJob *job, Piece *piece)
 	MemoryContext documents = AllocSetContextCreate(piece->context, "gepa job documents",
 													ALLOCSET_DEFAULT_SIZES);
 
-	piece->answers = MemoryContextAllocZero(piece->context, sizeof(ApplyAnswer *) * n);
-	piece->fresh = MemoryContextAllocZero(piece->context, sizeof(bool) * n);
+	piece->tickets = MemoryContextAllocZero(piece->context, sizeof(ApplyTicket *) * n);
 	gepa_worker_begin(documents);
 	for (int i = 0; i < piece->taken.nrows; i++)
 	{
@@ -186,7 +183,7 @@ ask(WorkerJob *job, Piece *piece)
 		if (piece->taken.rows[i].has_document)
 			pfree(DatumGetPointer(piece->taken.rows[i].document));
 	}
-	gepa_apply_stream_send(job->stream);
+	gepa_apply_desk_send(job->desk);
 	gepa_worker_commit(job->context);
 	MemoryContextDelete(documents);
 }
@@ -205,7 +202,7 @@ may_take(const WorkerJob *job)
 	int			window = job->options.window;
 
 	if (window == 0)
-		window = Max(job->judge->lm->max_concurrency * WINDOW_FACTOR, SMALLEST_WINDOW);
+		window = Max(gepa_apply_desk_concurrency(job->desk) * WINDOW_FACTOR, SMALLEST_WINDOW);
 	return job->npieces < MOST_PIECES && job->nunknown < window &&
 		job->look_at <= gepa_clock_us();
 }
@@ -238,28 +235,32 @@ take_piece(WorkerJob *job)
 
 /* A failure that no call can escape: perhaps the LM was mended since. */
 static void
-note_fatal(WorkerJob *job, const JudgeVerdict *verdict)
+note_fatal(WorkerJob *job, const ApplyJudge *judge, const JudgeVerdict *verdict)
 {
 	if (gepa_clock_us() - job->opened_at < (int64) OLD_JUDGE_MS * 1000)
-		gepa_judge_report(job->judge->spec, job->judge->lm, verdict);
+		gepa_judge_report(judge->spec, judge->lm, verdict);
+	job->outage_lm = MemoryContextStrdup(job->context, judge->lm->name);
 	job->outage = MemoryContextStrdup(job->context, verdict->detail ? verdict->detail : "");
 }
 
 static void
-note_outage(WorkerJob *job, const JudgeVerdict *verdict)
+note_outage(WorkerJob *job, const ApplyTicket *ticket)
 {
+	const JudgeVerdict *verdict = &ticket->answer->verdict.verdict;
 	const char *status = gepa_status_name(verdict->status);
 
+	job->outage_lm = MemoryContextStrdup(job->context, ticket->judge->lm->name);
 	job->outage = MemoryContextStrdup(job->context, verdict->detail ? verdict->detail : status);
 }
 
 static void
-note_answer(WorkerJob *job, const ApplyAnswer *answer)
+note_answer(WorkerJob *job, const ApplyTicket *ticket)
 {
+	const ApplyAnswer *answer = ticket->answer;
 	const JudgeVerdict *verdict = &answer->verdict.verdict;
 
 	if (verdict->fatal)
-		note_fatal(job, verdict);
+		note_fatal(job, ticket->judge, verdict);
 	else if (verdict->status == GEPA_STATUS_BUDGET)
 		job->budget = MemoryContextStrdup(job->context,
 										  verdict->detail ? verdict->detail : "a budget is used up");
@@ -268,8 +269,8 @@ note_answer(WorkerJob *job, const ApplyAnswer *answer)
 		if (answer->origin == APPLY_CALLED)
 			job->failures = job->outages = 0;
 	}
-	else if (++job->failures >= Max(FEWEST_FAILURES, job->judge->lm->max_concurrency))
-		note_outage(job, verdict);
+	else if (++job->failures >= Max(FEWEST_FAILURES, ticket->judge->lm->max_concurrency))
+		note_outage(job, ticket);
 }
 
 static void
@@ -277,12 +278,12 @@ advance(WorkerJob *job, Piece *piece)
 {
 	while (piece->nknown < piece->taken.nrows && job->budget == NULL && job->outage == NULL)
 	{
-		const ApplyAnswer *answer = piece->answers[piece->nknown];
+		const ApplyTicket *ticket = piece->tickets[piece->nknown];
 
-		if (answer != NULL && answer->state != APPLY_KNOWN)
+		if (ticket != NULL && !gepa_apply_ticket_is_known(ticket))
 			break;
-		if (answer != NULL)
-			note_answer(job, answer);
+		if (ticket != NULL && ticket->answer != NULL)
+			note_answer(job, ticket);
 		piece->nknown++;
 		job->nunknown--;
 	}
@@ -307,27 +308,31 @@ make_results(const WorkerJob *job, const Piece *piece)
 
 	for (int i = 0; i < piece->taken.nrows; i++)
 	{
-		const ApplyAnswer *answer = piece->answers[i];
+		const ApplyTicket *ticket = piece->tickets[i];
 
 		results[i].row = &piece->taken.rows[i];
 		results[i].version = job->row->version;
-		if (answer == NULL)
+		results[i].rewrite = job->named->router != NULL;
+		if (ticket == NULL || ticket->answer == NULL)
 			continue;
-		results[i].verdict = &answer->verdict.verdict;
+		results[i].verdict = &ticket->answer->verdict.verdict;
 		results[i].put_back = results[i].locked =
 			deserves_another_try(piece, results[i].verdict);
-		memcpy(results[i].digest, answer->digest, JUDGE_DIGEST_LENGTH);
+		memcpy(results[i].digest, ticket->answer->digest, JUDGE_DIGEST_LENGTH);
 	}
 	return results;
 }
 
 /* A verdict is counted, and paid, where it was asked for first. */
 static void
-count_row(StoreJobFigures *figures, const ApplyAnswer *answer, bool fresh)
+count_row(StoreJobFigures *figures, const ApplyTicket *ticket)
 {
-	const JudgeVerdict *verdict = &answer->verdict.verdict;
-	bool		called = fresh && answer->origin == APPLY_CALLED;
+	const JudgeVerdict *verdict = &ticket->answer->verdict.verdict;
+	bool		called = ticket->fresh && ticket->answer->origin == APPLY_CALLED;
 
+	figures->input_tokens += ticket->input_tokens;
+	figures->output_tokens += ticket->output_tokens;
+	figures->cost += ticket->cost;
 	if (verdict->status != GEPA_STATUS_OK)
 		figures->failed++;
 	else if (called)
@@ -352,8 +357,8 @@ count_rows(const Piece *piece, const StoreJobResult *results)
 		if (results[i].put_back)
 			continue;
 		figures.rows++;
-		if (piece->answers[i] != NULL)
-			count_row(&figures, piece->answers[i], piece->fresh[i]);
+		if (piece->tickets[i] != NULL && piece->tickets[i]->answer != NULL)
+			count_row(&figures, piece->tickets[i]);
 	}
 	return figures;
 }
@@ -405,9 +410,9 @@ write_piece(WorkerJob *job, Piece *piece)
 static void
 forget_piece(WorkerJob *job, Piece *piece)
 {
-	for (int i = 0; i < piece->taken.nrows && piece->answers != NULL; i++)
-		if (piece->answers[i] != NULL && job->stream != NULL)
-			gepa_apply_stream_release(job->stream, piece->answers[i]);
+	for (int i = 0; i < piece->taken.nrows && piece->tickets != NULL; i++)
+		if (piece->tickets[i] != NULL && job->desk != NULL)
+			gepa_apply_desk_release(piece->tickets[i]);
 	job->nunknown -= piece->taken.nrows - piece->nknown;
 	job->npieces--;
 	dlist_delete(&piece->node);
@@ -432,23 +437,23 @@ adapt(WorkerJob *job, const Piece *piece)
 static bool
 is_outage(WorkerJob *job, const Piece *piece)
 {
-	const ApplyAnswer *last = NULL;
+	const ApplyTicket *last = NULL;
 
 	if (job->failures == 0 || job->outages >= WORKER_ROUNDS)
 		return false;
 	for (int i = 0; i < piece->taken.nrows; i++)
 	{
-		const ApplyAnswer *answer = piece->answers[i];
+		const ApplyTicket *ticket = piece->tickets[i];
 
-		if (answer == NULL || answer->origin != APPLY_CALLED)
+		if (ticket == NULL || ticket->answer == NULL || ticket->answer->origin != APPLY_CALLED)
 			continue;
-		if (!gepa_status_no_answer(answer->verdict.verdict.status))
+		if (!gepa_status_no_answer(ticket->answer->verdict.verdict.status))
 			return false;
-		last = answer;
+		last = ticket;
 	}
-	if (last == NULL || last->verdict.verdict.rejected)
+	if (last == NULL || last->answer->verdict.verdict.rejected)
 		return false;
-	note_outage(job, &last->verdict.verdict);
+	note_outage(job, last);
 	return true;
 }
 
@@ -506,9 +511,9 @@ gepa_worker_turn_job(WorkerJob *job)
 		job->max_rows = Min(FIRST_ROWS, job->options.batch);
 	if (may_take(job))
 		busy = take_piece(job);
-	if (gepa_apply_stream_poll(job->stream) > 0)
+	if (gepa_apply_desk_poll(job->desk) > 0)
 		busy = true;
-	gepa_worker_note_in_flight(gepa_apply_stream_sent(job->stream));
+	gepa_worker_note_in_flight(gepa_apply_desk_sent(job->desk));
 	if (finish_complete(job) > 0)
 		busy = true;
 	return busy;
@@ -517,9 +522,9 @@ gepa_worker_turn_job(WorkerJob *job)
 void
 gepa_worker_drain_job(WorkerJob *job)
 {
-	if (job->stream == NULL)
+	if (job->desk == NULL)
 		return;
-	gepa_apply_stream_drain(job->stream);
+	gepa_apply_desk_drain(job->desk);
 	gepa_worker_note_in_flight(0);
 	if (job->budget == NULL && job->outage == NULL)
 		(void) finish_complete(job);

@@ -40,8 +40,8 @@ typedef struct WorkerJob
 	int			part;
 	WorkerJobOptions options;
 	StoreJobTable *table;
-	ApplyJudge *judge;			/* NULL = not open */
-	ApplyStream *stream;
+	ApplyNamed *named;			/* judge or router; NULL = not open */
+	ApplyDesk  *desk;
 	MemoryContext judge_context;	/* of both */
 	int64		opened_at;		/* gepa_clock_us() */
 	dlist_head	pieces;
@@ -55,6 +55,7 @@ typedef struct WorkerJob
 	StoreJobStatus status;		/* as last seen */
 	const char *budget;			/* which one is used up; NULL = none */
 	char	   *outage;			/* what the LM does instead of answering */
+	char	   *outage_lm;		/* its name */
 	int			outages;		/* in a row */
 } WorkerJob;
 

@@ -34,6 +34,7 @@ CREATE TABLE d AS SELECT i AS id, (ARRAY['en', 'de', 'fr'])[i % 3 + 1] AS lang,
 FROM generate_series(1, $rows) i;
 ALTER TABLE d ADD doc jsonb;
 UPDATE d SET doc = jsonb_build_object('document', body, 'lang', lang);
+ALTER TABLE d ADD PRIMARY KEY (id), ADD keep bool;
 ANALYZE d;
 SELECT gepa.create_router('by_lang', ARRAY['{"when": "lang = ''en'' AND length > 5", "judge": "english"}',
 	'{"when": "lang = ''de''", "judge": "german"}']::jsonb[], 'rest');
@@ -152,6 +153,21 @@ for my $mode ('off', 'on')
 		"$mode: a condition that raises");
 	is(value($node, "SET gepa.enable_judge_node = $mode; $raising LIMIT 4"), "1\n2\n4\n5", '... beyond what is read is no error');
 }
+
+# Corpus jobs.
+forget();
+my $job = value($node, "SELECT gepa.judge_table('by_topic', 'd', 'id', 'doc', 'keep, kept', options => '{\"batch\": 20}')");
+is(value($node, "SELECT gepa.wait_job($job, '1 minute')"), 'finished', 'a job through a router');
+is_deeply(sent(), $by_topic, '... sends each judge its documents');
+is(value($node, "SELECT rows, judged, stored, failed FROM gepa.jobs WHERE job = $job"), "$rows|$rows|0|0", '... is told as a job with a judge');
+is(value($node, "SELECT (input_tokens > (SELECT sum(v.input_tokens) FROM (SELECT (gepa_verdict(judge, body)).* FROM (SELECT body, (gepa_verdict('by_topic', doc)).judge FROM d) x) v))
+	FROM gepa.jobs WHERE job = $job"), 't', '... with what was asked for rules');
+is(value($node, "SELECT count(*) FROM d JOIN kept USING (id) WHERE keep = gepa_judge('by_topic', doc) AND positive = keep AND version = 1"), $rows, '... and writes what the chosen judge says');
+$paid = $mock->journal->{requests};
+$job = value($node, "SELECT gepa.judge_table('by_topic', 'd', 'id', 'doc', 'keep')");
+is(value($node, "SELECT gepa.wait_job($job, '1 minute')"), 'finished', '... which another job finds');
+is($mock->journal->{requests}, $paid, '... without a call');
+like((outcome($node, "SELECT gepa.judge_table('by_topic', 'd', 'id', 'doc', options => '{\"version\": 7}')"))[1], qr/42809|42704/, 'a version that a router does not have');
 
 # EXPLAIN
 my $plan = value($node, "EXPLAIN (COSTS OFF) SELECT count(*) FROM d WHERE gepa_judge('by_topic', doc)");
