@@ -78,7 +78,7 @@ sub gepa_node
 	  if $options{preload} // 1;
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	$node->start;
-	$node->safe_psql('postgres', 'CREATE EXTENSION gepa');
+	value($node, 'CREATE EXTENSION gepa');
 	return $node;
 }
 
@@ -94,8 +94,7 @@ sub create_lm
 		%options);
 	my $list = join ', ', map { "$_ '" . $options{$_} =~ s/'/''/gr . "'" }
 	  grep { defined $options{$_} } sort keys %options;
-	$node->safe_psql('postgres',
-		"CREATE SERVER \"$name\" FOREIGN DATA WRAPPER gepa_lm OPTIONS ($list)");
+	value($node, "CREATE SERVER \"$name\" FOREIGN DATA WRAPPER gepa_lm OPTIONS ($list)");
 	return;
 }
 
@@ -109,8 +108,7 @@ sub judge_on
 	my $about = delete $options{judge_options} // '{}';
 
 	create_lm($node, $judge, $mock, $model, %options);
-	$node->safe_psql('postgres',
-		"SELECT gepa.create_judge('$judge', '$judge', 'Is it good?', options => '$about')");
+	value($node, "SELECT gepa.create_judge('$judge', '$judge', 'Is it good?', options => '$about')");
 	return $judge;
 }
 
