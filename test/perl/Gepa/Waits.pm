@@ -200,7 +200,14 @@ sub _network
 		'the first byte' => $self->_on_mock('hang', 'in_flight', least => $self->{rows}),
 		'the body' => $self->_on_mock('drip-200', 'in_flight', least => $self->{rows}),
 		'the next attempt' => $self->_on_mock('500', 'completed', many => 1000),
-		'Retry-After' => $self->_on_mock('429-s60', 'completed'));
+		'Retry-After' => { %{ $self->_on_mock('429-s60', 'completed') }, seen => sub { $self->_held('Retry-After') } });
+}
+
+# What one session was told holds for all, so not each of them is told.
+sub _held
+{
+	my ($self, $name) = @_;
+	return value($self->{node}, "SELECT count(*) FROM gepa.lm_stats WHERE lm = '$self->{waits}{$name}{name}' AND held_until > now()");
 }
 
 # Another session's call, which does not end, has what is waited for: a place, or the
@@ -252,6 +259,7 @@ sub prepare
 {
 	my ($self, $node) = @_;
 
+	$self->{node} = $node;
 	$self->{good} = judge_on($node, $self->{mock}, 'judge-fixed-true');
 	$_->{name} = $self->_judge($node, $_) for grep { !$_->{sql} } values %{ $self->{waits} };
 	prepare_tuning($node, $self->{mock}, model => 'judge-rules+gate');
