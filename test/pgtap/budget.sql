@@ -80,7 +80,7 @@ FROM (VALUES
 SET ROLE gepa_test_owner;
 SELECT lives_ok($$SELECT gepa.set_budget('gepa_test_judge', calls => 7, cost => 0.5)$$, 'a judge''s owner sets its budget');
 SELECT results_eq('SELECT judge, role, calls, tokens, cost, spent_calls > 0, reserved_calls FROM gepa.budgets',
-	$$VALUES ('gepa_test_judge', NULL::text, 7::bigint, NULL::bigint, 0.5, false, 0::bigint)$$, '... and sees it');
+	$$VALUES ('gepa_test_judge', NULL::text, 7::bigint, NULL::bigint, 0.5, true, 0::bigint)$$, '... and sees it, with what was spent before, written or not');
 SELECT throws_ok($$SELECT gepa.set_budget(role => 'gepa_test_owner', calls => 1)$$, '42501', NULL, 'nobody sets their own');
 SET ROLE gepa_test_user;
 SELECT throws_ok($$SELECT gepa.set_budget('gepa_test_judge', calls => 1)$$, '42501', NULL, 'nor that of another''s judge');
