@@ -25,6 +25,8 @@
 #ifndef GEPA_LM_LM_BUDGET_H
 #define GEPA_LM_LM_BUDGET_H
 
+#include "datatype/timestamp.h"
+
 /* account.c: what is measured, and one account.  No locks, no clock; frontend safe. */
 
 typedef enum LmMeasure
@@ -97,10 +99,6 @@ typedef struct LmExpected
 extern void gepa_lm_expect(const LmShown *shown, size_t bytes, int max_tokens,
 						   double input_price, double output_price, LmExpected *expected);
 extern void gepa_lm_show(LmShown *shown, size_t bytes, int input_tokens, int output_tokens);
-
-#ifndef FRONTEND
-
-#include "datatype/timestamp.h"
 
 /* budget.c: what the calls of a batch are charged to */
 
@@ -184,7 +182,5 @@ typedef struct LmBudgetState
 
 /* All of them, palloc'd. */
 extern LmBudgetState *gepa_lm_budget_states(Oid space, int *n);
-
-#endif							/* FRONTEND */
 
 #endif							/* GEPA_LM_LM_BUDGET_H */
