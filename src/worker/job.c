@@ -50,6 +50,11 @@
 #define WORKING_MASK \
 	((1 << STORE_JOB_QUEUED) | (1 << STORE_JOB_RUNNING) | (1 << STORE_JOB_PAUSING))
 
+/* Of the owner's queries; a job is none, however long it takes. */
+static const char *const query_limits[] = {
+	"gepa.max_query_calls", "gepa.max_query_tokens", "gepa.max_query_cost"
+};
+
 /* For whoever catches this worker's errors. */
 static struct
 {
@@ -394,6 +399,8 @@ gepa_worker_job_main(Datum arg)
 	snprintf(name, sizeof(name), "gepa job %d", args.id);
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+	for (int i = 0; i < lengthof(query_limits); i++)
+		SetConfigOption(query_limits[i], "-1", PGC_SUSET, PGC_S_OVERRIDE);
 	context = AllocSetContextCreate(TopMemoryContext, "gepa job", ALLOCSET_DEFAULT_SIZES);
 
 	PG_TRY();

@@ -146,6 +146,7 @@ FROM (VALUES ('threshold', 'threshold double precision'),
 		' tau double precision DEFAULT 0, seed bigint DEFAULT 0, left_over text DEFAULT ''leave''::text')) AS f(name, arguments);
 
 \ir routers.psql
+\ir jobs.psql
 
 SELECT is(
 	(SELECT format('%s, volatility %s, parallel %s, strict %s', pg_get_function_result(f.function),
@@ -205,7 +206,7 @@ INSERT INTO contract_view VALUES
 	('progress', 'run integer, judge text, dataset text, owner text, status text, phase text, rollouts integer,'
 		' budget integer, best_score double precision, input_tokens bigint, output_tokens bigint, cost numeric,'
 		' elapsed interval, eta interval, kind text, pid integer, rows bigint, judged bigint, in_flight integer,'
-		' stored bigint, failed bigint'),
+		' stored bigint, failed bigint, job integer, rate double precision'),
 	('samples', 'run integer, sample text, split text, label text, feedback text, group_key text, inputs jsonb,'
 		' digest text'),
 	('candidates', 'run integer, candidate integer, parents integer[], components jsonb, score double precision,'
@@ -248,6 +249,7 @@ INSERT INTO contract_view VALUES
 		' last_at timestamp with time zone, payer text');
 
 INSERT INTO contract_view SELECT * FROM contract_router_view;
+INSERT INTO contract_view SELECT * FROM contract_job_view;
 
 SELECT is(
 	(SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY array_position(
@@ -275,11 +277,12 @@ SELECT is_empty(
 SELECT results_eq(
 	$$SELECT name, vartype, context, boot_val FROM pg_settings
 		WHERE name IN ('gepa.allow_lm_mismatch', 'gepa.call_log_sample_rate', 'gepa.call_log_text',
-			'gepa.max_query_calls', 'gepa.max_query_cost', 'gepa.max_query_tokens', 'gepa.max_run_workers',
+			'gepa.max_job_workers', 'gepa.max_query_calls', 'gepa.max_query_cost', 'gepa.max_query_tokens', 'gepa.max_run_workers',
 			'gepa.on_budget', 'gepa.on_error') ORDER BY name$$,
 	$$VALUES ('gepa.allow_lm_mismatch', 'bool', 'user', 'off'),
 		('gepa.call_log_sample_rate', 'real', 'superuser', '1'),
 		('gepa.call_log_text', 'integer', 'superuser', '0'),
+		('gepa.max_job_workers', 'integer', 'sighup', '4'),
 		('gepa.max_query_calls', 'integer', 'user', '-1'),
 		('gepa.max_query_cost', 'real', 'user', '-1'),
 		('gepa.max_query_tokens', 'integer', 'user', '-1'),

@@ -106,6 +106,20 @@ is(job_value($job, 'rows, failed, reason'), '60|0|', '... with no row lost');
 is(wrong($judge, 'pages'), 0, '... and every row judged');
 cmp_ok($paid + $mock->journal->{requests}, '<=', 60 + $in_flight, '... paid once');
 
+# A budget pauses the job, which says when it goes on.
+my $frugal = judge_on($node, $mock, 'judge-rules', max_concurrency => 8);
+value($node, "SELECT gepa.set_budget('$frugal', calls => 20)");
+fresh_pages(60);
+$job = start_job($frugal, "'pages', 'id', 'body', 'keep', options => '{\"workers\": 2, \"batch\": 16}'");
+is(wait_job($job), 'paused', 'a job at its budget pauses');
+like(job_value($job, 'reason'), qr/budget/, '... with the reason');
+is(job_value($job, "resume_at = date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '1 day'"), 't', '... until the next day');
+is($mock->journal->{by_model}{'judge-rules'}{requests}, 20, '... having spent it');
+value($node, "SELECT gepa.set_budget('$frugal'); SELECT gepa.resume_job($job)");
+is(wait_job($job), 'finished', 'without it the job goes on');
+is(wrong($frugal, 'pages'), 0, '... to the end');
+is($mock->journal->{by_model}{'judge-rules'}{requests}, 60, '... and no row is paid twice');
+
 # A key that is refused stops the job at once; a better one lets it go on.
 my $locked = judge_on($node, $mock, 'judge-rules+key-open', max_concurrency => 8);
 value($node, "CREATE USER MAPPING FOR CURRENT_USER SERVER $locked OPTIONS (api_key 'wrong')");
