@@ -200,16 +200,19 @@ stop_for_budget(WorkerJob *job)
 static bool
 end_if_done(WorkerJob *job)
 {
+	MemoryContext scratch = AllocSetContextCreate(job->context, "gepa job end",
+												  ALLOCSET_SMALL_SIZES);
 	StoreJob   *row;
 	bool		done;
 
-	gepa_worker_begin(job->context);
+	gepa_worker_begin(scratch);
 	row = gepa_store_lock_job(job->row->job);
 	done = row == NULL || row->status != STORE_JOB_RUNNING ||
 		(row->kind == STORE_JOB_TABLE && !gepa_store_has_claims(row) &&
 		 gepa_store_move_job(row->job, 1 << STORE_JOB_RUNNING, STORE_JOB_FINISHED, NULL,
 							 DT_NOBEGIN));
 	gepa_worker_commit(job->context);
+	MemoryContextDelete(scratch);
 	return done;
 }
 

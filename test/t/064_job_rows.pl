@@ -120,6 +120,25 @@ is(wait_job($job), 'finished', 'without it the job goes on');
 is(wrong($frugal, 'pages'), 0, '... to the end');
 is($mock->journal->{by_model}{'judge-rules'}{requests}, 60, '... and no row is paid twice');
 
+# Before PostgreSQL 17 a worker connects as a superuser for a role that cannot log in.
+value($node, <<"SQL");
+CREATE ROLE pawn;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO pawn;
+GRANT USAGE ON FOREIGN SERVER $frugal TO pawn;
+GRANT CREATE ON SCHEMA public TO pawn;
+SET ROLE pawn;
+CREATE TABLE trap (id int PRIMARY KEY, body text, keep bool);
+CREATE TABLE sprung (who name);
+INSERT INTO trap VALUES (1, 'document 1');
+CREATE FUNCTION spring() RETURNS trigger LANGUAGE plpgsql AS
+\$\$ BEGIN RESET SESSION AUTHORIZATION; INSERT INTO sprung VALUES (current_user); RETURN NULL; END \$\$;
+CREATE CONSTRAINT TRIGGER spring AFTER UPDATE ON trap DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION spring();
+SQL
+$job = value($node, "SET ROLE pawn; SELECT gepa.judge_table('$frugal', 'trap', 'id', 'body', 'keep')");
+is(wait_job($job), 'failed', 'a trigger that would be a superuser fails the job');
+like(job_value($job, 'reason'), qr/^cannot set parameter "session_authorization" within security-/, '... with the reason');
+is(value($node, 'SELECT count(*) FROM sprung'), 0, "a deferred trigger cannot leave the owner's rights");
+
 # A key that is refused stops the job at once; a better one lets it go on.
 my $locked = judge_on($node, $mock, 'judge-rules+key-open', max_concurrency => 8);
 value($node, "CREATE USER MAPPING FOR CURRENT_USER SERVER $locked OPTIONS (api_key 'wrong')");
