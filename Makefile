@@ -77,13 +77,16 @@ OBJS_API    = src/api/args.o src/api/branches.o src/api/budget.o src/api/candida
 	src/api/predicate_array.o src/api/progress.o src/api/recipe.o src/api/report.o \
 	src/api/router.o src/api/run.o src/api/schedule.o src/api/shown.o src/api/sweep.o \
 	src/api/verdicts.o
+OBJS_STORE += src/store/watch.o src/store/watch_rows.o
+OBJS_WORKER += src/worker/watch.o
+OBJS_API += src/api/watch.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_NODE) $(OBJS_WORKER) $(OBJS_API)
 
 # The install script is these pieces in this order.
 SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \
 	20_lm.sql 25_limits.sql 30_judge.sql 35_router.sql 40_dataset.sql \
-	50_run.sql 55_schedule.sql 57_budget.sql 58_job.sql 59_estimate.sql \
+	50_run.sql 55_schedule.sql 57_budget.sql 58_job.sql 59_estimate.sql 59_watch.sql \
 	60_views.sql 61_job_views.sql 61_router.sql 62_sweep.sql 65_recipes.sql \
 	70_watch.sql 71_budget_views.sql 72_diff.sql 80_privileges.sql 90_dump.sql)
 

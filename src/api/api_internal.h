@@ -66,4 +66,12 @@ extern struct ApplyNamed *gepa_api_open_router(const char *name);
 /* A run of the current user's; raises 42704 or 42501. */
 extern StoreRun *gepa_api_get_run(int run);
 
+/* job.c */
+
+/* End a job of the current user's; one that watches a table stops doing so. */
+extern void gepa_api_cancel_job(int id);
+
+/* watch.c: drop the triggers, or say why they stay */
+extern void gepa_api_end_watch(const StoreJob *job);
+
 #endif							/* GEPA_API_API_INTERNAL_H */

@@ -113,22 +113,32 @@ gepa_resume_job(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-PG_FUNCTION_INFO_V1(gepa_cancel_job);
-Datum
-gepa_cancel_job(PG_FUNCTION_ARGS)
+/* The table's lock comes before the row's, as in a worker. */
+void
+gepa_api_cancel_job(int id)
 {
-	StoreJob   *job = get_own_job(PG_GETARG_INT32(0), true);
+	StoreJob   *job = get_own_job(id, false);
 	int			from = (1 << STORE_JOB_QUEUED) | (1 << STORE_JOB_RUNNING) |
 		(1 << STORE_JOB_PAUSING) | (1 << STORE_JOB_PAUSED) | (1 << STORE_JOB_FAILED);
 
+	if (job->kind == STORE_JOB_WATCH)
+		gepa_api_end_watch(job);
+	job = get_own_job(id, true);
 	if (!gepa_store_move_job(job->job, from, STORE_JOB_CANCELLED, "cancelled on request",
 							 DT_NOBEGIN))
 	{
 		ereport(NOTICE, (errmsg("job %d has already ended", job->job)));
-		PG_RETURN_VOID();
+		return;
 	}
 	gepa_store_drop_claims(job);
 	gepa_worker_stop_job(job->job, true);
+}
+
+PG_FUNCTION_INFO_V1(gepa_cancel_job);
+Datum
+gepa_cancel_job(PG_FUNCTION_ARGS)
+{
+	gepa_api_cancel_job(PG_GETARG_INT32(0));
 	PG_RETURN_VOID();
 }
 

@@ -29,7 +29,7 @@ read_documents(const JudgeSpec *spec, const StoreScan *scan, const StoreScanRow 
 	{
 		ApiRow	   *result = &results[i];
 
-		if (rows[i].isnull || !gepa_apply_document(spec, rows[i].document, scan->is_jsonb,
+		if (rows[i].isnull || !gepa_apply_document(spec, rows[i].document, scan->source.is_jsonb,
 												   &result->document))
 			continue;
 		result->present = true;

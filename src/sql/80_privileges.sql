@@ -15,6 +15,7 @@ REVOKE EXECUTE ON FUNCTION
 	gepa.start_branches, gepa.report_slices,
 	gepa.sweep, gepa.start_sweep, gepa.create_schedule, gepa.watch_dataset,
 	gepa.enable_schedule, gepa.lm_validator, gepa.judge_table, gepa.resume_job,
+	gepa.watch_table, gepa.watch_row, gepa.watch_truncate,
 	gepa.retry_errors
 FROM PUBLIC;
 GRANT USAGE ON SCHEMA gepa TO PUBLIC;

@@ -4,10 +4,8 @@
  *	  Rows of a relation that a role names, and their documents.
  *
  * The statements are composed of what the role gave: a relation, and expressions
- * over its row.  They run as that role, in a restricted
- * security context, read only, and could be run by it as they stand; so nothing is
- * to be gained by an expression that is more than one, and it is refused for the
- * sake of a clear message.
+ * over its row.  They run as that role, in a restricted security context, read only,
+ * and could be run by it as they stand.
  *
  * All is read by a cursor, a portion at a time.
  *
@@ -15,15 +13,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/varlena.h"
 
 #include "store/store_read.h"
 
@@ -33,89 +28,34 @@
  * Opening
  */
 
+/* What is spliced into a statement in parentheses is to be one value there. */
 static void
-find_relation(StoreScan *scan)
+check_key(const char *key)
 {
-	List	   *parts = NIL;
-	List	   *names = NIL;
-	ListCell   *cell;
-
-	if (!SplitIdentifierString(pstrdup(scan->relation), '.', &parts) ||
-		list_length(parts) < 1 || list_length(parts) > 3)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("\"%s\" is not the name of a relation", scan->relation),
-				 errhint("Name a table or a view; make a view of a query.")));
-	foreach(cell, parts)
-		names = lappend(names, makeString(lfirst(cell)));
-	scan->relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
-	if (!OidIsValid(scan->relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s\" does not exist", scan->relation),
-				 errhint("Name a table or a view, with its schema where search_path does not find it.")));
-	scan->name =
-		quote_qualified_identifier(get_namespace_name(get_rel_namespace(scan->relid)),
-								   get_rel_name(scan->relid));
-}
-
-/* A list of values and nothing behind it. */
-static bool
-is_bare(const SelectStmt *select)
-{
-	return select->fromClause == NIL && select->whereClause == NULL &&
-		select->groupClause == NIL && select->havingClause == NULL &&
-		select->windowClause == NIL && select->sortClause == NIL &&
-		select->limitOffset == NULL && select->limitCount == NULL &&
-		select->lockingClause == NIL && select->intoClause == NULL &&
-		select->op == SETOP_NONE;
-}
-
-/* What is spliced into a statement has to end where it seems to. */
-static void
-check_expression(const char *what, const char *expression)
-{
-	char	   *statement = psprintf("SELECT (%s\n)", expression);
-	List	   *parsed = raw_parser(statement, RAW_PARSE_DEFAULT);
+	List	   *parsed = raw_parser(psprintf("SELECT (%s\n)::text", key), RAW_PARSE_DEFAULT);
 	SelectStmt *select = NULL;
 
 	if (list_length(parsed) == 1 && IsA(linitial_node(RawStmt, parsed)->stmt, SelectStmt))
 		select = (SelectStmt *) linitial_node(RawStmt, parsed)->stmt;
-	if (select == NULL || list_length(select->targetList) != 1 || !is_bare(select))
+	if (select == NULL || list_length(select->targetList) != 1 || select->fromClause != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("the %s must be one expression: %s", what, expression),
-				 errhint("Give an expression over the columns of the relation.")));
-}
-
-/* The type alone; text is what everything but JSON is taken for. */
-static bool
-document_is_jsonb(const StoreScan *scan)
-{
-	StoreScope	scope;
-	char	   *sql = psprintf("SELECT (%s\n) FROM %s LIMIT 0", scan->document, scan->name);
-	Oid			type;
-
-	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, scan->userid, scan->search_path);
-	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read \"%s\"", scan->name);
-	type = SPI_gettypeid(SPI_tuptable->tupdesc, 1);
-	gepa_store_leave(&scope);
-	return type == JSONBOID || type == JSONOID;
+				 errmsg("the key must be columns or one expression: %s", key),
+				 errhint("For example 'id', or 'site, id'.")));
 }
 
 void
 gepa_store_open_scan(StoreScan *scan)
 {
-	scan->userid = GetUserId();
-	scan->search_path = pstrdup(GetConfigOption("search_path", false, false));
-	find_relation(scan);
+	StoreSource *source = &scan->source;
+
+	source->owner = GetUserId();
+	source->search_path = pstrdup(GetConfigOption("search_path", false, false));
+	source->document = pstrdup(scan->document);
+	source->filter = scan->filter ? pstrdup(scan->filter) : NULL;
+	gepa_store_open_source(source, scan->relation, NULL, 0);
 	if (scan->key != NULL)
-		check_expression("key", scan->key);
-	if (scan->filter != NULL)
-		check_expression("filter", scan->filter);
-	check_expression("document", scan->document);
-	scan->is_jsonb = document_is_jsonb(scan);
+		check_key(scan->key);
 }
 
 /*
@@ -127,7 +67,7 @@ gepa_store_put_columns(StringInfo sql, const StoreScan *scan)
 {
 	appendStringInfo(sql, "SELECT %s, (%s\n)::%s",
 					 scan->key ? psprintf("(%s\n)::text", scan->key) : "NULL::text",
-					 scan->document, scan->is_jsonb ? "jsonb" : "text");
+					 scan->document, scan->source.is_jsonb ? "jsonb" : "text");
 }
 
 void
@@ -135,7 +75,7 @@ gepa_store_put_from(StringInfo sql, const StoreScan *scan, const char *condition
 {
 	const char *word = "WHERE";
 
-	appendStringInfo(sql, " FROM %s", scan->name);
+	appendStringInfo(sql, " FROM %s", scan->source.relation);
 	if (scan->filter != NULL)
 	{
 		appendStringInfo(sql, " WHERE (%s\n)", scan->filter);
@@ -191,7 +131,7 @@ gepa_store_read_scan(const StoreScan *scan, StoreScanTaker callback, void *arg)
 	initStringInfo(&sql);
 	gepa_store_put_columns(&sql, scan);
 	gepa_store_put_from(&sql, scan, NULL);
-	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, scan->userid, scan->search_path);
+	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, scan->source.owner, scan->source.search_path);
 	portal = SPI_cursor_open(NULL, gepa_store_plan(sql.data, 0, NULL), NULL, NULL, true);
 	for (;;)
 	{

@@ -105,7 +105,7 @@ count_all(const StoreScan *scan)
 	appendStringInfoString(&sql, "SELECT pg_catalog.count(*)");
 	gepa_store_put_from(&sql, scan, NULL);
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read \"%s\"", scan->name);
+		elog(ERROR, "could not read \"%s\"", scan->source.relation);
 	count = (double) gepa_store_bigint(0, 1);
 	SPI_freetuptable(SPI_tuptable);
 	return count;
@@ -268,7 +268,7 @@ gepa_store_sample_scan(const StoreScan *scan, int wanted, int64 seed, StoreScanT
 					   void *arg)
 {
 	StoreFrame *frame = palloc0(sizeof(StoreFrame));
-	BlockNumber nblocks = count_blocks(scan->relid);
+	BlockNumber nblocks = count_blocks(scan->source.relid);
 	Sampling	sampling = {.scan = scan,.frame = frame,.taker = taker,.arg = arg};
 	StoreScope	scope;
 
@@ -276,7 +276,7 @@ gepa_store_sample_scan(const StoreScan *scan, int wanted, int64 seed, StoreScanT
 	sampling.batch = AllocSetContextCreate(CurrentMemoryContext, "gepa sample",
 										   ALLOCSET_DEFAULT_SIZES);
 	pg_prng_seed(&sampling.lot.state, (uint64) seed);
-	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, scan->userid, scan->search_path);
+	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, scan->source.owner, scan->source.search_path);
 	if (nblocks / LARGE > (BlockNumber) wanted)
 		sample_blocks(&sampling, nblocks, wanted);
 	else

@@ -317,5 +317,6 @@ extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spe
 #include "store/store_schedule.h"
 #include "store/store_sweep.h"
 #include "store/store_verdict.h"
+#include "store/store_watch.h"
 
 #endif							/* GEPA_STORE_STORE_H */

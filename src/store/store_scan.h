@@ -13,6 +13,8 @@
 #ifndef GEPA_STORE_STORE_SCAN_H
 #define GEPA_STORE_STORE_SCAN_H
 
+#include "store/store_job.h"
+
 typedef struct StoreScan
 {
 	const char *relation;		/* as given */
@@ -20,12 +22,7 @@ typedef struct StoreScan
 	const char *document;
 	const char *filter;			/* NULL = all rows */
 
-	/* Set by gepa_store_open_scan() */
-	Oid			userid;			/* whose rights */
-	const char *search_path;
-	Oid			relid;
-	char	   *name;			/* of the relation: qualified, quoted */
-	bool		is_jsonb;		/* documents; else they are text */
+	StoreSource source;			/* set by gepa_store_open_scan() */
 } StoreScan;
 
 typedef struct StoreScanRow
@@ -45,8 +42,7 @@ typedef void (*StoreScanTaker) (const StoreScanRow *rows, int n, void *arg);
 
 /*
  * Find the relation, and see that the expressions are some and fit it; for the
- * current user and search_path.  Raises 42P01, 42601, and whatever planning the
- * query raises.
+ * current user and search_path.  Raises what gepa_store_open_source() does.
  */
 extern void gepa_store_open_scan(StoreScan *scan);
 

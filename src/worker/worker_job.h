@@ -57,4 +57,12 @@ typedef struct WorkerAtWork
 /* The workers of jobs of this database; palloc'd. */
 extern WorkerAtWork *gepa_worker_jobs_at_work(int *n);
 
+/* watch.c */
+
+/*
+ * The same for a job that watches, asked for by a trigger: does not keep the
+ * transaction from being prepared.
+ */
+extern void gepa_worker_wake_watch_at_commit(const StoreJob *job);
+
 #endif							/* GEPA_WORKER_WORKER_JOB_H */

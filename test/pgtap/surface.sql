@@ -77,6 +77,10 @@ INSERT INTO contract_function VALUES
 		' OUT baseline double precision, OUT baseline_low double precision, OUT baseline_high double precision,'
 		' OUT tuned double precision, OUT tuned_low double precision, OUT tuned_high double precision,'
 		' OUT p_value double precision', 'SETOF record', 'v', 'u', false),
+	('gepa', 'watch_table', 'judge text, source text, key text, document text, target text DEFAULT NULL::text,'
+		' filter text DEFAULT NULL::text, options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
+	('gepa', 'unwatch_table', 'job integer', 'void', 'v', 'u', true),
+	('gepa', 'watch_row', '', 'trigger', 'v', 'u', false), ('gepa', 'watch_truncate', '', 'trigger', 'v', 'u', false),
 	('gepa', 'estimate', 'judge text, source text, document text, filter text DEFAULT NULL::text,'
 		' sample integer DEFAULT 1000, options jsonb DEFAULT ''{}''::jsonb, OUT item text,'
 		' OUT value double precision, OUT low double precision, OUT high double precision, OUT unit text,'
