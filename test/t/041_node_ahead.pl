@@ -115,6 +115,7 @@ for my $condition (
 
 # What has happened before the first row comes matters no more.
 cmp_ok(both("SELECT id FROM (SELECT id, body FROM docs WHERE 100 / (id - 90) < 1000 ORDER BY body DESC OFFSET 0) d WHERE $good")->{on}{peak}, '>=', 2, 'above a Sort');
+cmp_ok(both("SELECT key FROM gepa.keep_threshold('docs', 'id', \$\$gepa_judge('j', body)::int\$\$, 1)")->{on}{peak}, '>=', 2, 'in what a recipe reads');
 cmp_ok(both("SELECT n FROM (SELECT body, count(*) AS n FROM docs WHERE 100 / (id - 90) < 1000 GROUP BY body) d WHERE $good")->{on}{peak}, '>=', 2, 'above a hashed aggregate');
 
 # A hash join has read a row of its outer side when it finds the inner one empty; who wants a second one wants all.
