@@ -50,8 +50,7 @@ typedef struct StoreVersion
 	uint8		verdict_digest[JUDGE_DIGEST_LENGTH];
 } StoreVersion;
 
-/* version 0 = the current one; find: NULL = there is none. */
-extern StoreVersion *gepa_store_find_version(const char *judge, int version);
+/* version 0 = the current one. */
 extern StoreVersion *gepa_store_get_version(const char *judge, int version);
 extern StoreVersion *gepa_store_get_version_by_id(int judge, int version);
 

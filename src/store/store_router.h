@@ -88,6 +88,9 @@ extern StoreVersion *gepa_store_resolve(const char *name, StoreRouter **router);
 /* The router of a name as the query sees it; version 0 = the current one; NULL = none. */
 extern StoreRouter *gepa_store_find_router(const char *name, int version);
 
+/* judges.c: as gepa_store_get_version(); NULL = there is none. */
+extern StoreVersion *gepa_store_find_version(const char *judge, int version);
+
 /* The version to judge with: 42704 when the judge is gone. */
 extern StoreVersion *gepa_store_get_target(const StoreTarget *target);
 
