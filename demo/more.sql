@@ -19,7 +19,7 @@ FROM gepa.lms WHERE lm = 'demo_lm' \gset
 \endif
 
 \echo
-\echo '-- 8. Quality against cost: is it worth showing six mails, when two cost a third?'
+\echo '-- 8. Quality against cost: how much of a mail has to be read?'
 -- What a hosted model of this size might take, per million tokens.
 \if :unpriced
 ALTER SERVER demo_lm OPTIONS (ADD input_price '0.02', ADD output_price '0.08');
@@ -29,8 +29,8 @@ SELECT settings, n, metric, round(quality::numeric, 3) AS quality,
 	round(cost_per_million, 2) AS cost_per_million, round(documents_per_second::numeric, 2) AS per_second,
 	dominated, surely_dominated AS surely, run, sweep
 FROM gepa.sweep('spam', dataset => 'labelled', lms => '{demo_lm}', reflection_lm => :reflection_lm, budget_each => 200, seed => 1,
-	options => '{"settings": [{"max_examples": 2}, {"max_examples": 6}], "quality": "auroc", "version": 1, "parallel_runs": 1,
-		"metric": "ranking", "examples": true, "minibatch_size": 8, "max_seconds": 80,
+	options => '{"settings": [{"max_chars": 100}, {"max_chars": 220}], "quality": "auroc", "version": 1, "parallel_runs": 1,
+		"metric": "ranking", "examples": true, "max_examples": 3, "minibatch_size": 8, "max_seconds": 80,
 		"split": {"train": 0.4, "val": 0.25, "test": 0.35}}')
 ORDER BY cost_per_million;
 
@@ -38,14 +38,15 @@ ORDER BY cost_per_million;
 \echo '-- The same again does what is missing, and nothing is: no run, no call'
 SELECT count(*) AS points, count(DISTINCT run) AS runs, (SELECT count(*) FROM gepa.runs) AS all_runs
 FROM gepa.sweep('spam', dataset => 'labelled', lms => '{demo_lm}', reflection_lm => :reflection_lm, budget_each => 200, seed => 1,
-	options => '{"settings": [{"max_examples": 2}, {"max_examples": 6}], "quality": "auroc", "version": 1, "parallel_runs": 1,
-		"metric": "ranking", "examples": true, "minibatch_size": 8, "max_seconds": 80,
+	options => '{"settings": [{"max_chars": 100}, {"max_chars": 220}], "quality": "auroc", "version": 1, "parallel_runs": 1,
+		"metric": "ranking", "examples": true, "max_examples": 3, "minibatch_size": 8, "max_seconds": 80,
 		"split": {"train": 0.4, "val": 0.25, "test": 0.35}}');
 
 \echo
-\echo '-- 9. A router: the cheap version for mails of mailing lists, the other one for the rest'
-SELECT gepa.deploy(run => (SELECT run FROM gepa.quality_cost WHERE judge = 'spam' ORDER BY cost_per_million LIMIT 1)) AS cheap \gset
-SELECT gepa.deploy(run => (SELECT run FROM gepa.quality_cost WHERE judge = 'spam' ORDER BY cost_per_million DESC LIMIT 1)) AS dear \gset
+\echo '-- 9. A router: the cheapest version for mails of mailing lists, the best one for the rest'
+SELECT max(sweep) AS sweep FROM gepa.quality_cost \gset
+SELECT gepa.deploy(run => (SELECT run FROM gepa.quality_cost WHERE sweep = :sweep ORDER BY cost_per_million LIMIT 1)) AS cheap \gset
+SELECT gepa.deploy(run => (SELECT run FROM gepa.quality_cost WHERE sweep = :sweep ORDER BY quality DESC LIMIT 1)) AS best \gset
 SELECT gepa.create_router('spam_by_kind',
 	ARRAY[jsonb_build_object('when', $$document ~* '^(re: *)?\['$$, 'judge', 'spam@' || :cheap)], 'spam') AS router;
 SELECT (v).judge || '@' || (v).version AS judged_by, count(*), count(*) FILTER (WHERE label = 'spam') AS spam,

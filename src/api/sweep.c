@@ -111,6 +111,7 @@ typedef struct Watch
 {
 	int			sweep;
 	int64		last_shown;
+	int			last_rollouts;
 	int			nsettled;		/* points told of, by number */
 	bool	   *settled;
 } Watch;
@@ -143,20 +144,50 @@ is_settled(const StorePoint *point)
 		point->status == STORE_POINT_STOPPED;
 }
 
-/* What a point is at; the runs have figures of their own in gepa.progress. */
+/* Rollouts of the runs that are at work. */
+static int
+count_rollouts(const StorePoint *points, int n)
+{
+	int			rollouts = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		StoreRun   *run = points[i].status == STORE_POINT_TUNING ?
+			gepa_store_get_run(points[i].run) : NULL;
+
+		rollouts += run != NULL ? run->rollouts : 0;
+	}
+	return rollouts;
+}
+
+static int
+count_points(const StorePoint *points, int n, StorePointStatus status)
+{
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+		count += points[i].status == status;
+	return count;
+}
+
 static void
 show_progress(Watch *watch, const StorePoint *points, int n)
 {
 	int64		now = gepa_clock_us();
-	int			settled = 0;
+	int			rollouts;
 
 	if (now - watch->last_shown < PROGRESS_INTERVAL_MS * 1000)
 		return;
 	watch->last_shown = now;
-	for (int i = 0; i < n; i++)
-		settled += is_settled(&points[i]);
+	rollouts = count_rollouts(points, n);
+	if (rollouts == watch->last_rollouts)
+		return;
+	watch->last_rollouts = rollouts;
 	ereport(NOTICE,
-			(errmsg("sweep %d: %d of %d points are done", watch->sweep, settled, n)));
+			(errmsg("sweep %d: %d of %d points are measured, %d being tuned with %d rollouts so far, %d being measured",
+					watch->sweep, count_points(points, n, STORE_POINT_MEASURED), n,
+					count_points(points, n, STORE_POINT_TUNING), rollouts,
+					count_points(points, n, STORE_POINT_MEASURING))));
 }
 
 /* What has ended since the last look; points may have been added by others. */
