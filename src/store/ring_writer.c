@@ -351,3 +351,14 @@ gepa_store_ring_release(const StoreRetry *retries)
 	taken.n = 0;
 	pfree(done);
 }
+
+bool
+gepa_store_ring_is_crowded(void)
+{
+	bool		crowded;
+
+	LWLockAcquire(gepa_store_ring_lock, LW_SHARED);
+	crowded = gepa_store_ring->nfree < gepa_store_ring->nslots / 2;
+	LWLockRelease(gepa_store_ring_lock);
+	return crowded;
+}

@@ -55,6 +55,9 @@ extern bool gepa_store_ring_attach(Oid database);
 extern int	gepa_store_ring_take(StoreVerdict *verdicts, int *failures, int max);
 extern void gepa_store_ring_release(const StoreRetry *retries);
 
+/* Writer: is more than half of the room in use, so that sessions may soon wait for some? */
+extern bool gepa_store_ring_is_crowded(void);
+
 /*
  * verdicts.c: insert a batch; needs a transaction.  A failure of what has a
  * verdict is not inserted; delete_errors says whether those that were recorded

@@ -40,10 +40,11 @@
 #define IDLE_MS 2000
 
 /*
- * Verdicts are gathered this long, so that a commit carries several; meanwhile they
- * are found in the ring.
+ * Verdicts are gathered this long, or until the ring is half full, so that a commit
+ * carries several; meanwhile they are found in the ring.
  */
 #define GATHER_MS 10
+#define GATHER_LOOK_MS 2
 
 /* Milliseconds, as the setting wants it. */
 #define LOCK_TIMEOUT "20"
@@ -193,16 +194,23 @@ write_batch(int n)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-/* Every verdict sets the latch, so gathering does not look at it. */
 static void
-wait_for_verdicts(bool idle)
+wait_for_verdicts(void)
 {
-	uint32		event = gepa_wait_event(GEPA_WAIT_WRITER_MAIN);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, IDLE_MS / 4,
+					 gepa_wait_event(GEPA_WAIT_WRITER_MAIN));
+}
 
-	if (idle)
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, IDLE_MS / 4,
-						 event);
-	(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATHER_MS, event);
+/* Every verdict sets the latch, so it is not looked at. */
+static void
+gather(void)
+{
+	for (int ms = 0; ms < GATHER_MS && !gepa_store_ring_is_crowded(); ms += GATHER_LOOK_MS)
+	{
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATHER_LOOK_MS,
+						 gepa_wait_event(GEPA_WAIT_WRITER_MAIN));
+		CHECK_FOR_INTERRUPTS();
+	}
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
@@ -236,7 +244,9 @@ gepa_worker_writer_main(Datum arg)
 			last_work = GetCurrentTimestamp();
 		}
 		gepa_worker_tend_partitions(writer.context);
+		if (n == 0)
+			wait_for_verdicts();
 		if (n < BATCH)
-			wait_for_verdicts(n == 0);
+			gather();
 	}
 }
