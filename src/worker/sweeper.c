@@ -142,10 +142,13 @@ static Next
 choose_next(StoreSweep *sweep, const StorePoint *points, int n)
 {
 	int			tuning = count_points(points, n, STORE_POINT_TUNING);
+	int			measuring = count_points(points, n, STORE_POINT_MEASURING);
 
-	if (count_points(points, n, STORE_POINT_QUEUED) > 0 && tuning < sweep->parallel_runs)
+	/* What is measured is not to share the LM with more than was wanted. */
+	if (count_points(points, n, STORE_POINT_QUEUED) > 0 &&
+		tuning + measuring < sweep->parallel_runs)
 		return NEXT_BEGIN;
-	if (count_points(points, n, STORE_POINT_MEASURING) > 0)
+	if (measuring > 0)
 		return NEXT_MEASURE;
 	if (tuning > 0)
 		return NEXT_WAIT;
