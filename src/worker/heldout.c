@@ -27,8 +27,10 @@
 static double
 cost_of(const ApplyJudge *judge, const JudgeVerdict *verdict)
 {
-	LmReply		reply = {.input_tokens = verdict->input_tokens,.output_tokens = verdict->output_tokens};
+	LmReply		reply = {0};
 
+	reply.input_tokens = verdict->input_tokens;
+	reply.output_tokens = verdict->output_tokens;
 	return verdict->cost > 0 ? verdict->cost : gepa_lm_cost(judge->lm, &reply);
 }
 

@@ -245,10 +245,7 @@ INSERT INTO contract_view VALUES
 	('quality_cost', 'sweep integer, judge text, dataset text, lm text, settings jsonb, status text, reason text,'
 		' n integer, undecided integer, metric text, quality double precision, low double precision,'
 		' high double precision, cost_per_million numeric, documents_per_second double precision,'
-		' measured_per_second double precision, dominated boolean, surely_dominated boolean,'
-		' latency_ms double precision, input_tokens double precision, output_tokens double precision, run integer,'
-		' version integer, measured_at timestamp with time zone, sweep_status text, sweep_reason text,'
-		' reflection_lm text, budget_each integer, seed bigint, options jsonb, owner text'),
+		' measured_per_second double precision, dominated boolean, surely_dominated boolean, run integer'),
 	('verdict_errors', 'judge text, version integer, digest text, status text, detail text, attempts integer,'
 		' last_at timestamp with time zone, payer text');
 
