@@ -26,13 +26,13 @@ OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/select.o src/engine/stop.o
 OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.o \
 	src/lm/batch.o src/lm/body.o src/lm/budget.o src/lm/canned.o src/lm/cause.o \
-	src/lm/check.o src/lm/connection.o src/lm/deadline.o src/lm/doors.o \
-	src/lm/expect.o src/lm/explain.o src/lm/first.o src/lm/flow.o src/lm/gate.o \
-	src/lm/gemini.o src/lm/limit.o src/lm/log.o src/lm/mask.o src/lm/moved.o \
-	src/lm/openai.o src/lm/options.o src/lm/outcome.o src/lm/pace.o src/lm/provider.o \
-	src/lm/rate.o src/lm/receive.o src/lm/record.o src/lm/retry.o src/lm/secret.o \
-	src/lm/server.o src/lm/share.o src/lm/sockets.o src/lm/stats.o src/lm/tokens.o \
-	src/lm/transfer.o src/lm/transport.o
+	src/lm/check.o src/lm/connection.o src/lm/deadline.o src/lm/doors.o src/lm/expect.o \
+	src/lm/explain.o src/lm/first.o src/lm/flow.o src/lm/gate.o src/lm/gemini.o \
+	src/lm/limit.o src/lm/log.o src/lm/mask.o src/lm/moved.o src/lm/openai.o \
+	src/lm/options.o src/lm/outcome.o src/lm/pace.o src/lm/provider.o src/lm/rate.o \
+	src/lm/receive.o src/lm/record.o src/lm/retry.o src/lm/secret.o src/lm/server.o \
+	src/lm/share.o src/lm/sockets.o src/lm/stats.o src/lm/tokens.o src/lm/transfer.o \
+	src/lm/transport.o
 OBJS_JUDGE  = src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/measure.o src/judge/parse.o src/judge/recipe.o src/judge/render.o \
 	src/judge/run.o src/judge/score.o src/judge/spec.o src/judge/totals.o \
@@ -44,14 +44,14 @@ OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/datasets.o \
 	src/store/lease.o src/store/lookup.o src/store/memory.o src/store/nearby.o \
 	src/store/pack.o src/store/partitions.o src/store/pending.o src/store/probe.o \
 	src/store/prune.o src/store/rates.o src/store/recipes.o src/store/ring.o \
-	src/store/ring_writer.o src/store/router_rules.o src/store/routers.o \
-	src/store/runs.o src/store/scan.o src/store/scan_sample.o src/store/schedules.o \
-	src/store/spend.o src/store/spool.o src/store/spool_read.o src/store/sweeps.o \
-	src/store/verdicts.o
+	src/store/ring_writer.o src/store/router_rules.o src/store/routers.o src/store/runs.o \
+	src/store/scan.o src/store/scan_sample.o src/store/schedules.o src/store/spend.o \
+	src/store/spool.o src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o \
+	src/store/watch.o src/store/watch_rows.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
-	src/apply/candidate.o src/apply/contents.o src/apply/desk.o src/apply/document.o src/apply/named.o \
-	src/apply/route_check.o src/apply/route_columns.o src/apply/route_rule.o \
-	src/apply/samples.o src/apply/stream.o src/apply/take.o
+	src/apply/candidate.o src/apply/contents.o src/apply/desk.o src/apply/document.o \
+	src/apply/named.o src/apply/route_check.o src/apply/route_columns.o \
+	src/apply/route_rule.o src/apply/samples.o src/apply/stream.o src/apply/take.o
 OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/calls.o \
 	src/node/chain.o src/node/distinct.o src/node/early.o src/node/estimate.o \
 	src/node/exec.o src/node/execution.o src/node/explain.o src/node/expressions.o \
@@ -64,29 +64,26 @@ OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/cal
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/heldout.o src/worker/job.o \
 	src/worker/job_create.o src/worker/job_options.o src/worker/job_pieces.o \
-	src/worker/launcher.o src/worker/options.o src/worker/process.o \
-	src/worker/record.o src/worker/reflect.o src/worker/replay.o src/worker/requests.o \
-	src/worker/run.o src/worker/runstate.o src/worker/schedule.o \
-	src/worker/scheduler.o src/worker/scout.o src/worker/slots.o src/worker/spend.o \
-	src/worker/split.o src/worker/start.o src/worker/starter.o src/worker/stop.o \
-	src/worker/sweep.o src/worker/sweep_options.o src/worker/sweeper.o \
-	src/worker/tend.o src/worker/timetable.o src/worker/works.o src/worker/writer.o
+	src/worker/launcher.o src/worker/options.o src/worker/process.o src/worker/record.o \
+	src/worker/reflect.o src/worker/replay.o src/worker/requests.o src/worker/run.o \
+	src/worker/runstate.o src/worker/schedule.o src/worker/scheduler.o src/worker/scout.o \
+	src/worker/slots.o src/worker/spend.o src/worker/split.o src/worker/start.o \
+	src/worker/starter.o src/worker/stop.o src/worker/sweep.o src/worker/sweep_options.o \
+	src/worker/sweeper.o src/worker/tend.o src/worker/timetable.o src/worker/watch.o \
+	src/worker/works.o src/worker/writer.o
 OBJS_API    = src/api/args.o src/api/branches.o src/api/budget.o src/api/candidates.o \
 	src/api/dataset.o src/api/diff.o src/api/estimate.o src/api/job.o src/api/judge.o \
 	src/api/known.o src/api/lm.o src/api/lm_stats.o src/api/predicate.o \
 	src/api/predicate_array.o src/api/progress.o src/api/recipe.o src/api/report.o \
 	src/api/router.o src/api/run.o src/api/schedule.o src/api/shown.o src/api/sweep.o \
-	src/api/verdicts.o
-OBJS_STORE += src/store/watch.o src/store/watch_rows.o
-OBJS_WORKER += src/worker/watch.o
-OBJS_API += src/api/watch.o
+	src/api/verdicts.o src/api/watch.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_NODE) $(OBJS_WORKER) $(OBJS_API)
 
 # The install script is these pieces in this order.
 SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \
-	20_lm.sql 25_limits.sql 30_judge.sql 35_router.sql 40_dataset.sql \
-	50_run.sql 55_schedule.sql 57_budget.sql 58_job.sql 59_estimate.sql 59_watch.sql \
+	20_lm.sql 25_limits.sql 30_judge.sql 35_router.sql 40_dataset.sql 50_run.sql \
+	55_schedule.sql 57_budget.sql 58_job.sql 59_estimate.sql 59_watch.sql \
 	60_views.sql 61_job_views.sql 61_router.sql 62_sweep.sql 65_recipes.sql \
 	70_watch.sql 71_budget_views.sql 72_diff.sql 80_privileges.sql 90_dump.sql)
 
