@@ -260,17 +260,33 @@ output_tokens(const Estimate *estimate)
 				   estimate->lm->max_tokens > 0 ? estimate->lm->max_tokens : INFINITY);
 }
 
+static JudgeInterval
+at_least(JudgeInterval interval, JudgeInterval least)
+{
+	interval.value = Max(interval.value, least.value);
+	interval.low = Max(interval.low, least.low);
+	interval.high = Max(interval.high, least.high);
+	return interval;
+}
+
 /* From one answer to the next, with as many calls in flight as the LM may have. */
 static JudgeInterval
-seconds(const Estimate *estimate)
+seconds(const Estimate *estimate, JudgeInterval tokens)
 {
 	const StoreRates *rates = &estimate->rates;
+	const LmServer *lm = estimate->lm;
+	JudgeInterval minute = {60, 60, 60};
 	JudgeInterval latency = call_seconds;
 
 	if (estimate->measured)
 		latency = times(gepa_judge_mean(rates->latency_ms, rates->latency_deviation,
 										rates->input.n), 0.001);
-	return times(latency, 1.0 / Max(estimate->lm->max_concurrency, 1));
+	latency = times(latency, 1.0 / Max(lm->max_concurrency, 1));
+	if (lm->requests_per_minute > 0)
+		latency = at_least(latency, times(minute, 1.0 / lm->requests_per_minute));
+	if (lm->tokens_per_minute > 0)
+		latency = at_least(latency, times(tokens, 60.0 / lm->tokens_per_minute));
+	return latency;
 }
 
 static void
@@ -329,8 +345,11 @@ put_calls(const Estimate *estimate, JudgeInterval calls)
 		lm->input_price == 0 && lm->output_price == 0 ?
 		psprintf("LM \"%s\" has no prices", lm->name) :
 		psprintf("prices of LM \"%s\", nothing off for its prompt cache", lm->name));
-	put(estimate, "hours", gepa_judge_product(calls, times(seconds(estimate), 1.0 / 3600)),
-		"hours", psprintf("%d calls at a time; %s", lm->max_concurrency,
+	put(estimate, "hours", gepa_judge_product(calls, times(seconds(estimate, plus(input, output)),
+													   1.0 / 3600)),
+		"hours", psprintf("%d calls at a time%s; %s", lm->max_concurrency,
+						  lm->requests_per_minute > 0 || lm->tokens_per_minute > 0 ?
+						  " within the LM's rates" : "",
 						  measured ? stored : "a guess: 0.1 to 3 seconds a call"));
 }
 

@@ -106,6 +106,11 @@ SELECT is(abs(f.value * 3600 / (t.to_judge * 0.25 / 8) - 1) < 0.03, true, 'hours
 WHERE f.item = 'hours' AND t.lang IS NULL;
 SELECT is_empty($$SELECT * FROM figures WHERE item IN ('input_tokens', 'output_tokens', 'hours') AND basis NOT LIKE '%1000 stored verdicts of version 1'$$, 'and says so');
 
+ALTER SERVER test_lm OPTIONS (ADD requests_per_minute '60');
+SELECT is(abs(value * 3600 / t.to_judge - 1) < 0.01, true, '... and no more in a minute')
+FROM gepa.estimate('test_judge', 'test_data.shown', 'body', sample => 100000), test_data.truth t WHERE item = 'hours' AND t.lang IS NULL;
+ALTER SERVER test_lm OPTIONS (DROP requests_per_minute);
+
 -- Another version has nothing stored.
 SELECT gepa.alter_judge('test_judge', 'Is it really good?');
 SELECT is(estimate('stored', $$'test_data.few'$$, '$$body$$')::text, '{0,0,0}', 'the current version');
