@@ -42,7 +42,12 @@ class Processes:
             if parent != self.postmaster and pid != self.mock or pid == self.own:
                 return
             with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
-                self.kinds[pid] = "mock" if pid == self.mock else kind_of(file.read())
+                title = file.read()
+            # one that has ended and is not collected yet has no title
+            if title:
+                self.kinds[pid] = "mock" if pid == self.mock else kind_of(title)
+            elif pid not in self.kinds:
+                return
             self.last[pid] = cpu_seconds(pid)
             self.first.setdefault(pid, self.last[pid] if beginning else 0)
             kind = self.kinds[pid]
@@ -237,6 +242,7 @@ def measure(bench, name, latency):
                "corpus": (bench.size("corpus") - before["corpus"]) / rows, "store": (bench.verdicts()[1] - before["store"]) / rows,
                "table": (bench.size("verdicts") + bench.size("script_verdicts")) / rows,
                "script": bench.script_cpu, "processes": processes}
+    note(f"    {figures['rate']:.0f} rows/s, {(processes.cpu() + bench.script_cpu) / rows * 1e6:.0f} us of CPU and {figures['wal']:.0f} bytes of WAL each")
     bench.session.run("DROP TABLE IF EXISTS verdicts, script_verdicts")
     bench.drop_verdicts()
     if figures["corpus"] > 0:
