@@ -13,8 +13,8 @@
  * judged leaves no dead rows.
  *
  * Constraint triggers of the user's that are deferred would run at commit, when
- * the process is no longer restricted to the owner's rights; so they are made
- * immediate.
+ * the process is no longer restricted to the owner's rights, which is refused; so
+ * they are made immediate.
  *
  *-------------------------------------------------------------------------
  */
@@ -459,7 +459,7 @@ clear_without_document(StoreScope *scope, StoreJobTable *table, StoreJobResult *
 }
 
 static void
-run_deferred_triggers(void)
+make_immediate(void)
 {
 	if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0)
 		elog(ERROR, "could not make constraints immediate");
@@ -475,6 +475,7 @@ gepa_store_put_results(StoreJobTable *table, StoreJobResult *results, int n, boo
 	if (target->column == NULL && target->table == NULL)
 		return;
 	gepa_store_enter_job_table(&scope, table, STORE_VIEW_WRITE);
+	make_immediate();
 	for (int i = 0; i < n && target->column != NULL; i++)
 		if (!results[i].put_back &&
 			!is_same_text(column_value(table, &results[i]), results[i].row->in_column))
@@ -491,7 +492,6 @@ gepa_store_put_results(StoreJobTable *table, StoreJobResult *results, int n, boo
 		put_table(&scope, table, &chosen);
 	if (target->table != NULL)
 		clear_without_document(&scope, table, results, n);
-	run_deferred_triggers();
 	gepa_store_leave(&scope);
 }
 
@@ -504,11 +504,11 @@ gepa_store_put_missing(StoreJobTable *table, const StoreJobPiece *piece)
 	if (piece->cut || piece->nmissing == 0 || (target->column == NULL && target->table == NULL))
 		return;
 	gepa_store_enter_job_table(&scope, table, STORE_VIEW_WRITE);
+	make_immediate();
 	if (target->column != NULL)
 		clear(&scope, table, &table->clear_column, piece->missing, piece->nmissing);
 	if (target->table != NULL)
 		clear(&scope, table, &table->clear_table, piece->missing, piece->nmissing);
-	run_deferred_triggers();
 	gepa_store_leave(&scope);
 }
 

@@ -39,7 +39,7 @@ FROM (VALUES
 	('42830', $$'test_judge', 'test_pages', 'id, site', 'body'$$, 'more than the key'),
 	('42703', $$'test_judge', 'test_pages', 'id', 'missing'$$, 'a document that there is not'),
 	('42804', $$'test_judge', 'test_pages', 'id', 'number'$$, 'a document that is a number'),
-	('42601', $$'test_judge', 'test_pages', 'id', 'body, label'$$, 'two documents'),
+	('42804', $$'test_judge', 'test_pages', 'id', 'body, label'$$, 'two documents'),
 	('42601', $$'test_judge', 'test_pages', 'id', 'body) FROM test_other; SELECT (1'$$, 'a document that is more than an expression'),
 	('42601', $$'test_judge', 'test_pages', 'id', 'body) FROM test_other WHERE (true'$$, 'a document with a source of its own'),
 	('0A000', $$'test_judge', 'test_pages', 'id', 'max(body)'$$, 'an aggregate'),
