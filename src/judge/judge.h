@@ -302,6 +302,9 @@ typedef struct JudgeMeasure
 extern JudgeMeasure *gepa_judge_measure(const JudgeOutcome *outcomes, int n,
 										uint64 seed, int *nmeasures);
 
+/* A share with Wilson's score interval; not defined where the whole is 0. */
+extern void gepa_judge_wilson(JudgeMeasure *measure, double part, double whole);
+
 /* Two sets of outcomes of the same rows, over those that both decided. */
 typedef struct JudgePaired
 {
@@ -327,6 +330,7 @@ extern double gepa_judge_mcnemar(const JudgeOutcome *a, const JudgeOutcome *b, i
 extern bool gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n,
 										double precision, double *threshold);
 
+#include "judge/judge_bayes.h"
 #include "judge/judge_recipe.h"
 #include "judge/judge_totals.h"
 

@@ -170,9 +170,8 @@ auroc(const JudgeOutcome *outcomes, const int *rows, int n, double *value)
  * Intervals
  */
 
-/* Wilson's score interval of a proportion. */
-static void
-wilson(JudgeMeasure *measure, double part, double whole)
+void
+gepa_judge_wilson(JudgeMeasure *measure, double part, double whole)
 {
 	double		z2 = Z95 * Z95;
 	double		p;
@@ -288,10 +287,10 @@ gepa_judge_measure(const JudgeOutcome *outcomes, int n, uint64 seed, int *nmeasu
 	put_count(next_measure(m, &k, "fn"), c.fn);
 	put_count(next_measure(m, &k, "tn"), c.tn);
 	put_count(next_measure(m, &k, "undecided"), n - decided);
-	wilson(next_measure(m, &k, "accuracy"), c.tp + c.tn, decided);
-	wilson(next_measure(m, &k, "precision"), c.tp, c.tp + c.fp);
-	wilson(next_measure(m, &k, "recall"), c.tp, c.tp + c.fn);
-	wilson(next_measure(m, &k, "specificity"), c.tn, c.tn + c.fp);
+	gepa_judge_wilson(next_measure(m, &k, "accuracy"), c.tp + c.tn, decided);
+	gepa_judge_wilson(next_measure(m, &k, "precision"), c.tp, c.tp + c.fp);
+	gepa_judge_wilson(next_measure(m, &k, "recall"), c.tp, c.tp + c.fn);
+	gepa_judge_wilson(next_measure(m, &k, "specificity"), c.tn, c.tn + c.fp);
 	for (int i = 0; i < lengthof(resampled); i++)
 		bootstrap(next_measure(m, &k, resampled[i].metric), resampled[i].function,
 				  outcomes, rows, decided, seed + i);
