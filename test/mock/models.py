@@ -50,10 +50,20 @@ class Task:
     structured: bool                # the request carries a schema
 
 
+def drawn(*parts):
+    """A whole number that is a function of the parts."""
+    text = "\0".join(parts).encode("utf-8", "replace")
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
+
+
 def percent(*parts):
     """A number from 0 to 99 that is a function of the parts."""
-    text = "\0".join(parts).encode("utf-8", "replace")
-    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") % 100
+    return drawn(*parts) % 100
+
+
+def hundredths(*parts):
+    """The same with two decimals."""
+    return percent(*parts) + drawn(*parts) // 100 % 100 / 100
 
 
 def unfence(text):

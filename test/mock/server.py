@@ -32,6 +32,7 @@ import wire
 MAX_KEPT = 20000            # requests that the journal shows in full
 MAX_BODY = 64 * 1024 * 1024
 FILLER = b" " * (1024 * 1024)
+HARMLESS = {"gate", "slow", "drip", "seed"}
 WAITING = {"gate", "slow", "hang", "drip", "huge"}
 
 
@@ -112,6 +113,8 @@ class Counts:
         self.tokens = [0, 0]
         self.status = {}
         self.documents = Counter()
+        self.sound = set()
+        self.again = 0
         self.prompts = set()
 
     def begin(self, document, prompt):
@@ -137,7 +140,7 @@ class Counts:
         return {"requests": self.requests, "completed": self.completed, "aborted": self.aborted,
                 "answered": self.answered, "in_flight": self.in_flight, "peak": self.peak,
                 "input_tokens": self.tokens[0], "output_tokens": self.tokens[1],
-                "status": self.status, "documents": len(self.documents), "prompts": len(self.prompts)}
+                "again": self.again, "status": self.status, "documents": len(self.documents), "prompts": len(self.prompts)}
 
 
 @dataclass
@@ -150,6 +153,7 @@ class Call:
     attempt: int
     record: dict
     counts: list
+    faulty: bool = False
 
 
 class Mock:
@@ -190,6 +194,9 @@ class Mock:
         """The request was answered (0: the connection dropped) or given up."""
         for count in call.counts:
             count.end(status)
+            if status == 200 and not call.faulty:
+                count.again += call.document in count.sound
+                count.sound.add(call.document)
         call.record.update(time_out=time.time(), status=status)
 
     def journal(self, full, texts):
@@ -221,6 +228,7 @@ class Mock:
         if model is None:
             return wire.error(404, message=f"The model {call.model!r} does not exist."), {}
         options = name.at(call.document, call.attempt)
+        call.faulty = bool(options.keys() - HARMLESS)
         return wire.respond(call.request, call.headers, model, options, call.document), options
 
 

@@ -412,6 +412,15 @@ class Rates(Server):
         self.assertGreater(len({tuple(statuses) for statuses in seen}), 8)
         self.assertTrue(60 < sum(statuses.count(500) for statuses in seen) < 140)
 
+    def test_a_share_may_be_a_fraction(self):
+        seen = self.statuses("500-rate-1.5", 1, 2000)
+        self.assertTrue(15 < seen.count([500]) < 50, seen.count([500]))
+
+    def test_answers_without_a_fault_are_counted_again(self):
+        self.statuses("500-once+slow-1", 4, 3)
+        self.statuses("garbage-100", 3, 5)
+        self.assertEqual(self.journal()["again"], 3 * 2)
+
     def test_several_at_once(self):
         seen = self.statuses("500-rate-30-once+429-bare-rate-30-once+garbage-20+slow-1-rate-10", 2)
         first = [statuses[0] for statuses in seen]

@@ -13,11 +13,11 @@ import time
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from models import percent
+from models import hundredths, percent
 from send import Response
 
 STATUS = re.compile(r"(\d{3})(?:-(date|bare|s\d+|ms\d+|reset|past|far|minus|vast|soon|twice))?$")
-LIMITS = re.compile(r"(.+?)(?:-(rate|each)-(\d+))?(?:-(once|n\d+))?$", re.S)
+LIMITS = re.compile(r"(.+?)(?:-(rate|each)-(\d+(?:\.\d+)?))?(?:-(once|n\d+))?$", re.S)
 FLAGS = frozenset("""
     badlabel prose extra fenced empty wrongtype labelnull labellist labelnan twojson dupkeys nul noschema
     length refusal filter think unclosed reasoning tool choices nofinish gate hang gullible skew script
@@ -51,14 +51,14 @@ class Modifier:
     """One modifier, and for which requests it holds."""
     name: str           # "status" for a status
     value: object       # True, the text behind the name, or (status, retry_after)
-    share: int          # percent; 100 = all
+    share: float        # percent; 100 = all
     by: str             # "rate": of the documents, "each": of the attempts
     times: float        # attempts at the same messages
 
     def holds(self, seed, document, attempt):
         """Whether it holds for this attempt at a document."""
         drawn = [seed, self.name, str(self.value), document] + ([str(attempt)] if self.by == "each" else [])
-        return attempt <= self.times and (self.share == 100 or percent(*drawn) < self.share)
+        return attempt <= self.times and (self.share == 100 or hundredths(*drawn) < self.share)
 
 
 @dataclass
@@ -97,7 +97,7 @@ def parse_name(name):
         if found is None:
             raise UnknownModel(name)
         count = 1 if times == "once" else int(times[1:]) if times else math.inf
-        parsed.modifiers.append(Modifier(*found, int(share or 100), by, count))
+        parsed.modifiers.append(Modifier(*found, float(share or 100), by, count))
     return parsed
 
 
