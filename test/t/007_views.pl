@@ -19,7 +19,7 @@ my %views = (
 	lms => 'everybody',
 	(map { $_ => 'users' } qw(judges judge_versions routers router_versions lm_stats)),
 	(map { $_ => 'nobody' } qw(datasets runs progress samples candidates frontier proposals reflections rollouts
-		schedules quality_cost verdicts verdict_errors lm_calls budgets spend)));
+		schedules quality_cost verdicts verdict_errors lm_calls budgets spend jobs job_errors)));
 
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
@@ -49,9 +49,12 @@ my (undef, $err) = as('alice', "
 	SELECT lm FROM gepa.sweep('j', 'd', '{judging}', 'reflecting', 60);
 	SELECT gepa.create_schedule('s', 'j', 'd', 'reflecting', every => '1 year');
 	SELECT gepa.set_budget('j', calls => 100000);
+	CREATE TABLE own (id int PRIMARY KEY, body text);
+	INSERT INTO own SELECT i, 'text ' || i FROM generate_series(1, 3) i;
+	SELECT gepa.judge_table('b', 'own', 'id', 'body');
 	SELECT gepa.start('g', 'd', 'reflecting', 120);");
 unlike($err, qr/ERROR/, 'alice has something of everything');
-wait_sql($node, 'SELECT count(*) > 0 FROM gepa.verdict_errors', 'an error');
+wait_sql($node, "SELECT count(*) > 0 FROM gepa.$_", "$_ has an error") for 'verdict_errors', 'job_errors';
 
 is_deeply(
 	[ split /\n/, value($node, "SELECT viewname FROM pg_views WHERE schemaname = 'gepa' ORDER BY viewname COLLATE \"C\"") ],
@@ -124,9 +127,9 @@ $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\nautovacuum
 $node->restart;
 value($node, 'ANALYZE');
 
-# What is known of rows one may not see: the numbers of runs and of objects, and that a verdict is one.
+# What is known of rows one may not see: the numbers of runs, jobs and objects, and that a verdict is one.
 # gepa.lms is everybody's, and the functions behind gepa.lm_calls and gepa.lm_stats hand out one's own.
-my @known = ('lms\..*', 'lm_calls\..*', 'lm_stats\..*', '(?!judge_versions).*\.run', '(judges|routers|datasets|schedules)\.id',
+my @known = ('lms\..*', 'lm_calls\..*', 'lm_stats\..*', '(?!judge_versions).*\.(run|job)', '(judges|routers|datasets|schedules)\.id',
 	'verdicts\.status');
 my $known = join '|', @known;
 my %other = (    # of each type, a value that nobody has, and one that will do where alice has none
@@ -238,6 +241,7 @@ value($node, "INSERT INTO gepa.$_->[0] SELECT (jsonb_populate_record(t, jsonb_bu
   for [ 'judge', q{'judge', 1000 * judge + i, 'name', name || i} ], [ 'judge_version', q{'judge', 1000 * judge + i} ],
 	[ 'dataset', q{'dataset', 1000 * dataset + i, 'name', name || i} ], [ 'run', q{'run', 1000 * run + i} ],
 	[ 'schedule', q{'schedule', 1000 * schedule + i, 'name', name || i} ], [ 'sweep', q{'sweep', 1000 * sweep + i} ],
+	[ 'job', q{'job', 1000 * job + i, 'work', 1000 * work + i} ], [ 'job_error', q{'job', 1000 * job + i} ],
 	(map { [ $_, q{'digest', sha256(digest || i::text::bytea)} ] } 'verdict', 'verdict_error');
 value($node, 'ANALYZE');
 tells_nothing('many of them');
