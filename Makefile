@@ -37,17 +37,17 @@ OBJS_JUDGE  = src/judge/bayes.o src/judge/digest.o src/judge/examples.o src/judg
 	src/judge/measure.o src/judge/parse.o src/judge/recipe.o src/judge/render.o \
 	src/judge/run.o src/judge/score.o src/judge/spec.o src/judge/totals.o \
 	src/judge/tradeoff.o src/judge/window.o
-OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o src/store/datasets.o \
-	src/store/diff.o src/store/figures.o src/store/handover.o src/store/job_claims.o \
-	src/store/job_rows.o src/store/job_source.o src/store/job_target.o \
-	src/store/job_write.o src/store/jobs.o src/store/journal.o src/store/judges.o \
-	src/store/lease.o src/store/lookup.o src/store/memory.o src/store/nearby.o \
-	src/store/pack.o src/store/partitions.o src/store/pending.o src/store/probe.o \
-	src/store/prune.o src/store/rates.o src/store/recipes.o src/store/ring.o \
-	src/store/ring_writer.o src/store/router_rules.o src/store/routers.o src/store/runs.o \
-	src/store/scan.o src/store/scan_sample.o src/store/schedules.o src/store/spend.o \
-	src/store/spool.o src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o \
-	src/store/watch.o src/store/watch_rows.o
+OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
+	src/store/datasets.o src/store/diff.o src/store/expression.o src/store/figures.o \
+	src/store/handover.o src/store/job_claims.o src/store/job_rows.o src/store/job_source.o \
+	src/store/job_target.o src/store/job_write.o src/store/jobs.o src/store/journal.o \
+	src/store/judges.o src/store/lease.o src/store/lookup.o src/store/memory.o \
+	src/store/nearby.o src/store/pack.o src/store/partitions.o src/store/pending.o \
+	src/store/probe.o src/store/prune.o src/store/rates.o src/store/recipes.o \
+	src/store/ring.o src/store/ring_writer.o src/store/router_rules.o src/store/routers.o \
+	src/store/runs.o src/store/scan.o src/store/scan_sample.o src/store/schedules.o \
+	src/store/spend.o src/store/spool.o src/store/spool_read.o src/store/sweeps.o \
+	src/store/verdicts.o src/store/watch.o src/store/watch_rows.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 	src/apply/candidate.o src/apply/contents.o src/apply/desk.o src/apply/document.o \
 	src/apply/named.o src/apply/route_check.o src/apply/route_columns.o \

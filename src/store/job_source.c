@@ -29,7 +29,6 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_coerce.h"
-#include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -79,34 +78,10 @@ gepa_store_split_names(const char *text, int *n)
  * Expressions
  */
 
-/* Nothing but the one value that was meant. */
-static bool
-is_plain_select(const SelectStmt *select)
-{
-	return list_length(select->targetList) == 1 &&
-		select->distinctClause == NIL && select->intoClause == NULL &&
-		select->fromClause == NIL && select->whereClause == NULL &&
-		select->groupClause == NIL && select->havingClause == NULL &&
-		select->windowClause == NIL && select->valuesLists == NIL &&
-		select->sortClause == NIL && select->limitOffset == NULL &&
-		select->limitCount == NULL && select->lockingClause == NIL &&
-		select->withClause == NULL && select->op == SETOP_NONE;
-}
-
-/*
- * Text that is an expression stays one in parentheses, whatever stands around
- * it.  A comment at its end is ended by the newline that composing puts there.
- */
 static void
 check_expression(const char *what, const char *text)
 {
-	List	   *statements = raw_parser(psprintf("SELECT (%s\n)", text), RAW_PARSE_DEFAULT);
-	Node	   *statement = NULL;
-
-	if (list_length(statements) == 1)
-		statement = linitial_node(RawStmt, statements)->stmt;
-	if (statement == NULL || !IsA(statement, SelectStmt) ||
-		!is_plain_select((SelectStmt *) statement))
+	if (gepa_store_count_expressions(text) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("the %s of a job must be one expression", what),

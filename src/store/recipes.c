@@ -22,8 +22,6 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
-#include "parser/parser.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -70,30 +68,10 @@ enum
  * The statement
  */
 
-/* Whether a SELECT is a list and nothing else. */
-static bool
-is_bare(const SelectStmt *select)
-{
-	return select->op == SETOP_NONE && select->distinctClause == NIL &&
-		select->intoClause == NULL && select->fromClause == NIL &&
-		select->whereClause == NULL && select->groupClause == NIL &&
-		select->havingClause == NULL && select->windowClause == NIL &&
-		select->valuesLists == NIL && select->sortClause == NIL &&
-		select->limitOffset == NULL && select->limitCount == NULL &&
-		select->lockingClause == NIL && select->withClause == NULL;
-}
-
-/* It is put in parentheses, so it must not close them. */
 static void
 check_expression(const char *name, const char *expression)
 {
-	List	   *statements = raw_parser(psprintf("SELECT (%s\n)", expression), RAW_PARSE_DEFAULT);
-	SelectStmt *select = NULL;
-
-	if (list_length(statements) == 1)
-		select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
-	if (select == NULL || !IsA(select, SelectStmt) || !is_bare(select) ||
-		list_length(select->targetList) != 1)
+	if (gepa_store_count_expressions(expression) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("\"%s\" must be one expression", name),

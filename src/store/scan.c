@@ -14,8 +14,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
-#include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -28,16 +26,11 @@
  * Opening
  */
 
-/* What is spliced into a statement in parentheses is to be one value there. */
+/* Several columns are one value in parentheses: a row. */
 static void
 check_key(const char *key)
 {
-	List	   *parsed = raw_parser(psprintf("SELECT (%s\n)::text", key), RAW_PARSE_DEFAULT);
-	SelectStmt *select = NULL;
-
-	if (list_length(parsed) == 1 && IsA(linitial_node(RawStmt, parsed)->stmt, SelectStmt))
-		select = (SelectStmt *) linitial_node(RawStmt, parsed)->stmt;
-	if (select == NULL || list_length(select->targetList) != 1 || select->fromClause != NIL)
+	if (gepa_store_count_expressions(key) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("the key must be columns or one expression: %s", key),

@@ -105,6 +105,12 @@ extern char **gepa_store_texts(StoreScope *scope, uint64 row, int column, int *n
 extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
 
 /*
+ * expression.c: how many expressions there are in a list like "site, id"; 0 = it is not,
+ * or not only, such a list.  Raises 42601 for what is no SQL at all.
+ */
+extern int	gepa_store_count_expressions(const char *text);
+
+/*
  * datasets.c: what stands behind FROM, by the current search_path: the qualified
  * name of a relation, or one query, to be put in parentheses.  Raises 42P01 and
  * 42601.

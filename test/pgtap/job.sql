@@ -39,14 +39,13 @@ FROM (VALUES
 	('42830', $$'test_judge', 'test_pages', 'id, site', 'body'$$, 'more than the key'),
 	('42703', $$'test_judge', 'test_pages', 'id', 'missing'$$, 'a document that there is not'),
 	('42804', $$'test_judge', 'test_pages', 'id', 'number'$$, 'a document that is a number'),
-	('42804', $$'test_judge', 'test_pages', 'id', 'body, label'$$, 'two documents'),
-	('42601', $$'test_judge', 'test_pages', 'id', 'body) FROM test_other; SELECT (1'$$, 'a document that is more than an expression'),
+	('42601', $$'test_judge', 'test_pages', 'id', 'body, label'$$, 'two documents'),
 	('42601', $$'test_judge', 'test_pages', 'id', 'body) FROM test_other WHERE (true'$$, 'a document with a source of its own'),
 	('0A000', $$'test_judge', 'test_pages', 'id', 'max(body)'$$, 'an aggregate'),
 	('0A000', $$'test_judge', 'test_pages', 'id', 'regexp_split_to_table(body, body)'$$, 'a set'),
 	('22023', $$'test_fields', 'test_pages', 'id', 'body'$$, 'one text for two fields'),
 	('42804', $$'test_judge', 'test_pages', 'id', 'body', filter => 'number'$$, 'a filter that is a number'),
-	('42601', $$'test_judge', 'test_pages', 'id', 'body', filter => 'true) OR (true) --'$$, 'a filter that is more than an expression'),
+	('42601', $$'test_judge', 'test_pages', 'id', 'body', filter => 'true) OR (true'$$, 'a filter that is more than an expression'),
 	('42804', $$'test_judge', 'test_pages', 'id', 'body', 'number'$$, 'a column that cannot hold a verdict'),
 	('22023', $$'test_judge', 'test_pages', 'id', 'body', 'id'$$, 'the key as target'),
 	('22023', $$'test_judge', 'test_pages', 'id', 'body', 'keep, label'$$, 'two columns'),
@@ -59,6 +58,8 @@ FROM (VALUES
 	('22023', $$'test_judge', 'test_pages', 'id', 'body', options => '{"on_budget": "stop"}'$$, 'another word for on_budget'),
 	('42704', $$'test_judge', 'test_pages', 'id', 'body', options => '{"version": 9}'$$, 'a version that there is not')
 ) AS t(state, arguments, what);
+SELECT throws_ok($$SELECT gepa.judge_table('test_judge', 'test_pages', 'id', 'body) FROM test_other; SELECT (1')$$, '42601', NULL,
+	'a document that is more than an expression');
 
 -- What is stored.
 SELECT lives_ok($$SELECT gepa.judge_table('test_judge', 'test_pages', '"Day", site', 'upper(body) -- shouted', 'keep, "Test Verdicts"', 'test_pages.id > 0',
