@@ -151,7 +151,7 @@ wrap(const StoreJobTable *table, const char *inner)
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "SELECT ");
 	for (int i = 0; i < source->nkeys; i++)
-		appendStringInfo(&buf, "gepa_q.gepa_k%d::pg_catalog.text, ", i + 1);
+		appendStringInfo(&buf, "gepa_q.gepa_k%d, ", i + 1);
 	appendStringInfo(&buf, "gepa_q.gepa_document, %s",
 					 table->target.column ? "gepa_q.gepa_column" : "NULL::pg_catalog.text");
 	if (table->target.table != NULL)
@@ -318,7 +318,10 @@ read_targets(StoreScope *scope, const StoreJobTable *table, uint64 row, StoreJob
 	gepa_store_digest(row, column + 2, result->in_table_digest, JUDGE_DIGEST_LENGTH);
 }
 
-/* One row, into the caller's context. */
+/*
+ * One row, into the caller's context.  Keys are written as their types write them,
+ * as the triggers of a watched table do; a cast to text may make another text of them.
+ */
 static void
 read_row(StoreScope *scope, const StoreJobTable *table, uint64 row, StoreJobRow *result,
 		 Size *bytes)
@@ -330,7 +333,7 @@ read_row(StoreScope *scope, const StoreJobTable *table, uint64 row, StoreJobRow 
 	result->key = palloc(sizeof(char *) * n);
 	for (int i = 0; i < n; i++)
 	{
-		result->key[i] = gepa_store_text(scope, row, i + 1);
+		result->key[i] = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, i + 1);
 		if (result->key[i] == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

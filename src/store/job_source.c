@@ -253,7 +253,9 @@ find_keys(StoreSource *source, Relation rel, const char *const *keys, int nkeys)
 		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnums[i] - 1);
 
 		source->keys[i] = pstrdup(NameStr(attribute->attname));
-		source->key_types[i] = format_type_be_qualified(attribute->atttypid);
+		source->key_types[i] = format_type_extended(attribute->atttypid, attribute->atttypmod,
+													FORMAT_TYPE_TYPEMOD_GIVEN |
+													FORMAT_TYPE_FORCE_QUALIFY);
 	}
 }
 

@@ -38,7 +38,8 @@ typedef struct StoreSource
 	char	   *relation;		/* quoted, qualified: for composing SQL */
 	int			nkeys;
 	char	   *keys[STORE_JOB_MAX_KEYS];	/* column names, not quoted */
-	char	   *key_types[STORE_JOB_MAX_KEYS];	/* qualified type names */
+	char	   *key_types[STORE_JOB_MAX_KEYS];	/* qualified type names, with
+												 * typmod */
 	bool		is_jsonb;		/* the document, else text */
 } StoreSource;
 

@@ -155,7 +155,9 @@ write_batch(WatchBatch *batch)
 	StoreArgs	args = {0};
 
 	/* Nobody's any more if the extension was dropped meanwhile. */
-	if (batch->n == 0 || !OidIsValid(gepa_store_extension_owner()))
+	if (!OidIsValid(gepa_store_extension_owner()))
+		forget_keys(batch);
+	if (batch->n == 0)
 		return;
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	gepa_store_pin_formats();
@@ -328,6 +330,8 @@ read_numbers(WatchTable *table, Relation rel, const Trigger *trigger)
 		read_type(TupleDescAttr(RelationGetDescr(rel), table->keys[i] - 1), &table->types[i]);
 	}
 	table->ncolumns = trigger->tgnargs - 2 - nkeys;
+	if (table->columns != NULL)
+		pfree(table->columns);
 	table->columns = MemoryContextAlloc(TopTransactionContext,
 										sizeof(AttrNumber) * Max(table->ncolumns, 1));
 	for (int i = 0; i < table->ncolumns; i++)
@@ -364,20 +368,22 @@ find_table(const TriggerData *trigger)
 		Oid			relid;
 	}			key = {job_number(trigger->tg_trigger), RelationGetRelid(trigger->tg_relation)};
 	WatchTable *table;
-	bool		found;
 
 	register_callbacks();
 	if (watch.tables == NULL)
 		watch.tables = make_tables();
-	table = hash_search(watch.tables, &key, HASH_ENTER, &found);
-	if (!found)
+	table = hash_search(watch.tables, &key, HASH_FIND, NULL);
+	if (table == NULL)
 	{
+		/* First, so that one that could not be read is read again. */
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+		const StoreJob *job = find_job(trigger->tg_relation, key.job);
 
-		table->watching = NULL;
-		table->seen = watch.invalidations - 1;
-		table->watching = find_job(trigger->tg_relation, key.job);
 		MemoryContextSwitchTo(old);
+		table = hash_search(watch.tables, &key, HASH_ENTER, NULL);
+		table->watching = job;
+		table->columns = NULL;
+		table->seen = watch.invalidations - 1;
 	}
 	if (table->watching != NULL && table->seen != watch.invalidations &&
 		!read_numbers(table, trigger->tg_relation, trigger->tg_trigger))
@@ -406,6 +412,16 @@ wake_once(const StoreJob *job)
  * Keys
  */
 
+/* Those of the keys change with ALTER TABLE. */
+static bool
+same_types(const WatchBatch *batch, const WatchTable *table)
+{
+	for (int i = 0; i < batch->job->nkeys; i++)
+		if (batch->types[i].type != table->types[i].type)
+			return false;
+	return true;
+}
+
 static WatchBatch *
 find_batch(const WatchTable *table)
 {
@@ -416,8 +432,14 @@ find_batch(const WatchTable *table)
 	dlist_foreach(iter, &watch.batches)
 	{
 		batch = dlist_container(WatchBatch, node, iter.cur);
-		if (batch->level == level && batch->job->job == table->job)
-			return batch;
+		if (batch->level != level || batch->job->job != table->job)
+			continue;
+		if (!same_types(batch, table))
+		{
+			write_batch(batch);
+			memcpy(batch->types, table->types, sizeof(batch->types));
+		}
+		return batch;
 	}
 	batch = MemoryContextAllocZero(TopTransactionContext, sizeof(WatchBatch));
 	batch->level = level;

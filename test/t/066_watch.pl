@@ -167,4 +167,28 @@ is(value($node, "SELECT status FROM gepa.jobs WHERE job = $job"), 'cancelled', '
 value($node, "INSERT INTO parts VALUES ('a', '2026-05-05', 'unseen')");
 is(queued(), '', '... and nothing is queued');
 
+# Keys that a cast to text writes otherwise than their types do.
+value($node, <<'SQL');
+CREATE TABLE kinds (code char(4), wide bool, host inet, body text, PRIMARY KEY (code, wide, host));
+INSERT INTO kinds SELECT 'c' || i % 7, i % 2 = 0, inet '10.0.0.0' + i, 'kind ' || i FROM generate_series(1, 200) i;
+SQL
+$job = value($node, "SELECT gepa.watch_table('$judge', 'kinds', 'code, wide, host', 'body', 'kind_verdict', options => '{\"batch\": 16}')");
+sub kinds
+{
+	my ($what) = @_;
+	return wait_sql($node, "SELECT count(*) = 0 FROM kinds k FULL JOIN kind_verdict v USING (code, wide, host) WHERE v.digest IS NULL OR k.body IS NULL"
+		. " OR v.positive IS DISTINCT FROM gepa_judge('$judge', k.body)", $what);
+}
+ok(kinds('kinds'), 'keys of other types');
+value($node, "UPDATE kinds SET body = 'again ' || body WHERE host < '10.0.0.20'; DELETE FROM kinds WHERE host = '10.0.0.100'");
+wait_sql($node, "SELECT NOT EXISTS (SELECT FROM gepa.job_queue WHERE job = $job) AND NOT EXISTS (SELECT FROM gepa.job_claim WHERE job = $job)", 'kinds again');
+ok(kinds('changed kinds'), '... are found again');
+
+# A column whose type changes within a transaction.
+value($node, "CREATE TABLE retyped (id text PRIMARY KEY, body text)");
+$job = value($node, "SELECT gepa.watch_table('$judge', 'retyped', 'id', 'body')");
+pause();
+value($node, "BEGIN; INSERT INTO retyped VALUES ('abc'); ALTER TABLE retyped ALTER id TYPE int USING length(id); INSERT INTO retyped VALUES (77); COMMIT");
+is(queued(), '{77} {abc}', 'a key whose type changes');
+
 done_testing();
