@@ -55,6 +55,9 @@ extern ApiRow *gepa_api_look_up_rows(const JudgeSpec *spec, const StoreAccount *
  */
 extern int	gepa_api_wait_ms(int64 start, int64 timeout_ms);
 
+/* For what is read at each look, to be reset before the next: waits may take days. */
+extern MemoryContext gepa_api_make_look(void);
+
 /* judge.c: raise 42602 for what cannot be the name of a judge or router */
 extern void gepa_api_check_judge_name(const char *name);
 

@@ -14,6 +14,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "api/api_internal.h"
@@ -126,4 +127,10 @@ gepa_api_wait_ms(int64 start, int64 timeout_ms)
 		return WAIT_POLL_MS;
 	left = timeout_ms - (gepa_clock_us() - start) / 1000;
 	return (int) Max(Min(left, WAIT_POLL_MS), 0);
+}
+
+MemoryContext
+gepa_api_make_look(void)
+{
+	return AllocSetContextCreate(CurrentMemoryContext, "gepa wait", ALLOCSET_DEFAULT_SIZES);
 }

@@ -14,15 +14,12 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
+#include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
 #include "api/api_internal.h"
 #include "base/clock.h"
 #include "worker/worker.h"
-
-/* How often a waiting backend looks at the row without being woken. */
-#define WAIT_POLL_MS 1000
 
 /* A job of the current user's. */
 static StoreJob *
@@ -172,41 +169,30 @@ is_at_rest(const StoreJob *job)
 		job->status == STORE_JOB_FINISHED || job->status == STORE_JOB_FAILED;
 }
 
-/* Milliseconds from now until a timeout that began at start; -1 = none. */
-static int64
-time_left(int64 start, int64 timeout_ms)
-{
-	return timeout_ms < 0 ? -1 : Max(timeout_ms - (gepa_clock_us() - start) / 1000, 0);
-}
-
-static int64
-interval_ms(const Interval *interval)
-{
-	int64		days = interval->day + (int64) interval->month * DAYS_PER_MONTH;
-
-	return days * SECS_PER_DAY * 1000 + interval->time / 1000;
-}
-
 PG_FUNCTION_INFO_V1(gepa_wait_job);
 Datum
 gepa_wait_job(PG_FUNCTION_ARGS)
 {
 	int			id = gepa_api_int_arg(fcinfo, 0, "job");
-	int64		timeout_ms = PG_ARGISNULL(1) ? -1 : Max(0, interval_ms(PG_GETARG_INTERVAL_P(1)));
+	int64		timeout_ms = gepa_api_timeout_arg(fcinfo, 1);
 	int64		start = gepa_clock_us();
+	MemoryContext look = gepa_api_make_look();
+	MemoryContext old = MemoryContextSwitchTo(look);
 	StoreJob   *job = get_own_job(id, false);
-	int64		left;
+	int			left;
 
 	if (job->mine && !is_at_rest(job))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %d cannot be waited for in the transaction that changed it", id),
 				 errhint("Commit first.")));
-	while (!is_at_rest(job) && (left = time_left(start, timeout_ms)) != 0)
+	while (!is_at_rest(job) && (left = gepa_api_wait_ms(start, timeout_ms)) != 0)
 	{
-		gepa_worker_wait_change(id, left < 0 ? WAIT_POLL_MS : (int) Min(left, WAIT_POLL_MS));
+		gepa_worker_wait_change(id, left);
+		MemoryContextReset(look);
 		job = get_own_job(id, false);
 	}
+	MemoryContextSwitchTo(old);
 	PG_RETURN_TEXT_P(cstring_to_text(gepa_store_job_status_name(job->status)));
 }
 

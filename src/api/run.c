@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "api/api_internal.h"
 #include "apply/apply.h"
@@ -86,6 +87,8 @@ show_progress(const StoreRun *run, int64 *last_shown, int *last_rollouts)
 static StoreRun *
 watch(int run_id)
 {
+	MemoryContext look = gepa_api_make_look();
+	MemoryContext old = MemoryContextSwitchTo(look);
 	int64		last_shown = gepa_clock_us();
 	int			last_rollouts = 0;
 	StoreRun   *run;
@@ -94,7 +97,9 @@ watch(int run_id)
 	{
 		show_progress(run, &last_shown, &last_rollouts);
 		gepa_worker_wait_change(run_id, gepa_api_wait_ms(0, -1));
+		MemoryContextReset(look);
 	}
+	MemoryContextSwitchTo(old);
 	if (run == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -150,6 +155,8 @@ gepa_wait(PG_FUNCTION_ARGS)
 	int			id = gepa_api_int_arg(fcinfo, 0, "run");
 	int64		timeout_ms = gepa_api_timeout_arg(fcinfo, 1);
 	int64		start = gepa_clock_us();
+	MemoryContext look = gepa_api_make_look();
+	MemoryContext old = MemoryContextSwitchTo(look);
 	StoreRun   *run = gepa_api_get_run(id);
 	int			left;
 
@@ -162,8 +169,10 @@ gepa_wait(PG_FUNCTION_ARGS)
 		   (left = gepa_api_wait_ms(start, timeout_ms)) != 0)
 	{
 		gepa_worker_wait_change(id, left);
+		MemoryContextReset(look);
 		run = gepa_api_get_run(id);
 	}
+	MemoryContextSwitchTo(old);
 	PG_RETURN_TEXT_P(cstring_to_text(gepa_store_run_status_name(run->status)));
 }
 

@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
 #include "api/api_internal.h"
@@ -74,6 +75,8 @@ gepa_wait_sweep(PG_FUNCTION_ARGS)
 	int			id = gepa_api_int_arg(fcinfo, 0, "sweep");
 	int64		timeout_ms = gepa_api_timeout_arg(fcinfo, 1);
 	int64		start = gepa_clock_us();
+	MemoryContext look = gepa_api_make_look();
+	MemoryContext old = MemoryContextSwitchTo(look);
 	StoreSweep *sweep = get_sweep(id);
 	int			left;
 
@@ -86,8 +89,10 @@ gepa_wait_sweep(PG_FUNCTION_ARGS)
 		   (left = gepa_api_wait_ms(start, timeout_ms)) != 0)
 	{
 		gepa_worker_wait_change(0, left);
+		MemoryContextReset(look);
 		sweep = get_sweep(id);
 	}
+	MemoryContextSwitchTo(old);
 	PG_RETURN_TEXT_P(cstring_to_text(gepa_store_sweep_status_name(sweep->status)));
 }
 
@@ -214,8 +219,7 @@ static void
 watch_sweep(int id)
 {
 	Watch		watch = {.sweep = id,.last_shown = gepa_clock_us(),.settled = palloc(1)};
-	MemoryContext look = AllocSetContextCreate(CurrentMemoryContext, "gepa sweep watch",
-											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext look = gepa_api_make_look();
 	MemoryContext old = MemoryContextSwitchTo(look);
 	StoreSweep *sweep;
 
