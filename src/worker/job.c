@@ -225,6 +225,8 @@ static void
 sit_out(WorkerJob *job)
 {
 	int			pause = gepa_worker_backoff_ms(job->outages, LONGEST_OUTAGE_PAUSE_MS);
+	MemoryContext scratch = AllocSetContextCreate(job->context, "gepa job outage",
+												  ALLOCSET_SMALL_SIZES);
 	char	   *reason = psprintf("LM \"%s\" does not answer (%s); trying again",
 								  job->outage_lm, job->outage);
 	int64		due;
@@ -232,10 +234,11 @@ sit_out(WorkerJob *job)
 	gepa_worker_drain_job(job);
 	gepa_worker_abandon_pieces(job);
 	gepa_worker_close_job_judge(job);
-	gepa_worker_begin(job->context);
+	gepa_worker_begin(scratch);
 	gepa_worker_check_job(job);
 	gepa_store_note_job(job->row->job, reason);
 	gepa_worker_commit(job->context);
+	MemoryContextDelete(scratch);
 	due = gepa_clock_after_ms(pause);
 	while (due > gepa_clock_us() && !gepa_worker_stop_requested())
 	{
