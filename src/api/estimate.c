@@ -346,7 +346,7 @@ put_calls(const Estimate *estimate, JudgeInterval calls)
 		psprintf("LM \"%s\" has no prices", lm->name) :
 		psprintf("prices of LM \"%s\", nothing off for its prompt cache", lm->name));
 	put(estimate, "hours", gepa_judge_product(calls, times(seconds(estimate, plus(input, output)),
-													   1.0 / 3600)),
+														   1.0 / 3600)),
 		"hours", psprintf("%d calls at a time%s; %s", lm->max_concurrency,
 						  lm->requests_per_minute > 0 || lm->tokens_per_minute > 0 ?
 						  " within the LM's rates" : "",
