@@ -33,13 +33,13 @@ OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.
 	src/lm/receive.o src/lm/record.o src/lm/retry.o src/lm/secret.o src/lm/server.o \
 	src/lm/share.o src/lm/sockets.o src/lm/stats.o src/lm/tokens.o src/lm/transfer.o \
 	src/lm/transport.o
-OBJS_JUDGE  = src/judge/bayes.o src/judge/digest.o src/judge/examples.o src/judge/grade.o \
-	src/judge/measure.o src/judge/parse.o src/judge/recipe.o src/judge/render.o \
-	src/judge/run.o src/judge/score.o src/judge/spec.o src/judge/totals.o \
-	src/judge/tradeoff.o src/judge/window.o
-OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
-	src/store/datasets.o src/store/diff.o src/store/expression.o src/store/figures.o \
-	src/store/handover.o src/store/job_claims.o src/store/job_rows.o src/store/job_source.o \
+OBJS_JUDGE  = src/judge/bayes.o src/judge/digest.o src/judge/examples.o \
+	src/judge/grade.o src/judge/measure.o src/judge/parse.o src/judge/recipe.o \
+	src/judge/render.o src/judge/run.o src/judge/score.o src/judge/spec.o \
+	src/judge/totals.o src/judge/tradeoff.o src/judge/window.o
+OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/datasets.o \
+	src/store/diff.o src/store/expression.o src/store/figures.o src/store/handover.o \
+	src/store/job_claims.o src/store/job_rows.o src/store/job_source.o \
 	src/store/job_target.o src/store/job_write.o src/store/jobs.o src/store/journal.o \
 	src/store/judges.o src/store/lease.o src/store/lookup.o src/store/memory.o \
 	src/store/nearby.o src/store/pack.o src/store/partitions.o src/store/pending.o \
