@@ -49,7 +49,7 @@ OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/datasets.o \
 	src/store/spend.o src/store/spool.o src/store/spool_read.o src/store/sweeps.o \
 	src/store/verdicts.o src/store/watch.o src/store/watch_rows.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
-	src/apply/candidate.o src/apply/contents.o src/apply/desk.o src/apply/document.o \
+	src/apply/candidate.o src/apply/classify.o src/apply/contents.o src/apply/desk.o src/apply/document.o \
 	src/apply/named.o src/apply/route_check.o src/apply/route_columns.o \
 	src/apply/route_rule.o src/apply/samples.o src/apply/stream.o src/apply/take.o
 OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/calls.o \
@@ -71,7 +71,7 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/starter.o src/worker/stop.o src/worker/sweep.o src/worker/sweep_options.o \
 	src/worker/sweeper.o src/worker/tend.o src/worker/timetable.o src/worker/watch.o \
 	src/worker/works.o src/worker/writer.o
-OBJS_API    = src/api/args.o src/api/branches.o src/api/budget.o src/api/candidates.o \
+OBJS_API    = src/api/args.o src/api/branches.o src/api/budget.o src/api/candidates.o src/api/classifier.o \
 	src/api/dataset.o src/api/diff.o src/api/estimate.o src/api/job.o src/api/judge.o \
 	src/api/known.o src/api/lm.o src/api/lm_stats.o src/api/predicate.o \
 	src/api/predicate_array.o src/api/progress.o src/api/recipe.o src/api/report.o \
@@ -82,9 +82,9 @@ OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 
 # The install script is these pieces in this order.
 SQL_PARTS = $(addprefix $(srcdir)/src/sql/, 00_guard.sql 10_tables.sql \
-	20_lm.sql 25_limits.sql 30_judge.sql 35_router.sql 40_dataset.sql 50_run.sql \
+	20_lm.sql 25_limits.sql 30_judge.sql 34_classifier.sql 35_router.sql 40_dataset.sql 50_run.sql \
 	55_schedule.sql 57_budget.sql 58_job.sql 59_estimate.sql 59_watch.sql \
-	60_views.sql 61_job_views.sql 61_router.sql 62_sweep.sql 65_recipes.sql \
+	60_views.sql 61_classifier.sql 61_job_views.sql 61_router.sql 62_sweep.sql 65_recipes.sql \
 	70_watch.sql 71_budget_views.sql 72_diff.sql 80_privileges.sql 90_dump.sql)
 
 DATA_built = gepa--$(EXTVERSION).sql

@@ -63,6 +63,22 @@ extern List *gepa_apply_router_conditions(const ApplyRouter *router);
 extern void gepa_apply_route(ApplyRouter *router, Datum content, bool is_jsonb,
 							 const JudgeVerdict *verdict, ApplyRoute *route);
 
+/* route_columns.c: what conditions call "document", a text datum */
+extern Datum gepa_apply_document_text(Datum content, bool is_jsonb);
+
+/* classify.c */
+
+typedef struct ApplyClassifier ApplyClassifier;
+
+/* In the current context; 42704 when it was dropped, which says its name. */
+extern ApplyClassifier *gepa_apply_open_classifier(const char *name, int id);
+
+/* The label of a document. */
+extern const char *gepa_apply_classify(ApplyClassifier *classifier, Datum content, bool is_jsonb);
+
+/* What is looked at of a document, in UTF-8; not necessarily terminated. */
+extern char *gepa_apply_classified_text(Datum content, bool is_jsonb, size_t *length);
+
 /* named.c */
 
 /* What a name stands for: a judge, or a router and the judges that it asked so far. */

@@ -150,8 +150,8 @@ find_field(Jsonb *object, const char *name, JsonbValue *buffer)
  */
 
 /* The object itself where it has no field of that name. */
-static Datum
-document_text(Datum content, bool is_jsonb)
+Datum
+gepa_apply_document_text(Datum content, bool is_jsonb)
 {
 	Jsonb	   *object;
 	JsonbValue	buffer;
@@ -189,9 +189,9 @@ gepa_apply_column(const RouteColumn *column, Datum content, bool is_jsonb, bool 
 	switch (column->kind)
 	{
 		case ROUTE_DOCUMENT:
-			return document_text(content, is_jsonb);
+			return gepa_apply_document_text(content, is_jsonb);
 		case ROUTE_LENGTH:
-			return DirectFunctionCall1(textlen, document_text(content, is_jsonb));
+			return DirectFunctionCall1(textlen, gepa_apply_document_text(content, is_jsonb));
 		case ROUTE_FIELDS:
 			return is_jsonb ? content : as_object(content);
 		case ROUTE_FIELD:

@@ -8,6 +8,9 @@
  * a row that stands for the document (route_columns.c); only columns that some
  * condition names are made.
  *
+ * Classifiers are read when the router is opened, so that they are there wherever a
+ * document is looked at, and a router that has lost one fails as a whole.
+ *
  * What may be said is checked each time (route_check.c).  An error of PostgreSQL's
  * about a condition points into its text, and says which rule of which router it is.
  *
@@ -38,9 +41,14 @@ struct ApplyRouter
 	int			ncolumns;
 	int			maxcolumns;
 	RouteColumn *columns;
-	ExprState **states;			/* by rule; NULL where a judge is asked */
+	ExprState **states;			/* by rule; NULL where somebody is asked */
+	ApplyClassifier **classifiers;	/* by StoreRouter.used; NULL until needed */
+	const char **said;			/* their labels of the document; NULL = not
+								 * asked */
 	EState	   *estate;
 	TupleTableSlot *slot;
+	Datum		content;		/* of the document */
+	bool		is_jsonb;
 };
 
 /* The rule that is at work, for errors about it. */
@@ -208,6 +216,19 @@ pin_settings(void)
 								 GUC_ACTION_SAVE, true, 0, false);
 }
 
+/* Those that were not looked up yet are not needed yet. */
+static void
+open_classifiers(ApplyRouter *router)
+{
+	for (int i = 0; i < router->router->nused; i++)
+	{
+		const StoreUsed *used = router->router->used[i];
+
+		if (used->classifier != 0)
+			router->classifiers[i] = gepa_apply_open_classifier(used->name, used->classifier);
+	}
+}
+
 static TupleDesc
 describe_columns(const ApplyRouter *router)
 {
@@ -231,12 +252,15 @@ gepa_apply_router_open(const StoreRouter *definition)
 	router->context = context;
 	router->router = definition;
 	router->states = palloc0(sizeof(ExprState *) * Max(definition->nrules, 1));
+	router->classifiers = palloc0(sizeof(ApplyClassifier *) * Max(definition->nused, 1));
+	router->said = palloc0(sizeof(char *) * Max(definition->nused, 1));
 	router->estate = CreateExecutorState();
 	check_fields(definition);
 	pin_settings();
 	for (int i = 0; i < definition->nrules; i++)
 		compile_rule(router, i);
 	AtEOXact_GUC(true, nest);
+	open_classifiers(router);
 	router->slot = MakeSingleTupleTableSlot(describe_columns(router), &TTSOpsVirtual);
 	MemoryContextSwitchTo(old);
 	return router;
@@ -280,6 +304,9 @@ set_document(ApplyRouter *router, Datum content, bool is_jsonb)
 	MemoryContext old;
 
 	ResetExprContext(context);
+	router->content = content;
+	router->is_jsonb = is_jsonb;
+	memset(router->said, 0, sizeof(char *) * router->router->nused);
 	old = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
 	ExecClearTuple(slot);
 	for (int i = 0; i < router->ncolumns; i++)
@@ -306,6 +333,24 @@ is_true(ApplyRouter *router, int rule, ExprContext *context)
 	return !isnull && DatumGetBool(value);
 }
 
+/* Once for each document, whatever number of rules ask it. */
+static const char *
+classify(ApplyRouter *router, const StoreUsed *used)
+{
+	int			i = 0;
+	MemoryContext old;
+
+	while (router->router->used[i] != used)
+		i++;
+	if (router->said[i] != NULL)
+		return router->said[i];
+	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(router->estate));
+	router->said[i] = gepa_apply_classify(router->classifiers[i], router->content,
+										  router->is_jsonb);
+	MemoryContextSwitchTo(old);
+	return router->said[i];
+}
+
 static bool
 is_any_label(const StoreRule *rule, const char *label)
 {
@@ -330,7 +375,9 @@ try_rule(ApplyRouter *router, ApplyRoute *route, ExprContext *context)
 
 	if (rule->asked != NULL)
 		decide(route, APPLY_ROUTE_ASK, rule->asked);
-	else if (is_true(router, route->rule, context))
+	else if (rule->used != NULL && is_any_label(rule, classify(router, rule->used)))
+		decide(route, APPLY_ROUTE_DECIDED, rule->target);
+	else if (rule->used == NULL && is_true(router, route->rule, context))
 		decide(route, APPLY_ROUTE_DECIDED, rule->target);
 	else
 		return false;

@@ -10,14 +10,18 @@
  * word, which tells code.  Features are hashed into so many counters (Weinberger et
  * al., 2009), so a model has one size, whatever it was trained with.
  *
- * The model is the multinomial one (McCallum and Nigam, 1998) with Laplace's smoothing
- * of counts and of the labels' shares, over features that are there or not, however
+ * The model is the multinomial one (McCallum and Nigam, 1998) with smoothed counts, and
+ * Laplace's rule for the labels' shares, over features that are there or not, however
  * often (Pang, Lee and Vaithyanathan, 2002): a text that says a word a thousand times
  * is no more about it, and the author of a document cannot shout others down.
  *
  *		log P(label | text) = log((texts + 1) / (all texts + labels))
  *			+ sum over features of log((count + s) / (sum of counts + s * buckets))
  *			- the logarithm of the same for all labels together
+ *
+ * Laplace's own s is 1.  With as many counters as there are, most of them empty, that
+ * is more than what a few hundred texts bring, and the label with the most text gets the
+ * rest; a hundredth does not drown them (Lidstone's rule).
  *
  * Not the complement of a label (Rennie et al., 2003): it favours rare labels, but
  * what it computes is not a probability of anything.

@@ -30,6 +30,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/encoding.h"
 #include "node/node_exec.h"
 
 static dlist_head executions = DLIST_STATIC_INIT(executions);
@@ -114,6 +115,8 @@ raises(const ApplyRouter *router)
 {
 	ListCell   *cell;
 
+	if (gepa_apply_router_of(router)->nused > 0 && gepa_needs_conversion())
+		return true;
 	foreach(cell, gepa_apply_router_conditions(router))
 		if (!gepa_node_is_safe(lfirst(cell)))
 		return true;

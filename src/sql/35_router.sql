@@ -9,6 +9,7 @@ CREATE TABLE gepa.router_version
 	otherwise text NOT NULL,		-- the judge of what no rule is true of
 	options jsonb NOT NULL,
 	judges int[] NOT NULL,			-- those named, in the order of first mention
+	classifiers int[] NOT NULL,		-- the same
 	created_at timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (judge, version)
 );

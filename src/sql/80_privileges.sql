@@ -24,5 +24,5 @@ GRANT SELECT ON
 	gepa.verdict_errors, gepa.runs, gepa.progress, gepa.samples,
 	gepa.candidates, gepa.frontier, gepa.proposals, gepa.reflections,
 	gepa.rollouts, gepa.schedules, gepa.lm_calls, gepa.lm_stats, gepa.quality_cost,
-	gepa.routers, gepa.router_versions, gepa.jobs, gepa.job_errors
+	gepa.classifiers, gepa.routers, gepa.router_versions, gepa.jobs, gepa.job_errors
 TO PUBLIC;

@@ -68,8 +68,8 @@ enum
  * The statement
  */
 
-static void
-check_expression(const char *name, const char *expression)
+void
+gepa_store_check_expression(const char *name, const char *expression)
 {
 	if (gepa_store_count_expressions(expression) != 1)
 		ereport(ERROR,
@@ -82,7 +82,7 @@ static void
 append_expression(StringInfo buf, const char *name, const char *expression, const char *type)
 {
 	if (expression)
-		check_expression(name, expression);
+		gepa_store_check_expression(name, expression);
 	appendStringInfo(buf, "(%s\n)::pg_catalog.%s AS \"gepa %s\"",
 					 expression ? expression : "NULL", type, name);
 }

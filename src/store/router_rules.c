@@ -13,7 +13,7 @@
 #include "store/store.h"
 
 #define MOST_RULES 64
-#define RULE_HINT "A rule is {\"when\": \"an SQL expression\", \"judge\": \"name\"}, or with {\"judge\": \"name\", \"label\": \"a label\"} as \"when\"."
+#define RULE_HINT "A rule is {\"when\": \"an SQL expression\", \"judge\": \"name\"}, or with {\"judge\": \"name\", \"label\": \"a label\"} or {\"classifier\": \"name\", \"label\": \"a label\"} as \"when\"."
 #define FIELDS_HINT "For example {\"fields\": {\"lang\": \"text\", \"stars\": \"int4\"}}."
 
 static void refuse_rule(const StoreRouter *router, int rule, const char *what)
@@ -77,6 +77,21 @@ add_target(StoreRouter *router, const char *written)
 	return target;
 }
 
+/* The same of classifiers. */
+static StoreUsed *
+add_used(StoreRouter *router, const char *name)
+{
+	StoreUsed  *used;
+
+	for (int i = 0; i < router->nused; i++)
+		if (strcmp(router->used[i]->name, name) == 0)
+			return router->used[i];
+	used = palloc0(sizeof(StoreUsed));
+	used->name = pstrdup(name);
+	router->used[router->nused++] = used;
+	return used;
+}
+
 /*
  * Rules
  */
@@ -112,7 +127,8 @@ read_labels(StoreRouter *router, int rule, const GepaJson *value, StoreRule *to)
 static void
 read_when(StoreRouter *router, int rule, const GepaJson *when, StoreRule *to)
 {
-	const char *asked;
+	const char *kind;
+	const char *name;
 
 	if (when != NULL && when->kind == GEPA_JSON_STRING)
 	{
@@ -121,11 +137,15 @@ read_when(StoreRouter *router, int rule, const GepaJson *when, StoreRule *to)
 	}
 	if (when == NULL || when->kind != GEPA_JSON_OBJECT)
 		refuse_rule(router, rule, "has no condition");
-	check_keys(router, rule, when, "judge", "label");
-	asked = gepa_json_get_string(when, "judge");
-	if (asked == NULL)
-		refuse_rule(router, rule, "does not say which judge to ask");
-	to->asked = add_target(router, asked);
+	kind = gepa_json_get(when, "classifier") != NULL ? "classifier" : "judge";
+	check_keys(router, rule, when, kind, "label");
+	name = gepa_json_get_string(when, kind);
+	if (name == NULL)
+		refuse_rule(router, rule, "does not say which judge or classifier to ask");
+	if (strcmp(kind, "judge") == 0)
+		to->asked = add_target(router, name);
+	else
+		to->used = add_used(router, name);
 	read_labels(router, rule, gepa_json_get(when, "label"), to);
 }
 
@@ -157,6 +177,7 @@ read_rules(StoreRouter *router, const char *text)
 	router->nrules = rules->nitems;
 	router->rules = palloc0(sizeof(StoreRule) * Max(rules->nitems, 1));
 	router->targets = palloc(sizeof(StoreTarget *) * (2 * rules->nitems + 1));
+	router->used = palloc(sizeof(StoreUsed *) * Max(rules->nitems, 1));
 	for (int i = 0; i < rules->nitems; i++)
 		read_rule(router, i, rules->items[i]);
 }

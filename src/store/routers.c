@@ -11,11 +11,13 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "store/store_internal.h"
 
 static StoreStatement router_by_name = {
 	.sql = "SELECT j.judge, j.owner::oid, v.version, v.rules::text, v.otherwise,"
-	" v.options::text, v.judges"
+	" v.options::text, v.judges, v.classifiers"
 	" FROM gepa.judge j JOIN gepa.router_version v ON v.judge = j.judge"
 	" AND v.version = CASE $2 WHEN 0 THEN j.current_version ELSE $2 END WHERE j.name = $1"
 };
@@ -26,14 +28,15 @@ static StoreStatement insert_router = {
 };
 
 static StoreStatement insert_version = {
-	.sql = "INSERT INTO gepa.router_version (judge, version, rules, otherwise, options, judges)"
-	" SELECT $1, coalesce(max(v.version), 0) + 1, $2::jsonb, $3, $4::jsonb, $5"
+	.sql = "INSERT INTO gepa.router_version (judge, version, rules, otherwise, options, judges, classifiers)"
+	" SELECT $1, coalesce(max(v.version), 0) + 1, $2::jsonb, $3, $4::jsonb, $5, $6"
 	" FROM gepa.router_version v WHERE v.judge = $1 RETURNING version"
 };
 
 static StoreStatement find_version = {
 	.sql = "SELECT version FROM gepa.router_version WHERE judge = $1 AND rules = $2::jsonb"
-	" AND otherwise = $3 AND options = $4::jsonb AND judges = $5 ORDER BY version LIMIT 1"
+	" AND otherwise = $3 AND options = $4::jsonb AND judges = $5 AND classifiers = $6"
+	" ORDER BY version LIMIT 1"
 };
 
 static StoreStatement lock_router = {
@@ -68,6 +71,8 @@ read_router(StoreScope *scope, const char *name)
 	char	   *options = gepa_store_text(scope, 0, 6);
 	int			njudges;
 	int		   *judges = gepa_store_ints(scope, 0, 7, &njudges);
+	int			nused;
+	int		   *used = gepa_store_ints(scope, 0, 8, &nused);
 	StoreRouter *router = gepa_store_parse_router(name, rules, otherwise, options);
 
 	router->router = gepa_store_int(0, 1, 0);
@@ -75,6 +80,8 @@ read_router(StoreScope *scope, const char *name)
 	router->version = gepa_store_int(0, 3, 0);
 	for (int i = 0; i < Min(njudges, router->ntargets); i++)
 		router->targets[i]->judge = judges[i];
+	for (int i = 0; i < router->nused; i++)
+		router->used[i]->classifier = i < nused ? used[i] : -1;
 	MemoryContextSwitchTo(old);
 	return router;
 }
@@ -171,6 +178,38 @@ check_labels(const StoreRouter *router, const StoreTarget *target, const JudgeSp
 					 errhint("See the labels in gepa.judges.")));
 }
 
+static void
+check_classifier(const StoreRouter *router, const StoreUsed *used, const StoreClassifier *found)
+{
+	for (int i = 0; i < router->nrules; i++)
+	{
+		const StoreRule *rule = &router->rules[i];
+
+		for (int j = 0; rule->used == used && j < rule->nlabels; j++)
+			if (!gepa_store_gives(found, rule->labels[j]))
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("rule %d of router \"%s\" waits for label \"%s\", which classifier \"%s\" does not give",
+								i + 1, router->name, rule->labels[j], found->name),
+						 errhint("See the labels in gepa.classifiers.")));
+	}
+}
+
+/* Its labels tell about the texts of whom it belongs to, who may lend it. */
+static void
+look_up_used(StoreRouter *router)
+{
+	for (int i = 0; i < router->nused; i++)
+	{
+		StoreUsed  *used = router->used[i];
+		StoreClassifier *found = gepa_store_get_classifier(used->name);
+
+		gepa_store_check_owner("classifier", found->name, found->owner, GetUserId());
+		check_classifier(router, used, found);
+		used->classifier = found->classifier;
+	}
+}
+
 void
 gepa_store_look_up_targets(StoreRouter *router)
 {
@@ -182,13 +221,17 @@ gepa_store_look_up_targets(StoreRouter *router)
 		target->judge = version->judge;
 		check_labels(router, target, version->spec);
 	}
+	look_up_used(router);
 }
 
 static void
 add_contents(StoreArgs *args, int id, const StoreRouter *router)
 {
 	int		   *judges = palloc(sizeof(int) * router->ntargets);
+	int		   *used = palloc(sizeof(int) * Max(router->nused, 1));
 
+	for (int i = 0; i < router->nused; i++)
+		used[i] = router->used[i]->classifier;
 	for (int i = 0; i < router->ntargets; i++)
 		judges[i] = router->targets[i]->judge;
 	gepa_store_arg_int(args, id);
@@ -196,6 +239,7 @@ add_contents(StoreArgs *args, int id, const StoreRouter *router)
 	gepa_store_arg_text(args, router->otherwise->written);
 	gepa_store_arg_text(args, router->options_json);
 	gepa_store_arg_ints(args, router->ntargets, judges);
+	gepa_store_arg_ints(args, router->nused, used);
 }
 
 int

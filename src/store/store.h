@@ -305,6 +305,7 @@ extern StoreSpent gepa_store_put_progress(int run, int iteration, int rollouts,
 extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,
 												   int candidate, int *n);
 
+#include "store/store_classifier.h"
 #include "store/store_diff.h"
 #include "store/store_figures.h"
 #include "store/store_job.h"

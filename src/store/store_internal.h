@@ -117,6 +117,9 @@ extern int	gepa_store_count_expressions(const char *text);
  */
 extern char *gepa_store_resolve_source(const char *source, bool *is_query);
 
+/* recipes.c: it is put in parentheses, so it must not close them: 42601 */
+extern void gepa_store_check_expression(const char *name, const char *expression);
+
 /*
  * memory.c: what this session knows.  What was paid for is written by this
  * transaction at its commit, unless it is handed over before.

@@ -23,11 +23,19 @@ typedef struct StoreTarget
 	int			judge;			/* 0 = not looked up yet */
 } StoreTarget;
 
-/* One of the two conditions is there. */
+/* A classifier that a router names. */
+typedef struct StoreUsed
+{
+	char	   *name;
+	int			classifier;		/* 0 = not looked up yet; -1 = unknown */
+} StoreUsed;
+
+/* One of the three conditions is there. */
 typedef struct StoreRule
 {
 	char	   *condition;		/* an SQL expression; or NULL */
 	StoreTarget *asked;			/* a judge that says a label; or NULL */
+	StoreUsed  *used;			/* a classifier that does; or NULL */
 	int			nlabels;
 	char	  **labels;			/* any of these */
 	StoreTarget *target;
@@ -55,6 +63,8 @@ typedef struct StoreRouter
 	StoreField *fields;
 	int			ntargets;
 	StoreTarget **targets;		/* all the judges that are named, each once */
+	int			nused;
+	StoreUsed **used;			/* all the classifiers, each once */
 	char	   *rules_json;		/* as stored */
 	char	   *options_json;
 } StoreRouter;
@@ -94,7 +104,10 @@ extern StoreVersion *gepa_store_find_version(const char *judge, int version);
 /* The version to judge with: 42704 when the judge is gone. */
 extern StoreVersion *gepa_store_get_target(const StoreTarget *target);
 
-/* Look the judges that it names up; raises unless they are there, and judges. */
+/*
+ * Look up what it names; raises unless judges are there, and judges, and classifiers are
+ * there, and those of the current user.
+ */
 extern void gepa_store_look_up_targets(StoreRouter *router);
 
 /* Store it with version 1; returns its id. */
