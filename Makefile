@@ -40,8 +40,8 @@ OBJS_JUDGE  = src/judge/bayes.o src/judge/digest.o src/judge/examples.o \
 OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/datasets.o \
 	src/store/diff.o src/store/expression.o src/store/figures.o src/store/handover.o \
 	src/store/job_claims.o src/store/job_rows.o src/store/job_source.o \
-	src/store/job_target.o src/store/job_write.o src/store/jobs.o src/store/journal.o \
-	src/store/judges.o src/store/lease.o src/store/lookup.o src/store/memory.o \
+	src/store/job_target.o src/store/job_verify.o src/store/job_write.o src/store/jobs.o \
+	src/store/journal.o src/store/judges.o src/store/lease.o src/store/lookup.o src/store/memory.o \
 	src/store/nearby.o src/store/pack.o src/store/partitions.o src/store/pending.o \
 	src/store/probe.o src/store/prune.o src/store/rates.o src/store/recipes.o \
 	src/store/ring.o src/store/ring_writer.o src/store/router_rules.o src/store/routers.o \

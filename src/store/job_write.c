@@ -44,10 +44,6 @@ static StoreStatement put_error = {
 	" attempts = e.attempts + 1, last_at = excluded.last_at"
 };
 
-static StoreStatement has_errors = {
-	.sql = "SELECT 1 FROM gepa.job_error WHERE job = $1 LIMIT 1"
-};
-
 static StoreStatement delete_error = {
 	.sql = "DELETE FROM gepa.job_error WHERE job = $1 AND key = $2"
 };
@@ -150,8 +146,8 @@ is_in_table(const StoreJobResult *result)
  */
 
 /* The row has still the document that was judged; $n is the seed. */
-static void
-append_unchanged(StringInfo buf, const StoreJobTable *table)
+void
+gepa_store_append_unchanged(StringInfo buf, const StoreJobTable *table)
 {
 	appendStringInfo(buf,
 					 " AND pg_catalog.hashtextextended((%s\n)::pg_catalog.%s::pg_catalog.text"
@@ -161,8 +157,9 @@ append_unchanged(StringInfo buf, const StoreJobTable *table)
 }
 
 /* "ROWS FROM (keys, hashes[, values]) gepa_v(...)"; each row has its number in gepa_n. */
-static void
-append_rows(StringInfo buf, const StoreJobTable *table, const char *types, const char *names)
+void
+gepa_store_append_rows(StringInfo buf, const StoreJobTable *table, const char *types,
+					   const char *names)
 {
 	gepa_store_append_keys(buf, table);
 	appendStringInfo(buf, ", pg_catalog.unnest($%d::pg_catalog.int8[])", table->source.nkeys + 1);
@@ -186,7 +183,7 @@ compose_lock(const StoreJobTable *table)
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "SELECT gepa_v.gepa_n FROM %s, ", table->source.relation);
-	append_rows(&buf, table, "", "");
+	gepa_store_append_rows(&buf, table, "", "");
 	appendStringInfoString(&buf, " WHERE ");
 	gepa_store_append_key_match(&buf, table, table->name);
 	appendStringInfo(&buf, " FOR NO KEY UPDATE OF %s SKIP LOCKED", table->name);
@@ -204,10 +201,10 @@ compose_column(const StoreJobTable *table)
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "UPDATE %s SET %s = gepa_v.gepa_value::pg_catalog.%s FROM ",
 					 table->source.relation, quote_identifier(table->target.column), cast);
-	append_rows(&buf, table, "t", ", gepa_value");
+	gepa_store_append_rows(&buf, table, "t", ", gepa_value");
 	appendStringInfoString(&buf, " WHERE ");
 	gepa_store_append_key_match(&buf, table, table->name);
-	append_unchanged(&buf, table);
+	gepa_store_append_unchanged(&buf, table);
 	appendStringInfoString(&buf, " RETURNING gepa_v.gepa_n");
 	return buf.data;
 }
@@ -230,11 +227,11 @@ compose_table(const StoreJobTable *table)
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "WITH gepa_now AS MATERIALIZED (SELECT gepa_v.* FROM ");
 	appendStringInfo(&buf, "%s, ", table->source.relation);
-	append_rows(&buf, table, "btpftt",
-				", gepa_digest, gepa_label, gepa_positive, gepa_score, gepa_status, gepa_reasoning");
+	gepa_store_append_rows(&buf, table, "btpftt",
+						   ", gepa_digest, gepa_label, gepa_positive, gepa_score, gepa_status, gepa_reasoning");
 	appendStringInfoString(&buf, " WHERE ");
 	gepa_store_append_key_match(&buf, table, table->name);
-	append_unchanged(&buf, table);
+	gepa_store_append_unchanged(&buf, table);
 	if (table->job->kind == STORE_JOB_WATCH)
 		appendStringInfo(&buf, " FOR KEY SHARE OF %s", table->name);
 	appendStringInfo(&buf, "), gepa_put AS (INSERT INTO %s (", table->target.table);
@@ -294,24 +291,25 @@ typedef struct Chosen
 	StoreJobResult **results;
 } Chosen;
 
-static void
-arg_rows(StoreArgs *args, const StoreJobTable *table, const Chosen *chosen)
+void
+gepa_store_arg_rows(StoreArgs *args, const StoreJobTable *table,
+					StoreJobResult *const *results, int nresults)
 {
-	int			n = Max(chosen->n, 1);
+	int			n = Max(nresults, 1);
 	char	 ***keys = palloc(sizeof(char **) * n);
 	Datum	   *hashes = palloc(sizeof(Datum) * n);
 	bool	   *nulls = palloc(sizeof(bool) * n);
 
-	for (int i = 0; i < chosen->n; i++)
+	for (int i = 0; i < nresults; i++)
 	{
-		const StoreJobRow *row = chosen->results[i]->row;
+		const StoreJobRow *row = results[i]->row;
 
 		keys[i] = row->key;
 		hashes[i] = Int64GetDatum(row->hash);
 		nulls[i] = !row->has_document;
 	}
-	gepa_store_arg_keys(args, table->source.nkeys, keys, chosen->n);
-	gepa_store_arg_array(args, INT8OID, chosen->n, hashes, nulls);
+	gepa_store_arg_keys(args, table->source.nkeys, keys, nresults);
+	gepa_store_arg_array(args, INT8OID, nresults, hashes, nulls);
 }
 
 /* Whatever the statement does not return is put back. */
@@ -349,7 +347,7 @@ lock_rows(StoreScope *scope, StoreJobTable *table, Chosen *chosen)
 
 	if (table->lock_rows.plan == NULL)
 		table->lock_rows.sql = compose_lock(table);
-	arg_rows(&args, table, chosen);
+	gepa_store_arg_rows(&args, table, chosen->results, chosen->n);
 	gepa_store_run(scope, &table->lock_rows, &args);
 	take_returned(chosen, true);
 	drop_put_back(chosen);
@@ -364,7 +362,7 @@ put_column(StoreScope *scope, StoreJobTable *table, const Chosen *chosen)
 
 	if (table->put_column.plan == NULL)
 		table->put_column.sql = compose_column(table);
-	arg_rows(&args, table, chosen);
+	gepa_store_arg_rows(&args, table, chosen->results, chosen->n);
 	for (int i = 0; i < chosen->n; i++)
 	{
 		char	   *value = column_value(table, chosen->results[i]);
@@ -421,7 +419,7 @@ put_table(StoreScope *scope, StoreJobTable *table, const Chosen *chosen)
 
 	if (table->put_table.plan == NULL)
 		table->put_table.sql = compose_table(table);
-	arg_rows(&args, table, chosen);
+	gepa_store_arg_rows(&args, table, chosen->results, chosen->n);
 	arg_verdicts(&args, table, chosen);
 	gepa_store_arg_int(&args, chosen->results[0]->version);
 	gepa_store_run(scope, &table->put_table, &args);
@@ -555,15 +553,6 @@ note_error(StoreScope *scope, const StoreJob *job, const StoreJobResult *result)
 	gepa_store_run(scope, &put_error, &args);
 }
 
-static bool
-any_errors(StoreScope *scope, const StoreJob *job)
-{
-	StoreArgs	args = {0};
-
-	gepa_store_arg_int(&args, job->work);
-	return gepa_store_run(scope, &has_errors, &args) > 0;
-}
-
 static void
 forget_error(StoreScope *scope, const StoreJob *job, char *const *key)
 {
@@ -578,8 +567,6 @@ static void
 settle_results(StoreScope *scope, const StoreJob *job, const StoreJobPiece *piece,
 			   const StoreJobResult *results, int n)
 {
-	bool		errors = any_errors(scope, job);
-
 	for (int i = 0; i < n; i++)
 	{
 		const StoreJobResult *result = &results[i];
@@ -588,14 +575,14 @@ settle_results(StoreScope *scope, const StoreJob *job, const StoreJobPiece *piec
 			put_back(scope, job, piece, result);
 		else if (result->verdict != NULL && !is_ok(result))
 			note_error(scope, job, result);
-		else if (errors)
+		else if (result->has_error)
 			forget_error(scope, job, result->row->key);
 	}
-	for (int i = 0; i < piece->nmissing; i++)
+	for (int i = 0; i < piece->nmissing + piece->nreturned; i++)
 	{
-		if (piece->cut)
+		if (piece->cut || i >= piece->nmissing)
 			queue_key(scope, job, piece->missing[i], piece->attempts, 0);
-		else if (errors)
+		else if (piece->missing_errors != NULL && piece->missing_errors[i])
 			forget_error(scope, job, piece->missing[i]);
 	}
 }

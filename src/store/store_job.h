@@ -208,6 +208,9 @@ typedef struct StoreJobPiece
 	StoreJobRow *rows;
 	int			nmissing;		/* asked for by key, and not there */
 	char	 ***missing;
+	bool	   *missing_errors; /* whether the job has them as errors; NULL =
+								 * none */
+	int			nreturned;		/* behind those missing: are there again */
 	bool		cut;			/* ... or not read, because it became too much */
 } StoreJobPiece;
 
@@ -251,11 +254,19 @@ typedef struct StoreJobResult
 	int			version;		/* the job's */
 	bool		rewrite;		/* version and digest do not say it all */
 	uint8		digest[JUDGE_DIGEST_LENGTH];	/* of the document */
+	bool		has_error;		/* the job has it as an error */
 	bool		put_back;		/* in and out: to be looked at again, because
 								 * it was locked, changed or gone, or not
 								 * answered */
 	bool		locked;			/* ... but not at once */
 } StoreJobResult;
+
+/*
+ * Have put back what may not be written of the piece, because the row has changed: a
+ * failure, the end of an error, a key that is gone.  Comes before what writes.
+ */
+extern void gepa_store_verify_piece(StoreJobTable *table, StoreJobPiece *piece,
+									StoreJobResult *results, int n);
 
 /*
  * Write results into the targets, where they are not there already and the row

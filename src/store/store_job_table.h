@@ -32,6 +32,9 @@ struct StoreJobTable
 	StoreStatement by_range[JOB_NLOWS][2];	/* open or closed at its end */
 	StoreStatement by_key;
 	StoreStatement lock_rows;
+	StoreStatement unchanged;
+	StoreStatement lock_table;
+	StoreStatement returned;
 	StoreStatement put_column;
 	StoreStatement put_table;
 	StoreStatement clear_column;
@@ -73,6 +76,17 @@ extern bool gepa_store_read_range(StoreJobTable *table, const StoreJobRange *ran
 								  StoreJobPiece *piece);
 extern bool gepa_store_read_keys(StoreJobTable *table, char ***keys, int n,
 								 StoreJobPiece *piece);
+
+/* job_write.c: the row has still the document that was judged, or none as before. */
+extern void gepa_store_append_unchanged(StringInfo buf, const StoreJobTable *table);
+
+/* "ROWS FROM (keys, hashes[, values]) gepa_v(...)"; each row has its number in gepa_n. */
+extern void gepa_store_append_rows(StringInfo buf, const StoreJobTable *table,
+								   const char *types, const char *names);
+
+/* Keys and hashes as arguments. */
+extern void gepa_store_arg_rows(StoreArgs *args, const StoreJobTable *table,
+								StoreJobResult *const *results, int nresults);
 
 /* job_claims.c */
 extern void gepa_store_delete_claim(const StoreJob *job, int64 claim);

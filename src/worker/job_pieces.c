@@ -377,6 +377,7 @@ write_in_transaction(WorkerJob *job, Piece *piece)
 	if (job->status == STORE_JOB_RUNNING || job->status == STORE_JOB_PAUSING)
 	{
 		results = make_results(job, piece);
+		gepa_store_verify_piece(job->table, &piece->taken, results, n);
 		gepa_store_put_results(job->table, results, n, piece->failures > 0);
 		gepa_store_put_missing(job->table, &piece->taken);
 		figures = count_rows(piece, results);
