@@ -136,12 +136,15 @@ gepa_lm_split_thinking(const char *answer, char **reasoning)
 	return pstrdup("");
 }
 
+/* No call takes so many, and the counts of one can be added up. */
+#define MOST_TOKENS (INT_MAX / 4)
+
 int
 gepa_lm_token_count(const GepaJson *usage, const char *name)
 {
 	double		count;
 
-	if (!gepa_json_get_number(usage, name, &count) || !(count >= 0) || count > INT_MAX)
+	if (!gepa_json_get_number(usage, name, &count) || !(count >= 0) || count > MOST_TOKENS)
 		return 0;
 	return (int) count;
 }

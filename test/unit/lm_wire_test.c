@@ -49,6 +49,10 @@ check_answers(void)
 	tap_is_string(reply.content, "{\"label\":\"a\"}", "first choice");
 	tap_ok(reply.status == GEPA_STATUS_OK && reply.input_tokens == 12 &&
 		   reply.output_tokens == 3, "status and usage");
+	reply = parse("{\"choices\":[{\"message\":{\"content\":\"x\"}}],"
+				  "\"usage\":{\"prompt_tokens\":2147483647,\"completion_tokens\":536870911}}");
+	tap_ok(reply.input_tokens == 0 && reply.output_tokens == 536870911,
+		   "counts that could not be added up are none");
 
 	reply = parse("{\"choices\":[{\"message\":{\"content\":\"x\",\"reasoning_content\":\"why\"}}]}");
 	tap_is_string(reply.reasoning, "why", "reasoning_content is kept apart");
