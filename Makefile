@@ -101,7 +101,7 @@ PG_CFLAGS   = -MMD -MP
 REGRESS        = setup lm judge predicate dataset explain node node_explain node_lift privileges \
 	schedule nopreload
 REGRESS_OPTS   = --inputdir=$(srcdir) --load-extension=gepa
-ISOLATION      = alter_alter create_create drop_use
+ISOLATION      = alter_alter alter_other create_create drop_use
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=gepa
 PROVE_TESTS    = test/t/*.pl
 EXTRA_CLEAN    = $(OBJS:.o=.d) test/fuzz/build test/unit/build

@@ -125,8 +125,12 @@ gepa_alter_judge(PG_FUNCTION_ARGS)
 
 	gepa_store_check_owner("judge", version->spec->name, version->owner, GetUserId());
 
-	/* Build on what another session may be committing just now. */
+	/*
+	 * Build on what another session may be committing just now; it may be
+	 * another's.
+	 */
 	version = gepa_store_lock_version(version->spec->name);
+	gepa_store_check_owner("judge", version->spec->name, version->owner, GetUserId());
 	old = version->spec;
 	spec = *old;
 	options = parse_options(PG_ARGISNULL(3) ? "{}" :

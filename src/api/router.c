@@ -110,10 +110,14 @@ gepa_alter_router(PG_FUNCTION_ARGS)
 		refuse_name(name);
 	gepa_store_check_owner("router", name, old->owner, GetUserId());
 
-	/* Build on what another session may be committing just now. */
+	/*
+	 * Build on what another session may be committing just now; it may be
+	 * another's.
+	 */
 	old = gepa_store_lock_router(name);
 	if (old == NULL)
 		refuse_name(name);
+	gepa_store_check_owner("router", name, old->owner, GetUserId());
 	router = gepa_store_parse_router(name,
 									 PG_ARGISNULL(1) ? old->rules_json : rules_arg(fcinfo, 1),
 									 PG_ARGISNULL(2) ? old->otherwise->written :
