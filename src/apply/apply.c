@@ -46,7 +46,7 @@ open_budget(const ApplyJudge *judge)
 	LmCharge	charge = {.judge = judge->version->judge,.judge_name = judge->spec->name};
 
 	charge.statement = judge->purpose == LM_PURPOSE_JUDGE ||
-		(judge->purpose == LM_PURPOSE_REPORT && !IsBackgroundWorker);
+		(judge->purpose == LM_PURPOSE_REPORT && MyBackendType != B_BG_WORKER);
 	return gepa_store_open_budget(&charge, judge->version->owner);
 }
 

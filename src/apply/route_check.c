@@ -31,8 +31,9 @@
 #include "utils/syscache.h"
 
 #include "apply/apply_rule.h"
+#include "base/compat.h"
 
-static void refuse(const char *what, int location) pg_attribute_noreturn();
+GEPA_NORETURN static void refuse(const char *what, int location);
 
 static void
 refuse(const char *what, int location)

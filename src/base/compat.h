@@ -20,6 +20,13 @@
 #define GEPA_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* 18: said before the declaration, and by another word. */
+#if PG_VERSION_NUM >= 180000
+#define GEPA_NORETURN pg_noreturn
+#else
+#define GEPA_NORETURN pg_attribute_noreturn()
+#endif
+
 /*
  * JSON (json.c only includes these after common/jsonapi.h).
  * 16: actions return a result.  17: the lexer can live on the stack.
@@ -57,6 +64,11 @@ gepa_parse_json_tokens(const char *text, int len, JsonSemAction *actions)
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
+
+/* 16: what reads values of variable length has a header of its own. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 /* 16: one function for all kinds of objects. */
 static inline bool

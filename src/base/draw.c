@@ -14,6 +14,7 @@
 #include "postgres_fe.h"
 #endif
 
+#include "base/compat.h"
 #include "base/draw.h"
 #include "base/encoding.h"
 

@@ -10,14 +10,14 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "store/store.h"
 
 #define MOST_RULES 64
 #define RULE_HINT "A rule is {\"when\": \"an SQL expression\", \"judge\": \"name\"}, or with {\"judge\": \"name\", \"label\": \"a label\"} or {\"classifier\": \"name\", \"label\": \"a label\"} as \"when\"."
 #define FIELDS_HINT "For example {\"fields\": {\"lang\": \"text\", \"stars\": \"int4\"}}."
 
-static void refuse_rule(const StoreRouter *router, int rule, const char *what)
-			pg_attribute_noreturn();
+GEPA_NORETURN static void refuse_rule(const StoreRouter *router, int rule, const char *what);
 
 static void
 refuse_rule(const StoreRouter *router, int rule, const char *what)
@@ -186,7 +186,7 @@ read_rules(StoreRouter *router, const char *text)
  * Options
  */
 
-static void refuse_options(const char *what) pg_attribute_noreturn();
+GEPA_NORETURN static void refuse_options(const char *what);
 
 static void
 refuse_options(const char *what)
