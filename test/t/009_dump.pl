@@ -17,7 +17,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
 my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset run sample step proposal
-	rollout front router_run sweep sweep_point);
+	rollout front router_run sweep sweep_point classifier);
 
 mkdir $node->backup_dir;
 create_lm($node, 'plain', $mock, 'judge-rules');
@@ -28,6 +28,8 @@ load_world($node, 'labels', rows => 80, seed => 5);
 value($node, "SELECT gepa.create_judge('j', 'plain', 'Is it good?'), gepa.create_judge('g', 'gated', 'Is it good?'),
 	gepa.create_judge('b', 'broken', 'Is it good?', labels => ARRAY['true', 'false', 'it''s \\ \"odd\"'])");
 value($node, q{SELECT gepa.create_router('r', ARRAY['{"when": "lang = ''it''''s'' OR length > 20", "judge": "j@1"}']::jsonb[], 'j')});
+value($node, q{SELECT gepa.create_classifier('c', 'labels', 'body', 'keep')});
+value($node, q{SELECT gepa.create_router('by_c', ARRAY['{"when": {"classifier": "c", "label": "true"}, "judge": "j@1"}']::jsonb[], 'j')});
 value($node, "SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', feedback => 'note')");
 
 # A finished run, deployed; verdicts and an error.
@@ -68,6 +70,9 @@ is(value($node, "SELECT status FROM gepa.runs WHERE run = $running"), 'running',
 
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
 my $parted = value($node, $partitions);
+my $routes = q{SELECT string_agg(gepa.route('by_c', body) || gepa.classify('c', body), ',' ORDER BY id) FROM labels};
+my $routed = value($node, $routes);
+like($routed, qr/j\@1true.*jfalse|jfalse.*j\@1true/s, 'a classifier tells some from others');
 my %before = map { $_ => content($node, 'postgres', $_) } @tables;
 
 sub content
@@ -92,12 +97,14 @@ sub check_copy
 
 	is(content($of, $db, $_), $before{$_}, "$name: table $_") for @tables;
 	is(value($of, $partitions, db => $db), $parted, "$name: partitions of verdicts");
+	is(value($of, $routes, db => $db), $routed, "$name: a classifier says what it said");
 	is(calls($of, $db, q{SET ROLE guest; SELECT gepa_judge('j', 'a guest''s text')}), 0, "$name: each role finds its own");
 	is_deeply([ calls($of, $db, $filter) ], [ $kept, 0 ], "$name: stored verdicts make no call");
 	is_deeply([ calls($of, $db, "SELECT * FROM gepa.report('j')") ], [ $report, 0 ], "$name: nor does the report");
 	is( value($of, "SELECT gepa.create_judge('new', 'plain', 'New?') > (SELECT max(id) FROM gepa.judges),
-			gepa.create_dataset('new', 'labels', 'id', '{body}', 'keep') > (SELECT max(id) FROM gepa.datasets)", db => $db),
-		't|t', "$name: ids go on");
+			gepa.create_dataset('new', 'labels', 'id', '{body}', 'keep') > (SELECT max(id) FROM gepa.datasets),
+			gepa.create_classifier('new', 'labels', 'body', 'keep') > (SELECT max(id) FROM gepa.classifiers)", db => $db),
+		't|t|t', "$name: ids go on");
 	is((calls($of, $db, "SELECT gepa_judge('j', 'a new text')"))[1], 1, "$name: what is new is asked for");
 
 	# The stopped run.

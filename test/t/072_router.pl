@@ -43,6 +43,9 @@ SELECT gepa.create_router('raises', ARRAY['{"when": "120 / (id - 7) > 0 AND lang
 SELECT gepa.create_router('by_topic', ARRAY['{"when": "lang = ''en''", "judge": "english"}',
 	'{"when": {"judge": "topic", "label": "true"}, "judge": "german"}']::jsonb[], 'rest');
 SELECT gepa.create_router('by_broken', ARRAY['{"when": {"judge": "broken", "label": "true"}, "judge": "german"}']::jsonb[], 'rest');
+SELECT gepa.create_classifier('kind', 'd', 'body', 'CASE WHEN body ~ ''code'' THEN ''code'' ELSE ''prose'' END');
+SELECT gepa.create_router('by_kind', ARRAY['{"when": "lang = ''en''", "judge": "english"}',
+	'{"when": {"classifier": "kind", "label": "code"}, "judge": "german"}']::jsonb[], 'rest');
 SQL
 
 # What was judged before is forgotten.
@@ -104,6 +107,16 @@ my $topic = both("SELECT id, (gepa_verdict('by_topic', doc)).judge FROM d ORDER 
 like($topic, qr/^1\|german\n2\|german\n3\|english(\n.*){3}\n7\|rest/, '... by whose label the judge is chosen') or diag(substr($topic, 0, 99));
 both("SELECT id FROM d WHERE CASE WHEN gepa_judge('by_topic', doc) THEN gepa_judge('english', body) END ORDER BY id", 'a guard that is such a call',
 	{ %$by_topic, english => { %{ texts("lang = 'en'") }, %{ texts("body ~ 'code|yes'") } } });
+
+# A classifier decides without a call.
+my $by_kind = { english => texts("lang = 'en'"), german => texts("lang <> 'en' AND body ~ 'code'"), rest => texts("lang <> 'en' AND body !~ 'code'") };
+both("SELECT id, (gepa_verdict('by_kind', doc)).judge FROM d ORDER BY id", 'a rule with a classifier', $by_kind);
+both("SELECT id FROM d WHERE gepa_judge('by_kind', doc) ORDER BY id", '... as a condition', $by_kind);
+is(value($node, "SELECT count(*) FROM (SELECT doc, (gepa_verdict('by_kind', doc)).judge FROM d) v WHERE judge = gepa.route('by_kind', doc)"), $rows, '... as gepa.route() says');
+forget();
+$mock->meet(8);
+is(value($node, "SELECT cardinality(gepa_judge('by_kind', array_agg(doc ORDER BY id))) FROM d"), $rows, '... in an array');
+is_deeply(sent(), $by_kind, '... sends each judge its documents');
 
 # What a text is sent to is stored there: asked in another way it costs nothing.
 forget();
@@ -167,6 +180,10 @@ $paid = $mock->journal->{requests};
 $job = value($node, "SELECT gepa.judge_table('by_topic', 'd', 'id', 'doc', 'keep')");
 is(value($node, "SELECT gepa.wait_job($job, '1 minute')"), 'finished', '... which another job finds');
 is($mock->journal->{requests}, $paid, '... without a call');
+forget();
+my $by_classifier = value($node, "SELECT gepa.judge_table('by_kind', 'd', 'id', 'doc', options => '{\"batch\": 20}')");
+is(value($node, "SELECT gepa.wait_job($by_classifier, '1 minute')"), 'finished', 'a job through a router with a classifier');
+is_deeply(sent(), $by_kind, '... sends each judge its documents');
 like((outcome($node, "SELECT gepa.judge_table('by_topic', 'd', 'id', 'doc', options => '{\"version\": 7}')"))[1], qr/42809|42704/, 'a version that a router does not have');
 
 # EXPLAIN
