@@ -39,21 +39,21 @@ OBJS_JUDGE  = src/judge/bayes.o src/judge/digest.o src/judge/examples.o \
 	src/judge/totals.o src/judge/tradeoff.o src/judge/window.o
 OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
 	src/store/datasets.o src/store/diff.o src/store/expression.o src/store/figures.o \
-	src/store/handover.o src/store/job_claims.o src/store/job_rows.o \
-	src/store/job_source.o src/store/job_target.o src/store/job_verify.o \
-	src/store/job_write.o src/store/jobs.o src/store/journal.o src/store/judges.o \
-	src/store/lease.o src/store/lookup.o src/store/memory.o src/store/nearby.o \
-	src/store/pack.o src/store/partitions.o src/store/pending.o src/store/probe.o \
-	src/store/prune.o src/store/rates.o src/store/recipes.o src/store/ring.o \
-	src/store/ring_writer.o src/store/router_rules.o src/store/routers.o src/store/runs.o \
-	src/store/scan.o src/store/scan_sample.o src/store/schedules.o src/store/spend.o \
-	src/store/spool.o src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o \
-	src/store/watch.o src/store/watch_rows.o
+	src/store/handover.o src/store/job_claims.o src/store/job_rows.o src/store/job_source.o \
+	src/store/job_target.o src/store/job_verify.o src/store/job_write.o src/store/jobs.o \
+	src/store/journal.o src/store/judges.o src/store/lease.o src/store/lookup.o \
+	src/store/memory.o src/store/nearby.o src/store/pack.o src/store/partitions.o \
+	src/store/pending.o src/store/probe.o src/store/prune.o src/store/rates.o \
+	src/store/recipes.o src/store/relation.o src/store/ring.o src/store/ring_writer.o \
+	src/store/router_rules.o src/store/routers.o src/store/runs.o src/store/scan.o \
+	src/store/scan_sample.o src/store/schedules.o src/store/spend.o src/store/spool.o \
+	src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o src/store/watch.o \
+	src/store/watch_rows.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 	src/apply/candidate.o src/apply/classify.o src/apply/contents.o src/apply/desk.o \
 	src/apply/document.o src/apply/named.o src/apply/route_check.o \
-	src/apply/route_columns.o src/apply/route_rule.o src/apply/samples.o \
-	src/apply/stream.o src/apply/take.o
+	src/apply/route_columns.o src/apply/route_rule.o src/apply/samples.o src/apply/stream.o \
+	src/apply/take.o
 OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/calls.o \
 	src/node/chain.o src/node/distinct.o src/node/early.o src/node/estimate.o \
 	src/node/exec.o src/node/execution.o src/node/explain.o src/node/expressions.o \
@@ -74,11 +74,11 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/sweeper.o src/worker/tend.o src/worker/timetable.o src/worker/watch.o \
 	src/worker/works.o src/worker/writer.o
 OBJS_API    = src/api/args.o src/api/branches.o src/api/budget.o src/api/candidates.o \
-	src/api/classifier.o src/api/dataset.o src/api/diff.o src/api/estimate.o \
-	src/api/job.o src/api/judge.o src/api/known.o src/api/lm.o src/api/lm_stats.o \
-	src/api/predicate.o src/api/predicate_array.o src/api/progress.o src/api/recipe.o \
-	src/api/report.o src/api/router.o src/api/run.o src/api/schedule.o src/api/shown.o \
-	src/api/sweep.o src/api/verdicts.o src/api/watch.o
+	src/api/classifier.o src/api/dataset.o src/api/diff.o src/api/estimate.o src/api/job.o \
+	src/api/judge.o src/api/known.o src/api/lm.o src/api/lm_stats.o src/api/predicate.o \
+	src/api/predicate_array.o src/api/progress.o src/api/recipe.o src/api/report.o \
+	src/api/router.o src/api/run.o src/api/schedule.o src/api/shown.o src/api/sweep.o \
+	src/api/verdicts.o src/api/watch.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_NODE) $(OBJS_WORKER) $(OBJS_API)
 

@@ -184,8 +184,7 @@ gepa_store_resolve_source(const char *source, bool *is_query)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist", source),
 				 errhint("A source is the name of a table or view, or a query.")));
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	return gepa_store_relation_name(relid);
 }
 
 static void

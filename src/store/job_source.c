@@ -21,7 +21,6 @@
 #include "access/genam.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
@@ -274,9 +273,7 @@ is_readable(char relkind)
 static void
 find_relation(StoreSource *source, const char *name)
 {
-	List	   *names = textToQualifiedNameList(cstring_to_text(name));
-
-	source->relid = RangeVarGetRelid(makeRangeVarFromNameList(names), AccessShareLock, true);
+	source->relid = gepa_store_find_relation(name, AccessShareLock);
 	if (!OidIsValid(source->relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -288,9 +285,7 @@ find_relation(StoreSource *source, const char *name)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" has no rows that a job could read", name),
 				 errhint("The source of a job is the name of a table, view, materialized view or foreign table.")));
-	source->relation =
-		quote_qualified_identifier(get_namespace_name(get_rel_namespace(source->relid)),
-								   get_rel_name(source->relid));
+	source->relation = gepa_store_relation_name(source->relid);
 }
 
 /* Raises 42501 for whoever may not read it. */

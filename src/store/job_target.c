@@ -215,25 +215,17 @@ make_table(const StoreSource *source, const char *name)
 	ereport(NOTICE, (errmsg("verdict table %s was made", name)));
 }
 
-static Oid
-find_table(const char *name)
-{
-	List	   *names = textToQualifiedNameList(cstring_to_text(name));
-
-	return RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
-}
-
 static void
 open_table(StoreJobTarget *target, const StoreSource *source, const char *name, bool make)
 {
-	Oid			relid = find_table(name);
+	Oid			relid = gepa_store_find_relation(name, NoLock);
 
 	if (!OidIsValid(relid) && make)
 	{
 		List	   *names = textToQualifiedNameList(cstring_to_text(name));
 
 		make_table(source, NameListToQuotedString(names));
-		relid = find_table(name);
+		relid = gepa_store_find_relation(name, NoLock);
 	}
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -241,8 +233,7 @@ open_table(StoreJobTarget *target, const StoreSource *source, const char *name, 
 				 errmsg("verdict table %s does not exist any more", name),
 				 errhint("Start the job anew, which makes it again; stored verdicts are not paid again.")));
 	check_table(source, relid);
-	target->table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-											   get_rel_name(relid));
+	target->table = gepa_store_relation_name(relid);
 }
 
 /*

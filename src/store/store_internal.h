@@ -111,6 +111,13 @@ extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
 extern int	gepa_store_count_expressions(const char *text);
 
 /*
+ * relation.c: a relation by a name as it stands in SQL, InvalidOid if there is none;
+ * raises 42602 for what is no name.  And the name it is kept by: quoted, qualified.
+ */
+extern Oid	gepa_store_find_relation(const char *name, LOCKMODE lockmode);
+extern char *gepa_store_relation_name(Oid relid);
+
+/*
  * datasets.c: what stands behind FROM, by the current search_path: the qualified
  * name of a relation, or one query, to be put in parentheses.  Raises 42P01 and
  * 42601.

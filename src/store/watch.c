@@ -168,13 +168,6 @@ create_row_trigger(const StoreJob *job, const List *columns)
 	execute(sql.data);
 }
 
-static char *
-qualified_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 /* Foreign tables have no such trigger before PostgreSQL 16, and need none. */
 static void
 create_truncate_triggers(const StoreJob *job, Oid relid)
@@ -188,7 +181,7 @@ create_truncate_triggers(const StoreJob *job, Oid relid)
 			continue;
 		execute(psprintf("CREATE TRIGGER gepa_watch_%d_truncate AFTER TRUNCATE ON %s"
 						 " FOR EACH STATEMENT EXECUTE FUNCTION gepa.watch_truncate('%d')",
-						 job->job, qualified_name(lfirst_oid(cell)), job->job));
+						 job->job, gepa_store_relation_name(lfirst_oid(cell)), job->job));
 	}
 }
 
@@ -238,8 +231,8 @@ gepa_store_create_watch(const StoreJob *job)
 	Relation	rel;
 
 	gepa_store_enter_as(&scope, STORE_VIEW_WRITE, GetUserId(), job->search_path);
-	relid = DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(job->source)));
-	rel = table_open(relid, ShareRowExclusiveLock);
+	relid = gepa_store_find_relation(job->source, ShareRowExclusiveLock);
+	rel = table_open(relid, NoLock);
 	check_kind(job, rel);
 	if (job->target_table != NULL)
 		check_delete(job);

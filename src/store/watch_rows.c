@@ -25,7 +25,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -39,7 +38,6 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
-#include "utils/varlena.h"
 
 #include "store/store_internal.h"
 
@@ -274,8 +272,7 @@ tell_idle(Relation rel, const char *why)
 static bool
 is_source(const StoreJob *job, Oid relid)
 {
-	List	   *names = textToQualifiedNameList(cstring_to_text(job->source));
-	Oid			source = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+	Oid			source = gepa_store_find_relation(job->source, NoLock);
 
 	return source == relid ||
 		(get_rel_relispartition(relid) && list_member_oid(get_partition_ancestors(relid), source));
@@ -657,8 +654,7 @@ forget_orphans(const StoreJob *job)
 static bool
 can_delete(const StoreJob *job)
 {
-	List	   *names = textToQualifiedNameList(cstring_to_text(job->target_table));
-	Oid			relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+	Oid			relid = gepa_store_find_relation(job->target_table, NoLock);
 
 	return OidIsValid(relid) &&
 		SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(job->owner)) &&
