@@ -34,11 +34,14 @@ static ResourceOwner process_owner = NULL;
 
 /*
  * Settings of a role or database that are meant for its queries would make a
- * worker's few fixed statements fail, or give it another role's rights.
+ * worker's few fixed statements fail, or give it another role's rights.  In a
+ * deadlock with somebody's statement it is the worker, which tries again, that
+ * shall notice first.
  */
 static const char *const own_settings[][2] = {
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_isolation", "read committed"},
+	{"deadlock_timeout", "10ms"},
 	{"lock_timeout", "0"},
 	{"role", "none"},
 	GEPA_MORE_OWN_SETTINGS
