@@ -16,8 +16,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_proc.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "utils/lsyscache.h"
 
 #include "store/store_internal.h"
 
@@ -76,4 +79,53 @@ gepa_store_count_expressions(const char *text)
 	if (!IsA(statement, SelectStmt) || !is_bare((SelectStmt *) statement))
 		return 0;
 	return list_length(((SelectStmt *) statement)->targetList);
+}
+
+/*
+ * Once they are analyzed
+ */
+
+static bool
+is_volatile_function(Oid function, void *context)
+{
+	return func_volatile(function) == PROVOLATILE_VOLATILE;
+}
+
+static bool
+find_volatile(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, find_volatile, context, 0);
+	if (check_functions_in_node(node, is_volatile_function, context))
+		return true;
+	return expression_tree_walker(node, find_volatile, context);
+}
+
+bool
+gepa_store_is_volatile(Node *expression)
+{
+	return find_volatile(expression, NULL);
+}
+
+static bool
+add_columns(Node *node, void *context)
+{
+	Bitmapset **columns = context;
+
+	if (node == NULL || IsA(node, Query))
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varattno >= 0)
+		*columns = bms_add_member(*columns, ((Var *) node)->varattno);
+	return expression_tree_walker(node, add_columns, context);
+}
+
+Bitmapset *
+gepa_store_columns_read(Node *expression)
+{
+	Bitmapset  *columns = NULL;
+
+	(void) add_columns(expression, &columns);
+	return columns;
 }

@@ -25,6 +25,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_coerce.h"
@@ -88,15 +89,14 @@ check_expression(const char *what, const char *text)
 				 errhint("For example a column name, or an expression over the columns of the source.")));
 }
 
-/* Of the only column that a query over the source would return. */
+/* The only column that a query over the source would return, until SPI's end; its type. */
 static Oid
-analyze_type(const StoreSource *source, const char *expression)
+analyze(const StoreSource *source, const char *expression, Node **tree)
 {
 	char	   *sql = psprintf("SELECT (%s\n) FROM %s", expression, source->relation);
 	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
 	List	   *sources;
 	Query	   *query;
-	Oid			type = InvalidOid;
 
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
@@ -109,18 +109,39 @@ analyze_type(const StoreSource *source, const char *expression)
 				 errdetail("This one has an aggregate, a window function or a function that returns a set: %s",
 						   expression),
 				 errhint("Make a view that computes it, and name the view as source.")));
-	type = exprType((Node *) linitial_node(TargetEntry, query->targetList)->expr);
-	SPI_freeplan(plan);
-	return type;
+	*tree = (Node *) linitial_node(TargetEntry, query->targetList)->expr;
+	return exprType(*tree);
+}
+
+/*
+ * A job computes a document again when it writes the verdict, and what is not the
+ * same one then is judged again.
+ */
+static void
+check_document(StoreSource *source, Node *tree, MemoryContext context)
+{
+	MemoryContext old;
+
+	if (gepa_store_is_volatile(tree))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("the document of a job must not be volatile"),
+				 errdetail("It would be another one each time that it is looked at."),
+				 errhint("Declare functions in it STABLE or IMMUTABLE if that is what they are.")));
+	old = MemoryContextSwitchTo(context);
+	source->reads = gepa_store_columns_read(tree);
+	MemoryContextSwitchTo(old);
 }
 
 static void
 check_expressions(StoreSource *source)
 {
+	MemoryContext context = CurrentMemoryContext;	/* SPI leaves its own */
 	Oid			type;
+	Node	   *tree;
 
 	check_expression("document", source->document);
-	type = analyze_type(source, source->document);
+	type = analyze(source, source->document, &tree);
 	source->is_jsonb = getBaseType(type) == JSONBOID;
 	if (!source->is_jsonb && !IsBinaryCoercible(type, TEXTOID) && type != UNKNOWNOID)
 		ereport(ERROR,
@@ -128,10 +149,12 @@ check_expressions(StoreSource *source)
 				 errmsg("the document of a job must be text or jsonb, not %s",
 						format_type_be(type)),
 				 errhint("Cast it, or build an object of the judge's fields with jsonb_build_object().")));
+	if (source->nkeys > 0)
+		check_document(source, tree, context);
 	if (source->filter == NULL)
 		return;
 	check_expression("filter", source->filter);
-	type = analyze_type(source, source->filter);
+	type = analyze(source, source->filter, &tree);
 	if (getBaseType(type) != BOOLOID && type != UNKNOWNOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -143,9 +166,21 @@ check_expressions(StoreSource *source)
  * Keys
  */
 
+/* Does a column of an index tell apart, and order, as ORDER BY does by itself? */
+static bool
+is_usual(Relation rel, Relation index, int i)
+{
+	AttrNumber	attnum = index->rd_index->indkey.values[i];
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	Oid			opclass = GetDefaultOpClass(attribute->atttypid, BTREE_AM_OID);
+
+	return index->rd_indcollation[i] == attribute->attcollation && OidIsValid(opclass) &&
+		get_opclass_family(opclass) == index->rd_opfamily[i];
+}
+
 /* A unique btree whose columns are those given; attnums are put into its order. */
 static bool
-orders(Relation index, AttrNumber *attnums, int n)
+orders(Relation rel, Relation index, AttrNumber *attnums, int n)
 {
 	Form_pg_index form = index->rd_index;
 
@@ -164,7 +199,7 @@ orders(Relation index, AttrNumber *attnums, int n)
 			return false;
 		while (place < n && attnums[place] != form->indkey.values[i])
 			place++;
-		if (place == n)
+		if (place == n || !is_usual(rel, index, i))
 			return false;
 		attnums[place] = attnums[i];
 		attnums[i] = form->indkey.values[i];
@@ -183,7 +218,7 @@ gepa_store_has_unique_index(Relation rel, AttrNumber *attnums, int n)
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		found = orders(index, attnums, n);
+		found = orders(rel, index, attnums, n);
 		index_close(index, AccessShareLock);
 		if (found)
 			break;
@@ -216,7 +251,7 @@ check_order(Relation rel, AttrNumber *attnums, int n)
 				(errcode(ERRCODE_INVALID_FOREIGN_KEY),
 				 errmsg("there is no unique index on the key columns of \"%s\"",
 						RelationGetRelationName(rel)),
-				 errdetail("A job reads a table in the order of a btree index that is unique, not partial, and on these columns alone."),
+				 errdetail("A job reads a table in the order of a btree index that is unique, not partial, on these columns alone, and in their usual order and collation."),
 				 errhint("Name the columns of the primary key, or make such an index.")));
 	if (may_be_null(rel, attnums, n))
 		ereport(ERROR,
@@ -230,6 +265,12 @@ find_keys(StoreSource *source, Relation rel, const char *const *keys, int nkeys)
 {
 	AttrNumber	attnums[STORE_JOB_MAX_KEYS];
 
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is temporary, and cannot be the source of a job",
+						RelationGetRelationName(rel)),
+				 errhint("A job is at work in another session; CREATE TABLE without TEMPORARY.")));
 	if (nkeys > STORE_JOB_MAX_KEYS)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),

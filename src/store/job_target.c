@@ -60,6 +60,30 @@ refuse_privilege(const char *what, const char *name)
  * A column of the source
  */
 
+static void
+check_not_read(const StoreSource *source, AttrNumber attnum, const char *column)
+{
+	if (bms_is_member(attnum, source->reads) || bms_is_member(0, source->reads))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the document reads the target column \"%s\"", column),
+				 errdetail("Each verdict would change what was judged."),
+				 errhint("Name the columns of the document one by one, or let a verdict table be the target.")));
+}
+
+/* Raises what a rule or a view has against it. */
+static void
+check_writable(const StoreSource *source, const char *column)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *sql = psprintf("UPDATE %s SET %s = NULL RETURNING 1", source->relation,
+							   quote_identifier(column));
+
+	if (SPI_prepare(sql, 0, NULL) == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	MemoryContextSwitchTo(context); /* not SPI's */
+}
+
 static StoreJobValue
 value_of(Oid type, const char *column)
 {
@@ -108,10 +132,12 @@ open_column(StoreJobTarget *target, const StoreSource *source, const char *colum
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("column \"%s\" is both key and target", column),
 					 errhint("Name a column that the job may overwrite.")));
+	check_not_read(source, attnum, column);
 	target->value = value_of(type, column);
 	if (pg_class_aclcheck(source->relid, source->owner, ACL_UPDATE) != ACLCHECK_OK &&
 		pg_attribute_aclcheck(source->relid, attnum, source->owner, ACL_UPDATE) != ACLCHECK_OK)
 		refuse_privilege("column", column);
+	check_writable(source, column);
 	target->column = pstrdup(column);
 }
 

@@ -110,6 +110,12 @@ extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
  */
 extern int	gepa_store_count_expressions(const char *text);
 
+/* Has one that was analyzed a volatile function in it? */
+extern bool gepa_store_is_volatile(Node *expression);
+
+/* Numbers of the columns that it names outside of subqueries; 0 = the row as a whole. */
+extern Bitmapset *gepa_store_columns_read(Node *expression);
+
 /*
  * relation.c: a relation by a name as it stands in SQL, InvalidOid if there is none;
  * raises 42602 for what is no name.  And the name it is kept by: quoted, qualified.

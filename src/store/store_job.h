@@ -18,6 +18,7 @@
 #define GEPA_STORE_STORE_JOB_H
 
 #include "datatype/timestamp.h"
+#include "nodes/bitmapset.h"
 #include "judge/judge.h"
 
 /* job_source.c: what rows a job has, shared with gepa.estimate() */
@@ -41,6 +42,8 @@ typedef struct StoreSource
 	char	   *key_types[STORE_JOB_MAX_KEYS];	/* qualified type names, with
 												 * typmod */
 	bool		is_jsonb;		/* the document, else text */
+	Bitmapset  *reads;			/* columns that the document names; 0 = all;
+								 * of a job only */
 } StoreSource;
 
 /*

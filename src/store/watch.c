@@ -69,19 +69,6 @@ is_key(const StoreJob *job, const char *column)
 	return false;
 }
 
-/* Numbers of the columns that an expression reads; 0 = the row as a whole. */
-static bool
-add_columns(Node *node, void *context)
-{
-	Bitmapset **columns = context;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var) && ((Var *) node)->varattno >= 0)
-		*columns = bms_add_member(*columns, ((Var *) node)->varattno);
-	return expression_tree_walker(node, add_columns, context);
-}
-
 /*
  * The columns that document and filter read.  What reads the row as a whole, a
  * subquery, or a column that is computed of others, may read any.
@@ -96,7 +83,7 @@ find_columns(const StoreJob *job, Relation rel)
 	bool		all = query->hasSubLinks;
 
 	if (!all)
-		(void) add_columns((Node *) query->targetList, &attributes);
+		attributes = gepa_store_columns_read((Node *) query->targetList);
 	all = all || bms_is_member(0, attributes);
 	for (int i = 0; i < desc->natts && !all; i++)
 		all = TupleDescAttr(desc, i)->attgenerated != '\0' && bms_is_member(i + 1, attributes);

@@ -22,6 +22,13 @@ CREATE VIEW test_view AS SELECT * FROM test_pages;
 CREATE SEQUENCE test_sequence;
 CREATE TABLE test_other (id int PRIMARY KEY, label text);
 CREATE TABLE test_keyless (LIKE test_other);
+CREATE TABLE test_orders (pattern text NOT NULL, other text COLLATE "C" NOT NULL, body text);
+CREATE UNIQUE INDEX ON test_orders (pattern text_pattern_ops);
+CREATE UNIQUE INDEX ON test_orders (other COLLATE "POSIX");
+CREATE TEMPORARY TABLE test_temporary (id int PRIMARY KEY, body text);
+CREATE TABLE test_ruled (id int PRIMARY KEY, body text, keep bool);
+CREATE RULE ruled AS ON UPDATE TO test_ruled DO INSTEAD NOTHING;
+CREATE VIEW test_joined AS SELECT id, p.body, p.keep FROM test_pages p JOIN test_ruled USING (id);
 
 -- What is wrong with each argument.
 SELECT throws_ok(format('SELECT gepa.judge_table(%s)', arguments), state, NULL, what)
@@ -37,10 +44,14 @@ FROM (VALUES
 	('42830', $$'test_judge', 'test_pages', 'nick', 'body'$$, 'a key that may be null'),
 	('42830', $$'test_judge', 'test_pages', 'number', 'body'$$, 'a key that is unique in part'),
 	('42830', $$'test_judge', 'test_pages', 'id, site', 'body'$$, 'more than the key'),
+	('42830', $$'test_judge', 'test_orders', 'pattern', 'body'$$, 'an index that has another order'),
+	('42830', $$'test_judge', 'test_orders', 'other', 'body'$$, 'an index that has another collation'),
+	('42809', $$'test_judge', 'test_temporary', 'id', 'body'$$, 'a source that other sessions cannot read'),
 	('42703', $$'test_judge', 'test_pages', 'id', 'missing'$$, 'a document that there is not'),
 	('42804', $$'test_judge', 'test_pages', 'id', 'number'$$, 'a document that is a number'),
 	('42601', $$'test_judge', 'test_pages', 'id', 'body, label'$$, 'two documents'),
 	('42601', $$'test_judge', 'test_pages', 'id', 'body) FROM test_other WHERE (true'$$, 'a document with a source of its own'),
+	('42P17', $$'test_judge', 'test_pages', 'id', 'body || random()'$$, 'a document that is another one each time'),
 	('0A000', $$'test_judge', 'test_pages', 'id', 'max(body)'$$, 'an aggregate'),
 	('0A000', $$'test_judge', 'test_pages', 'id', 'regexp_split_to_table(body, body)'$$, 'a set'),
 	('22023', $$'test_fields', 'test_pages', 'id', 'body'$$, 'one text for two fields'),
@@ -50,6 +61,10 @@ FROM (VALUES
 	('22023', $$'test_judge', 'test_pages', 'id', 'body', 'id'$$, 'the key as target'),
 	('22023', $$'test_judge', 'test_pages', 'id', 'body', 'keep, label'$$, 'two columns'),
 	('42809', $$'test_judge', 'test_pages', 'id', 'body', 'twice'$$, 'a generated column'),
+	('0A000', $$'test_judge', 'test_pages', 'id', 'body', 'body'$$, 'the document as target'),
+	('0A000', $$'test_judge', 'test_pages', 'id', 'to_jsonb(test_pages)', 'keep'$$, 'a document of the whole row, and a column of it as target'),
+	('55000', $$'test_judge', 'test_joined', 'id', 'body', 'keep'$$, 'a column of a view that cannot be updated'),
+	('0A000', $$'test_judge', 'test_ruled', 'id', 'body', 'keep'$$, 'a column of a table whose rule keeps updates off'),
 	('42703', $$'test_judge', 'test_pages', 'id', 'body', 'test_other'$$, 'a table that is no verdict table'),
 	('3F000', $$'test_judge', 'test_pages', 'id', 'body', 'test_missing.verdicts'$$, 'a verdict table in no schema'),
 	('22023', $$'test_judge', 'test_pages', 'id', 'body', options => '{"worker": 1}'$$, 'an option that there is not'),

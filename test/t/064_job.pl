@@ -80,4 +80,12 @@ is(wait_job($job), 'finished', 'a view with documents in jsonb');
 is(value($node, 'SELECT count(*), count(*) FILTER (WHERE v.positive = p.keep) FROM part_verdict v JOIN parts p ON (site, p.day) = ("The Site", v.day)'),
 	'169|169', '... is judged');
 
+# Types that mean something else when their length is left out.
+value($node, "CREATE TABLE sized (code char(6), flags bit(4), body text, keep bool, PRIMARY KEY (code, flags));"
+	. "INSERT INTO sized SELECT 'c' || i, (i % 16)::bit(4), 'sized ' || i FROM generate_series(1, 60) i");
+$job = start_job($judge, "'sized', 'code, flags', 'body', 'keep, sized_verdict', options => '{\"batch\": 16}'");
+is(wait_job($job), 'finished', 'a key of characters and bits');
+is(wrong($judge, 'sized'), 0, '... is judged');
+is(value($node, 'SELECT count(*) FROM sized JOIN sized_verdict USING (code, flags)'), 60, '... in the table as well');
+
 done_testing();
