@@ -359,6 +359,13 @@ compare_keys(const void *a, const void *b, void *columns)
 	return 0;
 }
 
+static int
+compare_rows(const void *a, const void *b, void *columns)
+{
+	return compare_keys(&((const StoreJobRow *) a)->key, &((const StoreJobRow *) b)->key,
+						columns);
+}
+
 /* One that was queued twice is looked at once. */
 static void
 make_unique(Claim *claim, int columns)
@@ -372,22 +379,30 @@ make_unique(Claim *claim, int columns)
 	claim->nkeys = n;
 }
 
-/* Of those asked for, sorted, the ones that were not read. */
+/*
+ * Keys that are written otherwise and equal all the same (1.0 and 1.00, names
+ * without regard to case) find the same row; it is one row.
+ */
 static void
-find_missing(const StoreJob *job, const Claim *claim, StoreJobPiece *piece)
+drop_twins(StoreJobPiece *piece, int columns)
 {
-	int			columns = job->nkeys;
+	int			n = 0;
+
+	qsort_arg(piece->rows, piece->nrows, sizeof(StoreJobRow), compare_rows, &columns);
+	for (int i = 0; i < piece->nrows; i++)
+		if (n == 0 || compare_rows(&piece->rows[i], &piece->rows[n - 1], &columns) != 0)
+			piece->rows[n++] = piece->rows[i];
+	piece->nrows = n;
+}
+
+/* Of those asked for the ones by which no row was found. */
+static void
+find_missing(const Claim *claim, StoreJobPiece *piece)
+{
 	bool	   *there = palloc0(Max(claim->nkeys, 1));
 
 	for (int i = 0; i < piece->nrows; i++)
-	{
-		char	  **key = piece->rows[i].key;
-		char	 ***found = bsearch_arg(&key, claim->keys, claim->nkeys, sizeof(char **),
-										compare_keys, &columns);
-
-		if (found != NULL)
-			there[found - claim->keys] = true;
-	}
+		there[piece->rows[i].asked] = true;
 	piece->missing = palloc(sizeof(char **) * Max(claim->nkeys, 1));
 	for (int i = 0; i < claim->nkeys; i++)
 		if (!there[i])
@@ -400,7 +415,8 @@ read_by_key(const StoreJob *job, StoreJobTable *table, Claim *claim, StoreJobPie
 {
 	make_unique(claim, job->nkeys);
 	piece->cut = gepa_store_read_keys(table, claim->keys, claim->nkeys, piece);
-	find_missing(job, claim, piece);
+	find_missing(claim, piece);
+	drop_twins(piece, job->nkeys);
 }
 
 /*

@@ -123,9 +123,9 @@ append_columns(StringInfo buf, const StoreJobTable *table)
 						 quote_identifier(table->source.keys[i]));
 }
 
-/* The inner part of all reads, up to FROM. */
+/* The inner part of all reads, up to FROM; with a further column, or "". */
 static void
-append_inner(StringInfo buf, const StoreJobTable *table)
+append_inner(StringInfo buf, const StoreJobTable *table, const char *further)
 {
 	const StoreSource *source = &table->source;
 
@@ -138,12 +138,12 @@ append_inner(StringInfo buf, const StoreJobTable *table)
 	if (table->target.column != NULL)
 		appendStringInfo(buf, ", %s.%s::pg_catalog.text AS gepa_column", table->name,
 						 quote_identifier(table->target.column));
-	appendStringInfo(buf, " FROM %s", source->relation);
+	appendStringInfo(buf, "%s FROM %s", further, source->relation);
 }
 
 /* The whole of a read around its inner part. */
 static char *
-wrap(const StoreJobTable *table, const char *inner)
+wrap(const StoreJobTable *table, const char *inner, const char *further)
 {
 	const StoreSource *source = &table->source;
 	StringInfoData buf;
@@ -156,7 +156,7 @@ wrap(const StoreJobTable *table, const char *inner)
 					 table->target.column ? "gepa_q.gepa_column" : "NULL::pg_catalog.text");
 	if (table->target.table != NULL)
 		appendStringInfoString(&buf, ", gepa_t.version, gepa_t.digest, gepa_t.status");
-	appendStringInfo(&buf, " FROM %s gepa_q", inner);
+	appendStringInfo(&buf, "%s FROM %s gepa_q", further, inner);
 	if (table->target.table != NULL)
 	{
 		appendStringInfo(&buf, " LEFT JOIN %s gepa_t ON ", table->target.table);
@@ -200,7 +200,7 @@ compose_range(const StoreJobTable *table, JobLow low, bool has_high)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	append_inner(&buf, table);
+	append_inner(&buf, table, "");
 	appendStringInfo(&buf, " WHERE (%s\n)",
 					 table->source.filter ? table->source.filter : "true");
 	if (low != JOB_LOW_NONE)
@@ -216,26 +216,29 @@ compose_range(const StoreJobTable *table, JobLow low, bool has_high)
 	appendStringInfoString(&buf, " ORDER BY ");
 	append_columns(&buf, table);
 	appendStringInfo(&buf, " LIMIT $%d)", next);
-	return psprintf("%s ORDER BY %s", wrap(table, buf.data), order_by_keys(table));
+	return psprintf("%s ORDER BY %s", wrap(table, buf.data, ""), order_by_keys(table));
 }
 
-/* OFFSET keeps the document from being computed more than once. */
+/*
+ * OFFSET keeps the document from being computed more than once.  Each row has the
+ * number of the key that found it.
+ */
 static char *
 compose_keys(const StoreJobTable *table)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	append_inner(&buf, table);
+	append_inner(&buf, table, ", gepa_v.gepa_n");
 	appendStringInfoString(&buf, ", ");
 	gepa_store_append_keys(&buf, table);
-	appendStringInfoString(&buf, ") gepa_v(");
+	appendStringInfoString(&buf, ") WITH ORDINALITY gepa_v(");
 	gepa_store_append_key_names(&buf, table, "");
-	appendStringInfoString(&buf, ") WHERE ");
+	appendStringInfoString(&buf, ", gepa_n) WHERE ");
 	gepa_store_append_key_match(&buf, table, table->name);
 	appendStringInfo(&buf, " AND (%s\n) OFFSET 0)",
 					 table->source.filter ? table->source.filter : "true");
-	return wrap(table, buf.data);
+	return wrap(table, buf.data, ", gepa_q.gepa_n");
 }
 
 /*
@@ -318,6 +321,16 @@ read_targets(StoreScope *scope, const StoreJobTable *table, uint64 row, StoreJob
 	gepa_store_digest(row, column + 2, result->in_table_digest, JUDGE_DIGEST_LENGTH);
 }
 
+/* The number of the key that found it; -1 = it was read in a range. */
+static int
+read_asked(const StoreJobTable *table, uint64 row)
+{
+	int			column = table->source.nkeys + (table->target.table != NULL ? 6 : 3);
+
+	return SPI_tuptable->tupdesc->natts < column ? -1 :
+		(int) gepa_store_bigint(row, column) - 1;
+}
+
 /*
  * One row, into the caller's context.  Keys are written as their types write them,
  * as the triggers of a watched table do; a cast to text may make another text of them.
@@ -343,6 +356,7 @@ read_row(StoreScope *scope, const StoreJobTable *table, uint64 row, StoreJobRow 
 	}
 	read_document(table, row, result, bytes);
 	read_targets(scope, table, row, result);
+	result->asked = read_asked(table, row);
 	MemoryContextSwitchTo(old);
 }
 

@@ -192,6 +192,8 @@ extern void gepa_store_drop_claims(const StoreJob *job);
 typedef struct StoreJobRow
 {
 	char	  **key;			/* a text per key column */
+	int			asked;			/* found by the key of this number; -1 = by a
+								 * range */
 	bool		has_document;	/* it is not null */
 	Datum		document;		/* text or jsonb */
 	int64		hash;			/* of the document, to see whether it changes */

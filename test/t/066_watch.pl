@@ -161,6 +161,15 @@ ok(parts('moved rows'), 'a row that moves to another partition, or out of the fi
 value($node, 'TRUNCATE parts_a');
 is(value($node, "SELECT count(*) FROM part_verdict WHERE site = 'a'"), 0, 'TRUNCATE of a partition');
 
+# A key that is written otherwise and equal all the same is the same row's.
+value($node, "CREATE TABLE prices (price numeric PRIMARY KEY, body text); INSERT INTO prices SELECT i, 'price ' || i FROM generate_series(1, 5) i");
+my $prices = value($node, "SELECT gepa.watch_table('$judge', 'prices', 'price', 'body', 'price_verdict')");
+ok(wait_sql($node, 'SELECT count(*) = 5 FROM price_verdict', 'prices'), 'keys with a scale');
+value($node, "UPDATE prices SET price = price::numeric(8, 2); INSERT INTO prices VALUES (6, 'price 6')");
+ok(wait_sql($node, 'SELECT count(*) = 1 FROM price_verdict WHERE price = 6', 'prices of another scale'), '... are given another');
+is(value($node, 'SELECT count(*) FROM prices JOIN price_verdict USING (price)'), 6, '... and keep their verdicts');
+is(value($node, "SELECT status FROM gepa.jobs WHERE job = $prices"), 'running', '... without an error');
+
 value($node, "SELECT gepa.unwatch_table($job)");
 is(value($node, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'gepa_watch_$job%'"), 0, 'unwatched: no trigger is left');
 is(value($node, "SELECT status FROM gepa.jobs WHERE job = $job"), 'cancelled', '... and the job has ended');
