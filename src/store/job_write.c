@@ -503,7 +503,12 @@ gepa_store_put_missing(StoreJobTable *table, const StoreJobPiece *piece)
 		return;
 	gepa_store_enter_job_table(&scope, table, STORE_VIEW_WRITE);
 	make_immediate();
-	if (target->column != NULL)
+
+	/*
+	 * Who goes through a table once leaves alone what is not, or no more, in
+	 * the filter.
+	 */
+	if (target->column != NULL && table->job->kind == STORE_JOB_WATCH)
 		clear(&scope, table, &table->clear_column, piece->missing, piece->nmissing);
 	if (target->table != NULL)
 		clear(&scope, table, &table->clear_table, piece->missing, piece->nmissing);

@@ -92,6 +92,16 @@ is(wait_job($job), 'finished', 'rows that were mended or deleted');
 cmp_ok(value($node, "SELECT count(*) FROM gepa.job_errors WHERE job = $job"), '<=', 1, '... are errors no more');
 is(value($node, 'SELECT count(*) FROM picky_verdict v LEFT JOIN pages p USING (id) WHERE p.id IS NULL'), 0, '... and leave nothing in the table');
 
+# What was decided otherwise meanwhile is not in the filter any more.
+fresh_pages(30);
+$job = start_job($picky, "'pages', 'id', 'body', 'keep', filter => 'keep IS NULL'");
+is(wait_job($job), 'finished', 'a filter that reads the target');
+cmp_ok(job_value($job, 'failed'), '>', 0, '... leaves errors');
+value($node, 'UPDATE pages SET keep = true WHERE keep IS NULL');
+value($node, "SELECT gepa.retry_errors($job)");
+is(wait_job($job), 'finished', '... that somebody decides');
+is(value($node, 'SELECT count(*) FROM pages WHERE keep IS NULL'), 0, '... and their decision stays');
+
 # The LM is gone for a while: the job waits for it.
 fresh_pages(60, 20);
 $job = start_job($judge, "'pages', 'id', 'body', 'keep', options => '{\"batch\": 16}'");
