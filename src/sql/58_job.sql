@@ -12,7 +12,8 @@ CREATE TABLE gepa.job
 	owner regrole NOT NULL,
 	judge int NOT NULL,
 	judge_name text NOT NULL,
-	version int NOT NULL,			-- the one that judges, whatever is current
+	version int NOT NULL,			-- the one that judges; a watch without option version
+									-- goes over to each that becomes current
 	source text NOT NULL,			-- qualified relation name
 	key text[] NOT NULL,			-- columns, in the order of the index
 	document text NOT NULL,			-- expression over the row
@@ -20,7 +21,7 @@ CREATE TABLE gepa.job
 	search_path text NOT NULL,		-- under which both were given
 	target_column text,				-- of the source
 	target_table text,				-- qualified name
-	options jsonb NOT NULL,			-- complete: defaults filled in
+	options jsonb NOT NULL,			-- complete: defaults filled in; no version: follows
 	status text NOT NULL DEFAULT 'queued' CHECK
 		(status IN ('queued', 'running', 'pausing', 'paused', 'cancelled', 'finished', 'failed')),
 	reason text,

@@ -73,6 +73,20 @@ static StoreStatement select_version = {
 	" UNION ALL SELECT 1 FROM gepa.router_version WHERE judge = $1 AND version = $2"
 };
 
+static StoreStatement select_current = {
+	.sql = "SELECT current_version FROM gepa.judge WHERE judge = $1"
+};
+
+static StoreStatement set_version = {
+	.sql = "UPDATE gepa.job SET version = $2 WHERE job = $1 AND version <> $2"
+};
+
+static StoreStatement select_outdated = {
+	.sql = "SELECT 1 FROM ROWS FROM (pg_catalog.unnest($1::int[]),"
+	" pg_catalog.unnest($2::int[])) u(judge, version)"
+	" JOIN gepa.judge j ON j.judge = u.judge AND j.current_version <> u.version LIMIT 1"
+};
+
 static StoreStatement update_status = {
 	.sql = "UPDATE gepa.job SET status = $2, reason = $3, resume_at = $5,"
 	" started_at = CASE WHEN $2 = 'running'"
@@ -310,6 +324,44 @@ gepa_store_check_job_judge(const StoreJob *job)
 				 errmsg("judge \"%s\" was dropped", job->judge_name),
 				 errhint("Start a new job with another judge.")));
 	gepa_store_leave(&scope);
+}
+
+/*
+ * Following the current version
+ */
+
+void
+gepa_store_follow_job_judge(StoreJob *job)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	StoreArgs	found = {0};
+
+	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_arg_int(&args, job->judge);
+	if (gepa_store_run(&scope, &select_current, &args) > 0)
+	{
+		job->version = gepa_store_int(0, 1, 0);
+		gepa_store_arg_int(&found, job->job);
+		gepa_store_arg_int(&found, job->version);
+		gepa_store_run(&scope, &set_version, &found);
+	}
+	gepa_store_leave(&scope);
+}
+
+bool
+gepa_store_any_outdated(const int *judges, const int *versions, int n)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	bool		found;
+
+	gepa_store_enter(&scope, STORE_VIEW_LATEST);
+	gepa_store_arg_ints(&args, n, judges);
+	gepa_store_arg_ints(&args, n, versions);
+	found = gepa_store_run(&scope, &select_outdated, &args) > 0;
+	gepa_store_leave(&scope);
+	return found;
 }
 
 /*

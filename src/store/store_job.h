@@ -175,6 +175,12 @@ extern bool gepa_store_job_exists(const StoreJob *job);
 /* Raise 42704 if the version that judges was dropped. */
 extern void gepa_store_check_job_judge(const StoreJob *job);
 
+/* Have the job go on with the judge's current version, in its row as well. */
+extern void gepa_store_follow_job_judge(StoreJob *job);
+
+/* Is any of these versions (of judges or routers) not the current one any more? */
+extern bool gepa_store_any_outdated(const int *judges, const int *versions, int n);
+
 /* Say why a job that runs does not get on; NULL clears it. */
 extern void gepa_store_note_job(int job, const char *reason);
 

@@ -296,6 +296,8 @@ drive(WorkerJob *job)
 		}
 		if (job->outage != NULL)
 			sit_out(job);
+		else if (job->npieces == 0 && job->outdated)
+			gepa_worker_renew_job_judge(job);
 		else if (job->npieces == 0 && job->nothing_left && end_if_done(job))
 			break;
 		else if (!busy)

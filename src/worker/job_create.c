@@ -5,9 +5,10 @@
  *	  here, before a call is paid.
  *
  * All in the current transaction and with the rights of the current user, who
- * is the job's owner from then on.  The version that judges is pinned: a job that
- * takes days must not change its mind in the middle.  The launcher learns of the
- * job at commit.
+ * is the job's owner from then on.  The version that judges a table is pinned: a job
+ * that takes days must not change its mind in the middle.  One that watches
+ * follows the current version unless it was given one (job_judge.c).  The launcher
+ * learns of the job at commit.
  *
  *-------------------------------------------------------------------------
  */
@@ -111,7 +112,8 @@ gepa_worker_create_job(const WorkerJobRequest *request)
 	job->judge = router != NULL ? router->router : version->judge;
 	job->judge_name = router != NULL ? router->name : version->spec->name;
 	job->version = router != NULL ? router->version : version->version;
-	options.version = job->version;
+	if (request->kind == STORE_JOB_TABLE)
+		options.version = job->version;
 	job->kind = request->kind;
 	job->options = gepa_worker_job_options_json(&options);
 	job->workers = options.workers;

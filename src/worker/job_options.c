@@ -4,7 +4,7 @@
  *	  Options of a corpus job: from the jsonb of gepa.judge_table() and back.
  *
  * A job stores them complete, so that a later change of defaults changes no job
- * that exists.
+ * that exists; it has no version if it follows the current one.
  *
  *-------------------------------------------------------------------------
  */
@@ -97,9 +97,12 @@ gepa_worker_parse_job_options(const char *json, WorkerJobOptions *options)
 char *
 gepa_worker_job_options_json(const WorkerJobOptions *options)
 {
-	return psprintf("{\"workers\": %d, \"batch\": %d, \"window\": %d, \"version\": %d,"
+	const char *version = options->version == 0 ? "" :
+		psprintf(" \"version\": %d,", options->version);
+
+	return psprintf("{\"workers\": %d, \"batch\": %d, \"window\": %d,%s"
 					" \"reasoning\": %s, \"on_budget\": \"%s\"}",
-					options->workers, options->batch, options->window, options->version,
+					options->workers, options->batch, options->window, version,
 					options->reasoning ? "true" : "false",
 					options->pause_on_budget ? "pause" : "error");
 }

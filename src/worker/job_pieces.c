@@ -66,44 +66,6 @@ typedef struct Piece
 } Piece;
 
 /*
- * The judge
- */
-
-void
-gepa_worker_open_job_judge(WorkerJob *job)
-{
-	StoreVersion *version = NULL;
-	StoreRouter *router;
-
-	job->judge_context = AllocSetContextCreate(job->context, "gepa job judge",
-											   ALLOCSET_DEFAULT_SIZES);
-	gepa_worker_begin(job->judge_context);
-	gepa_worker_check_job(job);
-	router = gepa_store_find_router(job->row->judge_name, job->row->version);
-	if (router == NULL || router->router != job->row->judge)
-	{
-		version = gepa_store_get_version_by_id(job->row->judge, job->row->version);
-		router = NULL;
-	}
-	job->named = gepa_apply_open_resolved(version, router, LM_PURPOSE_JOB);
-	job->desk = gepa_apply_desk_open(job->named);
-	gepa_worker_commit(job->context);
-	job->opened_at = gepa_clock_us();
-}
-
-void
-gepa_worker_close_job_judge(WorkerJob *job)
-{
-	if (job->named == NULL)
-		return;
-	gepa_apply_desk_close(job->desk);
-	gepa_apply_close_named(job->named);
-	MemoryContextDelete(job->judge_context);
-	job->desk = NULL;
-	job->named = NULL;
-}
-
-/*
  * Taking
  */
 
@@ -131,7 +93,12 @@ tolerate_blocked(WorkerJob *job, ErrorData *error)
 	FreeErrorData(error);
 }
 
-/* Claim some rows and read them, in a transaction; false when it was blocked. */
+/*
+ * Claim some rows and read them, in a transaction; false when it was blocked.
+ *
+ * Whether the judge is outdated is asked after the rows were read: a row that came after
+ * another version became current is not judged by the one before.
+ */
 static bool
 take(WorkerJob *job, Piece *piece, StoreTake *outcome)
 {
@@ -145,8 +112,12 @@ take(WorkerJob *job, Piece *piece, StoreTake *outcome)
 		if (job->status == STORE_JOB_RUNNING)
 			*outcome = gepa_store_take_piece(job->row, job->part, job->table, job->max_rows,
 											 &piece->taken);
-		gepa_worker_commit(job->context);
-		done = true;
+		job->outdated = gepa_worker_job_judge_is_outdated(job);
+		if (job->outdated)
+			gepa_worker_abort(job->context);
+		else
+			gepa_worker_commit(job->context);
+		done = !job->outdated;
 	}
 	PG_CATCH();
 	{
@@ -203,7 +174,7 @@ may_take(const WorkerJob *job)
 
 	if (window == 0)
 		window = Max(gepa_apply_desk_concurrency(job->desk) * WINDOW_FACTOR, SMALLEST_WINDOW);
-	return job->npieces < MOST_PIECES && job->nunknown < window &&
+	return !job->outdated && job->npieces < MOST_PIECES && job->nunknown < window &&
 		job->look_at <= gepa_clock_us();
 }
 

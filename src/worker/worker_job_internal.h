@@ -31,7 +31,7 @@ extern void gepa_worker_parse_job_options(const char *json, WorkerJobOptions *op
 /* The object that parse would read back. */
 extern char *gepa_worker_job_options_json(const WorkerJobOptions *options);
 
-/* job_pieces.c: a job at work */
+/* A job at work */
 
 typedef struct WorkerJob
 {
@@ -44,6 +44,7 @@ typedef struct WorkerJob
 	ApplyDesk  *desk;
 	MemoryContext judge_context;	/* of both */
 	int64		opened_at;		/* gepa_clock_us() */
+	bool		outdated;		/* another version is current: take no rows */
 	dlist_head	pieces;
 	int			npieces;
 	int			nunknown;		/* rows of pieces without an answer yet */
@@ -59,9 +60,19 @@ typedef struct WorkerJob
 	int			outages;		/* in a row */
 } WorkerJob;
 
+/* job_judge.c */
+
 /* Open the judge, with its LM as it is now; or close it, called back what is under way. */
 extern void gepa_worker_open_job_judge(WorkerJob *job);
 extern void gepa_worker_close_job_judge(WorkerJob *job);
+
+/* Is it to be opened anew, because another version is current?  In a transaction. */
+extern bool gepa_worker_job_judge_is_outdated(const WorkerJob *job);
+
+/* Do that; there are no pieces. */
+extern void gepa_worker_renew_job_judge(WorkerJob *job);
+
+/* job_pieces.c */
 
 /*
  * Take rows, take answers, write what is complete; never waits for an answer.

@@ -20,11 +20,18 @@ my $job;
 
 sub queued { return value($node, "SELECT coalesce(string_agg(key::text || coalesce('-' || last::text, ''), ' ' ORDER BY key), '') FROM gepa.job_queue WHERE job = $job"); }
 
-# Nothing is left to do, and all is as it has to be.
+# Nothing is left to do ...
+sub idle
+{
+	my ($watching, $what) = @_;
+	return wait_sql($node, "SELECT NOT EXISTS (SELECT FROM gepa.job_queue WHERE job = $watching) AND NOT EXISTS (SELECT FROM gepa.job_claim WHERE job = $watching)", $what);
+}
+
+# ... and all is as it has to be.
 sub settled
 {
 	my ($what) = @_;
-	wait_sql($node, "SELECT NOT EXISTS (SELECT FROM gepa.job_queue WHERE job = $job) AND NOT EXISTS (SELECT FROM gepa.job_claim WHERE job = $job)", $what);
+	idle($job, $what);
 	is(value($node, "SELECT count(*) FROM pages WHERE keep IS DISTINCT FROM gepa_judge('$judge', body)"), 0, "$what: every row has its verdict");
 	is(value($node, 'SELECT count(*) FROM pages p FULL JOIN page_verdict v USING (id) WHERE p.keep IS DISTINCT FROM v.positive OR (p.body IS NULL) <> (v.id IS NULL)'),
 		0, '... and so has the table, and no other');
@@ -109,6 +116,74 @@ is(value($node, 'SELECT count(*) FROM page_verdict'), 0, 'TRUNCATE forgets');
 value($node, "INSERT INTO pages VALUES (1, 'after it')");
 settled('after TRUNCATE');
 
+# What comes is judged by the version that is current then; what is judged stays, until somebody has it judged again.
+sub versions
+{
+	my ($table) = @_;
+	return value($node, "SELECT string_agg(id || ':' || version, ' ' ORDER BY id) FROM $table");
+}
+
+sub alter
+{
+	my ($which, $word) = @_;
+	return value($node, "SELECT gepa.alter_judge('$which', prompt => E'Is it good?\\nRULE: documents that mention \"$word\" are true')");
+}
+
+sub version_of { my ($which) = @_; return value($node, "SELECT version FROM gepa.jobs WHERE job = $which"); }
+
+value($node, "INSERT INTO pages SELECT i, 'page ' || i FROM generate_series(2, 5) i");
+settled('before another version is current');
+alter($judge, 'new');
+$mock->reset;
+value($node, "INSERT INTO pages VALUES (6, 'new 6'); UPDATE pages SET body = 'new 2' WHERE id = 2");
+idle($job, 'with another version');
+is(versions('page_verdict'), '1:1 2:2 3:1 4:1 5:1 6:2', 'what comes or changes has the version that is current');
+is(version_of($job), 2, '... which is in gepa.jobs');
+is($mock->journal->{requests}, 2, '... and nothing else is called');
+my $again = value($node, "SELECT gepa.judge_table('$judge', 'pages', 'id', 'body', 'keep, page_verdict')");
+is(value($node, "SELECT gepa.wait_job($again, '1 minute')"), 'finished', 'judged again');
+settled('what was judged again');
+is(versions('page_verdict'), '1:2 2:2 3:2 4:2 5:2 6:2', '... by one version');
+
+# A call on the wire is not in vain.
+my $gated = judge_on($node, $mock, 'judge-rules+gate');
+value($node, 'CREATE TABLE mails (id int PRIMARY KEY, body text)');
+my $mails = value($node, "SELECT gepa.watch_table('$gated', 'mails', 'id', 'body', 'mail_verdict')");
+idle($mails, 'an empty table');
+$mock->gate(open => 0);
+value($node, "INSERT INTO mails VALUES (1, 'one')");
+$mock->wait_for(sub { $_->{waiting} == 1 }, 'a call at the gate');
+alter($gated, 'two');
+value($node, "INSERT INTO mails VALUES (2, 'two')");
+$mock->gate(open => 1);
+idle($mails, 'a call on the wire');
+is(versions('mail_verdict'), '1:1 2:2', 'what was asked before is finished by its version, what came after by the next');
+my $first = value($node, "SELECT gepa.watch_table('$gated', 'mails', 'id', 'body', 'mail_first', options => '{\"version\": 1}')");
+value($node, "INSERT INTO mails VALUES (3, 'three')");
+idle($_, 'option version') for $first, $mails;
+is(versions('mail_first'), '1:1 2:1 3:1', 'a watch with option version stays with it');
+is(versions('mail_verdict'), '1:1 2:2 3:2', '... beside one without');
+
+# A router, and the judges that it names.
+my $branch = judge_on($node, $mock, 'judge-rules+bias-false');
+alter($branch, 'zebra');
+value($node, <<"SQL");
+SELECT gepa.create_router('by_length', ARRAY['{"when": "length > 100", "judge": "$judge"}']::jsonb[], '$branch');
+CREATE TABLE letters (id int PRIMARY KEY, body text, keep text);
+SQL
+my $letters = value($node, "SELECT gepa.watch_table('by_length', 'letters', 'id', 'body', 'keep, letter_verdict')");
+value($node, "INSERT INTO letters VALUES (1, 'zebra')");
+idle($letters, 'a router');
+alter($branch, 'lion');
+value($node, "INSERT INTO letters VALUES (2, 'zebra')");
+idle($letters, 'a judge of a router has another version');
+is(value($node, "SELECT string_agg(id || keep, ' ' ORDER BY id) FROM letters"), '1true 2false', 'a router\'s judge is followed');
+value($node, qq(SELECT gepa.alter_router('by_length', ARRAY['{"when": "length > 50", "judge": "$judge"}']::jsonb[], '$branch'); INSERT INTO letters VALUES (3, 'lion')));
+idle($letters, 'a router has another version');
+is(versions('letter_verdict'), '1:1 2:1 3:2', '... and so is the router');
+is(version_of($letters), 2, '... in gepa.jobs as well');
+value($node, "SELECT gepa.unwatch_table($_)") for $mails, $first, $letters;
+
 # Refusals, and triggers that nobody may make.
 sub fails
 {
@@ -129,7 +204,7 @@ my (undef, $warning) = outcome($node, "SET ROLE bob; CREATE TRIGGER t AFTER INSE
 	. 'INSERT INTO bobs VALUES (77)');
 like($warning, qr/does nothing: job $job watches public\.pages/, '... and on another table does nothing, and says so');
 is(queued(), '', '... so nothing is queued');
-($warning) = (outcome($node, 'ALTER TABLE pages RENAME TO sheets; INSERT INTO sheets VALUES (2); ALTER TABLE sheets RENAME TO pages'))[1];
+($warning) = (outcome($node, 'ALTER TABLE pages RENAME TO sheets; INSERT INTO sheets VALUES (7); ALTER TABLE sheets RENAME TO pages'))[1];
 like($warning, qr/WARNING:  55000: .*does nothing/, 'a table that was renamed can be written to');
 resume();
 
