@@ -185,11 +185,12 @@ sub finish
 sub wait_sql
 {
 	my ($node, $sql, $what, %options) = @_;
-
+	my $db = $options{db} // 'postgres';
 	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
 	my $last = '';
 
-	until (_answers_t($node, $options{db} // 'postgres', $sql, $deadline, \$last))
+	return $node->poll_query_until($db, $sql) || diag("waited in vain for $what") if !Gepa::Wire::can_ask($node, $sql);
+	until (_answers_t($node, $db, $sql, $deadline, \$last))
 	{
 		return diag("waited in vain for $what: $last") if time > $deadline;
 		usleep(20_000);
