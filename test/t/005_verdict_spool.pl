@@ -100,8 +100,6 @@ judge('j', 'those that are done', 5);
 $node->stop('immediate');
 $node->start;
 stored($node, 'j', 26, 'what has left the spool is in the table, although synchronous_commit is off');
-wait_sql($node, "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE backend_type = 'gepa verdict writer'",
-	'a writer that has marked what it wrote');
 is(value($node, "DELETE FROM gepa.verdict WHERE chars_total = 21 RETURNING 'deleted'"),
 	join("\n", ('deleted') x 5), 'five are deleted');
 $node->stop('immediate');

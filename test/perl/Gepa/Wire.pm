@@ -28,6 +28,8 @@ sub new
 	my $self = bless { socket => $socket }, $class;
 	my %about = (user => scalar getpwuid($>), database => $db, application_name => $ENV{PGAPPNAME} // $0);
 
+	$about{options} = $ENV{PGOPTIONS} if defined $ENV{PGOPTIONS};
+
 	$self->_send('', pack('N', 196608) . join("\0", %about, '', ''));
 	my (undef, $error) = $self->_read;
 	die "could not connect: $error" if $error;
