@@ -75,6 +75,7 @@ typedef struct WatchTable
 	int			job;			/* these two are the key */
 	Oid			relid;
 	const StoreJob *watching;	/* NULL = it does nothing */
+	bool		told;			/* that there are rows without a key */
 	uint64		seen;			/* invalidations that numbers were read after */
 	AttrNumber	keys[STORE_JOB_MAX_KEYS];
 	int			ncolumns;		/* that matter */
@@ -380,6 +381,7 @@ find_table(const TriggerData *trigger)
 		table = hash_search(watch.tables, &key, HASH_ENTER, NULL);
 		table->watching = job;
 		table->columns = NULL;
+		table->told = false;
 		table->seen = watch.invalidations - 1;
 	}
 	if (table->watching != NULL && table->seen != watch.invalidations &&
@@ -448,7 +450,8 @@ find_batch(const WatchTable *table)
 	return batch;
 }
 
-static void
+/* False when a part of it is null, as it can be since NOT NULL was dropped. */
+static bool
 read_key(const WatchTable *table, HeapTuple tuple, TupleDesc desc, Datum *key)
 {
 	for (int i = 0; i < table->watching->nkeys; i++)
@@ -457,8 +460,9 @@ read_key(const WatchTable *table, HeapTuple tuple, TupleDesc desc, Datum *key)
 
 		key[i] = heap_getattr(tuple, table->keys[i], desc, &isnull);
 		if (isnull)
-			elog(ERROR, "a key column of a watched table is null");
+			return false;
 	}
+	return true;
 }
 
 static Datum *
@@ -598,14 +602,40 @@ is_untouched(const WatchTable *table, HeapTuple a, HeapTuple b, TupleDesc desc)
 	return true;
 }
 
+/* Once in a transaction. */
+static void
+tell_without_key(WatchTable *table, Relation rel)
+{
+	if (!table->told)
+		ereport(WARNING,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("rows of \"%s\" without a key are not judged by job %d",
+						RelationGetRelationName(rel), table->job),
+				 errhint("Declare its key columns NOT NULL.")));
+	table->told = true;
+}
+
+static void
+queue_row(WatchTable *table, Relation rel, HeapTuple tuple, bool in_order)
+{
+	Datum		key[STORE_JOB_MAX_KEYS];
+
+	if (!read_key(table, tuple, RelationGetDescr(rel), key))
+		tell_without_key(table, rel);
+	else if (in_order)
+		add_in_order(find_batch(table), key);
+	else
+		add_lonely(find_batch(table), key);
+}
+
 const StoreJob *
 gepa_store_watch_row(const TriggerData *trigger)
 {
-	const WatchTable *table = find_table(trigger);
-	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	WatchTable *table = find_table(trigger);
+	Relation	rel = trigger->tg_relation;
+	TupleDesc	desc = RelationGetDescr(rel);
 	bool		update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
 	bool		moved;
-	Datum		key[STORE_JOB_MAX_KEYS];
 
 	if (table->watching == NULL)
 		return NULL;
@@ -613,16 +643,9 @@ gepa_store_watch_row(const TriggerData *trigger)
 	if (update && !moved &&
 		is_untouched(table, trigger->tg_trigtuple, trigger->tg_newtuple, desc))
 		return NULL;
-	read_key(table, trigger->tg_trigtuple, desc, key);
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		add_in_order(find_batch(table), key);
-	else
-		add_lonely(find_batch(table), key);
+	queue_row(table, rel, trigger->tg_trigtuple, TRIGGER_FIRED_BY_INSERT(trigger->tg_event));
 	if (moved)
-	{
-		read_key(table, trigger->tg_newtuple, desc, key);
-		add_lonely(find_batch(table), key);
-	}
+		queue_row(table, rel, trigger->tg_newtuple, false);
 	return wake_once(table->watching);
 }
 

@@ -236,6 +236,15 @@ ok(parts('moved rows'), 'a row that moves to another partition, or out of the fi
 value($node, 'TRUNCATE parts_a');
 is(value($node, "SELECT count(*) FROM part_verdict WHERE site = 'a'"), 0, 'TRUNCATE of a partition');
 
+# A table that was altered so that rows may have no key: its writers go on.
+value($node, 'CREATE TABLE nicks (nick text NOT NULL UNIQUE, body text)');
+my $nicks = value($node, "SELECT gepa.watch_table('$judge', 'nicks', 'nick', 'body', 'nick_verdict')");
+value($node, 'ALTER TABLE nicks ALTER nick DROP NOT NULL');
+like((outcome($node, "INSERT INTO nicks VALUES (NULL, 'a'), ('b', 'b'), (NULL, 'c')"))[1], qr/\A[^\n]*WARNING: .*without a key(?!.*without a key)/s, 'rows without a key are told of, once');
+value($node, "UPDATE nicks SET nick = body WHERE body = 'a'; UPDATE nicks SET nick = NULL WHERE body = 'b'; DELETE FROM nicks WHERE body = 'c'");
+is(value($node, 'SELECT count(*) FROM nicks'), 2, '... and can be written, given a key, and deleted');
+value($node, "SELECT gepa.unwatch_table($nicks)");
+
 # A key that is written otherwise and equal all the same is the same row's.
 value($node, "CREATE TABLE prices (price numeric PRIMARY KEY, body text); INSERT INTO prices SELECT i, 'price ' || i FROM generate_series(1, 5) i");
 my $prices = value($node, "SELECT gepa.watch_table('$judge', 'prices', 'price', 'body', 'price_verdict')");
