@@ -81,6 +81,17 @@ gepa_store_count_expressions(const char *text)
 	return list_length(((SelectStmt *) statement)->targetList);
 }
 
+void
+gepa_store_check_expression(const char *name, const char *expression)
+{
+	if (gepa_store_count_expressions(expression) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("\"%s\" must be one expression", name),
+				 errdetail("It is: %s", expression),
+				 errhint("Name a column of the source, or give an expression over its columns, such as length(body).")));
+}
+
 /*
  * Once they are analyzed
  */

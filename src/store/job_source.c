@@ -78,17 +78,6 @@ gepa_store_split_names(const char *text, int *n)
  * Expressions
  */
 
-static void
-check_expression(const char *what, const char *text)
-{
-	if (gepa_store_count_expressions(text) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("the %s of a job must be one expression", what),
-				 errdetail("It is: %s", text),
-				 errhint("For example a column name, or an expression over the columns of the source.")));
-}
-
 /* The only column that a query over the source would return, until SPI's end; its type. */
 static Oid
 analyze(const StoreSource *source, const char *expression, Node **tree)
@@ -140,7 +129,7 @@ check_expressions(StoreSource *source)
 	Oid			type;
 	Node	   *tree;
 
-	check_expression("document", source->document);
+	gepa_store_check_expression("document", source->document);
 	type = analyze(source, source->document, &tree);
 	source->is_jsonb = getBaseType(type) == JSONBOID;
 	if (!source->is_jsonb && !IsBinaryCoercible(type, TEXTOID) && type != UNKNOWNOID)
@@ -153,7 +142,7 @@ check_expressions(StoreSource *source)
 		check_document(source, tree, context);
 	if (source->filter == NULL)
 		return;
-	check_expression("filter", source->filter);
+	gepa_store_check_expression("filter", source->filter);
 	type = analyze(source, source->filter, &tree);
 	if (getBaseType(type) != BOOLOID && type != UNKNOWNOID)
 		ereport(ERROR,

@@ -68,16 +68,6 @@ enum
  * The statement
  */
 
-void
-gepa_store_check_expression(const char *name, const char *expression)
-{
-	if (gepa_store_count_expressions(expression) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("\"%s\" must be one expression", name),
-				 errhint("Name a column of the source, or give an expression over its columns, such as length(body).")));
-}
-
 static void
 append_expression(StringInfo buf, const char *name, const char *expression, const char *type)
 {

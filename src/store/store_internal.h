@@ -110,6 +110,9 @@ extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
  */
 extern int	gepa_store_count_expressions(const char *text);
 
+/* Raises 42601 unless the argument of that name is one expression. */
+extern void gepa_store_check_expression(const char *name, const char *expression);
+
 /* Has one that was analyzed a volatile function in it? */
 extern bool gepa_store_is_volatile(Node *expression);
 
@@ -129,9 +132,6 @@ extern char *gepa_store_relation_name(Oid relid);
  * 42601.
  */
 extern char *gepa_store_resolve_source(const char *source, bool *is_query);
-
-/* recipes.c: it is put in parentheses, so it must not close them: 42601 */
-extern void gepa_store_check_expression(const char *name, const char *expression);
 
 /*
  * memory.c: what this session knows.  What was paid for is written by this
