@@ -51,6 +51,7 @@ gepa_store_open_job_table(const StoreJob *job, bool reasoning)
 
 	table->job = job;
 	table->reasoning = reasoning;
+	table->watched = gepa_store_is_watched(job);
 	table->seed = (int64) pg_prng_uint64(&pg_global_prng_state);
 	table->source.owner = job->owner;
 	table->source.search_path = job->search_path;

@@ -97,7 +97,7 @@ compose_unchanged(const StoreJobTable *table)
 	appendStringInfoString(&buf, " WHERE ");
 	gepa_store_append_key_match(&buf, table, table->name);
 	gepa_store_append_unchanged(&buf, table);
-	if (table->job->kind == STORE_JOB_WATCH && has_target)
+	if (table->watched && has_target)
 		appendStringInfo(&buf, " FOR NO KEY UPDATE OF %s SKIP LOCKED", table->name);
 	return buf.data;
 }

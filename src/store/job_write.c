@@ -232,7 +232,7 @@ compose_table(const StoreJobTable *table)
 	appendStringInfoString(&buf, " WHERE ");
 	gepa_store_append_key_match(&buf, table, table->name);
 	gepa_store_append_unchanged(&buf, table);
-	if (table->job->kind == STORE_JOB_WATCH)
+	if (table->watched)
 		appendStringInfo(&buf, " FOR KEY SHARE OF %s", table->name);
 	appendStringInfo(&buf, "), gepa_put AS (INSERT INTO %s (", table->target.table);
 	for (int i = 0; i < n; i++)

@@ -16,7 +16,7 @@
 
 #include "access/xact.h"
 
-#include "store/store_internal.h"
+#include "store/store_job_table.h"
 
 static const char *const status_names[] = {
 	"queued", "running", "pausing", "paused", "cancelled", "finished", "failed"
@@ -45,6 +45,11 @@ static StoreStatement select_equal = {
 	" AND target_column IS NOT DISTINCT FROM $10 AND target_table IS NOT DISTINCT FROM $11"
 	" AND kind = 'table' AND status IN ('queued', 'running', 'pausing', 'paused')"
 	" ORDER BY job LIMIT 1 FOR UPDATE"
+};
+
+static StoreStatement select_watch = {
+	.sql = "SELECT 1 FROM gepa.job WHERE kind = 'watch' AND owner = $1::regrole AND source = $2"
+	" AND target_table = $3 AND status NOT IN ('cancelled', 'finished') LIMIT 1"
 };
 
 static StoreStatement set_own_work = {
@@ -307,6 +312,24 @@ gepa_store_job_exists(const StoreJob *job)
 	exists = gepa_store_run(&scope, &select_born, &args) > 0;
 	gepa_store_leave(&scope);
 	return exists;
+}
+
+bool
+gepa_store_is_watched(const StoreJob *job)
+{
+	StoreScope	scope;
+	StoreArgs	args = {0};
+	bool		watched;
+
+	if (job->kind == STORE_JOB_WATCH || job->target_table == NULL)
+		return job->kind == STORE_JOB_WATCH;
+	gepa_store_enter(&scope, STORE_VIEW_LATEST);
+	gepa_store_arg_oid(&args, job->owner);
+	gepa_store_arg_text(&args, job->source);
+	gepa_store_arg_text(&args, job->target_table);
+	watched = gepa_store_run(&scope, &select_watch, &args) > 0;
+	gepa_store_leave(&scope);
+	return watched;
 }
 
 void

@@ -25,6 +25,8 @@ struct StoreJobTable
 	StoreSource source;
 	StoreJobTarget target;
 	bool		reasoning;		/* the verdict table gets it */
+	bool		watched;		/* rows are locked while a verdict table is
+								 * written */
 	int64		seed;			/* of hashes of documents; nobody knows it */
 	char	   *name;			/* of the source in conditions: its last part */
 
@@ -87,6 +89,12 @@ extern void gepa_store_append_rows(StringInfo buf, const StoreJobTable *table,
 /* Keys and hashes as arguments. */
 extern void gepa_store_arg_rows(StoreArgs *args, const StoreJobTable *table,
 								StoreJobResult *const *results, int nresults);
+
+/*
+ * jobs.c: does the job, or one of the same owner's with the same verdict table, watch
+ * its source?
+ */
+extern bool gepa_store_is_watched(const StoreJob *job);
 
 /* job_claims.c */
 extern void gepa_store_delete_claim(const StoreJob *job, int64 claim);
