@@ -52,7 +52,7 @@ FROM gepa.estimate('test_judge', 'test_data.few', 'body') WHERE item = 'input_to
 SELECT is(estimate('output_tokens', $$'test_data.few'$$, '$$body$$')::text, '{500,250,1500}', '... those of answers as well');
 SELECT is(estimate('rows', $$'test_data.few'$$, '$$body$$', $$'id <= 10'$$)::text, '{10,10,10}', 'with a filter');
 SELECT is((SELECT value FROM gepa.estimate('test_judge', 'test_data.few', 'body', 'false') WHERE item = 'hours'), 0::float8, 'no rows take no time');
-SELECT is((SELECT count(*) FROM gepa.lm_calls WHERE lm = 'test_lm'), 0::bigint, 'nothing was sent');
+SELECT is((SELECT count(*) FROM gepa.lm_calls WHERE lm = 'test_lm' AND ended_at >= now()), 0::bigint, 'nothing was sent');
 
 --------------------------------------------------------------------- sampled
 
