@@ -145,45 +145,6 @@ is(value($node, "SELECT gepa.wait_job($again, '1 minute')"), 'finished', 'judged
 settled('what was judged again');
 is(versions('page_verdict'), '1:2 2:2 3:2 4:2 5:2 6:2', '... by one version');
 
-# A call on the wire is not in vain.
-my $gated = judge_on($node, $mock, 'judge-rules+gate');
-value($node, 'CREATE TABLE mails (id int PRIMARY KEY, body text)');
-my $mails = value($node, "SELECT gepa.watch_table('$gated', 'mails', 'id', 'body', 'mail_verdict')");
-idle($mails, 'an empty table');
-$mock->gate(open => 0);
-value($node, "INSERT INTO mails VALUES (1, 'one')");
-$mock->wait_for(sub { $_->{waiting} == 1 }, 'a call at the gate');
-alter($gated, 'two');
-value($node, "INSERT INTO mails VALUES (2, 'two')");
-$mock->gate(open => 1);
-idle($mails, 'a call on the wire');
-is(versions('mail_verdict'), '1:1 2:2', 'what was asked before is finished by its version, what came after by the next');
-my $first = value($node, "SELECT gepa.watch_table('$gated', 'mails', 'id', 'body', 'mail_first', options => '{\"version\": 1}')");
-value($node, "INSERT INTO mails VALUES (3, 'three')");
-idle($_, 'option version') for $first, $mails;
-is(versions('mail_first'), '1:1 2:1 3:1', 'a watch with option version stays with it');
-is(versions('mail_verdict'), '1:1 2:2 3:2', '... beside one without');
-
-# A router, and the judges that it names.
-my $branch = judge_on($node, $mock, 'judge-rules+bias-false');
-alter($branch, 'zebra');
-value($node, <<"SQL");
-SELECT gepa.create_router('by_length', ARRAY['{"when": "length > 100", "judge": "$judge"}']::jsonb[], '$branch');
-CREATE TABLE letters (id int PRIMARY KEY, body text, keep text);
-SQL
-my $letters = value($node, "SELECT gepa.watch_table('by_length', 'letters', 'id', 'body', 'keep, letter_verdict')");
-value($node, "INSERT INTO letters VALUES (1, 'zebra')");
-idle($letters, 'a router');
-alter($branch, 'lion');
-value($node, "INSERT INTO letters VALUES (2, 'zebra')");
-idle($letters, 'a judge of a router has another version');
-is(value($node, "SELECT string_agg(id || keep, ' ' ORDER BY id) FROM letters"), '1true 2false', 'a router\'s judge is followed');
-value($node, qq(SELECT gepa.alter_router('by_length', ARRAY['{"when": "length > 50", "judge": "$judge"}']::jsonb[], '$branch'); INSERT INTO letters VALUES (3, 'lion')));
-idle($letters, 'a router has another version');
-is(versions('letter_verdict'), '1:1 2:1 3:2', '... and so is the router');
-is(version_of($letters), 2, '... in gepa.jobs as well');
-value($node, "SELECT gepa.unwatch_table($_)") for $mails, $first, $letters;
-
 # Refusals, and triggers that nobody may make.
 sub fails
 {
