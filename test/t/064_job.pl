@@ -88,4 +88,27 @@ is(wait_job($job), 'finished', 'a key of characters and bits');
 is(wrong($judge, 'sized'), 0, '... is judged');
 is(value($node, 'SELECT count(*) FROM sized JOIN sized_verdict USING (code, flags)'), 60, '... in the table as well');
 
+# A job that goes through a watched table into the same verdict table: a row cannot go
+# between its verdict and the commit, when the watch would find nothing to forget.
+value($node, <<'SQL');
+CREATE TABLE letters (id int PRIMARY KEY, body text);
+INSERT INTO letters VALUES (1, 'the first letter');
+CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
+$$ BEGIN PERFORM pg_advisory_xact_lock(66); RETURN NULL; END $$;
+SQL
+my $watch = value($node, "SELECT gepa.watch_table('$judge', 'letters', 'id', 'body', 'letter_verdict')");
+wait_jobs('rows = 1', $watch, 'the watch');
+value($node, "SELECT gepa.pause_job($watch)");
+is(wait_job($watch), 'paused', 'a watch is paused');
+value($node, 'DELETE FROM letter_verdict');
+value($node, 'CREATE TRIGGER linger AFTER INSERT ON letter_verdict FOR EACH STATEMENT EXECUTE FUNCTION linger()');
+my $door = background($node, "BEGIN; SELECT pg_advisory_xact_lock(66);\n\\echo shut");
+$door->{run}->pump until $door->{out} =~ /shut/;
+$job = start_job($judge, "'letters', 'id', 'body', 'letter_verdict'");
+ok(wait_sql($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'", 'the job has written'), 'a job has written a verdict');
+like((outcome($node, "SET lock_timeout = '100ms'; DELETE FROM letters"))[1], qr/ERROR:  55P03: /, '... and holds its row');
+$door->{in} .= "COMMIT;\n";
+finish($door);
+is(wait_job($job), 'finished', '... until it has committed');
+
 done_testing();
