@@ -49,7 +49,7 @@ for my $status (sort keys %failing)
 	($out, $err) = outcome($node, "SET gepa.on_error = error; SELECT gepa_judge('$status', 'text')");
 	like($err, qr/ERROR:  \w{5}: judge "$status" has no verdict from LM "$status": $status\n.*HINT:/s,
 		'... which is raised when asked for');
-	is(value($node, "SELECT attempts FROM gepa.verdict_errors WHERE judge = '$status'"), 2 * $calls,
+	ok(wait_sql($node, "SELECT attempts = 2 * $calls FROM gepa.verdict_errors WHERE judge = '$status'", 'the writer'),
 		'... and counted as well');
 }
 is(value($node, "SELECT count(*) FROM unnest('{a,b}'::text[]) d WHERE NOT coalesce(gepa_judge('refused', d), false)"), 2,

@@ -18,7 +18,7 @@ use Test::More;
 my %views = (
 	lms => 'everybody',
 	(map { $_ => 'users' } qw(judges judge_versions routers router_versions lm_stats)),
-	(map { $_ => 'nobody' } qw(datasets runs progress samples candidates frontier proposals reflections rollouts
+	(map { $_ => 'nobody' } qw(classifiers datasets runs progress samples candidates frontier proposals reflections rollouts
 		schedules quality_cost verdicts verdict_errors lm_calls budgets spend jobs job_errors)));
 
 my $mock = Gepa::Mock->new;
@@ -42,6 +42,7 @@ my (undef, $err) = as('alice', "
 	SELECT gepa.create_judge('j', 'judging', 'Is it good?'), gepa.create_judge('g', 'gated', 'Is it good?'),
 		gepa.create_judge('b', 'broken', 'Is it good?');
 	SELECT gepa.create_router('r', ARRAY['{\"when\": \"length > 9\", \"judge\": \"j\"}']::jsonb[], 'g');
+	SELECT gepa.create_classifier('c', 'labels', 'body', 'keep::text');
 	SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', feedback => 'note');
 	SELECT gepa.optimize('j', 'd', 'reflecting', 120);
 	SELECT gepa.deploy(1);
@@ -129,7 +130,7 @@ value($node, 'ANALYZE');
 
 # What is known of rows one may not see: the numbers of runs, jobs and objects, and that a verdict is one.
 # gepa.lms is everybody's, and the functions behind gepa.lm_calls and gepa.lm_stats hand out one's own.
-my @known = ('lms\..*', 'lm_calls\..*', 'lm_stats\..*', '(?!judge_versions).*\.(run|job)', '(judges|routers|datasets|schedules)\.id',
+my @known = ('lms\..*', 'lm_calls\..*', 'lm_stats\..*', '(?!judge_versions).*\.(run|job)', '(judges|routers|classifiers|datasets|schedules)\.id',
 	'verdicts\.status');
 my $known = join '|', @known;
 my %other = (    # of each type, a value that nobody has, and one that will do where alice has none
@@ -139,7 +140,7 @@ my %other = (    # of each type, a value that nobody has, and one that will do w
 	(map { $_ => [ q{'0001-01-01'}, q{'2026-01-01'} ] } 'date', 'timestamp with time zone'),
 	'interval' => [ q{'-1 year'}, q{'1 year'} ],
 	'jsonb' => [ q{'{"nobody": 1}'}, q{'[]'} ],
-	'integer[]' => [ q{'{-7}'}, q{'{0}'} ],
+	(map { $_ => [ q{'{-7}'}, q{'{0}'} ] } 'integer[]', 'bigint[]'),
 	'text[]' => [ q{'{nobody}'}, q{'{some}'} ]);
 
 # The columns, each with its type and a value of alice's.
