@@ -45,10 +45,10 @@ OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
 	src/store/memory.o src/store/nearby.o src/store/pack.o src/store/partitions.o \
 	src/store/pending.o src/store/probe.o src/store/prune.o src/store/rates.o \
 	src/store/recipes.o src/store/relation.o src/store/ring.o src/store/ring_writer.o \
-	src/store/router_rules.o src/store/routers.o src/store/runs.o src/store/scan.o \
-	src/store/scan_sample.o src/store/schedules.o src/store/spend.o src/store/spool.o \
-	src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o src/store/watch.o \
-	src/store/watch_rows.o
+	src/store/router_rules.o src/store/routers.o src/store/rows.o src/store/runs.o \
+	src/store/scan.o src/store/scan_sample.o src/store/schedules.o src/store/spend.o \
+	src/store/spool.o src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o \
+	src/store/watch.o src/store/watch_rows.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 	src/apply/candidate.o src/apply/classify.o src/apply/contents.o src/apply/desk.o \
 	src/apply/document.o src/apply/named.o src/apply/route_check.o \

@@ -117,12 +117,10 @@ JudgeBayes *
 gepa_store_read_classifier(int classifier)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	JudgeBayes *bayes = NULL;
 
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
-	gepa_store_arg_int(&args, classifier);
-	if (gepa_store_run(&scope, &select_counts, &args) > 0)
+	if (gepa_store_run_by_number(&scope, &select_counts, classifier) > 0)
 		bayes = unpack(&scope, classifier);
 	gepa_store_leave(&scope);
 	return bayes;
@@ -175,11 +173,9 @@ void
 gepa_store_drop_classifier(int classifier)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_int(&args, classifier);
-	gepa_store_run(&scope, &delete_classifier, &args);
+	gepa_store_run_by_number(&scope, &delete_classifier, classifier);
 	gepa_store_leave(&scope);
 }
 

@@ -215,30 +215,20 @@ gepa_store_release_claims(const StoreJob *job, int part)
 bool
 gepa_store_holds_nothing(const StoreJob *job)
 {
-	StoreScope	scope;
 	StoreArgs	args = {0};
-	bool		nothing;
 
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
 	gepa_store_arg_int(&args, job->work);
 	gepa_store_arg_int(&args, job->job);
-	nothing = gepa_store_run(&scope, &select_held, &args) == 0;
-	gepa_store_leave(&scope);
-	return nothing;
+	return !gepa_store_is_there(&select_held, &args);
 }
 
 bool
 gepa_store_has_claims(const StoreJob *job)
 {
-	StoreScope	scope;
 	StoreArgs	args = {0};
-	bool		left;
 
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
 	gepa_store_arg_int(&args, job->work);
-	left = gepa_store_run(&scope, &select_left, &args) > 0;
-	gepa_store_leave(&scope);
-	return left;
+	return gepa_store_is_there(&select_left, &args);
 }
 
 void

@@ -14,8 +14,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-
 #include "store/store_job_table.h"
 
 static const char *const status_names[] = {
@@ -126,16 +124,6 @@ gepa_store_job_status_name(StoreJobStatus status)
 	return status_names[status];
 }
 
-static int
-parse_name(const char *const *names, int n, const char *name)
-{
-	for (int i = 0; i < n; i++)
-		if (strcmp(name, names[i]) == 0)
-			return i;
-	elog(ERROR, "unknown word \"%s\" in the row of a job", name);
-	return -1;
-}
-
 /*
  * Creating
  */
@@ -185,15 +173,6 @@ insert_row(StoreScope *scope, StoreJob *job)
 	job->job = gepa_store_int(0, 1, 0);
 }
 
-static void
-run_on_job(StoreScope *scope, StoreStatement *statement, int job)
-{
-	StoreArgs	args = {0};
-
-	gepa_store_arg_int(&args, job);
-	gepa_store_run(scope, statement, &args);
-}
-
 int
 gepa_store_create_job(StoreJob *job, bool whole)
 {
@@ -206,9 +185,9 @@ gepa_store_create_job(StoreJob *job, bool whole)
 	if (job->work == 0)
 	{
 		job->work = job->job;
-		run_on_job(&scope, &set_own_work, job->job);
+		gepa_store_run_by_number(&scope, &set_own_work, job->job);
 		if (whole)
-			run_on_job(&scope, &insert_whole, job->work);
+			gepa_store_run_by_number(&scope, &insert_whole, job->work);
 	}
 	gepa_store_leave(&scope);
 	return job->job;
@@ -221,10 +200,9 @@ gepa_store_create_job(StoreJob *job, bool whole)
 static void
 read_job(StoreScope *scope, uint64 row, StoreJob *job)
 {
-	TransactionId xmin;
-
 	job->job = gepa_store_int(row, 1, 0);
-	job->kind = parse_name(kind_names, lengthof(kind_names), gepa_store_text(scope, row, 2));
+	job->kind = gepa_store_parse_word(kind_names, lengthof(kind_names),
+									  gepa_store_text(scope, row, 2));
 	job->work = gepa_store_int(row, 3, 0);
 	job->owner = gepa_store_oid(row, 4);
 	job->judge = gepa_store_int(row, 5, 0);
@@ -239,12 +217,11 @@ read_job(StoreScope *scope, uint64 row, StoreJob *job)
 	job->target_table = gepa_store_text(scope, row, 14);
 	job->options = gepa_store_text(scope, row, 15);
 	job->expected = gepa_store_double(row, 16);
-	job->status = parse_name(status_names, lengthof(status_names),
-							 gepa_store_text(scope, row, 17));
+	job->status = gepa_store_parse_word(status_names, lengthof(status_names),
+										gepa_store_text(scope, row, 17));
 	job->reason = gepa_store_text(scope, row, 18);
 	job->resume_at = gepa_store_timestamp(row, 19);
-	xmin = strtoul(gepa_store_text(scope, row, 20), NULL, 10);
-	job->mine = TransactionIdIsCurrentTransactionId(xmin);
+	job->mine = gepa_store_is_mine(scope, row, 20);
 	job->born = gepa_store_bigint(row, 21);
 	job->workers = gepa_store_int(row, 22, 1);
 }
@@ -253,14 +230,12 @@ static StoreJob *
 get_job(int id, bool lock)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreJob   *job = NULL;
 
 	gepa_store_enter(&scope, lock ? STORE_VIEW_WRITE : STORE_VIEW_LATEST);
 	if (lock)
-		run_on_job(&scope, &lock_job, id);
-	gepa_store_arg_int(&args, id);
-	if (gepa_store_run(&scope, &select_job, &args) > 0)
+		gepa_store_run_by_number(&scope, &lock_job, id);
+	if (gepa_store_run_by_number(&scope, &select_job, id) > 0)
 	{
 		job = MemoryContextAllocZero(scope.caller, sizeof(StoreJob));
 		read_job(&scope, 0, job);
@@ -300,53 +275,34 @@ gepa_store_live_jobs(int *n)
 bool
 gepa_store_job_exists(const StoreJob *job)
 {
-	StoreScope	scope;
-	StoreArgs	args = {0};
-	bool		exists;
-
-	if (!OidIsValid(gepa_store_extension_owner()))
-		return false;
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
-	gepa_store_arg_int(&args, job->job);
-	gepa_store_arg_bigint(&args, job->born);
-	exists = gepa_store_run(&scope, &select_born, &args) > 0;
-	gepa_store_leave(&scope);
-	return exists;
+	return gepa_store_still_exists(&select_born, job->job, job->born);
 }
 
 bool
 gepa_store_is_watched(const StoreJob *job)
 {
-	StoreScope	scope;
 	StoreArgs	args = {0};
-	bool		watched;
 
 	if (job->kind == STORE_JOB_WATCH || job->target_table == NULL)
 		return job->kind == STORE_JOB_WATCH;
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
 	gepa_store_arg_oid(&args, job->owner);
 	gepa_store_arg_text(&args, job->source);
 	gepa_store_arg_text(&args, job->target_table);
-	watched = gepa_store_run(&scope, &select_watch, &args) > 0;
-	gepa_store_leave(&scope);
-	return watched;
+	return gepa_store_is_there(&select_watch, &args);
 }
 
 void
 gepa_store_check_job_judge(const StoreJob *job)
 {
-	StoreScope	scope;
 	StoreArgs	args = {0};
 
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
 	gepa_store_arg_int(&args, job->judge);
 	gepa_store_arg_int(&args, job->version);
-	if (gepa_store_run(&scope, &select_version, &args) == 0)
+	if (!gepa_store_is_there(&select_version, &args))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("judge \"%s\" was dropped", job->judge_name),
 				 errhint("Start a new job with another judge.")));
-	gepa_store_leave(&scope);
 }
 
 /*
@@ -358,16 +314,14 @@ gepa_store_follow_job_judge(StoreJob *job)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
-	StoreArgs	found = {0};
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_int(&args, job->judge);
-	if (gepa_store_run(&scope, &select_current, &args) > 0)
+	if (gepa_store_run_by_number(&scope, &select_current, job->judge) > 0)
 	{
 		job->version = gepa_store_int(0, 1, 0);
-		gepa_store_arg_int(&found, job->job);
-		gepa_store_arg_int(&found, job->version);
-		gepa_store_run(&scope, &set_version, &found);
+		gepa_store_arg_int(&args, job->job);
+		gepa_store_arg_int(&args, job->version);
+		gepa_store_run(&scope, &set_version, &args);
 	}
 	gepa_store_leave(&scope);
 }
@@ -375,16 +329,11 @@ gepa_store_follow_job_judge(StoreJob *job)
 bool
 gepa_store_any_outdated(const int *judges, const int *versions, int n)
 {
-	StoreScope	scope;
 	StoreArgs	args = {0};
-	bool		found;
 
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
 	gepa_store_arg_ints(&args, n, judges);
 	gepa_store_arg_ints(&args, n, versions);
-	found = gepa_store_run(&scope, &select_outdated, &args) > 0;
-	gepa_store_leave(&scope);
-	return found;
+	return gepa_store_is_there(&select_outdated, &args);
 }
 
 /*
@@ -397,19 +346,13 @@ gepa_store_move_job(int job, int from_mask, StoreJobStatus to, const char *reaso
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
-	char	   *from[lengthof(status_names)];
-	int			nfrom = 0;
 	bool		moved;
-
-	for (int i = 0; i < lengthof(status_names); i++)
-		if (from_mask & (1 << i))
-			from[nfrom++] = unconstify(char *, status_names[i]);
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	gepa_store_arg_int(&args, job);
 	gepa_store_arg_text(&args, gepa_store_job_status_name(to));
 	gepa_store_arg_text(&args, reason);
-	gepa_store_arg_texts(&args, nfrom, from);
+	gepa_store_arg_words(&args, status_names, lengthof(status_names), from_mask);
 	gepa_store_arg_timestamp(&args, resume_at);
 	moved = gepa_store_run(&scope, &update_status, &args) > 0;
 	gepa_store_leave(&scope);
@@ -433,12 +376,10 @@ int64
 gepa_store_retry_job_errors(const StoreJob *job)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	int64		n;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_int(&args, job->work);
-	n = (int64) gepa_store_run(&scope, &queue_errors, &args);
+	n = (int64) gepa_store_run_by_number(&scope, &queue_errors, job->work);
 	gepa_store_leave(&scope);
 	return n;
 }

@@ -11,8 +11,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-
 #include "store/store_internal.h"
 
 static const char *const status_names[] = {
@@ -90,16 +88,6 @@ gepa_store_run_has_ended(StoreRunStatus status)
 		status == STORE_RUN_FAILED;
 }
 
-static StoreRunStatus
-parse_status(const char *name)
-{
-	for (int i = 0; i < lengthof(status_names); i++)
-		if (strcmp(name, status_names[i]) == 0)
-			return (StoreRunStatus) i;
-	elog(ERROR, "unknown run status \"%s\"", name);
-	return STORE_RUN_FAILED;
-}
-
 /*
  * Creating
  */
@@ -172,7 +160,6 @@ gepa_store_get_run(int run)
 	StoreScope	scope;
 	StoreArgs	args = {0};
 	StoreRun   *result = NULL;
-	TransactionId xmin;
 
 	gepa_store_enter(&scope, STORE_VIEW_LATEST);
 	gepa_store_arg_int(&args, run);
@@ -191,14 +178,15 @@ gepa_store_get_run(int run)
 		result->budget = gepa_store_int(0, 9, 0);
 		result->seed = gepa_store_bigint(0, 10);
 		result->options = gepa_store_text(&scope, 0, 11);
-		result->status = parse_status(gepa_store_text(&scope, 0, 12));
+		result->status = (StoreRunStatus) gepa_store_parse_word(status_names,
+																lengthof(status_names),
+																gepa_store_text(&scope, 0, 12));
 		result->reason = gepa_store_text(&scope, 0, 13);
 		result->iteration = gepa_store_int(0, 14, 0);
 		result->rollouts = gepa_store_int(0, 15, 0);
 		result->best_candidate = gepa_store_int(0, 16, -1);
 		result->best_score = gepa_store_double(0, 17);
-		xmin = strtoul(gepa_store_text(&scope, 0, 18), NULL, 10);
-		result->mine = TransactionIdIsCurrentTransactionId(xmin);
+		result->mine = gepa_store_is_mine(&scope, 0, 18);
 		result->born = gepa_store_bigint(0, 19);
 	}
 	gepa_store_leave(&scope);
@@ -208,18 +196,7 @@ gepa_store_get_run(int run)
 bool
 gepa_store_run_exists(const StoreRun *run)
 {
-	StoreScope	scope;
-	StoreArgs	args = {0};
-	bool		exists;
-
-	if (!OidIsValid(gepa_store_extension_owner()))
-		return false;
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
-	gepa_store_arg_int(&args, run->run);
-	gepa_store_arg_bigint(&args, run->born);
-	exists = gepa_store_run(&scope, &select_born, &args) > 0;
-	gepa_store_leave(&scope);
-	return exists;
+	return gepa_store_still_exists(&select_born, run->run, run->born);
 }
 
 bool
@@ -227,19 +204,13 @@ gepa_store_move_run(int run, int from_mask, StoreRunStatus to, const char *reaso
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
-	char	   *from[lengthof(status_names)];
-	int			nfrom = 0;
 	bool		moved;
-
-	for (int i = 0; i < lengthof(status_names); i++)
-		if (from_mask & (1 << i))
-			from[nfrom++] = unconstify(char *, status_names[i]);
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	gepa_store_arg_int(&args, run);
 	gepa_store_arg_text(&args, gepa_store_run_status_name(to));
 	gepa_store_arg_text(&args, reason);
-	gepa_store_arg_texts(&args, nfrom, from);
+	gepa_store_arg_words(&args, status_names, lengthof(status_names), from_mask);
 	moved = gepa_store_run(&scope, &update_status, &args) > 0;
 	gepa_store_leave(&scope);
 	return moved;
@@ -248,21 +219,7 @@ gepa_store_move_run(int run, int from_mask, StoreRunStatus to, const char *reaso
 int
 gepa_store_live_runs(int **runs, Oid **owners)
 {
-	StoreScope	scope;
-	StoreArgs	args = {0};
-	int			n;
-
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
-	n = (int) gepa_store_run(&scope, &select_live, &args);
-	*runs = MemoryContextAlloc(scope.caller, sizeof(int) * Max(n, 1));
-	*owners = MemoryContextAlloc(scope.caller, sizeof(Oid) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-	{
-		(*runs)[i] = gepa_store_int(i, 1, 0);
-		(*owners)[i] = gepa_store_oid(i, 2);
-	}
-	gepa_store_leave(&scope);
-	return n;
+	return gepa_store_list_owned(&select_live, runs, owners);
 }
 
 int

@@ -161,18 +161,11 @@ gepa_store_lock_schedule(int id)
 {
 	StoreScope	scope;
 	StoreSchedule *schedule = NULL;
-	StoreStatement *const steps[] = {&lock_judge, &lock_schedule, &select_by_id};
-	uint64		found = 0;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	for (int i = 0; i < lengthof(steps); i++)
-	{
-		StoreArgs	args = {0};
-
-		gepa_store_arg_int(&args, id);
-		found = gepa_store_run(&scope, steps[i], &args);
-	}
-	if (found > 0)
+	gepa_store_run_by_number(&scope, &lock_judge, id);
+	gepa_store_run_by_number(&scope, &lock_schedule, id);
+	if (gepa_store_run_by_number(&scope, &select_by_id, id) > 0)
 	{
 		schedule = MemoryContextAllocZero(scope.caller, sizeof(StoreSchedule));
 		read_schedule(&scope, 0, schedule);
@@ -205,11 +198,9 @@ void
 gepa_store_drop_schedule(int schedule)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_int(&args, schedule);
-	gepa_store_run(&scope, &delete_schedule, &args);
+	gepa_store_run_by_number(&scope, &delete_schedule, schedule);
 	gepa_store_leave(&scope);
 }
 

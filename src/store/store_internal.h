@@ -105,6 +105,28 @@ extern char **gepa_store_texts(StoreScope *scope, uint64 row, int column, int *n
 extern int *gepa_store_ints(StoreScope *scope, uint64 row, int column, int *n);
 
 /*
+ * rows.c: the number of a word among some, such as names of states; and those in a
+ * mask (1 << number) as an argument.
+ */
+extern int	gepa_store_parse_word(const char *const *words, int n, const char *word);
+extern void gepa_store_arg_words(StoreArgs *args, const char *const *words, int n, int mask);
+
+/* rows.c: run a statement whose only argument is a number */
+extern uint64 gepa_store_run_by_number(StoreScope *scope, StoreStatement *statement, int number);
+
+/* Was a row of the last result, with xmin as text, written by the current transaction? */
+extern bool gepa_store_is_mine(StoreScope *scope, uint64 row, int column);
+
+/* Does a statement find any row, as committed now? */
+extern bool gepa_store_is_there(StoreStatement *statement, StoreArgs *args);
+
+/* The same of one that was made at that time; the extension may be gone, too. */
+extern bool gepa_store_still_exists(StoreStatement *statement, int number, int64 born);
+
+/* Numbers and owners that a statement finds, as committed now; palloc'd. */
+extern int	gepa_store_list_owned(StoreStatement *statement, int **numbers, Oid **owners);
+
+/*
  * expression.c: how many expressions there are in a list like "site, id"; 0 = it is not,
  * or not only, such a list.  Raises 42601 for what is no SQL at all.
  */

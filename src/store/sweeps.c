@@ -13,8 +13,6 @@
 
 #include <math.h>
 
-#include "access/xact.h"
-
 #include "store/store_internal.h"
 
 #define SWEEP_COLUMNS \
@@ -94,16 +92,6 @@ static StoreStatement update_point = {
 	" WHERE sweep = $1 AND point = $2"
 };
 
-static int
-parse_name(const char *const *names, int n, const char *name)
-{
-	for (int i = 0; i < n; i++)
-		if (strcmp(names[i], name) == 0)
-			return i;
-	elog(ERROR, "unknown status \"%s\" of a sweep", name);
-	return 0;
-}
-
 const char *
 gepa_store_sweep_status_name(StoreSweepStatus status)
 {
@@ -171,7 +159,6 @@ static StoreSweep *
 read_sweep(StoreScope *scope)
 {
 	StoreSweep *sweep = MemoryContextAllocZero(scope->caller, sizeof(StoreSweep));
-	TransactionId xmin;
 
 	sweep->sweep = gepa_store_int(0, 1, 0);
 	sweep->judge = gepa_store_int(0, 2, 0);
@@ -187,12 +174,11 @@ read_sweep(StoreScope *scope)
 	sweep->metric = gepa_store_text(scope, 0, 12);
 	sweep->parallel_runs = gepa_store_int(0, 13, 0);
 	sweep->samples_of = gepa_store_int(0, 14, 0);
-	sweep->status = (StoreSweepStatus) parse_name(sweep_status_names,
-												  lengthof(sweep_status_names),
-												  gepa_store_text(scope, 0, 15));
+	sweep->status = (StoreSweepStatus) gepa_store_parse_word(sweep_status_names,
+															 lengthof(sweep_status_names),
+															 gepa_store_text(scope, 0, 15));
 	sweep->reason = gepa_store_text(scope, 0, 16);
-	xmin = strtoul(gepa_store_text(scope, 0, 17), NULL, 10);
-	sweep->mine = TransactionIdIsCurrentTransactionId(xmin);
+	sweep->mine = gepa_store_is_mine(scope, 0, 17);
 	return sweep;
 }
 
@@ -200,12 +186,10 @@ StoreSweep *
 gepa_store_get_sweep(int id)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreSweep *sweep = NULL;
 
 	gepa_store_enter(&scope, STORE_VIEW_LATEST);
-	gepa_store_arg_int(&args, id);
-	if (gepa_store_run(&scope, &select_sweep, &args) > 0)
+	if (gepa_store_run_by_number(&scope, &select_sweep, id) > 0)
 		sweep = read_sweep(&scope);
 	gepa_store_leave(&scope);
 	return sweep;
@@ -216,18 +200,11 @@ gepa_store_lock_sweep(int id)
 {
 	StoreScope	scope;
 	StoreSweep *sweep = NULL;
-	StoreStatement *const steps[] = {&lock_judge, &lock_sweep, &select_sweep};
-	uint64		found = 0;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	for (int i = 0; i < lengthof(steps); i++)
-	{
-		StoreArgs	args = {0};
-
-		gepa_store_arg_int(&args, id);
-		found = gepa_store_run(&scope, steps[i], &args);
-	}
-	if (found > 0)
+	gepa_store_run_by_number(&scope, &lock_judge, id);
+	gepa_store_run_by_number(&scope, &lock_sweep, id);
+	if (gepa_store_run_by_number(&scope, &select_sweep, id) > 0)
 		sweep = read_sweep(&scope);
 	gepa_store_leave(&scope);
 	return sweep;
@@ -253,21 +230,7 @@ gepa_store_put_sweep(const StoreSweep *sweep)
 int
 gepa_store_live_sweeps(int **sweeps, Oid **owners)
 {
-	StoreScope	scope;
-	StoreArgs	args = {0};
-	int			n;
-
-	gepa_store_enter(&scope, STORE_VIEW_LATEST);
-	n = (int) gepa_store_run(&scope, &select_live, &args);
-	*sweeps = MemoryContextAlloc(scope.caller, sizeof(int) * Max(n, 1));
-	*owners = MemoryContextAlloc(scope.caller, sizeof(Oid) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-	{
-		(*sweeps)[i] = gepa_store_int(i, 1, 0);
-		(*owners)[i] = gepa_store_oid(i, 2);
-	}
-	gepa_store_leave(&scope);
-	return n;
+	return gepa_store_list_owned(&select_live, sweeps, owners);
 }
 
 /*
@@ -283,9 +246,9 @@ read_point(StoreScope *scope, uint64 row, StorePoint *point)
 	point->settings = gepa_store_text(scope, row, 4);
 	point->options = gepa_store_text(scope, row, 5);
 	point->version = gepa_store_int(row, 6, 0);
-	point->status = (StorePointStatus) parse_name(point_status_names,
-												  lengthof(point_status_names),
-												  gepa_store_text(scope, row, 7));
+	point->status = (StorePointStatus) gepa_store_parse_word(point_status_names,
+															 lengthof(point_status_names),
+															 gepa_store_text(scope, row, 7));
 	point->reason = gepa_store_text(scope, row, 8);
 	point->run = gepa_store_int(row, 9, 0);
 	point->n = gepa_store_int(row, 10, 0);
@@ -307,12 +270,10 @@ StorePoint *
 gepa_store_get_points(int sweep, int *n)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StorePoint *points;
 
 	gepa_store_enter(&scope, STORE_VIEW_LATEST);
-	gepa_store_arg_int(&args, sweep);
-	*n = (int) gepa_store_run(&scope, &select_points, &args);
+	*n = (int) gepa_store_run_by_number(&scope, &select_points, sweep);
 	points = MemoryContextAllocZero(scope.caller, sizeof(StorePoint) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 		read_point(&scope, i, &points[i]);

@@ -688,11 +688,9 @@ static void
 forget_errors(const StoreJob *job)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_int(&args, job->work);
-	gepa_store_run(&scope, &delete_errors, &args);
+	gepa_store_run_by_number(&scope, &delete_errors, job->work);
 	gepa_store_leave(&scope);
 }
 
