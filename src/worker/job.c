@@ -393,19 +393,9 @@ gepa_worker_job_main(Datum arg)
 {
 	WorkerArgs	args;
 	MemoryContext context;
-	char		name[NAMEDATALEN];
-	bool		as_owner;
 
-	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
-	gepa_worker_setup_signals();
-	if (!gepa_worker_attach(&args))
+	if (!gepa_worker_come_up(&args, false, "job"))
 		return;
-	as_owner = !args.orphan && !args.shut_out;
-	gepa_worker_connect(args.database, as_owner ? args.owner : InvalidOid,
-						args.can_login || !as_owner);
-	gepa_worker_mark_connected();
-	snprintf(name, sizeof(name), "gepa job %d", args.id);
-	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
 	for (int i = 0; i < lengthof(query_limits); i++)
 		SetConfigOption(query_limits[i], "-1", PGC_SUSET, PGC_S_OVERRIDE);

@@ -82,6 +82,25 @@ gepa_worker_connect(Oid database, Oid role, bool can_login)
 }
 
 bool
+gepa_worker_come_up(WorkerArgs *args, bool owner_only, const char *what)
+{
+	char		name[NAMEDATALEN];
+	bool		as_owner;
+
+	memcpy(args, MyBgworkerEntry->bgw_extra, sizeof(WorkerArgs));
+	gepa_worker_setup_signals();
+	if (!gepa_worker_attach(args))
+		return false;
+	as_owner = !args->orphan && (owner_only || !args->shut_out);
+	gepa_worker_connect(args->database, as_owner ? args->owner : InvalidOid,
+						args->can_login || !as_owner);
+	gepa_worker_mark_connected();
+	snprintf(name, sizeof(name), "gepa %s %d", what, args->id);
+	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
+	return true;
+}
+
+bool
 gepa_worker_can_login(Oid role, bool *exists)
 {
 	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));

@@ -26,7 +26,6 @@
 
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "worker/worker_internal.h"
@@ -266,19 +265,9 @@ gepa_worker_run_main(Datum arg)
 {
 	WorkerArgs	args;
 	MemoryContext context;
-	char		name[NAMEDATALEN];
-	bool		as_owner;
 
-	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
-	gepa_worker_setup_signals();
-	if (!gepa_worker_attach(&args))
+	if (!gepa_worker_come_up(&args, false, "run"))
 		return;
-	as_owner = !args.orphan && !args.shut_out;
-	gepa_worker_connect(args.database, as_owner ? args.owner : InvalidOid,
-						args.can_login || !as_owner);
-	gepa_worker_mark_connected();
-	snprintf(name, sizeof(name), "gepa run %d", args.id);
-	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 	context = AllocSetContextCreate(TopMemoryContext, "gepa run", ALLOCSET_DEFAULT_SIZES);
 
 	PG_TRY();

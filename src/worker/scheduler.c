@@ -26,7 +26,6 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -348,17 +347,9 @@ gepa_worker_schedule_main(Datum arg)
 	/* Static, not automatic: it is changed, and read after an ERROR. */
 	static Turn turn;
 	WorkerArgs	args;
-	char		name[NAMEDATALEN];
 
-	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
-	gepa_worker_setup_signals();
-	if (!gepa_worker_attach(&args))
+	if (!gepa_worker_come_up(&args, true, "schedule"))
 		return;
-	gepa_worker_connect(args.database, args.orphan ? InvalidOid : args.owner,
-						args.can_login || args.orphan);
-	gepa_worker_mark_connected();
-	snprintf(name, sizeof(name), "gepa schedule %d", args.id);
-	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 	turn.args = &args;
 	turn.context = AllocSetContextCreate(TopMemoryContext, "gepa schedule",
 										 ALLOCSET_DEFAULT_SIZES);

@@ -27,7 +27,6 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -449,19 +448,9 @@ gepa_worker_sweep_main(Datum arg)
 {
 	WorkerArgs	args;
 	Turn		turn = {.args = &args};
-	char		name[NAMEDATALEN];
-	bool		as_owner;
 
-	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
-	gepa_worker_setup_signals();
-	if (!gepa_worker_attach(&args))
+	if (!gepa_worker_come_up(&args, false, "sweep"))
 		return;
-	as_owner = !args.orphan && !args.shut_out;
-	gepa_worker_connect(args.database, as_owner ? args.owner : InvalidOid,
-						args.can_login || !as_owner);
-	gepa_worker_mark_connected();
-	snprintf(name, sizeof(name), "gepa sweep %d", args.id);
-	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 	turn.context = AllocSetContextCreate(TopMemoryContext, "gepa sweep", ALLOCSET_DEFAULT_SIZES);
 	take_turn(&turn);
 }

@@ -151,6 +151,14 @@ extern void gepa_worker_digest_samples(const WorkerStartRequest *request, uint8 
 extern void gepa_worker_setup_signals(void);
 extern void gepa_worker_connect(Oid database, Oid role, bool can_login);
 
+/*
+ * A worker with a slot comes up: it takes the slot over and connects, as the
+ * owner.  Where the owner was dropped, or (unless owner_only) is shut out, it is
+ * the bootstrap superuser, and may do nothing but say so.  False when the slot
+ * is not its own any more.
+ */
+extern bool gepa_worker_come_up(WorkerArgs *args, bool owner_only, const char *what);
+
 /* May a role log in?  *exists (may be NULL) says whether there is one. */
 extern bool gepa_worker_can_login(Oid role, bool *exists);
 
