@@ -29,7 +29,6 @@
  */
 #include "postgres.h"
 
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/guc.h"
@@ -65,20 +64,6 @@ static struct
  * Taking up
  */
 
-/* Why there can be no worker that is the owner; NULL when there can. */
-static char *
-why_not_owner(const WorkerArgs *args)
-{
-	if (args->orphan)
-		return "the role that owned the job was dropped";
-	if (args->shut_out)
-		return psprintf("workers of the job could not connect to database \"%s\" as role \"%s\"; the server log says why."
-						" Grant CONNECT or raise the connection limit, then SELECT gepa.resume_job(%d) goes on",
-						get_database_name(MyDatabaseId),
-						GetUserNameFromId(args->owner, true), args->id);
-	return NULL;
-}
-
 /* The last to leave a job that is to pause; its row is locked. */
 static void
 settle_pause(const StoreJob *row)
@@ -101,7 +86,7 @@ comes_back(const StoreJob *row)
 static bool
 take_over(const WorkerArgs *args, StoreJob *row)
 {
-	char	   *obstacle = why_not_owner(args);
+	char	   *obstacle = gepa_worker_why_not_owner(args, "job", "resume_job");
 	int			from = 1 << STORE_JOB_QUEUED;
 
 	if (comes_back(row) != 0 && row->resume_at <= GetCurrentTimestamp())

@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -98,6 +99,19 @@ gepa_worker_come_up(WorkerArgs *args, bool owner_only, const char *what)
 	snprintf(name, sizeof(name), "gepa %s %d", what, args->id);
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 	return true;
+}
+
+char *
+gepa_worker_why_not_owner(const WorkerArgs *args, const char *what, const char *resume)
+{
+	if (args->orphan)
+		return psprintf("the role that owned the %s was dropped", what);
+	if (args->shut_out)
+		return psprintf("workers of the %s could not connect to database \"%s\" as role \"%s\"; the server log says why."
+						" Grant CONNECT or raise the connection limit, then SELECT gepa.%s(%d) goes on",
+						what, get_database_name(MyDatabaseId),
+						GetUserNameFromId(args->owner, true), resume, args->id);
+	return NULL;
 }
 
 bool

@@ -24,7 +24,6 @@
  */
 #include "postgres.h"
 
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -59,25 +58,11 @@ end_run(WorkerRun *run, StoreRunStatus to, const char *reason)
 	gepa_worker_announce_change(run->row->run);
 }
 
-/* Why there can be no worker that is the owner; NULL when there can. */
-static char *
-why_not_owner(const WorkerArgs *args)
-{
-	if (args->orphan)
-		return "the role that owned the run was dropped";
-	if (args->shut_out)
-		return psprintf("workers of the run could not connect to database \"%s\" as role \"%s\"; the server log says why."
-						" Grant CONNECT or raise the connection limit, then SELECT gepa.resume(%d) goes on",
-						get_database_name(MyDatabaseId),
-						GetUserNameFromId(args->owner, true), args->id);
-	return NULL;
-}
-
 /* In a transaction; true when the run is ours to carry on. */
 static bool
 take_over(const WorkerArgs *args)
 {
-	char	   *obstacle = why_not_owner(args);
+	char	   *obstacle = gepa_worker_why_not_owner(args, "run", "resume");
 
 	if (gepa_worker_stop_requested())
 		(void) gepa_worker_end_run(args->id, LIVE_MASK, STORE_RUN_STOPPED, STOPPED_REASON);

@@ -159,6 +159,13 @@ extern void gepa_worker_connect(Oid database, Oid role, bool can_login);
  */
 extern bool gepa_worker_come_up(WorkerArgs *args, bool owner_only, const char *what);
 
+/*
+ * Why it came up as somebody else, as a reason in the row; NULL when it is the
+ * owner.  In a transaction; resume is the function that lets it go on.
+ */
+extern char *gepa_worker_why_not_owner(const WorkerArgs *args, const char *what,
+									   const char *resume);
+
 /* May a role log in?  *exists (may be NULL) says whether there is one. */
 extern bool gepa_worker_can_login(Oid role, bool *exists);
 
