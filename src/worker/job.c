@@ -155,15 +155,6 @@ leave(WorkerJob *job)
 	gepa_worker_mark_next(row != NULL ? comes_back(row) : 0, 0);
 }
 
-/* Days of budgets begin at midnight, UTC. */
-static TimestampTz
-next_day(void)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	return now - now % USECS_PER_DAY + (now % USECS_PER_DAY < 0 ? 0 : USECS_PER_DAY);
-}
-
 static void
 stop_for_budget(WorkerJob *job)
 {
@@ -172,7 +163,7 @@ stop_for_budget(WorkerJob *job)
 	gepa_worker_begin(job->context);
 	if (job->options.pause_on_budget)
 		(void) gepa_store_move_job(job->row->job, from, STORE_JOB_PAUSING, job->budget,
-								   next_day());
+								   gepa_lm_budget_renewal());
 	else
 		(void) gepa_store_move_job(job->row->job, from, STORE_JOB_FAILED, job->budget,
 								   DT_NOBEGIN);
