@@ -167,7 +167,7 @@ at_end_of_subtransaction(SubXactEvent event, SubTransactionId subxact,
 }
 
 static void
-add_pending_parts(WorkerKind kind, int id, int parts, Oid owner, bool stop)
+add_pending(WorkerKind kind, int id, int parts, Oid owner, bool stop)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	PendingRequest *request = palloc(sizeof(PendingRequest));
@@ -189,45 +189,40 @@ add_pending_parts(WorkerKind kind, int id, int parts, Oid owner, bool stop)
 }
 
 static void
-add_pending(WorkerKind kind, int id, Oid owner, bool stop)
+ask_to_stop(WorkerKind kind, int id, bool at_commit)
 {
-	add_pending_parts(kind, id, 1, owner, stop);
+	if (!gepa_worker_slots_available())
+		return;
+	if (at_commit)
+		add_pending(kind, id, 1, InvalidOid, true);
+	else
+		gepa_worker_request_stop(kind, id);
 }
 
 void
 gepa_worker_start_at_commit(int run, Oid owner)
 {
 	if (gepa_worker_slots_available())
-		add_pending(WORKER_KIND_RUN, run, owner, false);
+		add_pending(WORKER_KIND_RUN, run, 1, owner, false);
 }
 
 void
 gepa_worker_stop_run(int run, bool at_commit)
 {
-	if (!gepa_worker_slots_available())
-		return;
-	if (at_commit)
-		add_pending(WORKER_KIND_RUN, run, InvalidOid, true);
-	else
-		gepa_worker_request_stop(WORKER_KIND_RUN, run);
+	ask_to_stop(WORKER_KIND_RUN, run, at_commit);
 }
 
 void
 gepa_worker_look_at_sweep(int sweep, Oid owner)
 {
 	if (gepa_worker_slots_available())
-		add_pending(WORKER_KIND_SWEEP, sweep, owner, false);
+		add_pending(WORKER_KIND_SWEEP, sweep, 1, owner, false);
 }
 
 void
 gepa_worker_halt_sweep(int sweep, bool at_commit)
 {
-	if (!gepa_worker_slots_available())
-		return;
-	if (at_commit)
-		add_pending(WORKER_KIND_SWEEP, sweep, InvalidOid, true);
-	else
-		gepa_worker_request_stop(WORKER_KIND_SWEEP, sweep);
+	ask_to_stop(WORKER_KIND_SWEEP, sweep, at_commit);
 }
 
 /* The last wish of this (sub)transaction's: is it for the same? */
@@ -244,18 +239,13 @@ void
 gepa_worker_start_job_at_commit(const StoreJob *job)
 {
 	if (gepa_worker_slots_available() && !is_last_pending(WORKER_KIND_JOB, job->job))
-		add_pending_parts(WORKER_KIND_JOB, job->job, job->workers, job->owner, false);
+		add_pending(WORKER_KIND_JOB, job->job, job->workers, job->owner, false);
 }
 
 void
 gepa_worker_stop_job(int job, bool at_commit)
 {
-	if (!gepa_worker_slots_available())
-		return;
-	if (at_commit)
-		add_pending(WORKER_KIND_JOB, job, InvalidOid, true);
-	else
-		gepa_worker_request_stop(WORKER_KIND_JOB, job);
+	ask_to_stop(WORKER_KIND_JOB, job, at_commit);
 }
 
 /*
