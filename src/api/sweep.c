@@ -165,16 +165,6 @@ count_rollouts(const StorePoint *points, int n)
 	return rollouts;
 }
 
-static int
-count_points(const StorePoint *points, int n, StorePointStatus status)
-{
-	int			count = 0;
-
-	for (int i = 0; i < n; i++)
-		count += points[i].status == status;
-	return count;
-}
-
 static void
 show_progress(Watch *watch, const StorePoint *points, int n)
 {
@@ -190,9 +180,9 @@ show_progress(Watch *watch, const StorePoint *points, int n)
 	watch->last_rollouts = rollouts;
 	ereport(NOTICE,
 			(errmsg("sweep %d: %d of %d points are measured, %d being tuned with %d rollouts so far, %d being measured",
-					watch->sweep, count_points(points, n, STORE_POINT_MEASURED), n,
-					count_points(points, n, STORE_POINT_TUNING), rollouts,
-					count_points(points, n, STORE_POINT_MEASURING))));
+					watch->sweep, gepa_store_count_points(points, n, STORE_POINT_MEASURED), n,
+					gepa_store_count_points(points, n, STORE_POINT_TUNING), rollouts,
+					gepa_store_count_points(points, n, STORE_POINT_MEASURING))));
 }
 
 /* What has ended since the last look; points may have been added by others. */

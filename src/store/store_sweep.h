@@ -104,6 +104,10 @@ typedef struct StorePoint
 
 /* By number. */
 extern StorePoint *gepa_store_get_points(int sweep, int *n);
+
+/* How many of these are in a state. */
+extern int	gepa_store_count_points(const StorePoint *points, int n, StorePointStatus status);
+
 extern void gepa_store_add_point(int sweep, const StorePoint *point);
 
 /* Write all from status on. */

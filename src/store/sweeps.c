@@ -281,6 +281,16 @@ gepa_store_get_points(int sweep, int *n)
 	return points;
 }
 
+int
+gepa_store_count_points(const StorePoint *points, int n, StorePointStatus status)
+{
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+		count += points[i].status == status;
+	return count;
+}
+
 void
 gepa_store_add_point(int sweep, const StorePoint *point)
 {

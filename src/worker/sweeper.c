@@ -107,20 +107,10 @@ settle_point(StorePoint *point)
 	return true;
 }
 
-static int
-count_points(const StorePoint *points, int n, StorePointStatus status)
-{
-	int			count = 0;
-
-	for (int i = 0; i < n; i++)
-		count += points[i].status == status;
-	return count;
-}
-
 static void
 finish_sweep(StoreSweep *sweep, const StorePoint *points, int n)
 {
-	int			measured = count_points(points, n, STORE_POINT_MEASURED);
+	int			measured = gepa_store_count_points(points, n, STORE_POINT_MEASURED);
 
 	sweep->status = STORE_SWEEP_FINISHED;
 	if (measured < n)
@@ -140,11 +130,11 @@ typedef enum Next
 static Next
 choose_next(StoreSweep *sweep, const StorePoint *points, int n)
 {
-	int			tuning = count_points(points, n, STORE_POINT_TUNING);
-	int			measuring = count_points(points, n, STORE_POINT_MEASURING);
+	int			tuning = gepa_store_count_points(points, n, STORE_POINT_TUNING);
+	int			measuring = gepa_store_count_points(points, n, STORE_POINT_MEASURING);
 
 	/* What is measured is not to share the LM with more than was wanted. */
-	if (count_points(points, n, STORE_POINT_QUEUED) > 0 &&
+	if (gepa_store_count_points(points, n, STORE_POINT_QUEUED) > 0 &&
 		tuning + measuring < sweep->parallel_runs)
 		return NEXT_BEGIN;
 	if (measuring > 0)
