@@ -283,6 +283,7 @@ Datum
 gepa_sweep(PG_FUNCTION_ARGS)
 {
 	WorkerSweepRequest request = sweep_request(fcinfo);
+	StoreSweep *sweep;
 	StorePoint *points;
 	bool		begun;
 	int			id;
@@ -302,8 +303,9 @@ gepa_sweep(PG_FUNCTION_ARGS)
 		}
 		PG_END_ENSURE_ERROR_CLEANUP(halt_on_cancel, Int32GetDatum(id));
 	}
+	sweep = get_sweep(id);
 	points = gepa_store_get_points(id, &n);
 	for (int i = 0; i < n; i++)
-		put_point((ReturnSetInfo *) fcinfo->resultinfo, gepa_store_get_sweep(id), &points[i]);
+		put_point((ReturnSetInfo *) fcinfo->resultinfo, sweep, &points[i]);
 	return (Datum) 0;
 }
