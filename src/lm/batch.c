@@ -357,7 +357,8 @@ settle(Call *call, int sends)
 	}
 	spent.of[LM_CALLS] = sends;
 	gepa_lm_budget_settle(batch->budget, &call->reservation, &spent);
-	gepa_lm_budget_show(batch->server, call->length, reply);
+	gepa_lm_show(gepa_lm_gate_shown(batch->visit.gate), call->length, reply->input_tokens,
+				 reply->output_tokens);
 }
 
 static void
@@ -473,7 +474,8 @@ may_spend(Call *call)
 {
 	LmBatch    *batch = call->batch;
 
-	switch (gepa_lm_budget_reserve(batch->budget, batch->server, call->length,
+	switch (gepa_lm_budget_reserve(batch->budget, batch->server,
+								   gepa_lm_gate_shown(batch->visit.gate), call->length,
 								   &call->reservation))
 	{
 		case LM_GRANTED:

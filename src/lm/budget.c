@@ -101,16 +101,6 @@ static struct
 	LmAccount	account;
 }			statement;
 
-/* What calls of this process on an LM have shown; kept for good. */
-typedef struct ShownLm
-{
-	struct ShownLm *next;
-	Oid			serverid;
-	LmShown		shown;
-} ShownLm;
-
-static ShownLm *shown_lms = NULL;
-
 /*
  * Set-up
  */
@@ -448,33 +438,6 @@ is_free(LmBudget *budget)
 }
 
 /*
- * What calls have shown
- */
-
-static LmShown *
-shown_by(Oid serverid)
-{
-	ShownLm    *lm = shown_lms;
-
-	while (lm != NULL && lm->serverid != serverid)
-		lm = lm->next;
-	if (lm == NULL)
-	{
-		lm = MemoryContextAllocZero(TopMemoryContext, sizeof(ShownLm));
-		lm->serverid = serverid;
-		lm->next = shown_lms;
-		shown_lms = lm;
-	}
-	return &lm->shown;
-}
-
-void
-gepa_lm_budget_show(const LmServer *server, size_t bytes, const LmReply *reply)
-{
-	gepa_lm_show(shown_by(server->serverid), bytes, reply->input_tokens, reply->output_tokens);
-}
-
-/*
  * Reserving and settling
  */
 
@@ -536,15 +499,15 @@ hold_all(LmBudget *budget, LmReservation *reservation)
 }
 
 LmGrant
-gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server, size_t bytes,
-					   LmReservation *reservation)
+gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server, const LmShown *shown,
+					   size_t bytes, LmReservation *reservation)
 {
 	LmGrant		grant;
 
 	if (budget == NULL)
 		return LM_GRANTED;
 	reservation->exact = false;
-	gepa_lm_expect(shown_by(server->serverid), bytes, server->max_tokens,
+	gepa_lm_expect(shown, bytes, server->max_tokens,
 				   Max(server->input_price, server->cached_input_price), server->output_price,
 				   &reservation->expected);
 	if (is_free(budget))

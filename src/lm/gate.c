@@ -38,6 +38,7 @@ struct LmGate
 	uint64		door;
 	LmClass		class;			/* of the batch that was opened last */
 	LmLimits	limits;
+	LmShown		shown;			/* by the process's calls, of any key */
 	int			nrunning;		/* calls in flight */
 	int			nwanting;		/* batches that wait for a turn */
 	LmGuest    *guest;			/* while either is above 0 */
@@ -137,6 +138,12 @@ uint64
 gepa_lm_gate_door(const LmGate *gate)
 {
 	return gate->door;
+}
+
+LmShown *
+gepa_lm_gate_shown(LmGate *gate)
+{
+	return &gate->shown;
 }
 
 /*

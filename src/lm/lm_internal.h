@@ -355,8 +355,9 @@ typedef struct LmReservation
 	bool		on[LM_NBUDGETS];	/* taken on this account */
 } LmReservation;
 
-/* For an attempt at a request of so many bytes. */
-extern LmGrant gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server, size_t bytes,
+/* For an attempt at a request of so many bytes, to an LM that has shown so much. */
+extern LmGrant gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server,
+									  const LmShown *shown, size_t bytes,
 									  LmReservation *reservation);
 
 /* It has taken so much, or was not sent.  Never raise; fit for reset callbacks. */
@@ -366,9 +367,6 @@ extern void gepa_lm_budget_release(LmBudget *budget, LmReservation *reservation)
 
 /* Make the reply that of a call which was just denied; into the current context. */
 extern void gepa_lm_budget_explain(const LmBudget *budget, LmReply *reply);
-
-/* What a call has shown, for those to come. */
-extern void gepa_lm_budget_show(const LmServer *server, size_t bytes, const LmReply *reply);
 
 /* log.c */
 

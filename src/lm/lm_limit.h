@@ -92,6 +92,9 @@ extern LmGate *gepa_lm_gate_open(const LmServer *server, LmPurpose purpose);
 /* What the server is to its key: a hash of all that says where and how it is called. */
 extern uint64 gepa_lm_gate_door(const LmGate *gate);
 
+/* What calls of this process have shown, for what budgets expect of those to come. */
+extern LmShown *gepa_lm_gate_shown(LmGate *gate);
+
 /* What a batch has of its gate; all of it is left at the batch's end. */
 typedef struct LmVisit
 {
