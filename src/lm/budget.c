@@ -94,6 +94,8 @@ static struct
 
 static dlist_head open_budgets = DLIST_STATIC_INIT(open_budgets);
 
+static const LmAmounts nothing;
+
 /* What the statement at work has spent. */
 static struct
 {
@@ -489,7 +491,6 @@ hold_all(LmBudget *budget, LmReservation *reservation)
 	{
 		Part	   *part = &budget->parts[i];
 
-		reservation->on[i] = part->account != NULL;
 		if (part->account == NULL)
 			continue;
 		gepa_lm_account_reserve(part->account, &reservation->take[i]);
@@ -506,7 +507,7 @@ gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server, const LmShown *
 
 	if (budget == NULL)
 		return LM_GRANTED;
-	reservation->exact = false;
+	memset(reservation, 0, sizeof(*reservation));
 	gepa_lm_expect(shown, bytes, server->max_tokens,
 				   Max(server->input_price, server->cached_input_price), server->output_price,
 				   &reservation->expected);
@@ -524,23 +525,24 @@ gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server, const LmShown *
 void
 gepa_lm_budget_settle(LmBudget *budget, LmReservation *reservation, const LmAmounts *spent)
 {
-	static const LmAmounts nothing;
+	int			day;
 
 	if (budget == NULL || (!reservation->held && is_free(budget)))
 		return;
+	day = gepa_lm_budget_day();
 	lock_accounts();
 	find_accounts(budget);
 	for (int i = 0; i < LM_NBUDGETS; i++)
 	{
 		Part	   *part = &budget->parts[i];
-		bool		held = reservation->held && reservation->on[i];
+		const LmAmounts *held = reservation->held ? &reservation->take[i] : &nothing;
 
 		if (part->account == NULL)
 			continue;
-		gepa_lm_account_renew(part->account, gepa_lm_budget_day());
-		gepa_lm_account_settle(part->account, held ? &reservation->take[i] : &nothing, spent);
-		for (int m = 0; m < LM_NMEASURES && held; m++)
-			part->held.of[m] -= reservation->take[i].of[m];
+		gepa_lm_account_renew(part->account, day);
+		gepa_lm_account_settle(part->account, held, spent);
+		for (int m = 0; m < LM_NMEASURES; m++)
+			part->held.of[m] -= held->of[m];
 	}
 	reservation->held = false;
 	unlock_accounts();
@@ -549,8 +551,6 @@ gepa_lm_budget_settle(LmBudget *budget, LmReservation *reservation, const LmAmou
 void
 gepa_lm_budget_release(LmBudget *budget, LmReservation *reservation)
 {
-	static const LmAmounts nothing;
-
 	if (reservation->held)
 		gepa_lm_budget_settle(budget, reservation, &nothing);
 }

@@ -351,8 +351,7 @@ typedef struct LmReservation
 	bool		exact;			/* calls are limited: nobody else may send it
 								 * once more */
 	LmExpected	expected;
-	LmAmounts	take[LM_NBUDGETS];
-	bool		on[LM_NBUDGETS];	/* taken on this account */
+	LmAmounts	take[LM_NBUDGETS];	/* 0 on accounts that were not there */
 } LmReservation;
 
 /* For an attempt at a request of so many bytes, to an LM that has shown so much. */
