@@ -46,6 +46,14 @@ wake(LmParty *party)
 		SetLatch(guest->latch);
 }
 
+/* NULL when nothing is known of the LM; the lock is taken either way. */
+static LmRecord *
+lock_record(Oid serverid, LWLockMode mode)
+{
+	gepa_lm_records_lock(mode);
+	return gepa_lm_record_find(serverid);
+}
+
 /*
  * Joining and parting
  */
@@ -210,10 +218,8 @@ gepa_lm_limit_cancelled(LmGuest *guest, int n)
 void
 gepa_lm_limit_note(Oid serverid, const LmAttempt *attempt)
 {
-	LmRecord   *record;
+	LmRecord   *record = lock_record(serverid, LW_EXCLUSIVE);
 
-	gepa_lm_records_lock(LW_EXCLUSIVE);
-	record = gepa_lm_record_find(serverid);
 	if (record != NULL)
 		gepa_lm_stats_add(&record->stats, attempt);
 	gepa_lm_records_unlock();
@@ -268,10 +274,8 @@ gepa_lm_limit_granted(const LmGuest *guest)
 void
 gepa_lm_limit_hold(Oid serverid, uint64 door, int64 until)
 {
-	LmRecord   *record;
+	LmRecord   *record = lock_record(serverid, LW_EXCLUSIVE);
 
-	gepa_lm_records_lock(LW_EXCLUSIVE);
-	record = gepa_lm_record_find(serverid);
 	if (record != NULL && gepa_lm_doors_open_until(&record->flow.held, door) < until)
 		gepa_lm_doors_open(&record->flow.held, door, until);
 	gepa_lm_records_unlock();
@@ -282,10 +286,8 @@ gepa_lm_limit_close(Oid serverid, uint64 door, int64 until, const LmReply *why)
 {
 	int			length = why->detail == NULL ? 0 :
 		pg_mbcliplen(why->detail, (int) strlen(why->detail), LM_REST_BYTES - 1);
-	LmRecord   *record;
+	LmRecord   *record = lock_record(serverid, LW_EXCLUSIVE);
 
-	gepa_lm_records_lock(LW_EXCLUSIVE);
-	record = gepa_lm_record_find(serverid);
 	if (record != NULL)
 	{
 		LmRest	   *rest = &record->rest;
@@ -302,39 +304,30 @@ gepa_lm_limit_close(Oid serverid, uint64 door, int64 until, const LmReply *why)
 	gepa_lm_records_unlock();
 }
 
-/* A copy of what is known of it, all zeroes if nothing. */
-static LmRest
-read_rest(Oid serverid, uint64 door, int64 *held_until)
-{
-	LmRest		rest = {0};
-	LmRecord   *record;
-
-	*held_until = 0;
-	gepa_lm_records_lock(LW_SHARED);
-	record = gepa_lm_record_find(serverid);
-	if (record != NULL)
-		*held_until = gepa_lm_doors_open_until(&record->flow.held, door);
-	if (record != NULL && record->rest.door == door)
-		rest = record->rest;
-	gepa_lm_records_unlock();
-	return rest;
-}
-
 int64
 gepa_lm_limit_held_until(Oid serverid, uint64 door)
 {
-	int64		held_until;
-	LmRest		rest = read_rest(serverid, door, &held_until);
+	const LmRecord *record = lock_record(serverid, LW_SHARED);
+	int64		until = 0;
 
-	return Max(held_until, rest.until);
+	if (record != NULL)
+		until = gepa_lm_doors_open_until(&record->flow.held, door);
+	if (record != NULL && record->rest.door == door)
+		until = Max(until, record->rest.until);
+	gepa_lm_records_unlock();
+	return until;
 }
 
+/* Texts are made of the copy: that allocates. */
 int64
 gepa_lm_limit_closed_until(Oid serverid, uint64 door, LmReply *why)
 {
-	int64		held_until;
-	LmRest		rest = read_rest(serverid, door, &held_until);
+	const LmRecord *record = lock_record(serverid, LW_SHARED);
+	LmRest		rest = {0};
 
+	if (record != NULL && record->rest.door == door)
+		rest = record->rest;
+	gepa_lm_records_unlock();
 	why->status = rest.status;
 	why->sqlerrcode = rest.sqlerrcode;
 	why->http_status = rest.http_status;
@@ -347,11 +340,9 @@ gepa_lm_limit_closed_until(Oid serverid, uint64 door, LmReply *why)
 int64
 gepa_lm_limit_open_until(Oid serverid, uint64 door)
 {
-	const LmRecord *record;
+	const LmRecord *record = lock_record(serverid, LW_SHARED);
 	int64		until = 0;
 
-	gepa_lm_records_lock(LW_SHARED);
-	record = gepa_lm_record_find(serverid);
 	if (record != NULL)
 		until = gepa_lm_doors_open_until(&record->doors, door);
 	gepa_lm_records_unlock();
@@ -361,10 +352,8 @@ gepa_lm_limit_open_until(Oid serverid, uint64 door)
 void
 gepa_lm_limit_answered(Oid serverid, uint64 door, int64 until)
 {
-	LmRecord   *record;
+	LmRecord   *record = lock_record(serverid, LW_EXCLUSIVE);
 
-	gepa_lm_records_lock(LW_EXCLUSIVE);
-	record = gepa_lm_record_find(serverid);
 	if (record != NULL)
 		gepa_lm_doors_open(&record->doors, door, until);
 	gepa_lm_records_unlock();
@@ -373,10 +362,8 @@ gepa_lm_limit_answered(Oid serverid, uint64 door, int64 until)
 void
 gepa_lm_limit_refused(Oid serverid, uint64 door)
 {
-	LmRecord   *record;
+	LmRecord   *record = lock_record(serverid, LW_EXCLUSIVE);
 
-	gepa_lm_records_lock(LW_EXCLUSIVE);
-	record = gepa_lm_record_find(serverid);
 	if (record != NULL)
 		gepa_lm_doors_shut(&record->doors, door);
 	gepa_lm_records_unlock();
