@@ -189,12 +189,9 @@ void
 gepa_lm_flow_end(LmFlow *flow, LmParty *party, const LmClaim *claim, const LmSpent *spent,
 				 int64 now)
 {
-	int			tokens;
+	int			tokens = spent->input_tokens + spent->output_tokens;
 
 	gepa_lm_places_give_back(&flow->places, party, 1);
-	if (spent == NULL)
-		return;
-	tokens = spent->input_tokens + spent->output_tokens;
 	take_rates(flow, spent->requests - 1, spent->counted ? tokens - claim->tokens : 0, now);
 	if (spent->answered && spent->input_tokens > 0)
 		learn(&flow->tokens_per_byte, (double) spent->input_tokens / claim->bytes);

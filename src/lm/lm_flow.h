@@ -169,7 +169,7 @@ extern void gepa_lm_flow_set(LmFlow *flow, const LmLimits *limits, int64 now);
 extern bool gepa_lm_flow_take(LmFlow *flow, LmParty *party, LmClaim *claim, int64 now,
 							  LmWake wake);
 
-/* The attempt has ended, was called back (spent NULL), or was never made. */
+/* The attempt has ended, other than by being called back; or it was never made. */
 extern void gepa_lm_flow_end(LmFlow *flow, LmParty *party, const LmClaim *claim,
 							 const LmSpent *spent, int64 now);
 extern void gepa_lm_flow_unsent(LmFlow *flow, LmParty *party, const LmClaim *claim, int64 now);

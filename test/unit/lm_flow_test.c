@@ -410,7 +410,7 @@ check_large_call(void)
 	large->claim.bytes = 4000;	/* 1610 tokens, of 2000 that are there */
 	tap_ok(gepa_lm_flow_take(&world.flow, &small->party, &small->claim, T0, wake) &&
 		   gepa_lm_flow_take(&world.flow, &large->party, &large->claim, T0, wake), "both go");
-	gepa_lm_flow_end(&world.flow, &large->party, &large->claim, NULL, T0);
+	gepa_lm_places_give_back(&world.flow.places, &large->party, 1);
 	tap_ok(!gepa_lm_flow_take(&world.flow, &large->party, &large->claim, T0, wake),
 		   "the larger does not once more");
 	gepa_lm_places_want(&world.flow.places, &large->party, true);
