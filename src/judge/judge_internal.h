@@ -44,4 +44,10 @@ extern JudgeExample *gepa_judge_examples_read(const JudgeSpec *spec, const char 
 extern bool gepa_judge_score_labels(const JudgeSpec *spec, const LmReply *reply,
 									int label_start, bool quoted, double *probability);
 
+/* Intervals: the normal quantile that has 2.5 % above it. */
+#define Z95 1.959963984540054
+
+/* totals.c: Wilson's score interval of a share p of n, within z standard errors */
+extern JudgeInterval gepa_judge_wilson_interval(double p, double n, double z);
+
 #endif							/* GEPA_JUDGE_JUDGE_INTERNAL_H */

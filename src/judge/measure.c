@@ -22,7 +22,6 @@
 
 #include "judge/judge_internal.h"
 
-#define Z95 1.959963984540054
 #define RESAMPLES 2000
 
 typedef struct Counts
@@ -173,20 +172,15 @@ auroc(const JudgeOutcome *outcomes, const int *rows, int n, double *value)
 void
 gepa_judge_wilson(JudgeMeasure *measure, double part, double whole)
 {
-	double		z2 = Z95 * Z95;
-	double		p;
-	double		centre;
-	double		half;
+	JudgeInterval interval;
 
 	measure->defined = ratio(part, whole, &measure->value);
 	if (!measure->defined)
 		return;
-	p = measure->value;
-	centre = (p + z2 / (2 * whole)) / (1 + z2 / whole);
-	half = Z95 * sqrt(p * (1 - p) / whole + z2 / (4 * whole * whole)) / (1 + z2 / whole);
+	interval = gepa_judge_wilson_interval(measure->value, whole, Z95);
 	measure->has_interval = true;
-	measure->low = Max(0.0, centre - half);
-	measure->high = Min(1.0, centre + half);
+	measure->low = interval.low;
+	measure->high = interval.high;
 }
 
 static int

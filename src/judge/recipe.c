@@ -22,8 +22,6 @@
 
 #include "judge/judge_internal.h"
 
-#define Z95 1.959963984540054
-
 double
 gepa_judge_sample_key(double score, double tau, double draw)
 {

@@ -25,13 +25,13 @@
 
 #include <math.h>
 
-#include "judge/judge.h"
+#include "judge/judge_internal.h"
 
 /* Of Student's t with that many degrees of freedom (Abramowitz and Stegun 26.7.5). */
 static double
 quantile(double freedom)
 {
-	const double z = 1.959963984540054;
+	const double z = Z95;
 	double		z3 = z * z * z;
 
 	if (freedom < 1)
@@ -129,11 +129,13 @@ gepa_judge_ratio(const JudgeSurvey *survey, int value, int over)
 	return around(ratio.value, quantile(ratio.nunits - 1) * sqrt(ratio.variance));
 }
 
-static JudgeInterval
-wilson(double p, double n, double z)
+/* Its ends at p 0 and 1 are these, whatever rounding makes of them. */
+JudgeInterval
+gepa_judge_wilson_interval(double p, double n, double z)
 {
-	double		centre = (p + z * z / (2 * n)) / (1 + z * z / n);
-	double		error = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+	double		z2 = z * z;
+	double		centre = (p + z2 / (2 * n)) / (1 + z2 / n);
+	double		error = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
 	JudgeInterval interval = {p, p > 0 ? Max(centre - error, 0) : 0,
 	p < 1 ? Min(centre + error, 1) : 1};
 
@@ -153,7 +155,7 @@ gepa_judge_share(const JudgeSurvey *survey, int value, int over)
 		return exactly(ratio.value);
 	n = spread > 0 ? Min(ratio.over / left, spread / Max(ratio.variance, 1e-300)) :
 		ratio.nunits / left;
-	return wilson(ratio.value, n, quantile(ratio.nunits - 1));
+	return gepa_judge_wilson_interval(ratio.value, n, quantile(ratio.nunits - 1));
 }
 
 /* Zou and Donner's MOVER (2008): each end takes the errors that lead there. */
