@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use Gepa::Job;
 use Gepa::Mock;
 use Gepa::Test;
 use PostgreSQL::Test::Cluster;
@@ -18,21 +19,16 @@ my $node = gepa_node('main', conf => "max_worker_processes = 24\nmax_prepared_tr
 my $judge = judge_on($node, $mock, 'judge-rules', max_concurrency => 8);
 my $job;
 
+use_jobs($node);
+
 sub queued { return value($node, "SELECT coalesce(string_agg(key::text || coalesce('-' || last::text, ''), ' ' ORDER BY key), '') FROM gepa.job_queue WHERE job = $job"); }
 
-# Nothing is left to do ...
-sub idle
-{
-	my ($watching, $what) = @_;
-	return wait_sql($node, "SELECT NOT EXISTS (SELECT FROM gepa.job_queue WHERE job = $watching) AND NOT EXISTS (SELECT FROM gepa.job_claim WHERE job = $watching)", $what);
-}
-
-# ... and all is as it has to be.
+# Nothing is left to do, and all is as it has to be.
 sub settled
 {
 	my ($what) = @_;
-	idle($job, $what);
-	is(value($node, "SELECT count(*) FROM pages WHERE keep IS DISTINCT FROM gepa_judge('$judge', body)"), 0, "$what: every row has its verdict");
+	wait_idle($job, $what);
+	is(wrong($judge, 'pages'), 0, "$what: every row has its verdict");
 	is(value($node, 'SELECT count(*) FROM pages p FULL JOIN page_verdict v USING (id) WHERE p.keep IS DISTINCT FROM v.positive OR (p.body IS NULL) <> (v.id IS NULL)'),
 		0, '... and so has the table, and no other');
 	return;
@@ -117,28 +113,14 @@ value($node, "INSERT INTO pages VALUES (1, 'after it')");
 settled('after TRUNCATE');
 
 # What comes is judged by the version that is current then; what is judged stays, until somebody has it judged again.
-sub versions
-{
-	my ($table) = @_;
-	return value($node, "SELECT string_agg(id || ':' || version, ' ' ORDER BY id) FROM $table");
-}
-
-sub alter
-{
-	my ($which, $word) = @_;
-	return value($node, "SELECT gepa.alter_judge('$which', prompt => E'Is it good?\\nRULE: documents that mention \"$word\" are true')");
-}
-
-sub version_of { my ($which) = @_; return value($node, "SELECT version FROM gepa.jobs WHERE job = $which"); }
-
 value($node, "INSERT INTO pages SELECT i, 'page ' || i FROM generate_series(2, 5) i");
 settled('before another version is current');
-alter($judge, 'new');
+value($node, "SELECT gepa.alter_judge('$judge', prompt => E'Is it good?\\nRULE: documents that mention \"new\" are true')");
 $mock->reset;
 value($node, "INSERT INTO pages VALUES (6, 'new 6'); UPDATE pages SET body = 'new 2' WHERE id = 2");
-idle($job, 'with another version');
+wait_idle($job, 'with another version');
 is(versions('page_verdict'), '1:1 2:2 3:1 4:1 5:1 6:2', 'what comes or changes has the version that is current');
-is(version_of($job), 2, '... which is in gepa.jobs');
+is(job_value($job, 'version'), 2, '... which is in gepa.jobs');
 is($mock->journal->{requests}, 2, '... and nothing else is called');
 my $again = value($node, "SELECT gepa.judge_table('$judge', 'pages', 'id', 'body', 'keep, page_verdict')");
 is(value($node, "SELECT gepa.wait_job($again, '1 minute')"), 'finished', 'judged again');
@@ -214,11 +196,11 @@ ok(wait_sql($node, 'SELECT count(*) = 5 FROM price_verdict', 'prices'), 'keys wi
 value($node, "UPDATE prices SET price = price::numeric(8, 2); INSERT INTO prices VALUES (6, 'price 6')");
 ok(wait_sql($node, 'SELECT count(*) = 1 FROM price_verdict WHERE price = 6', 'prices of another scale'), '... are given another');
 is(value($node, 'SELECT count(*) FROM prices JOIN price_verdict USING (price)'), 6, '... and keep their verdicts');
-is(value($node, "SELECT status FROM gepa.jobs WHERE job = $prices"), 'running', '... without an error');
+is(job_value($prices, 'status'), 'running', '... without an error');
 
 value($node, "SELECT gepa.unwatch_table($job)");
 is(value($node, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'gepa_watch_$job%'"), 0, 'unwatched: no trigger is left');
-is(value($node, "SELECT status FROM gepa.jobs WHERE job = $job"), 'cancelled', '... and the job has ended');
+is(job_value($job, 'status'), 'cancelled', '... and the job has ended');
 value($node, "INSERT INTO parts VALUES ('a', '2026-05-05', 'unseen')");
 is(queued(), '', '... and nothing is queued');
 
@@ -236,7 +218,7 @@ sub kinds
 }
 ok(kinds('kinds'), 'keys of other types');
 value($node, "UPDATE kinds SET body = 'again ' || body WHERE host < '10.0.0.20'; DELETE FROM kinds WHERE host = '10.0.0.100'");
-wait_sql($node, "SELECT NOT EXISTS (SELECT FROM gepa.job_queue WHERE job = $job) AND NOT EXISTS (SELECT FROM gepa.job_claim WHERE job = $job)", 'kinds again');
+wait_idle($job, 'kinds again');
 ok(kinds('changed kinds'), '... are found again');
 
 # A column whose type changes within a transaction.

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use Gepa::Job;
 use Gepa::Mock;
 use Gepa::Test;
 use PostgreSQL::Test::Cluster;
@@ -17,18 +18,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => "max_worker_processes = 24\n");
 my $judge = judge_on($node, $mock, 'judge-rules', max_concurrency => 8);
 
-# Nothing is left to do.
-sub idle
-{
-	my ($watching, $what) = @_;
-	return wait_sql($node, "SELECT NOT EXISTS (SELECT FROM gepa.job_queue WHERE job = $watching) AND NOT EXISTS (SELECT FROM gepa.job_claim WHERE job = $watching)", $what);
-}
-
-sub versions
-{
-	my ($table) = @_;
-	return value($node, "SELECT string_agg(id || ':' || version, ' ' ORDER BY id) FROM $table");
-}
+use_jobs($node);
 
 sub alter
 {
@@ -36,24 +26,22 @@ sub alter
 	return value($node, "SELECT gepa.alter_judge('$which', prompt => E'Is it good?\\nRULE: documents that mention \"$word\" are true')");
 }
 
-sub version_of { my ($which) = @_; return value($node, "SELECT version FROM gepa.jobs WHERE job = $which"); }
-
 # A call on the wire is not in vain.
 my $gated = judge_on($node, $mock, 'judge-rules+gate');
 value($node, 'CREATE TABLE mails (id int PRIMARY KEY, body text)');
 my $mails = value($node, "SELECT gepa.watch_table('$gated', 'mails', 'id', 'body', 'mail_verdict')");
-idle($mails, 'an empty table');
+wait_idle($mails, 'an empty table');
 $mock->gate(open => 0);
 value($node, "INSERT INTO mails VALUES (1, 'one')");
 $mock->wait_for(sub { $_->{waiting} == 1 }, 'a call at the gate');
 alter($gated, 'two');
 value($node, "INSERT INTO mails VALUES (2, 'two')");
 $mock->gate(open => 1);
-idle($mails, 'a call on the wire');
+wait_idle($mails, 'a call on the wire');
 is(versions('mail_verdict'), '1:1 2:2', 'what was asked before is finished by its version, what came after by the next');
 my $first = value($node, "SELECT gepa.watch_table('$gated', 'mails', 'id', 'body', 'mail_first', options => '{\"version\": 1}')");
 value($node, "INSERT INTO mails VALUES (3, 'three')");
-idle($_, 'option version') for $first, $mails;
+wait_idle($_, 'option version') for $first, $mails;
 is(versions('mail_first'), '1:1 2:1 3:1', 'a watch with option version stays with it');
 is(versions('mail_verdict'), '1:1 2:2 3:2', '... beside one without');
 
@@ -66,15 +54,15 @@ CREATE TABLE letters (id int PRIMARY KEY, body text, keep text);
 SQL
 my $letters = value($node, "SELECT gepa.watch_table('by_length', 'letters', 'id', 'body', 'keep, letter_verdict')");
 value($node, "INSERT INTO letters VALUES (1, 'zebra')");
-idle($letters, 'a router');
+wait_idle($letters, 'a router');
 alter($branch, 'lion');
 value($node, "INSERT INTO letters VALUES (2, 'zebra')");
-idle($letters, 'a judge of a router has another version');
+wait_idle($letters, 'a judge of a router has another version');
 is(value($node, "SELECT string_agg(id || keep, ' ' ORDER BY id) FROM letters"), '1true 2false', 'a router\'s judge is followed');
 value($node, qq(SELECT gepa.alter_router('by_length', ARRAY['{"when": "length > 50", "judge": "$judge"}']::jsonb[], '$branch'); INSERT INTO letters VALUES (3, 'lion')));
-idle($letters, 'a router has another version');
+wait_idle($letters, 'a router has another version');
 is(versions('letter_verdict'), '1:1 2:1 3:2', '... and so is the router');
-is(version_of($letters), 2, '... in gepa.jobs as well');
+is(job_value($letters, 'version'), 2, '... in gepa.jobs as well');
 value($node, "SELECT gepa.unwatch_table($_)") for $mails, $first, $letters;
 
 done_testing();

@@ -127,13 +127,7 @@ sub try_again
 	return 0;
 }
 
-sub idle
-{
-	my ($job) = @_;
-	return "SELECT NOT EXISTS (SELECT FROM gepa.job_queue WHERE job = $job) AND NOT EXISTS (SELECT FROM gepa.job_claim WHERE job = $job)";
-}
-
-ok(try_again($watch, sub { $soak->wait_long(idle($watch), 'the watching job') }), 'the watching job comes to the end of its work');
+ok(try_again($watch, sub { $soak->wait_long(idle_sql($watch), 'the watching job') }), 'the watching job comes to the end of its work');
 is(job_value($watch, 'status'), 'running', '... and stands ready');
 $soak->wait_long(q{SELECT count(*) = 0 FROM gepa.jobs WHERE kind = 'table' AND status NOT IN ('finished', 'cancelled')}, 'the jobs of the storm');
 my $job = start_job('j', $arguments);

@@ -5,6 +5,9 @@
 #   is(wait_job($job), 'finished');
 #   job_value($job, 'status, reason')                   columns of gepa.jobs
 #   wait_jobs("status = 'paused'", $job, 'pauses')      until the job is so
+#   wait_idle($job, 'what was inserted')                until nothing is left to do for it
+#   idle_sql($job), idle_sql()                          the query that says t then; for no job at all
+#   versions('page_verdict')                            "1:1 2:3": of each row of a verdict table its version
 #   wrong($judge, 'pages')                              rows whose column keep is not what the judge says
 package Gepa::Job;
 
@@ -14,7 +17,7 @@ use warnings;
 use Exporter qw(import);
 use Gepa::Test;
 
-our @EXPORT = qw(use_jobs start_job wait_job job_value wait_jobs wrong);
+our @EXPORT = qw(use_jobs start_job wait_job job_value wait_jobs wait_idle idle_sql versions wrong);
 
 my $node;
 
@@ -42,6 +45,26 @@ sub wait_jobs
 {
 	my ($condition, $job, $what) = @_;
 	return wait_sql($node, "SELECT $condition FROM gepa.jobs WHERE job = $job", $what);
+}
+
+sub idle_sql
+{
+	my ($job) = @_;
+	my $of = defined $job ? " WHERE job = $job" : '';
+
+	return "SELECT NOT EXISTS (SELECT FROM gepa.job_queue$of) AND NOT EXISTS (SELECT FROM gepa.job_claim$of)";
+}
+
+sub wait_idle
+{
+	my ($job, $what) = @_;
+	return wait_sql($node, idle_sql($job), $what);
+}
+
+sub versions
+{
+	my ($table) = @_;
+	return value($node, "SELECT string_agg(id || ':' || version, ' ' ORDER BY id) FROM $table");
 }
 
 sub wrong

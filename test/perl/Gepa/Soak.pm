@@ -15,6 +15,7 @@ package Gepa::Soak;
 use strict;
 use warnings;
 
+use Gepa::Job qw(idle_sql);
 use Gepa::Test;
 use List::Util qw(max shuffle);
 use POSIX qw(:sys_wait_h);
@@ -57,8 +58,6 @@ sub answered { return $_[0]{mock}->journal->{answered}; }
 
 # -- progress
 
-my $idle = 'SELECT NOT EXISTS (SELECT FROM gepa.job_queue) AND NOT EXISTS (SELECT FROM gepa.job_claim)';
-
 sub wait_for_progress
 {
 	my ($self, $step) = @_;
@@ -67,7 +66,7 @@ sub wait_for_progress
 
 	for (my $i = 1; $self->answered < $target; $i++)
 	{
-		return if $i % 3 == 0 && ($self->try_value($idle) // '') eq 't';
+		return if $i % 3 == 0 && ($self->try_value(idle_sql()) // '') eq 't';
 		die "no progress at step $step" if time > $deadline;
 		usleep(20_000);
 	}
