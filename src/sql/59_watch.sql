@@ -1,4 +1,4 @@
--- Tables that are kept judged as rows arrive; docs/jobs.md.
+-- Tables that are kept judged as rows arrive; docs/watch.md.
 CREATE FUNCTION gepa.watch_table(
 	judge text,
 	source text,
