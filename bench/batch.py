@@ -66,6 +66,18 @@ class Session:
         self.process.wait()
 
 
+def keep_still(session):
+    """Have checkpoints and vacuum come when the bench says so, as they would show in the figures of one measurement and not of another."""
+    for setting in ("max_wal_size = '64GB'", "checkpoint_timeout = '1h'", "autovacuum = off"):
+        session.run(f"ALTER SYSTEM SET {setting}")
+    session.run("SELECT pg_reload_conf()")
+
+
+def wal_bytes(session):
+    """Written since ever."""
+    return int(session.run("SELECT pg_current_wal_insert_lsn() - '0/0'"))
+
+
 def cpu_seconds(pid):
     """User and system time of a process."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from batch import ROOT, Session, cpu_seconds, memory_mb
+from batch import ROOT, Session, cpu_seconds, keep_still, memory_mb, wal_bytes
 from judge import BODIES, WORD, Bench, line, note, table, warm
 
 TEXTS = 4096                # different ones; each row's begins with its own number
@@ -96,10 +96,7 @@ class Corpus(Bench):
         self.mock = self.mocks[False]
         with open(os.path.join(os.path.dirname(os.environ["PGHOST"]), "data", "postmaster.pid"), encoding="ascii") as file:
             self.postmaster = int(file.readline())
-        # a checkpoint in the midst of one measurement and not of another would show in the WAL
-        for setting in ("max_wal_size = '64GB'", "checkpoint_timeout = '1h'", "autovacuum = off"):
-            self.session.run(f"ALTER SYSTEM SET {setting}")
-        self.session.run("SELECT pg_reload_conf()")
+        keep_still(self.session)
 
     def make_corpus(self):
         """id, body of 2 KB, and a column for verdicts."""
@@ -123,10 +120,6 @@ class Corpus(Bench):
         return [int(x) for x in self.session.run(
             "SELECT (SELECT count(*) FROM gepa.verdict), (SELECT sum(pg_total_relation_size(relid))"
             " FROM pg_partition_tree('gepa.verdict'))").strip().split("|")]
-
-    def lsn(self):
-        """Bytes of WAL since ever."""
-        return int(self.session.run("SELECT pg_current_wal_insert_lsn() - '0/0'"))
 
 
 # ---------------------------------------------------------------- contenders
@@ -227,7 +220,7 @@ def measure(bench, name, latency):
     bench.session.run("CHECKPOINT")
     bench.mock.begin(latency)
     bench.script_cpu = 0
-    before, wal = {"corpus": bench.size("corpus"), "store": bench.verdicts()[1]}, bench.lsn()
+    before, wal = {"corpus": bench.size("corpus"), "store": bench.verdicts()[1]}, wal_bytes(bench.session)
     with Processes(bench) as processes:
         start = time.perf_counter()
         found = CONTENDERS[name](bench, judge)
@@ -238,7 +231,7 @@ def measure(bench, name, latency):
     requests = bench.mock.stats()["requests"]
     if found != rows // 3 or requests != rows:
         sys.exit(f"{name}: {found} found by {requests} requests")
-    figures = {"rate": rows / seconds, "steady": bench.mock.stats()["steady_rate"], "wal": (bench.lsn() - wal) / rows,
+    figures = {"rate": rows / seconds, "steady": bench.mock.stats()["steady_rate"], "wal": (wal_bytes(bench.session) - wal) / rows,
                "corpus": (bench.size("corpus") - before["corpus"]) / rows, "store": (bench.verdicts()[1] - before["store"]) / rows,
                "table": (bench.size("verdicts") + bench.size("script_verdicts")) / rows,
                "script": bench.script_cpu, "processes": processes}

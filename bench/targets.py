@@ -9,7 +9,7 @@ network.  README.md beside this file says what is measured.
 import argparse
 import time
 
-from batch import Session
+from batch import Session, keep_still, wal_bytes
 
 TARGETS = {"store only": "NULL", "column": "'keep'", "verdict table": "'page_verdict'", "column and verdict table": "'keep, page_verdict'"}
 SIZES = {
@@ -22,10 +22,8 @@ SIZES = {
 
 
 def prepare(session):
-    """An LM; checkpoints and vacuum come when the bench says so."""
-    for setting in ("max_wal_size = '64GB'", "checkpoint_timeout = '1h'", "autovacuum = off"):
-        session.run(f"ALTER SYSTEM SET {setting}")
-    session.run("SELECT pg_reload_conf()")
+    """An LM."""
+    keep_still(session)
     session.run("CREATE EXTENSION gepa; CREATE SERVER canned FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned', model 'canned')")
 
 
@@ -40,8 +38,8 @@ INSERT INTO corpus SELECT i, (SELECT string_agg(md5((i * 1000 + k)::text), '') F
 
 def look(session):
     """Bytes of WAL since ever, and of tables."""
-    values = session.run(f"SELECT pg_current_wal_insert_lsn() - '0/0', {', '.join(SIZES.values())}").strip().split("|")
-    return [int(value) for value in values]
+    sizes = session.run(f"SELECT {', '.join(SIZES.values())}").strip().split("|")
+    return [wal_bytes(session), *(int(size) for size in sizes)]
 
 
 def run_job(session, judge, target, rows):

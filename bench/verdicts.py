@@ -8,7 +8,7 @@ the same server and session.  README.md beside this file says what is measured.
 import argparse
 import time
 
-from batch import Session, cpu_seconds
+from batch import Session, cpu_seconds, wal_bytes
 
 PARTITIONS = (1, 10, 200)
 ROUNDS = 7
@@ -133,11 +133,6 @@ def report_speed(session, options):
         put = measure_inserts(session, options.lookups)
         print(f"| {n} | {look['plain']:.1f} | {look['generic']:.1f} | {look['custom']:.1f} | {look['gepa']:.1f} |"
               f" {put['plain']:.1f} | {put['verdict']:.1f} |", flush=True)
-
-
-def wal_bytes(session):
-    """Written so far."""
-    return int(session.run("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
 
 
 def writer_pid(session):

@@ -11,7 +11,7 @@ import os
 import statistics
 import time
 
-from batch import Session
+from batch import Session, keep_still, wal_bytes
 
 # In this order, after a table was emptied and filled as each begins.
 STATEMENTS = {
@@ -25,9 +25,7 @@ STATEMENTS = {
 
 def prepare(session, rows, folder):
     """Two tables, of which one is watched, and files for COPY."""
-    for setting in ("max_wal_size = '64GB'", "checkpoint_timeout = '1h'", "autovacuum = off"):
-        session.run(f"ALTER SYSTEM SET {setting}")
-    session.run("SELECT pg_reload_conf()")
+    keep_still(session)
     session.run(f"""
 CREATE EXTENSION gepa;
 CREATE SERVER canned FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned', model 'canned');
@@ -48,11 +46,11 @@ def measure(session, table, sql):
     """(seconds, bytes of WAL, entries in the queue) of some SQL."""
     session.run("DELETE FROM gepa.job_queue; VACUUM gepa.job_queue")
     session.run("CHECKPOINT")
-    lsn = session.run("SELECT pg_current_wal_insert_lsn()").strip()
+    wal = wal_bytes(session)
     start = time.perf_counter()
     session.run(sql)
     seconds = time.perf_counter() - start
-    wal = int(session.run(f"SELECT pg_current_wal_insert_lsn() - '{lsn}'"))
+    wal = wal_bytes(session) - wal
     entries = int(session.run("SELECT count(*) FROM gepa.job_queue"))
     if table == "plain" and entries > 0:
         raise SystemExit("a table without a watch queued something")
