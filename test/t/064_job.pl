@@ -18,7 +18,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => "max_worker_processes = 24\n");
 my $judge = judge_on($node, $mock, 'judge-rules', max_concurrency => 8);
 
-use_jobs($node);
+use_jobs($node, $mock);
 
 value($node, <<'SQL');
 CREATE TABLE pages (id int PRIMARY KEY, body text, lang text NOT NULL DEFAULT 'en', keep bool, score float8, label text, verdict jsonb);

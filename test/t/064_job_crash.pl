@@ -21,23 +21,8 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => "restart_after_crash = on\nmax_worker_processes = 24\n");
 my $judge = judge_on($node, $mock, 'judge-rules+gate', max_concurrency => $in_flight);
 
-use_jobs($node);
+use_jobs($node, $mock);
 value($node, "CREATE TABLE pages (id int PRIMARY KEY, body text, keep bool)");
-
-# Texts that nobody has judged; half of them may pass.
-my $round = 0;
-
-sub fresh_pages
-{
-	my ($pass) = @_;
-
-	$round++;
-	value($node, "TRUNCATE pages; INSERT INTO pages SELECT i, 'document ' || i || ' of $round' FROM generate_series(1, $rows) i");
-	$mock->gate(open => 0);
-	$mock->reset;
-	$mock->gate(pass => $pass) if $pass;
-	return;
-}
 
 sub at_gate
 {
@@ -72,7 +57,7 @@ my $arguments = "'pages', 'id', 'body', 'keep', options => '{\"workers\": 2, \"b
 my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'gepa job worker' LIMIT 1";
 
 # Two workers share a job; the server restarts when one of them is killed.
-fresh_pages(60);
+fresh_pages($rows, 60);
 my $job = start_job($judge, $arguments);
 ok(at_gate(), 'two workers share a job');
 is(value($node, "SELECT count(*) FROM gepa.job_workers() WHERE job = $job"), 2, '... both at work');
@@ -84,7 +69,7 @@ ok(at_gate(), 'after a worker was killed the job goes on');
 is_whole(1, 'worker', $job);
 
 # The server.
-fresh_pages(40);
+fresh_pages($rows, 40);
 $job = start_job($judge, $arguments);
 at_gate();
 kill_server($node);
@@ -93,7 +78,7 @@ ok(at_gate(), 'after a restart of the server the job goes on');
 is_whole(1, 'server', $job);
 
 # A second job like it takes its share; a worker that is ended by hand comes back.
-fresh_pages(20);
+fresh_pages($rows, 20);
 $job = start_job($judge, $arguments);
 at_gate();
 my ($other, $said) = outcome($node, "SELECT gepa.judge_table('$judge', $arguments)");
@@ -103,7 +88,7 @@ is_whole(1, 'two jobs', $job, $other);
 is(value($node, "SELECT sum(rows) FROM gepa.jobs WHERE job IN ($job, $other)"), $rows, '... and no row was done twice');
 
 # Pausing: what is on the wire is waited for, and kept.
-fresh_pages(30);
+fresh_pages($rows, 30);
 $job = start_job($judge, $arguments);
 at_gate();
 value($node, "SELECT gepa.pause_job($job)");
@@ -118,7 +103,7 @@ value($node, "SELECT gepa.resume_job($job)");
 is_whole(0, 'resumed', $job);
 
 # Cancelling.
-fresh_pages(30);
+fresh_pages($rows, 30);
 $job = start_job($judge, $arguments);
 at_gate();
 value($node, "SELECT gepa.cancel_job($job)");

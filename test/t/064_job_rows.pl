@@ -19,22 +19,8 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => "max_worker_processes = 24\n");
 my $judge = judge_on($node, $mock, 'judge-rules+gate', max_concurrency => $in_flight);
 
-use_jobs($node);
+use_jobs($node, $mock);
 value($node, "CREATE TABLE pages (id int PRIMARY KEY, body text, note text, keep bool)");
-
-my $round = 0;
-
-sub fresh_pages
-{
-	my ($rows, $pass) = @_;
-
-	$round++;
-	value($node, "TRUNCATE pages; INSERT INTO pages SELECT i, 'document ' || i || ' of $round' FROM generate_series(1, $rows) i");
-	$mock->gate(open => 0);
-	$mock->reset;
-	$mock->gate(pass => $pass) if $pass;
-	return;
-}
 
 sub at_gate
 {

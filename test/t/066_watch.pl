@@ -19,7 +19,7 @@ my $node = gepa_node('main', conf => "max_worker_processes = 24\nmax_prepared_tr
 my $judge = judge_on($node, $mock, 'judge-rules', max_concurrency => 8);
 my $job;
 
-use_jobs($node);
+use_jobs($node, $mock);
 
 sub queued { return value($node, "SELECT coalesce(string_agg(key::text || coalesce('-' || last::text, ''), ' ' ORDER BY key), '') FROM gepa.job_queue WHERE job = $job"); }
 

@@ -18,7 +18,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => "max_worker_processes = 24\n");
 my $judge = judge_on($node, $mock, 'judge-rules', max_concurrency => 8);
 
-use_jobs($node);
+use_jobs($node, $mock);
 
 sub alter
 {

@@ -51,7 +51,7 @@ my $node = gepa_node('main', conf => <<~CONF);
 	restart_after_crash = on
 	max_worker_processes = 24
 	CONF
-use_jobs($node);
+use_jobs($node, $mock);
 create_lm($node, 'lm', $mock, $model, max_concurrency => $concurrency, request_timeout => 2);
 value($node, "SELECT gepa.create_judge('j', 'lm', 'Is it good?')");
 

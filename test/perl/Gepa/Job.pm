@@ -1,6 +1,8 @@
 # Corpus jobs in TAP tests.
 #
-#   use_jobs($node);                                    the server that the others mean
+#   use_jobs($node, $mock);                             the server that the others mean, and its LM
+#   fresh_pages(60, 20)                                 as many rows in table pages that nobody has judged; the
+#                                                       mock's gate lets 20 calls pass
 #   my $job = start_job($judge, "'pages', 'id', 'body', 'keep'");    arguments after the judge
 #   is(wait_job($job), 'finished');
 #   job_value($job, 'status, reason')                   columns of gepa.jobs
@@ -17,11 +19,24 @@ use warnings;
 use Exporter qw(import);
 use Gepa::Test;
 
-our @EXPORT = qw(use_jobs start_job wait_job job_value wait_jobs wait_idle idle_sql versions wrong);
+our @EXPORT = qw(use_jobs fresh_pages start_job wait_job job_value wait_jobs wait_idle idle_sql versions wrong);
 
-my $node;
+my ($node, $mock);
+my $round = 0;
 
-sub use_jobs { $node = $_[0]; return; }
+sub use_jobs { ($node, $mock) = @_; return; }
+
+sub fresh_pages
+{
+	my ($rows, $pass) = @_;
+
+	$round++;
+	value($node, "TRUNCATE pages; INSERT INTO pages SELECT i, 'document ' || i || ' of $round' FROM generate_series(1, $rows) i");
+	$mock->gate(open => 0);
+	$mock->reset;
+	$mock->gate(pass => $pass) if $pass;
+	return;
+}
 
 sub start_job
 {
