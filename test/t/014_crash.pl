@@ -16,7 +16,6 @@ use Gepa::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $in_flight = 4;
 my $mock = Gepa::Mock->new;
@@ -53,17 +52,6 @@ sub wait_back
 	return $mock->wait_for(sub { $_->{waiting} == $waiting }, 'the next worker at the gate');
 }
 
-sub kill_9
-{
-	my ($sql) = @_;
-	my $pid = value($node, $sql);
-
-	kill(KILL => $pid) or die "nothing to kill: $sql";
-	# the crash has been noticed when the process that was killed is gone
-	usleep(10_000) while kill(0, $pid);
-	return;
-}
-
 # To the end; the same in all, and nothing recorded was paid for twice.
 sub finish_run
 {
@@ -88,21 +76,21 @@ sub fresh_run
 # reflection LM.
 my $run = fresh_run();
 bring_to($run, 10);
-kill_9($worker);
+kill_process($node, $worker);
 ok(wait_back($in_flight), 'a killed worker is replaced');
 is(value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run"), 10,
 	'... and what was recorded is there');
 $mock->gate(pass => $nval - 10 + 3);
 ok($mock->wait_for(sub { ($_->{by_model}{'reflector+gate'}{in_flight} // 0) == 1 }, 'a reflection'),
 	'then it reflects');
-kill_9($worker);
+kill_process($node, $worker);
 ok(wait_back(1), '... is killed, and reflects again');
 finish_run($run, 2, 'worker');
 
 # The launcher: of course the server restarts.
 $run = fresh_run();
 bring_to($run, $nval - 2 * $in_flight);
-kill_9("SELECT pid FROM pg_stat_activity WHERE backend_type = 'gepa launcher'");
+kill_process($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'gepa launcher'");
 ok(wait_back($in_flight), 'after the launcher was killed another one finds the run');
 finish_run($run, 1, 'launcher');
 
@@ -113,7 +101,7 @@ my $session = background($node, "SELECT gepa.optimize('j', 'labels', 'writer', 1
 $mock->wait_for(sub { $_->{waiting} == $in_flight }, 'the run of gepa.optimize()');
 $run = value($node, 'SELECT max(run) FROM gepa.runs');
 bring_to($run, 7);
-kill_9("SELECT $session->{pid}");
+kill_process($node, "SELECT $session->{pid}");
 ok(wait_back($in_flight), 'after the waiting backend was killed the run goes on');
 finish($session);
 finish_run($run, 1, 'waiting backend');

@@ -13,7 +13,6 @@ use Gepa::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $in_flight = 4;
 my $rows = 120;
@@ -27,18 +26,6 @@ value($node, "CREATE TABLE pages (id int PRIMARY KEY, body text, keep bool)");
 sub at_gate
 {
 	return $mock->wait_for(sub { $_->{waiting} == $in_flight }, "$in_flight at the gate");
-}
-
-sub kill_9
-{
-	my ($sql) = @_;
-	my $pid = value($node, $sql);
-
-	kill(KILL => $pid) or die "nothing to kill: $sql";
-	# the crash has been noticed when the process that was killed is gone
-	usleep(10_000) while kill(0, $pid);
-	$node->poll_query_until('postgres', 'SELECT true');
-	return;
 }
 
 sub is_whole
@@ -64,7 +51,8 @@ is(value($node, "SELECT count(*) FROM gepa.job_workers() WHERE job = $job"), 2, 
 ok(wait_sql($node, "SELECT sum(in_flight) = $in_flight FROM gepa.job_workers()", 'calls in flight'), '... within one limit');
 is(value($node, "SELECT status, kind, in_flight, eta IS NOT NULL, rows > 0 FROM gepa.progress WHERE job = $job"),
 	"running|job|$in_flight|t|t", '... and are seen in gepa.progress');
-kill_9($worker);
+kill_process($node, $worker);
+$node->poll_query_until('postgres', 'SELECT true');
 ok(at_gate(), 'after a worker was killed the job goes on');
 is_whole(1, 'worker', $job);
 

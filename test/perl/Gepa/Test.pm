@@ -15,6 +15,7 @@
 #   wait_sql($node, $sql, 'what')                 until the query says t
 #   ok(session_waits($node, $session, 'GepaLease'), 'it waits')   by the name of the wait event
 #   kill_server($node); $node->start              the postmaster, by SIGKILL
+#   kill_process($node, $sql)                     the process whose pid the query says, which is noticed then
 package Gepa::Test;
 
 use strict;
@@ -32,7 +33,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(gepa_node create_lm judge_on may_call load_world value outcome background finish wait_sql
-  session_waits kill_server stored);
+  session_waits kill_server kill_process stored);
 
 my $world = abs_path(dirname(__FILE__) . '/../../mock/world.py');
 my $readme = abs_path(dirname(__FILE__) . '/../../../README.md');
@@ -255,6 +256,17 @@ sub kill_server
 	{
 		usleep(10_000) while kill 0, $pid;
 	}
+	return;
+}
+
+# The crash has been noticed when the process that was killed is gone.
+sub kill_process
+{
+	my ($node, $sql) = @_;
+	my $pid = value($node, $sql);
+
+	kill(KILL => $pid) or die "nothing to kill: $sql";
+	usleep(10_000) while kill(0, $pid);
 	return;
 }
 
