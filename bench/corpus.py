@@ -150,7 +150,7 @@ def plain_column(bench, judge):
     return int(bench.session.run("SELECT count(*) FROM corpus WHERE keep"))
 
 
-def job(bench, judge, target, workers=1):
+def job(judge, target, workers=1):
     """A job in the background."""
     session = Session()
     number = session.run(f"""SELECT gepa.judge_table('{judge}', 'corpus', 'id', 'body', target => {target},
@@ -163,13 +163,13 @@ def job(bench, judge, target, workers=1):
 
 def job_store(bench, judge):
     """... into the verdict store only."""
-    job(bench, judge, "NULL")
+    job(judge, "NULL")
     return int(bench.session.run(f"SELECT count(*) FROM gepa.verdicts WHERE judge = '{judge}' AND positive"))
 
 
 def job_table(bench, judge, workers=1):
     """... and into a table."""
-    job(bench, judge, "'verdicts'", workers)
+    job(judge, "'verdicts'", workers)
     return int(bench.session.run("SELECT count(*) FROM verdicts WHERE positive"))
 
 
@@ -180,7 +180,7 @@ def job_table_two(bench, judge):
 
 def job_column(bench, judge):
     """... and into the corpus."""
-    job(bench, judge, "'keep'")
+    job(judge, "'keep'")
     return int(bench.session.run("SELECT count(*) FROM corpus WHERE keep"))
 
 

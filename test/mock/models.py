@@ -63,7 +63,8 @@ def percent(*parts):
 
 def hundredths(*parts):
     """The same with two decimals."""
-    return percent(*parts) + drawn(*parts) // 100 % 100 / 100
+    number = drawn(*parts)
+    return number % 100 + number // 100 % 100 / 100
 
 
 def unfence(text):

@@ -15,7 +15,6 @@ use Test::More;
 
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
-my $documents = "(SELECT 'text ' || n AS text FROM generate_series(1, %s) n) d";
 
 # The statuses of so many texts that nobody has judged, and how many of each.
 my $series = 0;

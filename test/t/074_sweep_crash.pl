@@ -21,10 +21,10 @@ prepare_tuning($node, $mock, model => 'judge-rules+gate', world => { rows => 100
 create_lm($node, 'other', $mock, 'judge-fixed-true+gate', max_concurrency => 4);
 
 # Runs that only validate their seed: as many calls as there are samples to validate on, and then those held out.
-my $once = '{"stop_at_score": 0, "parallel_runs": %d%s}';
+my $once = '{"stop_at_score": 0, "parallel_runs": %d}';
 my @args = ("'j', 'labels', '{judge,other}', 'writer', 150");
 
-sub options { my ($parallel, $more) = @_; return sprintf $once, $parallel, $more // ''; }
+sub options { my ($parallel) = @_; return sprintf $once, $parallel; }
 
 # Numbers are left out after a crash.
 sub runs_of { my ($sweep) = @_; return split /,/, value($node, "SELECT string_agg(run::text, ',' ORDER BY run) FROM gepa.quality_cost WHERE sweep = $sweep"); }

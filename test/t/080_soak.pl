@@ -86,7 +86,7 @@ value($node, <<~SQL);
 	INSERT INTO pages SELECT i, 'document ' || i || repeat(' x', i % 300) FROM generate_series(1, @{[ int($rows * 0.6) ]}) i;
 	SQL
 
-my $soak = Gepa::Soak->new($node, $mock, rows => $rows, steps => $steps, concurrency => $concurrency);
+my $soak = Gepa::Soak->new($node, $mock, rows => $rows, steps => $steps);
 my $watch = value($node, q{SELECT gepa.watch_table('j', 'pages', 'id', 'body', 'page_verdict', options => '{"workers": 2}')});
 my $arguments = q{'pages', 'id', 'body', 'keep, page_verdict', options => '{"workers": 2, "batch": 200}'};
 
@@ -111,7 +111,6 @@ $soak->end_readers; note($soak->tell);
 
 # -- the rest of the work, and what failed by chance
 
-my $rounds = 0;
 my $by_chance = 'SELECT count(*) FROM gepa.job_errors e LEFT JOIN pages p ON p.id = e.key::int WHERE e.job = %d AND e.status IS DISTINCT FROM nullif(status_of(p.body), $$ok$$)';
 
 sub try_again

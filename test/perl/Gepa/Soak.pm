@@ -1,6 +1,6 @@
 # What goes on in the soak test while a table is judged.
 #
-#   my $soak = Gepa::Soak->new($node, $mock, rows => 2000, steps => 60, concurrency => 16);
+#   my $soak = Gepa::Soak->new($node, $mock, rows => 2000, steps => 60);
 #   my @plan = $soak->draw_plan(cancel => 3, crash => 2);    [step, what], drawn, in order
 #   $soak->wait_for_progress($step)      until the LM has answered its share, or all work is done
 #   $soak->start_job($arguments)         a job that goes through the table, unless one does
