@@ -149,6 +149,7 @@ FROM (VALUES ('threshold', 'threshold double precision'),
 	('quota', 'tokens text, group_by text, shares jsonb DEFAULT NULL::jsonb, budget bigint DEFAULT NULL::bigint,'
 		' tau double precision DEFAULT 0, seed bigint DEFAULT 0, left_over text DEFAULT ''leave''::text')) AS f(name, arguments);
 
+CREATE TEMP TABLE contract_view (name name, columns text);
 \ir routers.psql
 \ir jobs.psql
 
@@ -188,7 +189,6 @@ SELECT is_empty(
 
 ---------------------------------------------------------------------- views
 
-CREATE TEMP TABLE contract_view (name name, columns text);
 INSERT INTO contract_view VALUES
 	('lms', 'lm text, owner text, usable boolean, api text, base_url text, model text, options jsonb'),
 	('judges', 'judge text, lm text, current_version integer, owner text, labels text[], positive text[],'
@@ -248,9 +248,6 @@ INSERT INTO contract_view VALUES
 		' measured_per_second double precision, dominated boolean, surely_dominated boolean, run integer'),
 	('verdict_errors', 'judge text, version integer, digest text, status text, detail text, attempts integer,'
 		' last_at timestamp with time zone, payer text');
-
-INSERT INTO contract_view SELECT * FROM contract_router_view;
-INSERT INTO contract_view SELECT * FROM contract_job_view;
 
 SELECT is(
 	(SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY array_position(
