@@ -299,7 +299,7 @@ sub ended
 	my ($session) = @_;
 
 	$session->{run}->pump until $session->{out} =~ s/ended\n$//;
-	return "$session->{out}$session->{err}" =~ s/^psql:\S+ //mgr =~ s/^(?:NOTICE|DETAIL|HINT|CONTEXT|LOCATION).*\n//mgr;
+	return "$session->{out}$session->{err}" =~ s/^psql:\S+ //mgr =~ s/^(?:NOTICE|DETAIL|HINT|LOCATION).*\n//mgr;
 }
 
 # The writer, stopped between two verdicts.
