@@ -306,13 +306,21 @@ gepa_store_arg_doubles(StoreArgs *args, int n, const double *values)
  * Statements
  */
 
-static void
-prepare(StoreStatement *statement, StoreArgs *args)
+SPIPlanPtr
+gepa_store_plan(const char *sql, int nargs, Oid *types)
 {
-	SPIPlanPtr	plan = SPI_prepare(statement->sql, args->n, args->types);
+	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
 
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+static void
+prepare(StoreStatement *statement, StoreArgs *args)
+{
+	SPIPlanPtr	plan = gepa_store_plan(statement->sql, args->n, args->types);
+
 	if (SPI_keepplan(plan) != 0)
 		elog(ERROR, "SPI_keepplan failed");
 	statement->plan = plan;

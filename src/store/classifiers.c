@@ -240,15 +240,11 @@ gepa_store_read_labelled(const StoreLabelled *labelled, StoreLabelledTaker taker
 												ALLOCSET_DEFAULT_SIZES);
 	char	   *sql = compose(labelled);
 	MemoryContext old;
-	SPIPlanPtr	plan;
 	Portal		portal;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = SPI_prepare(sql, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	portal = SPI_cursor_open(NULL, gepa_store_plan(sql, 0, NULL), NULL, NULL, true);
 	for (;;)
 	{
 		SPI_cursor_fetch(portal, true, PORTION);

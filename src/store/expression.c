@@ -21,6 +21,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 
 #include "store/store_internal.h"
 
@@ -95,6 +96,15 @@ gepa_store_check_expression(const char *name, const char *expression)
 /*
  * Once they are analyzed
  */
+
+Query *
+gepa_store_analyze(const char *sql)
+{
+	SPIPlanPtr	plan = gepa_store_plan(sql, 0, NULL);
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	return linitial_node(Query, source->query_list);
+}
 
 static bool
 is_volatile_function(Oid function, void *context)

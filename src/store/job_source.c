@@ -83,14 +83,8 @@ static Oid
 analyze(const StoreSource *source, const char *expression, Node **tree)
 {
 	char	   *sql = psprintf("SELECT (%s\n) FROM %s", expression, source->relation);
-	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
-	List	   *sources;
-	Query	   *query;
+	const Query *query = gepa_store_analyze(sql);
 
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	sources = SPI_plan_get_plan_sources(plan);
-	query = linitial_node(Query, ((CachedPlanSource *) linitial(sources))->query_list);
 	if (query->hasAggs || query->hasTargetSRFs || query->hasWindowFuncs)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -353,17 +347,13 @@ double
 gepa_store_expected_rows(const StoreSource *source)
 {
 	StoreScope	scope;
-	SPIPlanPtr	plan;
 	CachedPlan *cached;
 	double		rows;
 	char	   *sql = psprintf("SELECT FROM %s WHERE (%s\n)", source->relation,
 							   source->filter ? source->filter : "true");
 
 	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, source->owner, source->search_path);
-	plan = SPI_prepare(sql, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	cached = SPI_plan_get_cached_plan(plan);
+	cached = SPI_plan_get_cached_plan(gepa_store_plan(sql, 0, NULL));
 	if (cached == NULL)
 		elog(ERROR, "a plan of one SELECT has more than one statement");
 	rows = linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;

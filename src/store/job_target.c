@@ -79,8 +79,7 @@ check_writable(const StoreSource *source, const char *column)
 	char	   *sql = psprintf("UPDATE %s SET %s = NULL RETURNING 1", source->relation,
 							   quote_identifier(column));
 
-	if (SPI_prepare(sql, 0, NULL) == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	(void) gepa_store_plan(sql, 0, NULL);
 	MemoryContextSwitchTo(context); /* not SPI's */
 }
 

@@ -78,16 +78,6 @@ gepa_store_put_from(StringInfo sql, const StoreScan *scan, const char *condition
 		appendStringInfo(sql, " %s %s", word, condition);
 }
 
-SPIPlanPtr
-gepa_store_plan(const char *sql, int nargs, Oid *types)
-{
-	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
-
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	return plan;
-}
-
 void
 gepa_store_get_row(uint64 row, StoreScanRow *result)
 {

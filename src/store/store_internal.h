@@ -87,6 +87,9 @@ extern void gepa_store_arg_array(StoreArgs *args, Oid type, int n, Datum *elems,
 /* catalog.c: as a bytea */
 extern Datum gepa_store_bytes_datum(const uint8 *value, int length);
 
+/* catalog.c: prepare a statement that is needed until SPI's end */
+extern SPIPlanPtr gepa_store_plan(const char *sql, int nargs, Oid *types);
+
 /* Run a statement; returns the number of rows processed or fetched. */
 extern uint64 gepa_store_run(StoreScope *scope, StoreStatement *statement, StoreArgs *args);
 
@@ -134,6 +137,9 @@ extern int	gepa_store_count_expressions(const char *text);
 
 /* Raises 42601 unless the argument of that name is one expression. */
 extern void gepa_store_check_expression(const char *name, const char *expression);
+
+/* A query that would return some, as it is analyzed; until SPI's end. */
+extern Query *gepa_store_analyze(const char *sql);
 
 /* Has one that was analyzed a volatile function in it? */
 extern bool gepa_store_is_volatile(Node *expression);

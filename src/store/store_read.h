@@ -21,8 +21,6 @@ extern void gepa_store_put_columns(StringInfo sql, const StoreScan *scan);
 extern void gepa_store_put_from(StringInfo sql, const StoreScan *scan,
 								const char *condition);
 
-extern SPIPlanPtr gepa_store_plan(const char *sql, int nargs, Oid *types);
-
 /* A row of the last result, of such a SELECT; texts in the current context. */
 extern void gepa_store_get_row(uint64 row, StoreScanRow *result);
 

@@ -27,10 +27,8 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/plancache.h"
 #include "utils/rel.h"
 
 #include "store/store_internal.h"
@@ -45,20 +43,6 @@ static StoreStatement select_watching = {
 /*
  * What matters
  */
-
-static Query *
-analyze(const StoreJob *job)
-{
-	char	   *sql = psprintf("SELECT (%s\n), (%s\n) FROM %s", job->document,
-							   job->filter ? job->filter : "true", job->source);
-	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
-	CachedPlanSource *source;
-
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	source = linitial(SPI_plan_get_plan_sources(plan));
-	return linitial_node(Query, source->query_list);
-}
 
 static bool
 is_key(const StoreJob *job, const char *column)
@@ -76,7 +60,9 @@ is_key(const StoreJob *job, const char *column)
 static List *
 find_columns(const StoreJob *job, Relation rel)
 {
-	const Query *query = analyze(job);
+	char	   *sql = psprintf("SELECT (%s\n), (%s\n) FROM %s", job->document,
+							   job->filter ? job->filter : "true", job->source);
+	const Query *query = gepa_store_analyze(sql);
 	TupleDesc	desc = RelationGetDescr(rel);
 	Bitmapset  *attributes = NULL;
 	List	   *columns = NIL;
