@@ -18,9 +18,8 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 
-#include "store/store_internal.h"
+#include "store/store_read.h"
 
 #define PORTION 100
 
@@ -216,9 +215,19 @@ is_jsonb(TupleDesc desc)
 	return type == JSONBOID;
 }
 
-static void
-hand_out(bool jsonb, StoreLabelledTaker taker, void *arg)
+/* What rows are handed out to. */
+typedef struct Reading
 {
+	StoreLabelledTaker taker;
+	void	   *arg;
+} Reading;
+
+static void
+hand_out(void *arg)
+{
+	const Reading *reading = arg;
+	bool		jsonb = is_jsonb(SPI_tuptable->tupdesc);
+
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
@@ -229,35 +238,21 @@ hand_out(bool jsonb, StoreLabelledTaker taker, void *arg)
 
 		CHECK_FOR_INTERRUPTS();
 		if (!no_document && !no_label)
-			taker(document, jsonb, TextDatumGetCString(label), arg);
+			reading->taker(document, jsonb, TextDatumGetCString(label), reading->arg);
 	}
 }
 
 void
 gepa_store_read_labelled(const StoreLabelled *labelled, StoreLabelledTaker taker, void *arg)
 {
-	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "gepa labelled rows",
-												ALLOCSET_DEFAULT_SIZES);
 	char	   *sql = compose(labelled);
-	MemoryContext old;
+	Reading		reading = {taker, arg};
 	Portal		portal;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	portal = SPI_cursor_open(NULL, gepa_store_plan(sql, 0, NULL), NULL, NULL, true);
-	for (;;)
-	{
-		SPI_cursor_fetch(portal, true, PORTION);
-		if (SPI_processed == 0)
-			break;
-		old = MemoryContextSwitchTo(batch);
-		hand_out(is_jsonb(portal->tupDesc), taker, arg);
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(batch);
-		SPI_freetuptable(SPI_tuptable);
-	}
-	SPI_cursor_close(portal);
+	gepa_store_read_portal(portal, PORTION, hand_out, &reading);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
-	MemoryContextDelete(batch);
 }

@@ -16,7 +16,6 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 #include "store/store_read.h"
 
@@ -61,22 +60,38 @@ read_reasoning(uint64 row, int column, JudgeVerdict *verdict)
 		verdict->reasoning = TextDatumGetCString(value);
 }
 
+/* What pairs are handed out to. */
+typedef struct Pairing
+{
+	const StoreSide *a;
+	const StoreSide *b;
+	StorePairTaker taker;
+	void	   *arg;
+} Pairing;
+
 static void
-hand_out_pair(uint64 row, const StoreSide *a, const StoreSide *b, StorePairTaker taker, void *arg)
+hand_out_pair(const Pairing *pairing, uint64 row)
 {
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 	JudgeVerdict verdict_a;
 	JudgeVerdict verdict_b;
 
 	gepa_store_digest(row, 1, digest, JUDGE_DIGEST_LENGTH);
-	read_half(row, COLUMNS_A, a->spec, &verdict_a);
-	read_half(row, COLUMNS_B, b->spec, &verdict_b);
+	read_half(row, COLUMNS_A, pairing->a->spec, &verdict_a);
+	read_half(row, COLUMNS_B, pairing->b->spec, &verdict_b);
 	if (gepa_store_flips(&verdict_a, &verdict_b))
 	{
 		read_reasoning(row, COLUMNS_A, &verdict_a);
 		read_reasoning(row, COLUMNS_B, &verdict_b);
 	}
-	taker(digest, &verdict_a, &verdict_b, arg);
+	pairing->taker(digest, &verdict_a, &verdict_b, pairing->arg);
+}
+
+static void
+hand_out(void *arg)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+		hand_out_pair(arg, i);
 }
 
 static Portal
@@ -95,28 +110,10 @@ open_pairs(const StoreSide *a, const StoreSide *b)
 void
 gepa_store_read_pairs(const StoreSide *a, const StoreSide *b, StorePairTaker taker, void *arg)
 {
-	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "gepa pairs",
-												ALLOCSET_DEFAULT_SIZES);
+	Pairing		pairing = {a, b, taker, arg};
 	StoreScope	scope;
-	Portal		portal;
 
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
-	portal = open_pairs(a, b);
-	for (;;)
-	{
-		MemoryContext old;
-
-		SPI_cursor_fetch(portal, true, PORTION);
-		if (SPI_processed == 0)
-			break;
-		old = MemoryContextSwitchTo(batch);
-		for (uint64 i = 0; i < SPI_processed; i++)
-			hand_out_pair(i, a, b, taker, arg);
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(batch);
-		SPI_freetuptable(SPI_tuptable);
-	}
-	SPI_cursor_close(portal);
+	gepa_store_read_portal(open_pairs(a, b), PORTION, hand_out, &pairing);
 	gepa_store_leave(&scope);
-	MemoryContextDelete(batch);
 }

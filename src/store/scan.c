@@ -91,22 +91,52 @@ gepa_store_get_row(uint64 row, StoreScanRow *result)
 	result->document = SPI_getbinval(tuple, desc, 2, &result->isnull);
 }
 
-static void
-hand_out(StoreScanTaker callback, void *arg)
+void
+gepa_store_read_portal(Portal portal, int portion, StorePortionTaker taker, void *arg)
 {
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "gepa portion of rows",
+												ALLOCSET_DEFAULT_SIZES);
+
+	for (;;)
+	{
+		MemoryContext old;
+
+		SPI_cursor_fetch(portal, true, portion);
+		if (SPI_processed == 0)
+			break;
+		old = MemoryContextSwitchTo(batch);
+		taker(arg);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(batch);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	MemoryContextDelete(batch);
+}
+
+/* What a portion is handed out to. */
+typedef struct Scanning
+{
+	StoreScanTaker callback;
+	void	   *arg;
+} Scanning;
+
+static void
+hand_out(void *arg)
+{
+	const Scanning *scanning = arg;
 	int			n = (int) SPI_processed;
 	StoreScanRow *rows = palloc(sizeof(StoreScanRow) * Max(n, 1));
 
 	for (int i = 0; i < n; i++)
 		gepa_store_get_row(i, &rows[i]);
-	callback(rows, n, arg);
+	scanning->callback(rows, n, scanning->arg);
 }
 
 void
 gepa_store_read_scan(const StoreScan *scan, StoreScanTaker callback, void *arg)
 {
-	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "gepa source",
-												ALLOCSET_DEFAULT_SIZES);
+	Scanning	scanning = {callback, arg};
 	StoreScope	scope;
 	StringInfoData sql;
 	Portal		portal;
@@ -116,20 +146,6 @@ gepa_store_read_scan(const StoreScan *scan, StoreScanTaker callback, void *arg)
 	gepa_store_put_from(&sql, scan, NULL);
 	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, scan->source.owner, scan->source.search_path);
 	portal = SPI_cursor_open(NULL, gepa_store_plan(sql.data, 0, NULL), NULL, NULL, true);
-	for (;;)
-	{
-		MemoryContext old;
-
-		SPI_cursor_fetch(portal, true, PORTION);
-		if (SPI_processed == 0)
-			break;
-		old = MemoryContextSwitchTo(batch);
-		hand_out(callback, arg);
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(batch);
-		SPI_freetuptable(SPI_tuptable);
-	}
-	SPI_cursor_close(portal);
+	gepa_store_read_portal(portal, PORTION, hand_out, &scanning);
 	gepa_store_leave(&scope);
-	MemoryContextDelete(batch);
 }

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * store_read.h
- *	  Statements over a source, for those who read one.
+ *	  Statements over a source, and results of any size, for those who read them.
  *
- * All but the first two need a scope that acts as the source's role.
+ * All but the first two need SPI, and act as whoever is the current user.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,5 +23,12 @@ extern void gepa_store_put_from(StringInfo sql, const StoreScan *scan,
 
 /* A row of the last result, of such a SELECT; texts in the current context. */
 extern void gepa_store_get_row(uint64 row, StoreScanRow *result);
+
+/*
+ * All rows of a portal, so many at a time, and close it.  The taker gets them as SPI's
+ * last result, in a memory context that is reset after it.
+ */
+typedef void (*StorePortionTaker) (void *arg);
+extern void gepa_store_read_portal(Portal portal, int portion, StorePortionTaker taker, void *arg);
 
 #endif							/* GEPA_STORE_STORE_READ_H */
