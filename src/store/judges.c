@@ -157,6 +157,15 @@ read_version(StoreScope *scope)
 	return version;
 }
 
+void
+gepa_store_lock_judge(StoreScope *scope, const char *name)
+{
+	StoreArgs	args = {0};
+
+	gepa_store_arg_text(&args, name);
+	gepa_store_run(scope, &lock_judge_by_name, &args);
+}
+
 /* NULL: there is none. */
 static StoreVersion *
 find_by_name(StoreScope *scope, const char *judge, int version)
@@ -212,12 +221,10 @@ StoreVersion *
 gepa_store_lock_version(const char *judge)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreVersion *result;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_text(&args, judge);
-	gepa_store_run(&scope, &lock_judge_by_name, &args);
+	gepa_store_lock_judge(&scope, judge);
 	result = find_by_name(&scope, judge, 0);
 	gepa_store_leave(&scope);
 	if (result == NULL)
@@ -352,22 +359,39 @@ make_fence(StoreScope *scope)
 }
 
 int
+gepa_store_insert_judge(StoreScope *scope, const char *name, Oid owner)
+{
+	StoreArgs	args = {0};
+
+	gepa_store_arg_text(&args, name);
+	gepa_store_arg_oid(&args, owner);
+	return gepa_store_run(scope, &insert_judge, &args) > 0 ? gepa_store_int(0, 1, 0) : 0;
+}
+
+void
+gepa_store_set_current(StoreScope *scope, int judge, int version)
+{
+	StoreArgs	args = {0};
+
+	gepa_store_arg_int(&args, judge);
+	gepa_store_arg_int(&args, version);
+	gepa_store_run(scope, &set_current, &args);
+}
+
+int
 gepa_store_create_judge(const JudgeSpec *spec, const char *lm, Oid owner)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	int			judge;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	make_fence(&scope);
-	gepa_store_arg_text(&args, spec->name);
-	gepa_store_arg_oid(&args, owner);
-	if (gepa_store_run(&scope, &insert_judge, &args) == 0)
+	judge = gepa_store_insert_judge(&scope, spec->name, owner);
+	if (judge == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("judge \"%s\" already exists", spec->name),
 				 errhint("Use gepa.alter_judge() to make a new version, or gepa.drop_judge() first.")));
-	judge = gepa_store_int(0, 1, 0);
 	(void) put_version(&scope, judge, owner, spec, lm, 0, 0);
 	gepa_store_leave(&scope);
 	return judge;
@@ -393,12 +417,10 @@ static int
 find_or_put_version(StoreScope *scope, int judge, const JudgeSpec *spec, const char *lm,
 					int run, int candidate)
 {
-	StoreArgs	args = {0};
 	Oid			owner = InvalidOid;
 	int			version;
 
-	gepa_store_arg_int(&args, judge);
-	if (gepa_store_run(scope, &lock_judge, &args) > 0)
+	if (gepa_store_run_by_number(scope, &lock_judge, judge) > 0)
 		owner = gepa_store_oid(0, 1);
 	version = find_equal_version(scope, judge, spec, lm);
 	if (version == 0)
@@ -411,14 +433,11 @@ gepa_store_add_version(int judge, const JudgeSpec *spec, const char *lm,
 					   int run, int candidate)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	int			version;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	version = find_or_put_version(&scope, judge, spec, lm, run, candidate);
-	gepa_store_arg_int(&args, judge);
-	gepa_store_arg_int(&args, version);
-	gepa_store_run(&scope, &set_current, &args);
+	gepa_store_set_current(&scope, judge, version);
 	gepa_store_leave(&scope);
 	return version;
 }
@@ -439,12 +458,10 @@ void
 gepa_store_drop_judge(int judge)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 
 	gepa_store_drop_verdicts(judge);
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_int(&args, judge);
-	gepa_store_run(&scope, &delete_judge, &args);
+	gepa_store_run_by_number(&scope, &delete_judge, judge);
 	gepa_store_leave(&scope);
 	gepa_store_forget_judge(judge);
 }

@@ -22,11 +22,6 @@ static StoreStatement router_by_name = {
 	" AND v.version = CASE $2 WHEN 0 THEN j.current_version ELSE $2 END WHERE j.name = $1"
 };
 
-static StoreStatement insert_router = {
-	.sql = "INSERT INTO gepa.judge (name, owner, current_version)"
-	" VALUES ($1, $2::regrole, 1) ON CONFLICT (name) DO NOTHING RETURNING judge"
-};
-
 static StoreStatement insert_version = {
 	.sql = "INSERT INTO gepa.router_version (judge, version, rules, otherwise, options, judges, classifiers)"
 	" SELECT $1, coalesce(max(v.version), 0) + 1, $2::jsonb, $3, $4::jsonb, $5, $6"
@@ -37,14 +32,6 @@ static StoreStatement find_version = {
 	.sql = "SELECT version FROM gepa.router_version WHERE judge = $1 AND rules = $2::jsonb"
 	" AND otherwise = $3 AND options = $4::jsonb AND judges = $5 AND classifiers = $6"
 	" ORDER BY version LIMIT 1"
-};
-
-static StoreStatement lock_router = {
-	.sql = "SELECT 1 FROM gepa.judge WHERE name = $1 FOR UPDATE"
-};
-
-static StoreStatement set_current = {
-	.sql = "UPDATE gepa.judge SET current_version = $2 WHERE judge = $1"
 };
 
 static StoreStatement insert_run = {
@@ -112,12 +99,10 @@ StoreRouter *
 gepa_store_lock_router(const char *name)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreRouter *router;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_text(&args, name);
-	gepa_store_run(&scope, &lock_router, &args);
+	gepa_store_lock_judge(&scope, name);
 	router = find_router(&scope, name, 0);
 	gepa_store_leave(&scope);
 	return router;
@@ -246,19 +231,16 @@ int
 gepa_store_create_router(const StoreRouter *router, Oid owner)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreArgs	contents = {0};
 	int			id;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_text(&args, router->name);
-	gepa_store_arg_oid(&args, owner);
-	if (gepa_store_run(&scope, &insert_router, &args) == 0)
+	id = gepa_store_insert_judge(&scope, router->name, owner);
+	if (id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("judge or router \"%s\" already exists", router->name),
 				 errhint("Use gepa.alter_router() to make a new version, or gepa.drop_judge() first.")));
-	id = gepa_store_int(0, 1, 0);
 	add_contents(&contents, id, router);
 	gepa_store_run(&scope, &insert_version, &contents);
 	gepa_store_leave(&scope);
@@ -270,7 +252,6 @@ gepa_store_add_router_version(int id, const StoreRouter *router)
 {
 	StoreScope	scope;
 	StoreArgs	contents = {0};
-	StoreArgs	args = {0};
 	int			version;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
@@ -278,9 +259,7 @@ gepa_store_add_router_version(int id, const StoreRouter *router)
 	if (gepa_store_run(&scope, &find_version, &contents) == 0)
 		gepa_store_run(&scope, &insert_version, &contents);
 	version = gepa_store_int(0, 1, 0);
-	gepa_store_arg_int(&args, id);
-	gepa_store_arg_int(&args, version);
-	gepa_store_run(&scope, &set_current, &args);
+	gepa_store_set_current(&scope, id, version);
 	gepa_store_leave(&scope);
 	return version;
 }

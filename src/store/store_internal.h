@@ -130,6 +130,15 @@ extern bool gepa_store_still_exists(StoreStatement *statement, int number, int64
 extern int	gepa_store_list_owned(StoreStatement *statement, int **numbers, Oid **owners);
 
 /*
+ * judges.c: the rows of gepa.judge, which judges and routers share.  Insert one, whose
+ * version 1 is the current one, and return its number, 0 where the name is taken; lock
+ * the one of a name until commit; make another version the current one.
+ */
+extern int	gepa_store_insert_judge(StoreScope *scope, const char *name, Oid owner);
+extern void gepa_store_lock_judge(StoreScope *scope, const char *name);
+extern void gepa_store_set_current(StoreScope *scope, int judge, int version);
+
+/*
  * expression.c: how many expressions there are in a list like "site, id"; 0 = it is not,
  * or not only, such a list.  Raises 42601 for what is no SQL at all.
  */
