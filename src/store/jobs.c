@@ -29,18 +29,18 @@ static const char *const kind_names[] = {"table", "watch"};
 	" (extract(epoch FROM created_at) * 1000000)::int8, (options ->> 'workers')::int4"
 
 static StoreStatement insert_job = {
-	.sql = "INSERT INTO gepa.job (kind, work, owner, judge, judge_name, version, source, key,"
-	" document, filter, search_path, target_column, target_table, options, expected)"
-	" VALUES ($1, $2, $3::regrole, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15)"
+	.sql = "INSERT INTO gepa.job (owner, judge, version, source, key, document, filter,"
+	" search_path, target_column, target_table, kind, work, judge_name, options, expected)"
+	" VALUES ($1::regrole, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15)"
 	" RETURNING job"
 };
 
 /* The row stays locked, so that it does not end before the other begins. */
 static StoreStatement select_equal = {
-	.sql = "SELECT work FROM gepa.job WHERE kind = $1 AND owner = $2::regrole AND judge = $3"
-	" AND version = $4 AND source = $5 AND key = $6 AND document = $7"
-	" AND filter IS NOT DISTINCT FROM $8 AND search_path = $9"
-	" AND target_column IS NOT DISTINCT FROM $10 AND target_table IS NOT DISTINCT FROM $11"
+	.sql = "SELECT work FROM gepa.job WHERE owner = $1::regrole AND judge = $2"
+	" AND version = $3 AND source = $4 AND key = $5 AND document = $6"
+	" AND filter IS NOT DISTINCT FROM $7 AND search_path = $8"
+	" AND target_column IS NOT DISTINCT FROM $9 AND target_table IS NOT DISTINCT FROM $10"
 	" AND kind = 'table' AND status IN ('queued', 'running', 'pausing', 'paused')"
 	" ORDER BY job LIMIT 1 FOR UPDATE"
 };
@@ -128,23 +128,28 @@ gepa_store_job_status_name(StoreJobStatus status)
  * Creating
  */
 
-/* What makes jobs equal, in the order of select_equal. */
+/* What makes jobs equal, in the order of both statements. */
+static void
+add_identity(StoreArgs *args, const StoreJob *job)
+{
+	gepa_store_arg_oid(args, job->owner);
+	gepa_store_arg_int(args, job->judge);
+	gepa_store_arg_int(args, job->version);
+	gepa_store_arg_text(args, job->source);
+	gepa_store_arg_texts(args, job->nkeys, job->keys);
+	gepa_store_arg_text(args, job->document);
+	gepa_store_arg_text(args, job->filter);
+	gepa_store_arg_text(args, job->search_path);
+	gepa_store_arg_text(args, job->target_column);
+	gepa_store_arg_text(args, job->target_table);
+}
+
 static void
 find_equal(StoreScope *scope, StoreJob *job)
 {
 	StoreArgs	args = {0};
 
-	gepa_store_arg_text(&args, kind_names[job->kind]);
-	gepa_store_arg_oid(&args, job->owner);
-	gepa_store_arg_int(&args, job->judge);
-	gepa_store_arg_int(&args, job->version);
-	gepa_store_arg_text(&args, job->source);
-	gepa_store_arg_texts(&args, job->nkeys, job->keys);
-	gepa_store_arg_text(&args, job->document);
-	gepa_store_arg_text(&args, job->filter);
-	gepa_store_arg_text(&args, job->search_path);
-	gepa_store_arg_text(&args, job->target_column);
-	gepa_store_arg_text(&args, job->target_table);
+	add_identity(&args, job);
 	if (gepa_store_run(scope, &select_equal, &args) > 0)
 		job->work = gepa_store_int(0, 1, 0);
 }
@@ -154,19 +159,10 @@ insert_row(StoreScope *scope, StoreJob *job)
 {
 	StoreArgs	args = {0};
 
+	add_identity(&args, job);
 	gepa_store_arg_text(&args, kind_names[job->kind]);
 	gepa_store_arg_int(&args, job->work);
-	gepa_store_arg_oid(&args, job->owner);
-	gepa_store_arg_int(&args, job->judge);
 	gepa_store_arg_text(&args, job->judge_name);
-	gepa_store_arg_int(&args, job->version);
-	gepa_store_arg_text(&args, job->source);
-	gepa_store_arg_texts(&args, job->nkeys, job->keys);
-	gepa_store_arg_text(&args, job->document);
-	gepa_store_arg_text(&args, job->filter);
-	gepa_store_arg_text(&args, job->search_path);
-	gepa_store_arg_text(&args, job->target_column);
-	gepa_store_arg_text(&args, job->target_table);
 	gepa_store_arg_text(&args, job->options);
 	gepa_store_arg_double(&args, job->expected);
 	gepa_store_run(scope, &insert_job, &args);
@@ -180,7 +176,8 @@ gepa_store_create_job(StoreJob *job, bool whole)
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	job->work = 0;
-	find_equal(&scope, job);
+	if (job->kind == STORE_JOB_TABLE)
+		find_equal(&scope, job);
 	insert_row(&scope, job);
 	if (job->work == 0)
 	{
