@@ -71,6 +71,10 @@ extern StoreRun *gepa_api_get_run(int run);
 
 /* job.c */
 
+/* Make a job of the arguments that gepa.judge_table() and gepa.watch_table() share. */
+extern StoreJob *gepa_api_create_job(FunctionCallInfo fcinfo, StoreJobKind kind,
+									 const char *function);
+
 /* End a job of the current user's; one that watches a table stops doing so. */
 extern void gepa_api_cancel_job(int id);
 

@@ -50,11 +50,10 @@ refuse_move(const StoreJob *job, const char *what, const char *hint)
 			 errhint("%s", hint)));
 }
 
-PG_FUNCTION_INFO_V1(gepa_judge_table);
-Datum
-gepa_judge_table(PG_FUNCTION_ARGS)
+StoreJob *
+gepa_api_create_job(FunctionCallInfo fcinfo, StoreJobKind kind, const char *function)
 {
-	WorkerJobRequest request = {.kind = STORE_JOB_TABLE,.function = "gepa.judge_table"};
+	WorkerJobRequest request = {.kind = kind,.function = function};
 
 	request.judge = gepa_api_text_arg(fcinfo, 0, "judge");
 	request.source = gepa_api_text_arg(fcinfo, 1, "source");
@@ -63,7 +62,14 @@ gepa_judge_table(PG_FUNCTION_ARGS)
 	request.target = gepa_api_text_arg_or_null(fcinfo, 4);
 	request.filter = gepa_api_text_arg_or_null(fcinfo, 5);
 	request.options = PG_ARGISNULL(6) ? "{}" : gepa_api_object_arg(fcinfo, 6, "options");
-	PG_RETURN_INT32(gepa_worker_create_job(&request)->job);
+	return gepa_worker_create_job(&request);
+}
+
+PG_FUNCTION_INFO_V1(gepa_judge_table);
+Datum
+gepa_judge_table(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(gepa_api_create_job(fcinfo, STORE_JOB_TABLE, "gepa.judge_table")->job);
 }
 
 PG_FUNCTION_INFO_V1(gepa_pause_job);

@@ -18,17 +18,8 @@ PG_FUNCTION_INFO_V1(gepa_watch_table);
 Datum
 gepa_watch_table(PG_FUNCTION_ARGS)
 {
-	WorkerJobRequest request = {.kind = STORE_JOB_WATCH,.function = "gepa.watch_table"};
-	StoreJob   *job;
+	StoreJob   *job = gepa_api_create_job(fcinfo, STORE_JOB_WATCH, "gepa.watch_table");
 
-	request.judge = gepa_api_text_arg(fcinfo, 0, "judge");
-	request.source = gepa_api_text_arg(fcinfo, 1, "source");
-	request.key = gepa_api_text_arg(fcinfo, 2, "key");
-	request.document = gepa_api_text_arg(fcinfo, 3, "document");
-	request.target = gepa_api_text_arg_or_null(fcinfo, 4);
-	request.filter = gepa_api_text_arg_or_null(fcinfo, 5);
-	request.options = PG_ARGISNULL(6) ? "{}" : gepa_api_object_arg(fcinfo, 6, "options");
-	job = gepa_worker_create_job(&request);
 	gepa_store_create_watch(job);
 	PG_RETURN_INT32(job->job);
 }
