@@ -69,6 +69,11 @@ extern struct ApplyNamed *gepa_api_open_router(const char *name);
 /* A run of the current user's; raises 42704 or 42501. */
 extern StoreRun *gepa_api_get_run(int run);
 
+struct WorkerStartRequest;
+
+/* run.c: into a request, all arguments of gepa.start() but the judge */
+extern void gepa_api_start_args(FunctionCallInfo fcinfo, struct WorkerStartRequest *request);
+
 /* job.c */
 
 /* Make a job of the arguments that gepa.judge_table() and gepa.watch_table() share. */

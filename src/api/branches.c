@@ -35,19 +35,6 @@ typedef struct Slice
 	const char **keys;
 } Slice;
 
-static WorkerStartRequest
-branch_request(FunctionCallInfo fcinfo)
-{
-	WorkerStartRequest request = {.sliced = true};
-
-	request.dataset = gepa_api_text_arg(fcinfo, 1, "dataset");
-	request.reflection_lm = gepa_api_name_arg_or_null(fcinfo, 2);
-	request.budget = gepa_api_int_arg(fcinfo, 3, "budget");
-	request.seed = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT64(4);
-	request.options = PG_ARGISNULL(5) ? "{}" : gepa_api_object_arg(fcinfo, 5, "options");
-	return request;
-}
-
 /*
  * Slices
  */
@@ -187,13 +174,14 @@ PG_FUNCTION_INFO_V1(gepa_start_branches);
 Datum
 gepa_start_branches(PG_FUNCTION_ARGS)
 {
-	WorkerStartRequest request = branch_request(fcinfo);
+	WorkerStartRequest request = {.sliced = true};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ApplyNamed *named;
 	const StoreRouter *router;
 	StoreDataset *dataset;
 	Slice	   *slices;
 
+	gepa_api_start_args(fcinfo, &request);
 	gepa_worker_require("gepa.start_branches");
 	named = gepa_api_open_router(gepa_api_text_arg(fcinfo, 0, "router"));
 	router = gepa_apply_router_of(named->router);

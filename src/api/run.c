@@ -30,17 +30,23 @@
  * Starting
  */
 
+void
+gepa_api_start_args(FunctionCallInfo fcinfo, WorkerStartRequest *request)
+{
+	request->dataset = gepa_api_text_arg(fcinfo, 1, "dataset");
+	request->reflection_lm = gepa_api_name_arg_or_null(fcinfo, 2);
+	request->budget = gepa_api_int_arg(fcinfo, 3, "budget");
+	request->seed = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT64(4);
+	request->options = PG_ARGISNULL(5) ? "{}" : gepa_api_object_arg(fcinfo, 5, "options");
+}
+
 static WorkerStartRequest
 start_request(FunctionCallInfo fcinfo)
 {
 	WorkerStartRequest request = {0};
 
 	request.judge = gepa_api_text_arg(fcinfo, 0, "judge");
-	request.dataset = gepa_api_text_arg(fcinfo, 1, "dataset");
-	request.reflection_lm = gepa_api_name_arg_or_null(fcinfo, 2);
-	request.budget = gepa_api_int_arg(fcinfo, 3, "budget");
-	request.seed = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT64(4);
-	request.options = PG_ARGISNULL(5) ? "{}" : gepa_api_object_arg(fcinfo, 5, "options");
+	gepa_api_start_args(fcinfo, &request);
 	return request;
 }
 
