@@ -61,8 +61,8 @@ extern MemoryContext gepa_api_make_look(void);
 /* judge.c: raise 42602 for what cannot be the name of a judge or router */
 extern void gepa_api_check_judge_name(const char *name);
 
-/* router.c: a router of the current user's, open; raises 42809, 42704 or 42501 */
-extern struct ApplyNamed *gepa_api_open_router(const char *name);
+/* router.c: a router of the current user's; raises 42809, 42704 or 42501 */
+extern StoreRouter *gepa_api_get_router(const char *name);
 
 /* candidates.c */
 

@@ -177,14 +177,14 @@ gepa_start_branches(PG_FUNCTION_ARGS)
 	WorkerStartRequest request = {.sliced = true};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ApplyNamed *named;
-	const StoreRouter *router;
+	StoreRouter *router;
 	StoreDataset *dataset;
 	Slice	   *slices;
 
 	gepa_api_start_args(fcinfo, &request);
 	gepa_worker_require("gepa.start_branches");
-	named = gepa_api_open_router(gepa_api_text_arg(fcinfo, 0, "router"));
-	router = gepa_apply_router_of(named->router);
+	router = gepa_api_get_router(gepa_api_text_arg(fcinfo, 0, "router"));
+	named = gepa_apply_open_resolved(NULL, router, LM_PURPOSE_JUDGE);
 	dataset = gepa_store_get_dataset(request.dataset);
 	gepa_store_check_owner("dataset", dataset->name, dataset->owner, GetUserId());
 	InitMaterializedSRF(fcinfo, 0);

@@ -260,12 +260,10 @@ PG_FUNCTION_INFO_V1(gepa_report_slices);
 Datum
 gepa_report_slices(PG_FUNCTION_ARGS)
 {
-	ApplyNamed *named = gepa_api_open_router(gepa_api_text_arg(fcinfo, 0, "router"));
+	StoreRouter *router = gepa_api_get_router(gepa_api_text_arg(fcinfo, 0, "router"));
 	char	   *dataset = gepa_api_text_arg_or_null(fcinfo, 1);
 
 	InitMaterializedSRF(fcinfo, 0);
-	report_router((ReturnSetInfo *) fcinfo->resultinfo, gepa_apply_router_of(named->router),
-				  dataset, true);
-	gepa_apply_close_named(named);
+	report_router((ReturnSetInfo *) fcinfo->resultinfo, router, dataset, true);
 	return (Datum) 0;
 }

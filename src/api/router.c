@@ -87,15 +87,15 @@ refuse_name(const char *name)
 			 errhint("Use gepa.alter_judge() for it.")));
 }
 
-ApplyNamed *
-gepa_api_open_router(const char *name)
+StoreRouter *
+gepa_api_get_router(const char *name)
 {
 	StoreRouter *router = gepa_store_find_router(name, 0);
 
 	if (router == NULL)
 		refuse_name(name);
 	gepa_store_check_owner("router", name, router->owner, GetUserId());
-	return gepa_apply_open_named(name, LM_PURPOSE_JUDGE);
+	return router;
 }
 
 PG_FUNCTION_INFO_V1(gepa_alter_router);
@@ -103,12 +103,8 @@ Datum
 gepa_alter_router(PG_FUNCTION_ARGS)
 {
 	char	   *name = gepa_api_text_arg(fcinfo, 0, "name");
-	StoreRouter *old = gepa_store_find_router(name, 0);
+	StoreRouter *old = gepa_api_get_router(name);
 	StoreRouter *router;
-
-	if (old == NULL)
-		refuse_name(name);
-	gepa_store_check_owner("router", name, old->owner, GetUserId());
 
 	/*
 	 * Build on what another session may be committing just now; it may be
