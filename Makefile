@@ -16,9 +16,9 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\([^']*\)'/\1/p" $(srcdir)/
 PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 
 # One line per folder, in the order of the layers; every object by name.
-OBJS_BASE   = src/base/clock.o src/base/diff.o src/base/draw.o src/base/encoding.o \
-	src/base/json.o src/base/settings.o src/base/shmem.o src/base/status.o src/base/text.o \
-	src/base/wait.o
+OBJS_BASE   = src/base/attempt.o src/base/clock.o src/base/diff.o src/base/draw.o \
+	src/base/encoding.o src/base/json.o src/base/settings.o src/base/shmem.o src/base/status.o \
+	src/base/text.o src/base/wait.o
 OBJS_ENGINE = src/engine/children.o src/engine/engine.o src/engine/examples.o \
 	src/engine/fronts.o src/engine/identity.o src/engine/iterate.o src/engine/memory.o \
 	src/engine/merge.o src/engine/order.o src/engine/pool.o src/engine/random.o \

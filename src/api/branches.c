@@ -12,16 +12,14 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 #include "api/api_internal.h"
 #include "apply/apply.h"
+#include "base/attempt.h"
 #include "worker/worker.h"
 
 /* Fewer say nothing about a prompt. */
@@ -98,39 +96,33 @@ sentence(const ErrorData *error)
 		psprintf("%s: %s", error->message, error->detail);
 }
 
+typedef struct Starting
+{
+	const WorkerStartRequest *request;
+	int			run;
+} Starting;
+
+static void
+start_attempt(void *argument)
+{
+	Starting   *starting = argument;
+
+	starting->run = gepa_worker_start_run(starting->request);
+}
+
 /* 0, and a reason, when something is wrong with the samples. */
 static int
 start_run(const WorkerStartRequest *request, char **reason)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile int run = 0;
+	Starting	starting = {.request = request};
+	ErrorData  *error = gepa_attempt(start_attempt, &starting);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		run = gepa_worker_start_run(request);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode != ERRCODE_INVALID_PARAMETER_VALUE)
-			ReThrowError(error);
-		*reason = sentence(error);
-		run = 0;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return run;
+	if (error == NULL)
+		return starting.run;
+	if (error->sqlerrcode != ERRCODE_INVALID_PARAMETER_VALUE)
+		ReThrowError(error);
+	*reason = sentence(error);
+	return 0;
 }
 
 static int

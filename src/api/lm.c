@@ -8,18 +8,17 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
-#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "api/api_internal.h"
+#include "base/attempt.h"
 
 /*
  * By CREATE and ALTER only: it believes that the statement at work sets these
@@ -58,6 +57,20 @@ error_sentences(const ErrorData *error)
 					error->hint ? error->hint : "");
 }
 
+typedef struct Resolving
+{
+	const char *name;
+	LmServer   *server;
+} Resolving;
+
+static void
+resolve_attempt(void *argument)
+{
+	Resolving  *resolving = argument;
+
+	resolving->server = gepa_lm_resolve(resolving->name, GetUserId());
+}
+
 /*
  * The LM, or NULL and what is wrong with its key.  That cannot be read
  * is one of the things that a check is to explain, so the ERROR is caught; the
@@ -66,34 +79,17 @@ error_sentences(const ErrorData *error)
 static LmServer *
 resolve(const char *name, char **problem)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	LmServer   *volatile server = NULL;
+	Resolving	resolving = {.name = name};
+	ErrorData  *error;
 
 	gepa_lm_check_usage(name, GetUserId());
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		server = gepa_lm_resolve(name, GetUserId());
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (!is_about_key(error->sqlerrcode))
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		*problem = error_sentences(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return server;
+	error = gepa_attempt(resolve_attempt, &resolving);
+	if (error == NULL)
+		return resolving.server;
+	if (!is_about_key(error->sqlerrcode))
+		ReThrowError(error);
+	*problem = error_sentences(error);
+	return NULL;
 }
 
 static void

@@ -10,9 +10,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "utils/resowner.h"
-
 #include "node/node_exec.h"
 
 /* A cancel is not to be lost. */
@@ -24,36 +21,16 @@ may_drop(const ErrorData *error)
 }
 
 bool
-gepa_node_attempt(NodeAction action, void *argument)
+gepa_node_attempt(GepaAction action, void *argument)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	NodeState  *outer = gepa_node_current;
-	volatile bool ok = true;
+	ErrorData  *error = gepa_attempt(action, argument);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		action(argument);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		gepa_node_current = outer;
-		if (!may_drop(error))
-			ReThrowError(error);
-		FreeErrorData(error);
-		ok = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return ok;
+	if (error == NULL)
+		return true;
+	gepa_node_current = outer;
+	if (!may_drop(error))
+		ReThrowError(error);
+	FreeErrorData(error);
+	return false;
 }

@@ -16,6 +16,7 @@
 #include "executor/execdesc.h"
 #include "lib/ilist.h"
 
+#include "base/attempt.h"
 #include "node/node_chain.h"
 #include "node/node_internal.h"
 #include "node/node_scroll.h"
@@ -180,9 +181,7 @@ extern bool gepa_node_row_is_ready(const NodeState *node, const NodeRow *row);
 extern void gepa_node_advance(NodeState *node, NodeRow *row);
 
 /* attempt.c: returns false if the action raised; a cancel is raised all the same */
-typedef void (*NodeAction) (void *argument);
-
-extern bool gepa_node_attempt(NodeAction action, void *argument);
+extern bool gepa_node_attempt(GepaAction action, void *argument);
 
 /* window.c: how far to read ahead */
 extern void gepa_node_window_start(NodeState *node);

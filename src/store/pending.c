@@ -20,9 +20,7 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "utils/resowner.h"
-
+#include "base/attempt.h"
 #include "store/store_internal.h"
 
 static bool
@@ -38,31 +36,28 @@ is_outrun(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION;
 }
 
+typedef struct Writing
+{
+	const StoreVerdict *verdicts;
+	int			n;
+	bool		delete_errors;
+} Writing;
+
+static void
+write_verdicts(void *argument)
+{
+	const Writing *writing = argument;
+
+	gepa_store_insert_verdicts(writing->verdicts, writing->n, writing->delete_errors);
+}
+
 /* Returns why they are not written, NULL when they are. */
 static ErrorData *
 try_to_write(const StoreVerdict *verdicts, int n, bool delete_errors)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	Writing		writing = {verdicts, n, delete_errors};
+	ErrorData  *error = gepa_attempt(write_verdicts, &writing);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		gepa_store_insert_verdicts(verdicts, n, delete_errors);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	if (error != NULL && is_cancel(error))
 		ReThrowError(error);
 	return error;
