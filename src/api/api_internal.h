@@ -34,6 +34,18 @@ extern int64 gepa_api_timeout_arg(FunctionCallInfo fcinfo, int n);
 /* A jsonb argument as JSON text that holds an object. */
 extern char *gepa_api_object_arg(FunctionCallInfo fcinfo, int n, const char *name);
 
+/* A text, or NULL, into a column of a result. */
+extern void gepa_api_put_text(Datum *values, bool *nulls, int column, const char *text);
+
+/*
+ * How long to sleep until a row is looked at again without being woken, at most until
+ * a timeout (-1 = none) that began at start (gepa_clock_us()) has passed; then 0.
+ */
+extern int	gepa_api_wait_ms(int64 start, int64 timeout_ms);
+
+/* For what is read at each look, to be reset before the next: waits may take days. */
+extern MemoryContext gepa_api_make_look(void);
+
 /* known.c: rows of a source */
 
 typedef struct ApiRow
@@ -48,15 +60,6 @@ typedef struct ApiRow
 extern ApiRow *gepa_api_look_up_rows(const JudgeSpec *spec, const StoreAccount *account,
 									 const StoreScan *scan, const StoreScanRow *rows,
 									 int n);
-
-/*
- * How long to sleep until a row is looked at again without being woken, at most until
- * a timeout (-1 = none) that began at start (gepa_clock_us()) has passed; then 0.
- */
-extern int	gepa_api_wait_ms(int64 start, int64 timeout_ms);
-
-/* For what is read at each look, to be reset before the next: waits may take days. */
-extern MemoryContext gepa_api_make_look(void);
 
 /* judge.c: raise 42602 for what cannot be the name of a judge or router */
 extern void gepa_api_check_judge_name(const char *name);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * args.c
- *	  Unpacking arguments of functions that are not STRICT.
+ *	  Unpacking arguments of functions that are not STRICT, and packing results.
  *
  * Most functions have arguments that may be NULL beside others that may not,
  * so each argument says for itself.
@@ -116,6 +116,14 @@ gepa_api_timeout_arg(FunctionCallInfo fcinfo, int n)
 	timeout = PG_GETARG_INTERVAL_P(n);
 	days = timeout->day + (int64) timeout->month * DAYS_PER_MONTH;
 	return Max(0, days * SECS_PER_DAY * 1000 + timeout->time / 1000);
+}
+
+void
+gepa_api_put_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column] = text == NULL;
+	if (text != NULL)
+		values[column] = CStringGetTextDatum(text);
 }
 
 int

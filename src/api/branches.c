@@ -194,9 +194,8 @@ gepa_start_branches(PG_FUNCTION_ARGS)
 		values[0] = CStringGetTextDatum(slices[i].target->written);
 		values[1] = Int32GetDatum(run);
 		values[2] = Int32GetDatum(slices[i].n);
-		values[3] = reason ? CStringGetTextDatum(reason) : (Datum) 0;
 		nulls[1] = run == 0;
-		nulls[3] = reason == NULL;
+		gepa_api_put_text(values, nulls, 3, reason);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	gepa_apply_close_named(named);

@@ -166,14 +166,6 @@ open_diff(Diff *diff, FunctionCallInfo fcinfo)
  */
 
 static void
-put_text(Datum *value, bool *isnull, const char *text)
-{
-	*isnull = text == NULL;
-	if (text != NULL)
-		*value = CStringGetTextDatum(text);
-}
-
-static void
 put_flip(Diff *diff, const Pair *pair)
 {
 	Direction	direction = direction_of(pair->a, pair->b);
@@ -182,7 +174,7 @@ put_flip(Diff *diff, const Pair *pair)
 
 	if (direction == DIFF_SAME)
 		return;
-	put_text(&values[0], &nulls[0], pair->key);
+	gepa_api_put_text(values, nulls, 0, pair->key);
 	values[1] = CStringGetTextDatum(digest_text(pair->digest));
 	values[2] = CStringGetTextDatum(direction_names[direction]);
 	values[3] = CStringGetTextDatum(pair->a->label);
@@ -191,8 +183,8 @@ put_flip(Diff *diff, const Pair *pair)
 	values[6] = BoolGetDatum(pair->b->positive);
 	values[7] = Float8GetDatum(pair->a->score);
 	values[8] = Float8GetDatum(pair->b->score);
-	put_text(&values[9], &nulls[9], pair->a->reasoning);
-	put_text(&values[10], &nulls[10], pair->b->reasoning);
+	gepa_api_put_text(values, nulls, 9, pair->a->reasoning);
+	gepa_api_put_text(values, nulls, 10, pair->b->reasoning);
 	tuplestore_putvalues(diff->rsinfo->setResult, diff->rsinfo->setDesc, values, nulls);
 }
 
@@ -325,8 +317,8 @@ put_group(const Diff *diff, const DiffGroup *group, int64 total)
 	bool		nulls[6] = {0};
 
 	values[0] = CStringGetTextDatum(direction_names[group->key.direction]);
-	put_text(&values[1], &nulls[1], label_name(diff->a.spec, group->key.label_a));
-	put_text(&values[2], &nulls[2], label_name(diff->b.spec, group->key.label_b));
+	gepa_api_put_text(values, nulls, 1, label_name(diff->a.spec, group->key.label_a));
+	gepa_api_put_text(values, nulls, 2, label_name(diff->b.spec, group->key.label_b));
 	values[3] = Int64GetDatum(group->n);
 	values[4] = Float8GetDatum((double) group->n / total);
 	values[5] = examples_datum(group);

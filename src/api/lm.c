@@ -139,14 +139,6 @@ gepa_check_lm(PG_FUNCTION_ARGS)
 #define NCOLUMNS 19
 
 static void
-put_text(Datum *values, bool *nulls, int column, const char *text)
-{
-	nulls[column] = text == NULL;
-	if (text != NULL)
-		values[column] = CStringGetTextDatum(text);
-}
-
-static void
 put_number(Datum *values, bool *nulls, int column, int number)
 {
 	nulls[column] = number == 0;
@@ -172,12 +164,12 @@ put_call(ReturnSetInfo *rsinfo, const LmLogEntry *entry, bool with_texts)
 	values[0] = TimestampTzGetDatum(entry->ended_at);
 	values[1] = ObjectIdGetDatum(entry->role);
 	values[2] = ObjectIdGetDatum(entry->database);
-	put_text(values, nulls, 3, lm_name(entry));
-	put_text(values, nulls, 4, gepa_lm_purpose_name(entry->origin.purpose));
+	gepa_api_put_text(values, nulls, 3, lm_name(entry));
+	gepa_api_put_text(values, nulls, 4, gepa_lm_purpose_name(entry->origin.purpose));
 	put_number(values, nulls, 5, entry->origin.judge);
 	put_number(values, nulls, 6, entry->origin.version);
 	put_number(values, nulls, 7, entry->origin.run);
-	put_text(values, nulls, 8, gepa_status_name(entry->status));
+	gepa_api_put_text(values, nulls, 8, gepa_status_name(entry->status));
 	put_number(values, nulls, 9, entry->http_status);
 	values[10] = Int32GetDatum(entry->attempts);
 	values[11] = Int32GetDatum(entry->input_tokens);
@@ -185,9 +177,9 @@ put_call(ReturnSetInfo *rsinfo, const LmLogEntry *entry, bool with_texts)
 	values[13] = Float8GetDatum(entry->cost);
 	values[14] = Float8GetDatum(entry->latency_ms);
 	values[15] = Float8GetDatum(entry->sample_rate);
-	put_text(values, nulls, 16, with_texts ? entry->detail : NULL);
-	put_text(values, nulls, 17, with_texts ? entry->prompt : NULL);
-	put_text(values, nulls, 18, with_texts ? entry->answer : NULL);
+	gepa_api_put_text(values, nulls, 16, with_texts ? entry->detail : NULL);
+	gepa_api_put_text(values, nulls, 17, with_texts ? entry->prompt : NULL);
+	gepa_api_put_text(values, nulls, 18, with_texts ? entry->answer : NULL);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

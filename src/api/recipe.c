@@ -313,11 +313,9 @@ gepa_corpus_rate(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	nulls[0] = nulls[1] = nulls[2] = rate.reason != NULL;
-	nulls[3] = rate.reason == NULL;
 	values[0] = Float8GetDatum(rate.rate);
 	values[1] = Float8GetDatum(rate.low);
 	values[2] = Float8GetDatum(rate.high);
-	if (rate.reason)
-		values[3] = CStringGetTextDatum(rate.reason);
+	gepa_api_put_text(values, nulls, 3, rate.reason);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -231,8 +231,7 @@ gepa_replay(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 	values[0] = Int32GetDatum(replay.steps);
 	values[1] = Int32GetDatum(replay.candidates);
-	values[2] = replay.difference ? CStringGetTextDatum(replay.difference) : (Datum) 0;
-	nulls[2] = replay.difference == NULL;
+	gepa_api_put_text(values, nulls, 2, replay.difference);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));
 }

@@ -241,24 +241,17 @@ put_double(Datum *value, bool *isnull, double number)
 }
 
 static void
-put_text(Datum *value, bool *isnull, const char *text)
-{
-	*isnull = text == NULL;
-	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
-}
-
-static void
 put_point(ReturnSetInfo *rsinfo, const StoreSweep *sweep, const StorePoint *point)
 {
 	bool		known = point->status == STORE_POINT_MEASURED && !isnan(point->quality);
 	Datum		values[NCOLUMNS];
 	bool		nulls[NCOLUMNS] = {0};
 
-	put_text(&values[0], &nulls[0], point->lm);
+	gepa_api_put_text(values, nulls, 0, point->lm);
 	values[1] = DirectFunctionCall1(jsonb_in, CStringGetDatum(point->settings));
 	values[2] = Int32GetDatum(point->n);
 	nulls[2] = point->n == 0;
-	put_text(&values[3], &nulls[3], sweep->metric);
+	gepa_api_put_text(values, nulls, 3, sweep->metric);
 	put_double(&values[4], &nulls[4], point->quality);
 	put_double(&values[5], &nulls[5], point->low);
 	put_double(&values[6], &nulls[6], point->high);
@@ -272,8 +265,8 @@ put_point(ReturnSetInfo *rsinfo, const StoreSweep *sweep, const StorePoint *poin
 	nulls[9] = nulls[10] = !known;
 	values[11] = Int32GetDatum(point->run);
 	nulls[11] = point->run == 0;
-	put_text(&values[12], &nulls[12], gepa_store_point_status_name(point->status));
-	put_text(&values[13], &nulls[13], point->reason);
+	gepa_api_put_text(values, nulls, 12, gepa_store_point_status_name(point->status));
+	gepa_api_put_text(values, nulls, 13, point->reason);
 	values[14] = Int32GetDatum(sweep->sweep);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
