@@ -22,9 +22,6 @@
 #include "api/api_internal.h"
 #include "apply/apply.h"
 
-/* Fixed, so that a report repeated gives the same intervals. */
-#define REPORT_SEED 20250725
-
 static StoreRun *
 find_run(const StoreVersion *current, const char *dataset)
 {
@@ -166,8 +163,8 @@ put_rows(ReturnSetInfo *rsinfo, const Sides *sides, const char *slice)
 	JudgeOutcome *both_b = palloc(sizeof(JudgeOutcome) * n);
 	int			nboth = decided_by_both(sides->baseline, sides->tuned, n, both_a, both_b);
 	int			nmeasures;
-	JudgeMeasure *a = gepa_judge_measure(both_a, nboth, REPORT_SEED, &nmeasures);
-	JudgeMeasure *b = gepa_judge_measure(both_b, nboth, REPORT_SEED, &nmeasures);
+	JudgeMeasure *a = gepa_judge_measure(both_a, nboth, JUDGE_MEASURE_SEED, &nmeasures);
+	JudgeMeasure *b = gepa_judge_measure(both_b, nboth, JUDGE_MEASURE_SEED, &nmeasures);
 
 	for (int i = 0; i < nmeasures; i++)
 	{

@@ -293,6 +293,9 @@ typedef struct JudgeMeasure
 	double		high;
 } JudgeMeasure;
 
+/* Fixed, so that what is measured again, or elsewhere, gets the same intervals. */
+#define JUDGE_MEASURE_SEED 20250725
+
 /*
  * All measures of one set of outcomes in a fixed order: tp, fp, fn, tn,
  * undecided (counts), accuracy, precision, recall, specificity,

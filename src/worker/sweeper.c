@@ -37,9 +37,6 @@
 /* The end of a run wakes it; should one be overlooked, this does. */
 #define LOOK_AGAIN_MS (5 * 60 * 1000)
 
-/* Fixed, so that a measurement repeated gives the same interval. */
-#define MEASURE_SEED 20250725
-
 /* One sweep's turn. */
 typedef struct Turn
 {
@@ -217,7 +214,7 @@ static void
 put_quality(StorePoint *point, const WorkerHeldOut *held, const char *metric)
 {
 	int			n;
-	JudgeMeasure *measures = gepa_judge_measure(held->outcomes, held->n, MEASURE_SEED, &n);
+	JudgeMeasure *measures = gepa_judge_measure(held->outcomes, held->n, JUDGE_MEASURE_SEED, &n);
 
 	point->quality = point->low = point->high = NAN;
 	for (int i = 0; i < n; i++)
