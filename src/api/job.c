@@ -32,11 +32,7 @@ get_own_job(int id, bool lock)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("job %d does not exist", id),
 				 errhint("See gepa.jobs.")));
-	if (!has_privs_of_role(GetUserId(), job->owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of job %d", id),
-				 errhint("Its owner, a member of that role, or a superuser may do this.")));
+	gepa_store_check_owner("job", psprintf("%d", id), job->owner, GetUserId());
 	return job;
 }
 
