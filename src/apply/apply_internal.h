@@ -67,7 +67,8 @@ struct ApplyStream
 	struct answer_table_hash *table;	/* entries by digest */
 	dlist_head	lists[STREAM_NSTEPS];
 	int			counts[STREAM_NSTEPS];
-	bool		keeps;			/* answers that nobody refers to */
+	bool		keeps;			/* answers that nobody refers to; if not, a
+								 * failure is called again */
 	Size		kept_bytes;
 	bool		fatal;			/* a failure that no further call can escape */
 	int			nknown;			/* so many became known, ever */

@@ -66,9 +66,6 @@ typedef struct ApplyAnswer
 extern ApplyStream *gepa_apply_stream_open(struct ApplyJudge *judge);
 extern void gepa_apply_stream_close(ApplyStream *stream);
 
-/* Keep no answer that nobody refers to: a failure is then called again. */
-extern void gepa_apply_stream_keep_nothing(ApplyStream *stream);
-
 /*
  * Ask for a document, of which the caller has the digest of its content; it is copied
  * as far as it is needed; nothing is looked up or sent.  The caller refers to the

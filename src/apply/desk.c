@@ -19,20 +19,14 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "apply/apply.h"
-
-typedef struct Lane
-{
-	ApplyJudge *judge;
-	ApplyStream *stream;
-} Lane;
+#include "apply/apply_internal.h"
 
 struct ApplyDesk
 {
 	MemoryContext context;
 	MemoryContext scratch;		/* of the document that is asked */
 	ApplyNamed *named;
-	List	   *lanes;			/* of Lane * */
+	List	   *streams;		/* one for each judge that was asked */
 	dlist_head	waiting;		/* tickets that wait for the verdict of a rule */
 };
 
@@ -56,8 +50,8 @@ gepa_apply_desk_close(ApplyDesk *desk)
 {
 	ListCell   *cell;
 
-	foreach(cell, desk->lanes)
-		gepa_apply_stream_close(((Lane *) lfirst(cell))->stream);
+	foreach(cell, desk->streams)
+		gepa_apply_stream_close(lfirst(cell));
 	MemoryContextDelete(desk->context);
 }
 
@@ -66,22 +60,20 @@ stream_of(ApplyDesk *desk, ApplyJudge *judge)
 {
 	MemoryContext old;
 	ListCell   *cell;
-	Lane	   *lane;
+	ApplyStream *stream;
 
-	foreach(cell, desk->lanes)
+	foreach(cell, desk->streams)
 	{
-		lane = lfirst(cell);
-		if (lane->judge == judge)
-			return lane->stream;
+		stream = lfirst(cell);
+		if (stream->judge == judge)
+			return stream;
 	}
 	old = MemoryContextSwitchTo(desk->context);
-	lane = palloc(sizeof(Lane));
-	lane->judge = judge;
-	lane->stream = gepa_apply_stream_open(judge);
-	gepa_apply_stream_keep_nothing(lane->stream);
-	desk->lanes = lappend(desk->lanes, lane);
+	stream = gepa_apply_stream_open(judge);
+	stream->keeps = false;
+	desk->streams = lappend(desk->streams, stream);
 	MemoryContextSwitchTo(old);
-	return lane->stream;
+	return stream;
 }
 
 /*
@@ -209,8 +201,8 @@ gepa_apply_desk_send(ApplyDesk *desk)
 {
 	ListCell   *cell;
 
-	foreach(cell, desk->lanes)
-		gepa_apply_stream_send(((Lane *) lfirst(cell))->stream);
+	foreach(cell, desk->streams)
+		gepa_apply_stream_send(lfirst(cell));
 }
 
 static bool
@@ -251,8 +243,8 @@ gepa_apply_desk_poll(ApplyDesk *desk)
 	ListCell   *cell;
 	int			known = 0;
 
-	foreach(cell, desk->lanes)
-		known += gepa_apply_stream_poll(((Lane *) lfirst(cell))->stream);
+	foreach(cell, desk->streams)
+		known += gepa_apply_stream_poll(lfirst(cell));
 	if (!any_may_go_on(desk))
 		return known;
 	if (alone)
@@ -273,8 +265,8 @@ gepa_apply_desk_sent(const ApplyDesk *desk)
 	ListCell   *cell;
 	int			sent = 0;
 
-	foreach(cell, desk->lanes)
-		sent += gepa_apply_stream_sent(((Lane *) lfirst(cell))->stream);
+	foreach(cell, desk->streams)
+		sent += gepa_apply_stream_sent(lfirst(cell));
 	return sent;
 }
 
@@ -282,8 +274,8 @@ gepa_apply_desk_sent(const ApplyDesk *desk)
 void
 gepa_apply_desk_rest(ApplyDesk *desk, int longest_ms)
 {
-	if (list_length(desk->lanes) == 1)
-		gepa_apply_stream_rest(((Lane *) linitial(desk->lanes))->stream, longest_ms);
+	if (list_length(desk->streams) == 1)
+		gepa_apply_stream_rest(linitial(desk->streams), longest_ms);
 	else
 		gepa_lm_wait(Min(longest_ms, STORE_LEASE_LOOK_MS));
 }
@@ -293,8 +285,8 @@ gepa_apply_desk_drain(ApplyDesk *desk)
 {
 	ListCell   *cell;
 
-	foreach(cell, desk->lanes)
-		gepa_apply_stream_drain(((Lane *) lfirst(cell))->stream);
+	foreach(cell, desk->streams)
+		gepa_apply_stream_drain(lfirst(cell));
 }
 
 void
@@ -302,8 +294,8 @@ gepa_apply_desk_rescue(ApplyDesk *desk)
 {
 	ListCell   *cell;
 
-	foreach(cell, desk->lanes)
-		gepa_apply_stream_rescue(((Lane *) lfirst(cell))->stream);
+	foreach(cell, desk->streams)
+		gepa_apply_stream_rescue(lfirst(cell));
 }
 
 int

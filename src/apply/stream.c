@@ -79,12 +79,6 @@ gepa_apply_stream_open(ApplyJudge *judge)
 }
 
 void
-gepa_apply_stream_keep_nothing(ApplyStream *stream)
-{
-	stream->keeps = false;
-}
-
-void
 gepa_apply_stream_close(ApplyStream *stream)
 {
 	MemoryContextDelete(stream->context);
