@@ -158,51 +158,49 @@ route_all(ApplyNamed *named, Round *round, bool for_rules)
 	return any;
 }
 
-static void
-ask_judge(ApplyNamed *named, Round *round)
+static Round
+first_round(ApplyContents *contents)
 {
-	for (int i = 0; i < round->contents->n; i++)
-	{
-		round->open[i] = !round->contents->nulls[i];
-		round->contents->judges[i] = named->judge;
-	}
-	ask_round(round);
-}
-
-static void
-prepare(ApplyContents *contents)
-{
+	Round		round = {.contents = contents};
 	int			n = Max(contents->n, 1);
 
 	contents->verdicts = palloc0(sizeof(ApplyVerdict) * n);
 	contents->judges = palloc0(sizeof(ApplyJudge *) * n);
 	contents->routes = palloc0(sizeof(ApplyRoute) * n);
+	round.open = palloc0(n);
+	return round;
+}
+
+static void
+ask_judge(ApplyNamed *named, ApplyContents *contents)
+{
+	Round		round = first_round(contents);
+
+	for (int i = 0; i < contents->n; i++)
+	{
+		round.open[i] = !contents->nulls[i];
+		contents->judges[i] = named->judge;
+	}
+	ask_round(&round);
 }
 
 static void
 ask_router(ApplyNamed *named, ApplyContents *contents, bool for_rules)
 {
-	bool	   *open = palloc0(Max(contents->n, 1));
+	Round		round = first_round(contents);
 
-	for (;;)
+	while (route_all(named, &round, for_rules))
 	{
-		Round		round = {.contents = contents,.open = open};
-
-		if (!route_all(named, &round, for_rules))
-			break;
 		ask_round(&round);
+		round.ngroups = 0;
 	}
 }
 
 void
 gepa_apply_contents(ApplyNamed *named, ApplyContents *contents)
 {
-	Round		round = {.contents = contents};
-
-	prepare(contents);
-	round.open = palloc0(Max(contents->n, 1));
 	if (named->judge != NULL)
-		ask_judge(named, &round);
+		ask_judge(named, contents);
 	else
 		ask_router(named, contents, false);
 }
@@ -210,6 +208,5 @@ gepa_apply_contents(ApplyNamed *named, ApplyContents *contents)
 void
 gepa_apply_route_contents(ApplyNamed *named, ApplyContents *contents)
 {
-	prepare(contents);
 	ask_router(named, contents, true);
 }
