@@ -27,7 +27,7 @@ judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
 	answer = gepa_node_known(fcinfo, judge);
 	if (answer == NULL)
 		answer = gepa_node_ask(fcinfo, is_jsonb, judge);
-	if (answer != NULL && gepa_node_raises(answer))
+	if (answer != NULL && gepa_apply_raises(&answer->verdict))
 		gepa_judge_report((*judge)->spec, (*judge)->lm, &answer->verdict);
 	return answer;
 }

@@ -23,7 +23,6 @@
 
 #include "api/api_internal.h"
 #include "apply/apply.h"
-#include "base/settings.h"
 #include "node/node.h"
 
 typedef Datum (*MakeElement) (const JudgeVerdict *verdict);

@@ -22,7 +22,6 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 
-#include "base/settings.h"
 #include "node/node_exec.h"
 
 typedef enum Readiness
@@ -130,12 +129,6 @@ has_pending_params(const NodeState *node, const NodeAhead *expr)
 	return false;
 }
 
-bool
-gepa_node_raises(const ApplyVerdict *verdict)
-{
-	return gepa_apply_raises(&verdict->verdict);
-}
-
 /* A call that has not been asked, by its first sites: where one is left it may be made. */
 static NodeCallState
 sum_up(const NodeState *node, const NodeRow *row, int call, int nsites)
@@ -178,7 +171,7 @@ readiness_of_call(const NodeState *node, const NodeRow *row, int call, int site)
 	}
 	if (asked->answer->state != APPLY_KNOWN)
 		return NOT_YET;
-	return gepa_node_raises(&asked->answer->verdict) ? NEVER : READY;
+	return gepa_apply_raises(&asked->answer->verdict.verdict) ? NEVER : READY;
 }
 
 static Readiness

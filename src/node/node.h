@@ -41,9 +41,6 @@ extern const ApplyVerdict *gepa_node_known(FunctionCallInfo fcinfo, ApplyJudge *
 extern const ApplyVerdict *gepa_node_ask(FunctionCallInfo fcinfo, bool is_jsonb,
 										 ApplyJudge **judge);
 
-/* Is a call with this verdict to raise it when it is evaluated? */
-extern bool gepa_node_raises(const ApplyVerdict *verdict);
-
 /* progress.c */
 
 #define NODE_PROGRESS_JUDGES 256
