@@ -206,17 +206,6 @@ gepa_judge_bayes_new(double smoothing)
 	return bayes;
 }
 
-void
-gepa_judge_bayes_free(JudgeBayes *bayes)
-{
-	for (int i = 0; i < bayes->nlabels; i++)
-	{
-		pfree(bayes->labels[i]);
-		pfree(bayes->counts[i]);
-	}
-	pfree(bayes);
-}
-
 int
 gepa_judge_bayes_find(const JudgeBayes *bayes, const char *label)
 {

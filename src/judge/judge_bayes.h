@@ -49,7 +49,6 @@ extern void gepa_judge_features(const char *text, size_t length, JudgeFeatures *
 
 /* Without labels, in the current context. */
 extern JudgeBayes *gepa_judge_bayes_new(double smoothing);
-extern void gepa_judge_bayes_free(JudgeBayes *bayes);
 
 /* The number of a label, -1 = it has none; and with one, unless there is no room. */
 extern int	gepa_judge_bayes_find(const JudgeBayes *bayes, const char *label);

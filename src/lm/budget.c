@@ -73,7 +73,6 @@ typedef struct Part
 struct LmBudget
 {
 	dlist_node	node;			/* in open_budgets */
-	MemoryContext context;
 	MemoryContextCallback on_reset;
 	uint32		generation;		/* when accounts were looked for */
 	Part		parts[LM_NBUDGETS];
@@ -357,7 +356,6 @@ gepa_lm_budget_open(const LmCharge *charge)
 	LmBudget   *budget = palloc0(sizeof(LmBudget));
 	const char *role_name = GetUserNameFromId(charge->role, true);
 
-	budget->context = context;
 	if (charge->statement)
 		add_part(budget, LM_BUDGET_QUERY, &statement.account, "this statement");
 	if (charge->run_account != NULL)
@@ -378,12 +376,6 @@ gepa_lm_budget_open(const LmCharge *charge)
 	budget->on_reset.arg = budget;
 	MemoryContextRegisterResetCallback(context, &budget->on_reset);
 	return budget;
-}
-
-void
-gepa_lm_budget_close(LmBudget *budget)
-{
-	MemoryContextDelete(budget->context);
 }
 
 /* Accounts may have been made since; the lock is held. */

@@ -166,7 +166,6 @@ typedef struct LmCharge
 } LmCharge;
 
 extern LmBudget *gepa_lm_budget_open(const LmCharge *charge);
-extern void gepa_lm_budget_close(LmBudget *budget);
 
 /* Which account has denied a call last, and for want of what; false if none did. */
 extern bool gepa_lm_budget_denied(const LmBudget *budget, LmBudgetKind *kind,

@@ -333,7 +333,6 @@ check_model(void)
 		gepa_judge_bayes_add(even, psprintf("label %d", even->nlabels));
 	tap_is_int(gepa_judge_bayes_add(even, "one more"), -1, "there is no room for one more");
 	tap_is_int(gepa_judge_bayes_add(even, "a"), 0, "... but what is there is found");
-	gepa_judge_bayes_free(even);
 }
 
 int
