@@ -21,6 +21,7 @@
 #define GEPA_APPLY_APPLY_INTERNAL_H
 
 #include "lib/ilist.h"
+#include "utils/resowner.h"
 
 #include "apply/apply.h"
 
@@ -105,10 +106,21 @@ gepa_apply_stream_first(const ApplyStream *stream, StreamStep step)
 /* take.c: hand over some of what has come in, without waiting; returns how many. */
 extern int	gepa_apply_stream_take(ApplyStream *stream);
 
-/* stream.c: for call.c, whose caller owns the documents */
+/* stream.c: for call.c, whose caller owns the documents, and desk.c */
 
 /* As ..._ask(); the document is not copied. */
 extern ApplyAnswer *gepa_apply_stream_ask_owned(ApplyStream *stream, const JudgeDocument *document);
+
+/* The transaction that is open, or a short one where a worker has none. */
+typedef struct StreamTransaction
+{
+	MemoryContext context;		/* before it, and after */
+	ResourceOwner owner;
+	bool		own;			/* was begun for this */
+} StreamTransaction;
+
+extern void gepa_apply_begin(StreamTransaction *transaction);
+extern void gepa_apply_end(const StreamTransaction *transaction);
 
 /* Look up what was asked; nothing is called. */
 extern void gepa_apply_stream_look_up(ApplyStream *stream);

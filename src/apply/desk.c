@@ -14,10 +14,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "apply/apply_internal.h"
 
@@ -237,9 +235,7 @@ take_on(ApplyDesk *desk)
 int
 gepa_apply_desk_poll(ApplyDesk *desk)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	bool		alone = !IsTransactionState();
+	StreamTransaction transaction;
 	ListCell   *cell;
 	int			known = 0;
 
@@ -247,15 +243,9 @@ gepa_apply_desk_poll(ApplyDesk *desk)
 		known += gepa_apply_stream_poll(lfirst(cell));
 	if (!any_may_go_on(desk))
 		return known;
-	if (alone)
-		StartTransactionCommand();
+	gepa_apply_begin(&transaction);
 	take_on(desk);
-	if (alone)
-	{
-		CommitTransactionCommand();
-		CurrentResourceOwner = owner;
-	}
-	MemoryContextSwitchTo(context);
+	gepa_apply_end(&transaction);
 	return known;
 }
 

@@ -249,24 +249,37 @@ gepa_apply_stream_look_up(ApplyStream *stream)
 	}
 }
 
+void
+gepa_apply_begin(StreamTransaction *transaction)
+{
+	transaction->context = CurrentMemoryContext;
+	transaction->owner = CurrentResourceOwner;
+	transaction->own = !IsTransactionState();
+	if (transaction->own)
+		StartTransactionCommand();
+}
+
+void
+gepa_apply_end(const StreamTransaction *transaction)
+{
+	if (transaction->own)
+	{
+		CommitTransactionCommand();
+		CurrentResourceOwner = transaction->owner;
+	}
+	MemoryContextSwitchTo(transaction->context);
+}
+
 /* Another process had it meanwhile: is its verdict stored? */
 static bool
 look_again(ApplyStream *stream, StreamEntry *entry)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	bool		alone = !IsTransactionState();
+	StreamTransaction transaction;
 	bool		found;
 
-	if (alone)
-		StartTransactionCommand();
+	gepa_apply_begin(&transaction);
 	found = look_up_some(stream, &entry, 1, APPLY_ELSEWHERE) > 0;
-	if (alone)
-	{
-		CommitTransactionCommand();
-		CurrentResourceOwner = owner;
-	}
-	MemoryContextSwitchTo(context);
+	gepa_apply_end(&transaction);
 	return found;
 }
 
