@@ -140,7 +140,6 @@ take_row(Datum document, bool is_jsonb, const char *label, void *arg)
 	if (trainer->all == NULL)
 	{
 		gepa_judge_bayes_learn(fold, find_label(trainer, label), trainer->features);
-		trainer->training.rows++;
 		return;
 	}
 	best = gepa_judge_bayes_classify(trainer->all, fold, trainer->features, NULL);

@@ -44,37 +44,24 @@ static StoreStatement delete_classifier = {
 };
 
 StoreClassifier *
-gepa_store_find_classifier(const char *name)
+gepa_store_get_classifier(const char *name)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
 	StoreClassifier *classifier = palloc0(sizeof(StoreClassifier));
-	bool		found;
 
 	classifier->name = pstrdup(name);
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
 	gepa_store_arg_text(&args, name);
-	found = gepa_store_run(&scope, &by_name, &args) > 0;
-	if (found)
-	{
-		classifier->classifier = gepa_store_int(0, 1, 0);
-		classifier->owner = gepa_store_oid(0, 2);
-		classifier->labels = gepa_store_texts(&scope, 0, 3, &classifier->nlabels);
-	}
-	gepa_store_leave(&scope);
-	return found ? classifier : NULL;
-}
-
-StoreClassifier *
-gepa_store_get_classifier(const char *name)
-{
-	StoreClassifier *classifier = gepa_store_find_classifier(name);
-
-	if (classifier == NULL)
+	if (gepa_store_run(&scope, &by_name, &args) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("classifier \"%s\" does not exist", name),
 				 errhint("See gepa.classifiers, or create it with gepa.create_classifier().")));
+	classifier->classifier = gepa_store_int(0, 1, 0);
+	classifier->owner = gepa_store_oid(0, 2);
+	classifier->labels = gepa_store_texts(&scope, 0, 3, &classifier->nlabels);
+	gepa_store_leave(&scope);
 	return classifier;
 }
 

@@ -321,7 +321,7 @@ take_from_queue(const StoreJob *job, int part, Claim *claim)
 		else
 			ranges[nranges++].range = (StoreJobRange)
 		{
-			.nkeys = job->nkeys,.low = key,.with_low = true,.high = last
+			.low = key,.with_low = true,.high = last
 		};
 		claim->attempts = Max(claim->attempts, gepa_store_int(i, 3, 0));
 	}
@@ -430,7 +430,6 @@ take_free_claim(const StoreJob *job, Claim *claim)
 	if (found)
 	{
 		claim->claim = gepa_store_bigint(0, 1);
-		claim->range.nkeys = job->nkeys;
 		claim->range.low = read_texts(&scope, 0, 2, &columns);
 		claim->range.with_low = gepa_store_bool(0, 3);
 		claim->range.high = read_texts(&scope, 0, 4, &columns);

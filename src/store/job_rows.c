@@ -425,9 +425,9 @@ gepa_store_read_range(StoreJobTable *table, const StoreJobRange *range, int max,
 
 	gepa_store_enter_job_table(&scope, table, STORE_VIEW_LATEST);
 	if (range->low != NULL)
-		arg_key(&args, range->nkeys, range->low);
+		arg_key(&args, table->source.nkeys, range->low);
 	if (range->high != NULL)
-		arg_key(&args, range->nkeys, range->high);
+		arg_key(&args, table->source.nkeys, range->high);
 	gepa_store_arg_int(&args, max);
 	if (statement->plan == NULL)
 		prepare(statement, compose_range(table, low, range->high != NULL), &args);

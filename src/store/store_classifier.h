@@ -27,14 +27,10 @@ typedef struct StoreTraining
 {
 	int			folds;
 	int64		seed;
-	int64		rows;
 	JudgeMeasure accuracy;
 } StoreTraining;
 
-/* As the query sees it; NULL = there is none. */
-extern StoreClassifier *gepa_store_find_classifier(const char *name);
-
-/* Raises 42704. */
+/* As the query sees it; raises 42704. */
 extern StoreClassifier *gepa_store_get_classifier(const char *name);
 
 /* May it give that label? */

@@ -67,7 +67,6 @@ extern void gepa_store_arg_keys(StoreArgs *args, int nkeys, char ***keys, int n)
 /* The rows of a range or of some keys, no more than max and not too large. */
 typedef struct StoreJobRange
 {
-	int			nkeys;			/* columns */
 	char	  **low;			/* NULL = none */
 	bool		with_low;
 	char	  **high;			/* NULL = none */
