@@ -479,16 +479,13 @@ cut_off(const StoreJob *job, int part, const Claim *claim, char **last)
 }
 
 void
-gepa_store_delete_claim(const StoreJob *job, int64 claim)
+gepa_store_delete_claim(StoreScope *scope, const StoreJob *job, int64 claim)
 {
-	StoreScope	scope;
 	StoreArgs	args = {0};
 
-	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	gepa_store_arg_int(&args, job->work);
 	gepa_store_arg_bigint(&args, claim);
-	gepa_store_run(&scope, &delete_claim, &args);
-	gepa_store_leave(&scope);
+	gepa_store_run(scope, &delete_claim, &args);
 }
 
 static void

@@ -599,8 +599,8 @@ gepa_store_finish_piece(const StoreJob *job, const StoreJobPiece *piece,
 	StoreScope	scope;
 	StoreArgs	args = {0};
 
-	gepa_store_delete_claim(job, piece->claim);
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
+	gepa_store_delete_claim(&scope, job, piece->claim);
 	settle_results(&scope, job, piece, results, n);
 	gepa_store_arg_int(&args, job->job);
 	gepa_store_arg_bigint(&args, figures->rows);

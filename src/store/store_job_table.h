@@ -96,6 +96,6 @@ extern void gepa_store_arg_rows(StoreArgs *args, const StoreJobTable *table,
 extern bool gepa_store_is_watched(const StoreJob *job);
 
 /* job_claims.c */
-extern void gepa_store_delete_claim(const StoreJob *job, int64 claim);
+extern void gepa_store_delete_claim(StoreScope *scope, const StoreJob *job, int64 claim);
 
 #endif							/* GEPA_STORE_STORE_JOB_TABLE_H */
