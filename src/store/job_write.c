@@ -289,6 +289,7 @@ typedef struct Chosen
 {
 	int			n;
 	StoreJobResult **results;
+	char	  **values;			/* for the column */
 } Chosen;
 
 void
@@ -335,8 +336,12 @@ drop_put_back(Chosen *chosen)
 	int			n = 0;
 
 	for (int i = 0; i < chosen->n; i++)
-		if (!chosen->results[i]->put_back)
-			chosen->results[n++] = chosen->results[i];
+	{
+		if (chosen->results[i]->put_back)
+			continue;
+		chosen->values[n] = chosen->values[i];
+		chosen->results[n++] = chosen->results[i];
+	}
 	chosen->n = n;
 }
 
@@ -353,6 +358,13 @@ lock_rows(StoreScope *scope, StoreJobTable *table, Chosen *chosen)
 	drop_put_back(chosen);
 }
 
+static Datum
+text_or_null(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+	return text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
 static void
 put_column(StoreScope *scope, StoreJobTable *table, const Chosen *chosen)
 {
@@ -364,22 +376,10 @@ put_column(StoreScope *scope, StoreJobTable *table, const Chosen *chosen)
 		table->put_column.sql = compose_column(table);
 	gepa_store_arg_rows(&args, table, chosen->results, chosen->n);
 	for (int i = 0; i < chosen->n; i++)
-	{
-		char	   *value = column_value(table, chosen->results[i]);
-
-		nulls[i] = value == NULL;
-		values[i] = value ? CStringGetTextDatum(value) : (Datum) 0;
-	}
+		values[i] = text_or_null(chosen->values[i], &nulls[i]);
 	gepa_store_arg_array(&args, TEXTOID, chosen->n, values, nulls);
 	gepa_store_run(scope, &table->put_column, &args);
 	take_returned(chosen, false);
-}
-
-static Datum
-text_or_null(const char *text, bool *isnull)
-{
-	*isnull = text == NULL;
-	return text ? CStringGetTextDatum(text) : (Datum) 0;
 }
 
 static void
@@ -463,21 +463,39 @@ make_immediate(void)
 		elog(ERROR, "could not make constraints immediate");
 }
 
+/* Those whose column has another value. */
+static void
+choose_for_column(const StoreJobTable *table, StoreJobResult *results, int n, Chosen *chosen)
+{
+	for (int i = 0; i < n; i++)
+	{
+		char	   *value;
+
+		if (results[i].put_back)
+			continue;
+		value = column_value(table, &results[i]);
+		if (is_same_text(value, results[i].row->in_column))
+			continue;
+		chosen->values[chosen->n] = value;
+		chosen->results[chosen->n++] = &results[i];
+	}
+}
+
 void
 gepa_store_put_results(StoreJobTable *table, StoreJobResult *results, int n, bool skip_locked)
 {
 	const StoreJobTarget *target = &table->target;
 	StoreScope	scope;
-	Chosen		chosen = {.results = palloc(sizeof(StoreJobResult *) * Max(n, 1))};
+	Chosen		chosen = {0};
 
 	if (target->column == NULL && target->table == NULL)
 		return;
 	gepa_store_enter_job_table(&scope, table, STORE_VIEW_WRITE);
 	make_immediate();
-	for (int i = 0; i < n && target->column != NULL; i++)
-		if (!results[i].put_back &&
-			!is_same_text(column_value(table, &results[i]), results[i].row->in_column))
-			chosen.results[chosen.n++] = &results[i];
+	chosen.results = palloc(sizeof(StoreJobResult *) * Max(n, 1));
+	chosen.values = palloc(sizeof(char *) * Max(n, 1));
+	if (target->column != NULL)
+		choose_for_column(table, results, n, &chosen);
 	if (chosen.n > 0 && skip_locked)
 		lock_rows(&scope, table, &chosen);
 	if (chosen.n > 0)
