@@ -48,10 +48,12 @@ static StoreStatement delete_error = {
 	.sql = "DELETE FROM gepa.job_error WHERE job = $1 AND key = $2"
 };
 
+/* What kept one that runs waiting is over; why it is to end stays. */
 static StoreStatement add_figures = {
 	.sql = "UPDATE gepa.job SET rows = rows + $2, judged = judged + $3, stored = stored + $4,"
 	" failed = failed + $5, input_tokens = input_tokens + $6,"
-	" output_tokens = output_tokens + $7, cost = cost + $8::numeric, reason = NULL,"
+	" output_tokens = output_tokens + $7, cost = cost + $8::numeric,"
+	" reason = CASE WHEN status <> 'running' THEN reason END,"
 	" seconds = seconds + coalesce(extract(epoch FROM pg_catalog.clock_timestamp()"
 	" - worked_until), 0), worked_until = pg_catalog.clock_timestamp() WHERE job = $1"
 };
