@@ -211,8 +211,6 @@ compose_column(const StoreJobTable *table)
 	return buf.data;
 }
 
-#define TABLE_COLUMNS "version, digest, label, positive, score, status, reasoning, judged_at"
-
 /*
  * Of a watched table the row is locked against being deleted, so that no verdict
  * is written after the trigger looked for one.
@@ -220,7 +218,7 @@ compose_column(const StoreJobTable *table)
 static const char *
 compose_table(const StoreJobTable *table)
 {
-	static const char *const set[] = {
+	static const char *const names[] = {
 		"version", "digest", "label", "positive", "score", "status", "reasoning", "judged_at"
 	};
 	int			n = table->source.nkeys;
@@ -239,7 +237,9 @@ compose_table(const StoreJobTable *table)
 	appendStringInfo(&buf, "), gepa_put AS (INSERT INTO %s (", table->target.table);
 	for (int i = 0; i < n; i++)
 		appendStringInfo(&buf, "%s, ", quote_identifier(table->source.keys[i]));
-	appendStringInfoString(&buf, TABLE_COLUMNS ") SELECT ");
+	for (int i = 0; i < lengthof(names); i++)
+		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", names[i]);
+	appendStringInfoString(&buf, ") SELECT ");
 	for (int i = 0; i < n; i++)
 		appendStringInfo(&buf, "gepa_v.gepa_k%d::%s, ", i + 1, table->source.key_types[i]);
 	appendStringInfo(&buf, "$%d, gepa_digest, gepa_label, gepa_positive, gepa_score, gepa_status,"
@@ -248,8 +248,8 @@ compose_table(const StoreJobTable *table)
 		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "",
 						 quote_identifier(table->source.keys[i]));
 	appendStringInfoString(&buf, ") DO UPDATE SET ");
-	for (int i = 0; i < lengthof(set); i++)
-		appendStringInfo(&buf, "%s%s = excluded.%s", i > 0 ? ", " : "", set[i], set[i]);
+	for (int i = 0; i < lengthof(names); i++)
+		appendStringInfo(&buf, "%s%s = excluded.%s", i > 0 ? ", " : "", names[i], names[i]);
 	appendStringInfoString(&buf, ") SELECT gepa_n FROM gepa_now");
 	return buf.data;
 }
