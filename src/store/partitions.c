@@ -19,10 +19,11 @@
  * waits while rows are moved and the default partition is searched for others,
  * so it is not done where that is much (MOVE_ROWS, CHECK_BYTES).
  *
- * A look-up locks one table at a time, and only while it looks; so it delays
- * the writer, and is delayed, by no more than one small transaction.  Which
- * table that is may change between finding it and locking it, so it is found
- * again when it is locked.
+ * A look-up locks a partition only while it looks; so it delays the writer, and
+ * is delayed, by no more than one small transaction.  Which partition that is
+ * cannot change between finding it and locking it, as the parent is locked
+ * meanwhile.  To lock the parent again once the partition is locked would be a
+ * deadlock with whoever locks the two in the usual order.
  *
  * They are not members of the extension, which pg_dump would take for tables
  * that CREATE EXTENSION makes.  They go with their parent.
@@ -83,9 +84,8 @@ gepa_store_relation(const char *name)
 
 /* The default partition for a digest that has none. */
 static Oid
-find_partition(const uint8 *verdict_digest, bool *is_default)
+find_partition(Relation parent, const uint8 *verdict_digest)
 {
-	Relation	parent = table_open(gepa_store_relation("verdict"), AccessShareLock);
 	PartitionKey key = RelationGetPartitionKey(parent);
 	PartitionDesc partitions = RelationGetPartitionDesc(parent, true);
 	PartitionBoundInfo bounds = partitions->boundinfo;
@@ -93,7 +93,6 @@ find_partition(const uint8 *verdict_digest, bool *is_default)
 	bool		equal = false;
 	int			offset = -1;
 	int			index;
-	Oid			result;
 
 	if (bounds != NULL)
 		offset = partition_list_bsearch(key->partsupfunc, key->partcollation, bounds,
@@ -102,11 +101,17 @@ find_partition(const uint8 *verdict_digest, bool *is_default)
 		bounds != NULL ? bounds->default_index : -1;
 	if (index < 0)
 		elog(ERROR, "gepa.verdict has no default partition");
-	*is_default = index == bounds->default_index;
-	result = partitions->oids[index];
 	pfree(DatumGetPointer(value));
-	table_close(parent, AccessShareLock);
-	return result;
+	return partitions->oids[index];
+}
+
+/* In the default partition single rows are written, whatever is asked for. */
+static LOCKMODE
+partition_lock(Relation parent, Oid partition, LOCKMODE lockmode)
+{
+	bool		is_default = partition == get_default_partition_oid(RelationGetRelid(parent));
+
+	return is_default ? Min(lockmode, RowExclusiveLock) : lockmode;
 }
 
 bool
@@ -118,19 +123,12 @@ gepa_store_is_default_partition(Relation rel)
 Relation
 gepa_store_open_partition(const uint8 *verdict_digest, LOCKMODE lockmode)
 {
-	for (;;)
-	{
-		bool		is_default;
-		Oid			oid = find_partition(verdict_digest, &is_default);
-		LOCKMODE	mode = is_default ? Min(lockmode, RowExclusiveLock) : lockmode;
-		Relation	rel = try_table_open(oid, mode);
+	Relation	parent = table_open(gepa_store_relation("verdict"), AccessShareLock);
+	Oid			partition = find_partition(parent, verdict_digest);
+	Relation	rel = table_open(partition, partition_lock(parent, partition, lockmode));
 
-		if (rel != NULL && find_partition(verdict_digest, &is_default) == oid)
-			return rel;
-		if (rel != NULL)
-			table_close(rel, mode);
-		CHECK_FOR_INTERRUPTS();
-	}
+	table_close(parent, AccessShareLock);
+	return rel;
 }
 
 static int
@@ -149,18 +147,16 @@ compare_locks(const void *a, const void *b)
 void
 gepa_store_lock_partitions(StorePartitionLock *locks, int n)
 {
-	Oid			parent = gepa_store_relation("verdict");
+	Relation	parent = table_open(gepa_store_relation("verdict"), AccessShareLock);
 
-	LockRelationOid(parent, AccessShareLock);
 	for (int i = 0; i < n; i++)
 	{
-		bool		is_default = locks[i].verdict_digest == NULL;
-
-		locks[i].partition = is_default ? get_default_partition_oid(parent) :
-			find_partition(locks[i].verdict_digest, &is_default);
-		if (is_default)
-			locks[i].mode = Min(locks[i].mode, RowExclusiveLock);
+		locks[i].partition = locks[i].verdict_digest == NULL ?
+			get_default_partition_oid(RelationGetRelid(parent)) :
+			find_partition(parent, locks[i].verdict_digest);
+		locks[i].mode = partition_lock(parent, locks[i].partition, locks[i].mode);
 	}
+	table_close(parent, NoLock);
 	qsort(locks, n, sizeof(StorePartitionLock), compare_locks);
 	for (int i = 0; i < n; i++)
 		LockRelationOid(locks[i].partition, locks[i].mode);

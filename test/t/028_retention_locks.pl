@@ -1,4 +1,5 @@
-# Deleting verdicts of many versions beside a command that locks all partitions.
+# Deleting verdicts of many versions beside a command that locks all partitions, and looking
+# them up beside the writer, which makes partitions.
 
 use strict;
 use warnings;
@@ -66,6 +67,18 @@ for my $deletion ("SELECT count(*) FROM gepa.prune_verdicts('j', 0)", "SELECT ge
 		SELECT gepa.drop_judge('k') \\g /dev/null
 		SELECT count(*) = 1 FROM pg_inherits WHERE inhparent = 'gepa.verdict'::regclass", 'no partitions');
 }
+
+# A look-up that waits for a partition, and another session that locks the two as the writer does.
+value($node, "SELECT gepa.create_judge('l', 'plain', 'Is it l?')");
+my $holder = background($node, '');
+say($holder, 'BEGIN; LOCK TABLE gepa.verdict_default IN ACCESS EXCLUSIVE MODE');
+my $lookup = background($node, "SELECT gepa_judge('l', 'another text');");
+waits($lookup);
+my $maker = background($node, 'BEGIN; LOCK TABLE ONLY gepa.verdict IN ACCESS EXCLUSIVE MODE; LOCK TABLE gepa.verdict_default IN ACCESS EXCLUSIVE MODE; COMMIT;');
+waits($maker);
+finish($holder);
+is((finish($_))[1], '', 'a look-up and the writer: no deadlock') for $lookup, $maker;
+
 unlike(slurp_file($node->logfile, $log), qr/deadlock detected/, 'the log agrees');
 
 done_testing();
