@@ -417,7 +417,6 @@ static bool
 take_free_claim(const StoreJob *job, Claim *claim)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	bool		found;
 	char	  **texts;
 	int			n;
@@ -425,8 +424,7 @@ take_free_claim(const StoreJob *job, Claim *claim)
 
 	memset(claim, 0, sizeof(*claim));
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_int(&args, job->work);
-	found = gepa_store_run(&scope, &take_free, &args) > 0;
+	found = gepa_store_run_by_number(&scope, &take_free, job->work) > 0;
 	if (found)
 	{
 		claim->claim = gepa_store_bigint(0, 1);

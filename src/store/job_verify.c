@@ -41,7 +41,6 @@ static bool *
 find_errors(const StoreJob *job, char ***keys, int n)
 {
 	StoreScope	scope;
-	StoreArgs	any = {0};
 	StoreArgs	args = {0};
 	char	  **texts = palloc(sizeof(char *) * Max(n * job->nkeys, 1));
 	bool	   *found = NULL;
@@ -49,8 +48,7 @@ find_errors(const StoreJob *job, char ***keys, int n)
 	for (int i = 0; i < n * job->nkeys; i++)
 		texts[i] = keys[i / job->nkeys][i % job->nkeys];
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_int(&any, job->work);
-	if (n > 0 && gepa_store_run(&scope, &has_errors, &any) > 0)
+	if (n > 0 && gepa_store_run_by_number(&scope, &has_errors, job->work) > 0)
 	{
 		found = MemoryContextAllocZero(scope.caller, sizeof(bool) * n);
 		gepa_store_arg_int(&args, job->work);

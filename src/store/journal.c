@@ -344,12 +344,10 @@ StoreStep *
 gepa_store_get_steps(int run, int *n)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreStep  *steps;
 
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
-	gepa_store_arg_int(&args, run);
-	*n = (int) gepa_store_run(&scope, &select_steps, &args);
+	*n = (int) gepa_store_run_by_number(&scope, &select_steps, run);
 	steps = MemoryContextAllocZero(scope.caller, sizeof(StoreStep) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 	{
@@ -439,12 +437,10 @@ StoreProposal *
 gepa_store_get_proposals(int run, int *n)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreProposal *proposals;
 
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
-	gepa_store_arg_int(&args, run);
-	*n = (int) gepa_store_run(&scope, &select_proposals, &args);
+	*n = (int) gepa_store_run_by_number(&scope, &select_proposals, run);
 	proposals = MemoryContextAllocZero(scope.caller, sizeof(StoreProposal) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 		read_proposal(&scope, i, &proposals[i]);
@@ -456,12 +452,10 @@ StoreFront *
 gepa_store_get_frontier(int run, int *n)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreFront *fronts;
 
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
-	gepa_store_arg_int(&args, run);
-	*n = (int) gepa_store_run(&scope, &select_fronts, &args);
+	*n = (int) gepa_store_run_by_number(&scope, &select_fronts, run);
 	fronts = MemoryContextAllocZero(scope.caller, sizeof(StoreFront) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 	{

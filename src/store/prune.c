@@ -243,15 +243,6 @@ prune_candidates(StoreScope *scope, const Rules *rules, StorePruned *pruned)
 	pruned->errors = gepa_store_run(scope, &delete_candidate_errors, &error_args);
 }
 
-static void
-run_for_judge(StoreScope *scope, StoreStatement *statement, int judge)
-{
-	StoreArgs	args = {0};
-
-	gepa_store_arg_int(&args, judge);
-	gepa_store_run(scope, statement, &args);
-}
-
 StorePruned *
 gepa_store_prune_verdicts(int judge, int keep, const Interval *older_than, int *n)
 {
@@ -262,7 +253,7 @@ gepa_store_prune_verdicts(int judge, int keep, const Interval *older_than, int *
 	int			ngroups;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	run_for_judge(&scope, &lock_judge, judge);
+	gepa_store_run_by_number(&scope, &lock_judge, judge);
 	groups = get_groups(&scope, &rules, &ngroups);
 	lock_groups(&rules, groups, ngroups);
 	pruned = MemoryContextAllocZero(scope.caller, sizeof(StorePruned) * (ngroups + 1));
@@ -303,7 +294,7 @@ gepa_store_drop_verdicts(int judge)
 	int			n;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	run_for_judge(&scope, &lock_judge, judge);
+	gepa_store_run_by_number(&scope, &lock_judge, judge);
 	groups = get_groups(&scope, &rules, &n);
 	lock_groups(&rules, groups, n);
 	for (int i = 0; i < n; i++)
@@ -314,6 +305,6 @@ gepa_store_drop_verdicts(int judge)
 			empty_group(&scope, &groups[i], &pruned);
 	}
 	prune_candidates(&scope, &rules, &pruned);
-	run_for_judge(&scope, &delete_all_errors, judge);
+	gepa_store_run_by_number(&scope, &delete_all_errors, judge);
 	gepa_store_leave(&scope);
 }

@@ -158,12 +158,10 @@ StoreRun *
 gepa_store_get_run(int run)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreRun   *result = NULL;
 
 	gepa_store_enter(&scope, STORE_VIEW_LATEST);
-	gepa_store_arg_int(&args, run);
-	if (gepa_store_run(&scope, &select_run, &args) > 0)
+	if (gepa_store_run_by_number(&scope, &select_run, run) > 0)
 	{
 		result = MemoryContextAllocZero(scope.caller, sizeof(StoreRun));
 		result->run = run;

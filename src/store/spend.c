@@ -292,11 +292,9 @@ void
 gepa_store_load_run_account(int run, LmAccount *account)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 
 	gepa_store_enter(&scope, STORE_VIEW_LATEST);
-	gepa_store_arg_int(&args, run);
-	if (gepa_store_run(&scope, &select_run_spent, &args) > 0)
+	if (gepa_store_run_by_number(&scope, &select_run_spent, run) > 0)
 	{
 		account->spent.of[LM_CALLS] = gepa_store_bigint(0, 1);
 		account->spent.of[LM_TOKENS] = gepa_store_bigint(0, 2);
