@@ -82,36 +82,37 @@ gepa_store_relation(const char *name)
  * Finding
  */
 
-/* The default partition for a digest that has none. */
+/*
+ * The table for a digest: the default one where it has none, or is NULL.  There single
+ * rows are written, whatever is asked for, so it is locked for that at most.
+ */
 static Oid
-find_partition(Relation parent, const uint8 *verdict_digest)
+find_partition(Relation parent, const uint8 *verdict_digest, LOCKMODE *lockmode)
 {
 	PartitionKey key = RelationGetPartitionKey(parent);
 	PartitionDesc partitions = RelationGetPartitionDesc(parent, true);
 	PartitionBoundInfo bounds = partitions->boundinfo;
-	Datum		value = gepa_store_bytes_datum(verdict_digest, JUDGE_DIGEST_LENGTH);
-	bool		equal = false;
-	int			offset = -1;
-	int			index;
+	int			index = -1;
 
-	if (bounds != NULL)
-		offset = partition_list_bsearch(key->partsupfunc, key->partcollation, bounds,
-										value, &equal);
-	index = offset >= 0 && equal ? bounds->indexes[offset] :
-		bounds != NULL ? bounds->default_index : -1;
-	if (index < 0)
+	if (bounds == NULL || bounds->default_index < 0)
 		elog(ERROR, "gepa.verdict has no default partition");
-	pfree(DatumGetPointer(value));
+	if (verdict_digest != NULL)
+	{
+		Datum		value = gepa_store_bytes_datum(verdict_digest, JUDGE_DIGEST_LENGTH);
+		bool		equal = false;
+		int			offset = partition_list_bsearch(key->partsupfunc, key->partcollation,
+													bounds, value, &equal);
+
+		if (offset >= 0 && equal)
+			index = bounds->indexes[offset];
+		pfree(DatumGetPointer(value));
+	}
+	if (index < 0)
+	{
+		index = bounds->default_index;
+		*lockmode = Min(*lockmode, RowExclusiveLock);
+	}
 	return partitions->oids[index];
-}
-
-/* In the default partition single rows are written, whatever is asked for. */
-static LOCKMODE
-partition_lock(Relation parent, Oid partition, LOCKMODE lockmode)
-{
-	bool		is_default = partition == get_default_partition_oid(RelationGetRelid(parent));
-
-	return is_default ? Min(lockmode, RowExclusiveLock) : lockmode;
 }
 
 bool
@@ -124,8 +125,8 @@ Relation
 gepa_store_open_partition(const uint8 *verdict_digest, LOCKMODE lockmode)
 {
 	Relation	parent = table_open(gepa_store_relation("verdict"), AccessShareLock);
-	Oid			partition = find_partition(parent, verdict_digest);
-	Relation	rel = table_open(partition, partition_lock(parent, partition, lockmode));
+	Oid			partition = find_partition(parent, verdict_digest, &lockmode);
+	Relation	rel = table_open(partition, lockmode);
 
 	table_close(parent, AccessShareLock);
 	return rel;
@@ -150,12 +151,7 @@ gepa_store_lock_partitions(StorePartitionLock *locks, int n)
 	Relation	parent = table_open(gepa_store_relation("verdict"), AccessShareLock);
 
 	for (int i = 0; i < n; i++)
-	{
-		locks[i].partition = locks[i].verdict_digest == NULL ?
-			get_default_partition_oid(RelationGetRelid(parent)) :
-			find_partition(parent, locks[i].verdict_digest);
-		locks[i].mode = partition_lock(parent, locks[i].partition, locks[i].mode);
-	}
+		locks[i].partition = find_partition(parent, locks[i].verdict_digest, &locks[i].mode);
 	table_close(parent, NoLock);
 	qsort(locks, n, sizeof(StorePartitionLock), compare_locks);
 	for (int i = 0; i < n; i++)
