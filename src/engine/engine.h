@@ -25,135 +25,8 @@
 #ifndef GEPA_ENGINE_ENGINE_H
 #define GEPA_ENGINE_ENGINE_H
 
-#include "lib/stringinfo.h"
-
-typedef enum EngineComponentKind
-{
-	ENGINE_COMPONENT_TEXT,		/* changed by reflection */
-	ENGINE_COMPONENT_EXAMPLES	/* changed by the engine's own proposer; text
-								 * is a comma-separated list of example
-								 * numbers, see EngineConfig */
-} EngineComponentKind;
-
-typedef struct EngineComponent
-{
-	const char *name;
-	EngineComponentKind kind;
-	const char *seed_text;
-} EngineComponent;
-
-typedef enum EngineSelection
-{
-	ENGINE_SELECT_PARETO,
-	ENGINE_SELECT_CURRENT_BEST,
-	ENGINE_SELECT_EPSILON_GREEDY,
-	ENGINE_SELECT_TOP_K_PARETO
-} EngineSelection;
-
-typedef enum EngineFrontier
-{
-	ENGINE_FRONTIER_INSTANCE,
-	ENGINE_FRONTIER_OBJECTIVE,
-	ENGINE_FRONTIER_HYBRID,
-	ENGINE_FRONTIER_CARTESIAN
-} EngineFrontier;
-
-typedef enum EngineComponentChoice
-{
-	ENGINE_CHOOSE_ROUND_ROBIN,
-	ENGINE_CHOOSE_ALL
-} EngineComponentChoice;
-
-typedef enum EngineAcceptance
-{
-	ENGINE_ACCEPT_STRICT,
-	ENGINE_ACCEPT_OR_EQUAL
-} EngineAcceptance;
-
-/* Which of an iteration's accepted proposals enter the pool. */
-typedef enum EngineKeep
-{
-	ENGINE_KEEP_ALL,
-	ENGINE_KEEP_BEST,			/* by gain on the minibatch */
-	ENGINE_KEEP_TOP_K
-} EngineKeep;
-
-/*
- * Set the defaults with gepa_engine_config_init(), then what differs.  The
- * strings and arrays are copied by gepa_engine_create().
- *
- * Examples: numbers 0 .. ntrain-1 stand for the training samples, numbers from
- * ntrain on for examples that the seed brought along (nexamples in all);
- * example_class gives the class of each for balancing.
- */
-typedef struct EngineConfig
-{
-	int64		seed;			/* of the random stream; sign is ignored */
-	int			ncomponents;
-	const EngineComponent *components;
-	int			ntrain;
-	int			nval;
-	int			nclasses;		/* examples only */
-	int			nexamples;		/* >= ntrain; examples only */
-	const int  *example_class;
-	int			max_examples;	/* default 6 */
-	bool		can_reflect;	/* false: text components never change */
-
-	int			minibatch_size; /* 3 */
-	bool		skip_perfect;	/* true */
-	double		perfect_score;	/* 1.0 */
-	EngineSelection selection;	/* pareto */
-	double		epsilon;		/* 0.1 */
-	int			top_k;			/* 5 */
-	EngineFrontier frontier;	/* instance */
-	EngineComponentChoice component_choice; /* round robin */
-	EngineAcceptance acceptance;	/* strict */
-
-	int64		budget;			/* metric calls; <= 0 means none */
-	int64		max_proposals;	/* iterations; <= 0 means none */
-	double		stop_at_score;	/* mean on validation; NaN means none */
-	int			max_candidates; /* in the pool; <= 0 means none */
-	int			no_improvement; /* checks without a new best; <= 0 means none */
-	bool		caller_stops;	/* false; the caller has conditions of its
-								 * own: tokens, money, time */
-	bool		stop_on_all;	/* [false] stop when all conditions given
-								 * hold, not when any does; hard_budget still
-								 * binds */
-
-	/* Several proposals per iteration: parents x mutations of each. */
-	int			parents;		/* 1 */
-	int			mutations;		/* 1 */
-	EngineKeep	keep;			/* all */
-	int			keep_k;			/* 1; of ENGINE_KEEP_TOP_K */
-
-	/* Merge: crossover of two candidates with a common ancestor. */
-	bool		merge;			/* false */
-	int			max_merges;		/* 5; accepted ones, then no more are
-								 * scheduled */
-	int			merge_overlap;	/* 5; validation samples both must share */
-
-	/* Validate on these samples only; NULL = all. */
-	int			nvalidate;
-	const int  *validate;
-
-	/* Known scores of a text are not asked for again by validation. */
-	bool		cache;			/* false */
-	bool		shared_sets;	/* false; the two sets are one: validation
-								 * knows the scores of minibatches as well */
-
-	/* Deviations from the reference; init sets the values in brackets. */
-	bool		hard_budget;	/* [true] start nothing that may not fit */
-	bool		expand_placeholders;	/* [false] expand them inside
-										 * candidates */
-	bool		skip_known_texts;	/* [true] a proposal equal to a known
-									 * candidate is rejected, not evaluated */
-	bool		ascending_order;	/* [true] numbers are walked in ascending
-									 * order; else as CPython walks a set of
-									 * them */
-	bool		zero_mean_merge;	/* [true] ancestors that all score zero
-									 * are drawn alike; else the run ends
-									 * there */
-} EngineConfig;
+#include "engine/engine_config.h"
+#include "engine/engine_text.h"
 
 typedef struct Engine Engine;
 
@@ -168,8 +41,16 @@ typedef enum EngineStepKind
 typedef enum EngineSplit
 {
 	ENGINE_SPLIT_TRAIN,
-	ENGINE_SPLIT_VAL
+	ENGINE_SPLIT_VAL,
+	ENGINE_SPLIT_TEST			/* default mode: the held-out report */
 } EngineSplit;
+
+/* A rollout that was told: a place in an EVALUATE step. */
+typedef struct EngineRecord
+{
+	int			step;
+	int			slot;
+} EngineRecord;
 
 /*
  * Steps are numbered 0, 1, 2, ... in the order in which they are handed out.
@@ -192,9 +73,14 @@ typedef struct EngineStep
 	const int  *samples;		/* a sample may occur twice */
 	bool		traces;			/* rollouts will be reflected on */
 
-	/* REFLECT: rewrite texts[component] after reading a step's rollouts */
+	/*
+	 * REFLECT: rewrite texts[component] after reading these rollouts, in
+	 * order
+	 */
 	int			component;
-	int			records_step;	/* the EVALUATE step to read */
+	int			nrecords;
+	const EngineRecord *records;
+	int			records_step;	/* the EVALUATE step that they are all of */
 } EngineStep;
 
 /*
@@ -210,8 +96,49 @@ typedef enum EngineEventKind
 	ENGINE_EVENT_PROPOSED,		/* a child was made */
 	ENGINE_EVENT_REJECTED,		/* it did not enter the pool */
 	ENGINE_EVENT_ACCEPTED,		/* it did: candidate is its number */
-	ENGINE_EVENT_NO_MERGE		/* a merge was due, but no pair was found */
+	ENGINE_EVENT_NO_MERGE,		/* a merge was due, but no pair was found */
+	ENGINE_EVENT_DECISION		/* default mode: rollouts were compared */
 } EngineEventKind;
+
+/*
+ * Default mode: what was compared, on which samples, what the model says of it
+ * (after these rollouts), and what followed.
+ */
+typedef enum EngineDecisionKind
+{
+	ENGINE_DECISION_SEED,		/* the seed's window */
+	ENGINE_DECISION_GENERATION, /* incumbent and its children on a window */
+	ENGINE_DECISION_RUN_OFF,	/* the finalists on samples drawn at random */
+	ENGINE_DECISION_WINNER,		/* the search is over */
+	ENGINE_DECISION_HELD_OUT	/* winner and seed on held-out samples */
+} EngineDecisionKind;
+
+typedef struct EngineCompared
+{
+	int			candidate;
+	int			rollouts;		/* in the search */
+	double		estimate;		/* of the mean score */
+	double		sd;				/* of the difference to the one that led
+								 * before, logit scale; 0 = it is that one */
+	double		chance;			/* that it is better than that one */
+} EngineCompared;
+
+typedef struct EngineSampleRef
+{
+	EngineSplit split;
+	int			sample;
+} EngineSampleRef;
+
+typedef struct EngineDecision
+{
+	EngineDecisionKind kind;
+	int			led;			/* candidate that led before; -1 = none */
+	int			leads;			/* ... and that does now */
+	int			ncompared;
+	const EngineCompared *compared;
+	int			nsamples;
+	const EngineSampleRef *samples;
+} EngineDecision;
 
 typedef struct EngineEvent
 {
@@ -232,6 +159,7 @@ typedef struct EngineEvent
 	int			nsamples;		/* ITERATION: the minibatch, or of a merge the */
 	const int  *samples;		/* validation samples it is tried on */
 	int			ancestor;		/* of a merge, a candidate; else -1 */
+	const EngineDecision *decision; /* DECISION; its reason says what followed */
 } EngineEvent;
 
 /* engine.c */
@@ -280,7 +208,10 @@ extern void gepa_engine_caller_stops(Engine *engine, const char *reason);
 
 extern bool gepa_engine_next_event(Engine *engine, EngineEvent *event);
 
-/* Inspection; indexes are checked by Assert only. */
+/*
+ * Inspection; indexes are checked by Assert only.  In default mode a candidate's
+ * score is the model's estimate, which changes with every comparison.
+ */
 extern const char *gepa_engine_stop_reason(const Engine *engine);
 extern int64 gepa_engine_rollouts(const Engine *engine);	/* counted so far */
 extern int	gepa_engine_iteration(const Engine *engine);
@@ -294,6 +225,29 @@ extern int	gepa_engine_best(const Engine *engine);
 /* Score of a candidate on a validation sample; NaN = not validated on it. */
 extern double gepa_engine_candidate_sample_score(const Engine *engine, int candidate,
 												 int sample);
+
+/* Sequential rounds so far: waits for all that was asked for at a time. */
+extern int	gepa_engine_rounds(const Engine *engine);
+
+/*
+ * Default mode, once it is finished: the winner beside the seed on samples that
+ * chose nothing.  False when there was no such comparison.
+ */
+typedef struct EngineHeldOut
+{
+	int			candidate;		/* the winner */
+	int			n;
+	double		seed_score;		/* means on the same samples */
+	double		score;
+	double		gain;			/* paired difference */
+	double		low;			/* ... and its 95 % interval */
+	double		high;
+	double		search_score;	/* mean of the winner's rollouts in the
+								 * search: what it was chosen by, and so too
+								 * high */
+} EngineHeldOut;
+
+extern bool gepa_engine_held_out(const Engine *engine, EngineHeldOut *held_out);
 
 /*
  * Frontier keys in insertion order: for instance fronts the validation ids.
@@ -310,49 +264,5 @@ typedef struct EngineFront
 
 extern int	gepa_engine_nfronts(const Engine *engine);
 extern EngineFront gepa_engine_front(Engine *engine, int index);
-
-/* identity.c */
-
-/*
- * Identity of a candidate across runs: SHA-256 (32 bytes) over the JSON text of
- * its name and text pairs, sorted by name.  False when there is no SHA-256 to be had.
- * In the backend it needs a resource owner, that is, a transaction.
- */
-#define ENGINE_IDENTITY_LENGTH 32
-extern bool gepa_engine_identity(int ncomponents, const char *const *names,
-								 const char *const *texts, uint8 *identity);
-
-/* reflect.c: texts of reflection; usable without an engine */
-
-typedef enum EngineValueKind
-{
-	ENGINE_VALUE_TEXT,			/* leaf: trimmed text */
-	ENGINE_VALUE_MAP,
-	ENGINE_VALUE_LIST
-} EngineValueKind;
-
-typedef struct EngineValue
-{
-	EngineValueKind kind;
-	const char *text;
-	int			nitems;
-	const char *const *keys;	/* maps */
-	const struct EngineValue *items;
-} EngineValue;
-
-/* NULL when both placeholders are there, else a message naming the missing. */
-extern const char *gepa_engine_check_template(const char *template);
-
-/*
- * The reflection prompt: template with <curr_param> and <side_info> replaced.
- * With expand, placeholders inside the current text are replaced as well (as
- * the reference does); else the template's own only.
- */
-extern char *gepa_engine_render_reflection(const char *template, const char *current,
-										   const EngineValue *records, int nrecords,
-										   bool expand);
-
-/* The new text out of an answer: what stands in its outermost fences. */
-extern char *gepa_engine_extract_text(const char *answer);
 
 #endif							/* GEPA_ENGINE_ENGINE_H */
