@@ -73,9 +73,7 @@ gepa_lm_rate_due(const LmRate *rate, double before, double n, int64 now)
 
 	if (rate->per_minute == 0)
 		return 0;
-	missing = before + Min(n, rate->room) - rate->level;
-	if (now > rate->at)
-		missing -= (now - rate->at) * rate->per_us;
+	missing = before + Min(n, rate->room) - gepa_lm_rate_left(rate, now);
 	if (missing <= EPSILON)
 		return 0;
 	return now + (int64) ceil(Min(missing / rate->per_us, LONGEST_US));

@@ -94,6 +94,8 @@ check_buckets(void)
 		   gepa_lm_rate_due(&rate, 0, 1, T0) < T0 + 1.1 * SECOND, "... the next comes after one second");
 	tap_ok(gepa_lm_rate_due(&rate, 4, 1, T0) > T0 + 5 * SECOND, "... the fifth after five");
 	tap_ok(fabs(gepa_lm_rate_left(&rate, T0 + 3600 * SECOND) - 2) < 1e-9, "an idle hour brings no more");
+	tap_ok(gepa_lm_rate_due(&rate, 4, 1, T0 + 3600 * SECOND) > T0 + 3603 * SECOND,
+		   "... so the fifth after it waits for three more");
 
 	rate = rate_of(6000);
 	gepa_lm_rate_take(&rate, 500, T0);
