@@ -105,6 +105,23 @@ change_examples(Engine *engine, EngineTask *task, int component)
 	return true;
 }
 
+/* Show the whole run of the parent, in its order. */
+static void
+show_run(Engine *engine, EngineStep *step, int run)
+{
+	int			n = engine->steps[run].step.nsamples;
+	EngineRecord *records = gepa_engine_alloc(&engine->arena, n * sizeof(EngineRecord));
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		records[i].step = run;
+		records[i].slot = i;
+	}
+	step->nrecords = n;
+	step->records = records;
+}
+
 /* Set a component's change going; false when it cannot be changed. */
 static bool
 change_component(Engine *engine, EngineTask *task, int component)
@@ -118,7 +135,7 @@ change_component(Engine *engine, EngineTask *task, int component)
 								task - engine->tasks,
 								engine->pool.proposals[task->parents[0]]);
 	step->component = component;
-	step->records_step = task->records_step;
+	show_run(engine, step, task->records_step);
 	if (task->reflect_step < 0)
 		task->reflect_step = step->step;
 	task->awaited++;

@@ -80,7 +80,6 @@ typedef struct EngineStep
 	int			component;
 	int			nrecords;
 	const EngineRecord *records;
-	int			records_step;	/* the EVALUATE step that they are all of */
 } EngineStep;
 
 /*

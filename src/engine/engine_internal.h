@@ -43,6 +43,13 @@ extern const char *gepa_engine_propose_examples(EngineArena *arena, EngineRandom
 												const EngineConfig *config,
 												const EngineExamples *request);
 
+/* config.c */
+
+extern const char *gepa_engine_check_config(const EngineConfig *config);
+
+/* Copy what the configuration points to; it is the engine's from then on. */
+extern void gepa_engine_adopt_config(Engine *engine, const EngineConfig *given);
+
 /* stop.c: conditions looked at between iterations */
 
 typedef struct EngineProgress
@@ -150,8 +157,23 @@ typedef struct EngineTask
 	int			nasked;			/* of these, paid for */
 } EngineTask;
 
+/* How a mode searches; its steps and events are those of record.c. */
+typedef struct EngineLoop
+{
+	void		(*begin) (Engine *engine);	/* queues the first steps */
+
+	/* Nothing is under way: queue steps, or set stop_reason. */
+	void		(*start) (Engine *engine);
+
+	/* The result of a step that is known to be outstanding and to fit. */
+	void		(*take_scores) (Engine *engine, EngineStepRecord *record,
+								const double *scores, const EngineObjectives *objectives);
+	void		(*take_text) (Engine *engine, EngineStepRecord *record, const char *text);
+} EngineLoop;
+
 struct Engine
 {
+	const EngineLoop *loop;
 	EngineArena arena;
 	EngineArena scratch;		/* freed when an iteration starts */
 	EngineConfig config;
@@ -166,6 +188,8 @@ struct Engine
 	EngineStops stops;
 	int64		rollouts;
 	int			iteration;
+	int			rounds;
+	uint32		roles_asked;	/* bits, of the iteration under way */
 
 	int			nproposals;
 	int			proposals_allocated;
@@ -198,6 +222,8 @@ struct Engine
 
 extern bool gepa_engine_same_texts(int ncomponents, const char *const *a, const char *const *b);
 extern int	gepa_engine_add_proposal(Engine *engine, const char *const *texts);
+
+extern void gepa_engine_next_iteration(Engine *engine);
 
 /* Queue a step; the caller fills in what depends on its kind. */
 extern EngineStep *gepa_engine_add_step(Engine *engine, EngineStepKind kind,
@@ -238,17 +264,10 @@ extern void gepa_engine_enter_candidates(Engine *engine);	/* all were validated 
 /* iterate.c: the step machine; drawing in docs/engine.md */
 
 extern void gepa_engine_begin(Engine *engine);	/* the seed */
-
-/* Starts an iteration; steps are queued, or else stop_reason is set. */
-extern void gepa_engine_iterate(Engine *engine);
-
-/* The result of a step that is known to be outstanding and to fit. */
+extern void gepa_engine_start(Engine *engine);
 extern void gepa_engine_take_scores(Engine *engine, EngineStepRecord *record,
 									const double *scores,
 									const EngineObjectives *objectives);
 extern void gepa_engine_take_text(Engine *engine, EngineStepRecord *record, const char *text);
-
-/* What an iteration may cost at most. */
-extern int64 gepa_engine_worst_case(const Engine *engine);
 
 #endif							/* GEPA_ENGINE_INTERNAL_H */

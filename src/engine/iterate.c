@@ -64,9 +64,9 @@ take_seed(Engine *engine, const EngineResult *results)
 	engine->running = false;
 }
 
-
-int64
-gepa_engine_worst_case(const Engine *engine)
+/* What an iteration may cost at most. */
+static int64
+worst_case(const Engine *engine)
 {
 	const EngineConfig *config = &engine->config;
 	int64		tasks = (int64) config->parents * config->mutations;
@@ -278,13 +278,31 @@ run_parents(Engine *engine)
 	}
 }
 
+/* Is there a reason not to start another iteration? */
+static const char *
+reason_to_stop(Engine *engine)
+{
+	EngineProgress progress;
+
+	progress.rollouts = engine->rollouts;
+	progress.iterations = engine->iteration;
+	progress.ncandidates = engine->pool.ncandidates;
+	progress.best = engine->pool.means[gepa_engine_pool_best(&engine->pool, false)];
+	progress.caller = engine->caller_reason;
+	return gepa_engine_check_stop(&engine->stops, &engine->config, &progress,
+								  worst_case(engine));
+}
+
 void
-gepa_engine_iterate(Engine *engine)
+gepa_engine_start(Engine *engine)
 {
 	const EngineConfig *config = &engine->config;
 	int			i;
 
-	engine->iteration++;
+	engine->stop_reason = reason_to_stop(engine);
+	if (engine->stop_reason != NULL)
+		return;
+	gepa_engine_next_iteration(engine);
 	gepa_engine_arena_free(&engine->scratch);
 	if (config->merge && engine->merges_due > 0 && engine->found_new)
 	{

@@ -70,6 +70,27 @@ gepa_engine_add_proposal(Engine *engine, const char *const *texts)
 	return engine->nproposals++;
 }
 
+void
+gepa_engine_next_iteration(Engine *engine)
+{
+	engine->iteration++;
+	engine->roles_asked = 0;
+}
+
+/*
+ * Steps with the same role in an iteration are asked for at a time; a role waits
+ * for the one before.
+ */
+static void
+count_round(Engine *engine, EngineStepRole role)
+{
+	uint32		bit = (uint32) 1 << role;
+
+	if ((engine->roles_asked & bit) == 0)
+		engine->rounds++;
+	engine->roles_asked |= bit;
+}
+
 EngineStep *
 gepa_engine_add_step(Engine *engine, EngineStepKind kind, EngineStepRole role, int task,
 					 int proposal)
@@ -79,6 +100,7 @@ gepa_engine_add_step(Engine *engine, EngineStepKind kind, EngineStepRole role, i
 
 	engine->steps = gepa_engine_grow(&engine->arena, engine->steps, engine->nsteps,
 									 &engine->steps_allocated, sizeof(EngineStepRecord));
+	count_round(engine, role);
 	record = &engine->steps[engine->nsteps];
 	memset(record, 0, sizeof(EngineStepRecord));
 	record->role = role;
@@ -92,7 +114,6 @@ gepa_engine_add_step(Engine *engine, EngineStepKind kind, EngineStepRole role, i
 	step->candidate = engine->proposals[proposal].candidate;
 	step->texts = engine->proposals[proposal].texts;
 	step->component = -1;
-	step->records_step = -1;
 	return step;
 }
 

@@ -96,7 +96,7 @@ make_prompt(const WorkerRun *run, const EngineStep *step)
 {
 	int			n;
 	StoreRollout *rollouts = gepa_store_get_rollouts(run->row->run, run->seed,
-													 step->records_step, &n);
+													 step->records[0].step, &n);
 	EngineValue *records = palloc(sizeof(EngineValue) * Max(n, 1));
 	const char *template = run->options.reflection_template;
 
@@ -104,7 +104,7 @@ make_prompt(const WorkerRun *run, const EngineStep *step)
 	{
 		if (rollouts[i].split < STORE_SPLIT_TRAIN || rollouts[i].split > STORE_SPLIT_VAL ||
 			rollouts[i].sample < 0 || rollouts[i].sample >= run->nsamples[rollouts[i].split])
-			elog(ERROR, "rollout %d of step %d has no sample", i, step->records_step);
+			elog(ERROR, "rollout %d of step %d has no sample", i, step->records[0].step);
 		records[i] = record_value(run, &rollouts[i]);
 	}
 	return gepa_engine_render_reflection(template ? template : gepa_judge_reflection_template(),

@@ -353,7 +353,7 @@ log_proposed(RunLog *log, IterationLog *one, const EngineEvent *event)
 						 one->merge.nsamples);
 		return;
 	}
-	run = &log->steps[log->steps[event->reflect_step].records_step];
+	run = &log->steps[log->steps[event->reflect_step].records[0].step];
 	json_put_doubles(&one->child_scores, NULL,
 					 toy_scores(log->toy, event->texts, log->toy->train, run->nsamples,
 								run->samples), run->nsamples);
@@ -406,6 +406,8 @@ log_event(RunLog *log, const EngineEvent *event)
 			json_put_ints(&one->accepted, "parents", event->parents, event->nparents);
 			json_close(&one->accepted, '}');
 			break;
+		case ENGINE_EVENT_DECISION:
+			break;
 	}
 }
 
@@ -414,7 +416,7 @@ static void
 answer_reflection(RunLog *log, const EngineStep *step)
 {
 	const Toy  *toy = log->toy;
-	const EngineStep *run = &log->steps[step->records_step];
+	const EngineStep *run = &log->steps[step->records[0].step];
 	const char *current = step->texts[step->component];
 	char	   *wanted = palloc(run->nsamples + 1);
 	char	   *answer;

@@ -25,6 +25,7 @@ set_config(EngineConfig *config)
 	int			i;
 
 	gepa_engine_config_init(config);
+	config->mode = ENGINE_MODE_REFERENCE;
 	for (i = 0; i < NEXAMPLES; i++)
 		classes[i] = i % NCLASSES;
 	config->ntrain = NTRAIN;

@@ -19,6 +19,7 @@ static void
 set_config(EngineConfig *config, int ntrain, int nval, int64 budget)
 {
 	gepa_engine_config_init(config);
+	config->mode = ENGINE_MODE_REFERENCE;
 	config->ncomponents = 1;
 	config->components = one_text;
 	config->ntrain = ntrain;

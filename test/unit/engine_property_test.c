@@ -104,6 +104,7 @@ draw_setup(Setup *setup, int seed)
 	memset(setup, 0, sizeof(Setup));
 	gepa_engine_random_seed(&random, seed);
 	gepa_engine_config_init(config);
+	config->mode = ENGINE_MODE_REFERENCE;
 	config->seed = seed;
 	config->ntrain = 1 + draw(&random, MAX_SAMPLES);
 	config->nval = draw(&random, 3) == 0 ? config->ntrain : 1 + draw(&random, MAX_SAMPLES);
