@@ -45,6 +45,7 @@ typedef struct EngineRandom
 extern void gepa_engine_random_seed(EngineRandom *random, int64 seed);
 extern uint32 gepa_engine_random_word(EngineRandom *random);
 extern double gepa_engine_random_uniform(EngineRandom *random); /* [0, 1) */
+extern double gepa_engine_random_normal(EngineRandom *random);	/* takes two uniforms */
 extern int	gepa_engine_random_bounded(EngineRandom *random, int n);
 extern void gepa_engine_random_shuffle(EngineRandom *random, int *items, int n);
 

@@ -103,15 +103,20 @@ typedef struct EngineModel
 	int		   *ncells;			/* by item */
 	int		   *cells_allocated;
 	EngineCell **cells;			/* by item, in ascending order of candidates */
+	int			ncounted;		/* candidates up to the last with rollouts */
+	int			counts_allocated;
+	int		   *counts;			/* rollouts, by candidate */
 
-	/* after a fit */
+	/* The last fit; before the first what is known beforehand */
 	bool		fitted;
 	int			nlines;			/* ... with so many lines and candidates */
 	int			ncandidates;
-	int			dimension;		/* b0, lambda, lines, candidates */
+	int			columns_allocated;
+	int		   *columns;		/* by candidate; -1 = it had no rollouts */
+	int			dimension;		/* columns: b0, lambda, lines, candidates */
 	int			dimension_allocated;
 	double	   *mean;			/* of these, MAP */
-	double	   *factor;			/* lower Cholesky factor of the precision */
+	double	   *factor;			/* Cholesky factor of the precision */
 	double	   *easiness;		/* a_i and its variance, by item */
 	double	   *variance;
 } EngineModel;
@@ -119,7 +124,10 @@ typedef struct EngineModel
 extern void gepa_engine_model_init(EngineModel *model, EngineArena *arena,
 								   const EnginePolicy *policy, int nitems);
 
-/* One rollout; false when there is one of this candidate on this item already. */
+/*
+ * One rollout; false, and nothing is added, when there is one of this candidate on this
+ * item already or the score is not a number.
+ */
 extern bool gepa_engine_model_add(EngineModel *model, int candidate, int item, double score);
 extern bool gepa_engine_model_score(const EngineModel *model, int candidate, int item,
 									double *score);
@@ -133,9 +141,12 @@ extern double gepa_engine_model_theta(const EngineModel *model, const EngineLine
 									  int candidate);
 
 /*
- * Expected score over the items in use (used[i]; NULL = all), with the easiness
- * that is not known integrated out: sigmoid((theta + a_i) / sqrt(1 + 0.35 v_i)).
+ * Expected score on an item of a candidate with this theta, the easiness that is not
+ * known integrated out: sigmoid((theta + a_i) / sqrt(1 + 0.35 v_i)).
  */
+extern double gepa_engine_model_chance(const EngineModel *model, double theta, int item);
+
+/* Its mean over the items in use (used[i]; NULL = all); NaN when there are none. */
 extern double gepa_engine_model_accuracy(const EngineModel *model, const EngineLines *lines,
 										 int candidate, const bool *used);
 
@@ -144,13 +155,26 @@ extern double gepa_engine_model_sd(const EngineModel *model, const EngineLines *
 								   int candidate, int other);
 
 /*
- * A draw from the posterior, scaled: effect of each line with its ancestors into
- * effects (lines->nlines values, those unknown to the fit at their prior), and
- * that of a hundred words.
+ * A draw from the posterior whose deviations are scaled: effect of each line with its
+ * ancestors into effects (lines->nlines values, of those unknown to the fit a draw
+ * from their prior), and that of a hundred words.
  */
 extern void gepa_engine_model_draw(const EngineModel *model, const EngineLines *lines,
 								   EngineRandom *random, double scale, double *effects,
 								   double *length_effect);
+
+/*
+ * cholesky.c: symmetric matrices, of which the lower triangle is stored row by row,
+ * row i from ENGINE_TRIANGLE(i) on.
+ */
+#define ENGINE_TRIANGLE(i) ((Size) (i) * ((Size) (i) + 1) / 2)
+
+/* a = L L', in place; pivots are at least 1e-12. */
+extern void gepa_engine_cholesky(double *a, int n);
+
+/* L x = b and L' x = b; b becomes x. */
+extern void gepa_engine_cholesky_forward(const double *factor, int n, double *b);
+extern void gepa_engine_cholesky_backward(const double *factor, int n, double *b);
 
 /* recombine.c: a text from lines that are known, without a call */
 

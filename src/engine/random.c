@@ -17,6 +17,8 @@
 #include "postgres_fe.h"
 #endif
 
+#include <math.h>
+
 #include "engine/engine_internal.h"
 
 #define N ENGINE_RANDOM_WORDS
@@ -114,6 +116,15 @@ gepa_engine_random_uniform(EngineRandom *random)
 	uint32		b = gepa_engine_random_word(random) >> 6;
 
 	return (a * 67108864.0 + b) * (1.0 / 9007199254740992.0);
+}
+
+/* By Box and Muller; the second deviate is not kept, a stream has no other state. */
+double
+gepa_engine_random_normal(EngineRandom *random)
+{
+	double		radius = sqrt(-2.0 * log(1.0 - gepa_engine_random_uniform(random)));
+
+	return radius * cos(2.0 * M_PI * gepa_engine_random_uniform(random));
 }
 
 /*
