@@ -62,38 +62,34 @@ gepa_engine_all_columns(const EngineModel *model, const EngineLines *lines)
 	return model->dimension + lines->nlines - model->nlines + lines->ncandidates;
 }
 
+static EnginePrior
+line_prior(const EnginePolicy *policy, const EngineLine *line)
+{
+	EnginePrior prior = {line->ancestor < 0 ? policy->line_mean : 0.0, policy->line_sd};
+
+	return prior;
+}
+
 EnginePrior
 gepa_engine_column_prior(const EngineModel *model, const EngineLines *lines, int column)
 {
 	const EnginePolicy *policy = model->policy;
+	EnginePrior intercept = {policy->intercept_mean, Max(policy->intercept_sd, LEAST_SD)};
+	EnginePrior length = {policy->length_mean, policy->length_sd};
+	EnginePrior candidate = {0.0, policy->candidate_sd};
 	int			first = gepa_engine_first_line(model);
 	int			known = policy->line_sd > 0 ? model->nlines : 0;
-	int			line;
+	int			younger = column - model->dimension;
 
 	if (column == 0)
-		return (EnginePrior)
-	{
-		policy->intercept_mean, Max(policy->intercept_sd, LEAST_SD)
-	};
+		return intercept;
 	if (column < first)
-		return (EnginePrior)
-	{
-		policy->length_mean, policy->length_sd
-	};
+		return length;
 	if (column < first + known)
-		line = column - first;
-	else if (column >= model->dimension &&
-			 column < model->dimension + lines->nlines - model->nlines)
-		line = model->nlines + column - model->dimension;
-	else
-		return (EnginePrior)
-	{
-		0.0, policy->candidate_sd
-	};
-	return (EnginePrior)
-	{
-		lines->lines[line].ancestor < 0 ? policy->line_mean : 0.0, policy->line_sd
-	};
+		return line_prior(policy, &lines->lines[column - first]);
+	if (younger >= 0 && younger < lines->nlines - model->nlines)
+		return line_prior(policy, &lines->lines[model->nlines + younger]);
+	return candidate;
 }
 
 Size
@@ -102,36 +98,28 @@ gepa_engine_row_size(const EngineLines *lines, int candidate)
 	return (lines->compositions[candidate].neffects + 3) * sizeof(EngineEntry);
 }
 
+static void
+put_entry(EngineEntry *entry, int column, double value)
+{
+	entry->column = column;
+	entry->value = value;
+}
+
 int
-gepa_engine_model_row(const EngineModel *model, const EngineLines *lines, int candidate, EngineEntry *row)
+gepa_engine_model_row(const EngineModel *model, const EngineLines *lines, int candidate,
+					  EngineEntry *row)
 {
 	const EnginePolicy *policy = model->policy;
 	const EngineComposition *composition = &lines->compositions[candidate];
 	int			n = 0;
 
-	row[n++] = (EngineEntry)
-	{
-		0, 1.0
-	};
+	put_entry(&row[n++], 0, 1.0);
 	if (policy->length_sd > 0)
-		row[n++] = (EngineEntry)
-	{
-		1, composition->length
-	};
+		put_entry(&row[n++], 1, composition->length);
 	for (int i = 0; policy->line_sd > 0 && i < composition->neffects; i++)
-	{
-		int			column = gepa_engine_line_column(model, composition->effects[i]);
-
-		row[n++] = (EngineEntry)
-		{
-			column, 1.0
-		};
-	}
+		put_entry(&row[n++], gepa_engine_line_column(model, composition->effects[i]), 1.0);
 	if (policy->candidate_sd > 0)
-		row[n++] = (EngineEntry)
-	{
-		gepa_engine_candidate_column(model, lines, candidate), 1.0
-	};
+		put_entry(&row[n++], gepa_engine_candidate_column(model, lines, candidate), 1.0);
 	return n;
 }
 
@@ -182,10 +170,8 @@ gepa_engine_model_add(EngineModel *model, int candidate, int item, double score)
 	cells = gepa_engine_grow(model->arena, model->cells[item], n,
 							 &model->cells_allocated[item], sizeof(EngineCell));
 	memmove(cells + place + 1, cells + place, (n - place) * sizeof(EngineCell));
-	cells[place] = (EngineCell)
-	{
-		candidate, score
-	};
+	cells[place].candidate = candidate;
+	cells[place].score = score;
 	model->cells[item] = cells;
 	model->ncells[item]++;
 	while (model->ncounted <= candidate)
