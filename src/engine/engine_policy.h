@@ -21,16 +21,20 @@
 /*
  * lines.c: what candidates are made of.  A line is a trimmed line of a component
  * that is not empty, inner blanks collapsed; of a component of examples, one number.
- * A line is known by its component and this text; those of the seed have no number.
+ * A line is known by its component and this text; those of the seed have no number,
+ * but examples have.
  */
+#define ENGINE_MAX_LINES 2000	/* numbered; see lines.c */
+
 typedef struct EngineLine
 {
 	int			component;
 	const char *text;			/* collapsed */
-	const char *original;		/* as it was first written */
+	const char *original;		/* as it was first written, but for blanks at
+								 * the end */
 	int			source;			/* candidate that had it first */
 	int			ancestor;		/* the line it was derived from; -1 = none */
-	double		words;			/* in text */
+	double		words;			/* in text; of an example 0 */
 	bool		is_protected;	/* a heading: never dropped */
 } EngineLine;
 
@@ -44,6 +48,14 @@ typedef struct EngineLines
 	int			ncandidates;
 	int			candidates_allocated;
 	struct EngineComposition *compositions; /* by candidate */
+	int64		seed_words;
+
+	/* Lines that have no number are known as well; found by hash. */
+	int			nknown;
+	int			known_allocated;
+	struct EngineKnownLine *known;
+	int			table_size;		/* a power of two */
+	int		   *table;
 } EngineLines;
 
 /* What one candidate consists of, beside lines of the seed. */
@@ -65,6 +77,7 @@ extern void gepa_engine_lines_init(EngineLines *lines, EngineArena *arena,
 /*
  * Read the next candidate; parent is -1 for the seed.  New lines are numbered
  * in order of first sight and get their ancestors (edits against the parent).
+ * The texts must live as long as lines.
  */
 extern void gepa_engine_lines_add(EngineLines *lines, const char *const *texts, int parent);
 

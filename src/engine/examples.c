@@ -25,22 +25,10 @@
 #include "postgres_fe.h"
 #endif
 
-#include "lib/stringinfo.h"
-
 #include "engine/engine_internal.h"
+#include "engine/engine_lines.h"
 
 #define MAX_ATTEMPTS 32
-
-typedef struct ExampleList
-{
-	const EngineConfig *config;
-	EngineRandom *random;
-	int			n;
-	int		   *items;
-	bool	   *listed;			/* per example */
-	int		   *counts;			/* per class, in the list */
-	int		   *unused;			/* per class, not in the list */
-} ExampleList;
 
 typedef enum ExampleMove
 {
@@ -55,126 +43,9 @@ static const ExampleMove moves[] = {
 	MOVE_ADD, MOVE_ADD, MOVE_SWAP, MOVE_SWAP, MOVE_DROP, MOVE_REORDER
 };
 
-/*
- * Read the next number of a list; false at the end or at something else.
- * Advances *text past the number and the comma after it.
- */
-static bool
-next_number(const char **text, int *number)
-{
-	char	   *end;
-	long		value;
-
-	if (**text < '0' || **text > '9')
-		return false;
-	errno = 0;
-	value = strtol(*text, &end, 10);
-	if (errno != 0 || value > PG_INT32_MAX)
-		return false;
-	/* a comma is followed by another number */
-	if (*end == ',' && end[1] >= '0' && end[1] <= '9')
-		end++;
-	else if (*end != '\0')
-		return false;
-	*text = end;
-	*number = (int) value;
-	return true;
-}
-
-const char *
-gepa_engine_check_examples(const EngineConfig *config, const char *text)
-{
-	bool	   *seen = palloc0((config->nexamples + 1) * sizeof(bool));
-	const char *error = NULL;
-	int			n = 0;
-	int			number;
-
-	while (error == NULL && next_number(&text, &number))
-	{
-		if (number >= config->nexamples)
-			error = "the seed's examples contain a number that does not exist";
-		else if (seen[number])
-			error = "the seed's examples contain a number twice";
-		else if (++n > config->max_examples)
-			error = "the seed has more examples than max_examples";
-		else
-			seen[number] = true;
-	}
-	if (error == NULL && *text != '\0')
-		error = "the seed's examples are not a list of numbers with commas";
-	pfree(seen);
-	return error;
-}
-
-static void
-put_in(ExampleList *list, int place, int example)
-{
-	int			class = list->config->example_class[example];
-
-	memmove(list->items + place + 1, list->items + place, (list->n - place) * sizeof(int));
-	list->items[place] = example;
-	list->n++;
-	list->listed[example] = true;
-	list->counts[class]++;
-	list->unused[class]--;
-}
-
-static void
-take_out(ExampleList *list, int place)
-{
-	int			example = list->items[place];
-	int			class = list->config->example_class[example];
-
-	list->n--;
-	memmove(list->items + place, list->items + place + 1, (list->n - place) * sizeof(int));
-	list->listed[example] = false;
-	list->counts[class]--;
-	list->unused[class]++;
-}
-
-static void
-open_list(ExampleList *list, const EngineConfig *config, EngineRandom *random, const char *text)
-{
-	int			number;
-	int			i;
-
-	list->config = config;
-	list->random = random;
-	list->n = 0;
-	list->items = palloc((config->max_examples + 1) * sizeof(int));
-	list->listed = palloc0((config->nexamples + 1) * sizeof(bool));
-	list->counts = palloc0((config->nclasses + 1) * sizeof(int));
-	list->unused = palloc0((config->nclasses + 1) * sizeof(int));
-	for (i = 0; i < config->nexamples; i++)
-		list->unused[config->example_class[i]]++;
-	while (next_number(&text, &number))
-		put_in(list, list->n, number);
-}
-
-static void
-close_list(ExampleList *list)
-{
-	pfree(list->items);
-	pfree(list->listed);
-	pfree(list->counts);
-	pfree(list->unused);
-}
-
-static char *
-write_list(const ExampleList *list)
-{
-	StringInfoData buf;
-	int			i;
-
-	initStringInfo(&buf);
-	for (i = 0; i < list->n; i++)
-		appendStringInfo(&buf, "%s%d", i > 0 ? "," : "", list->items[i]);
-	return buf.data;
-}
-
 /* A random example of a class that is not in the list; -1 if there is none. */
 static int
-draw_unused(ExampleList *list, int class)
+draw_unused(EngineExampleList *list, int class)
 {
 	int			place;
 	int			i;
@@ -188,35 +59,11 @@ draw_unused(ExampleList *list, int class)
 	return -1;
 }
 
-/* Fewest members among the classes that could still give one. */
-static int
-lowest_count(const ExampleList *list)
-{
-	int			lowest = PG_INT32_MAX;
-	int			class;
-
-	for (class = 0; class < list->config->nclasses; class++)
-		if (list->unused[class] > 0)
-			lowest = Min(lowest, list->counts[class]);
-	return lowest;
-}
-
-static int
-highest_count(const ExampleList *list)
-{
-	int			highest = 0;
-	int			class;
-
-	for (class = 0; class < list->config->nclasses; class++)
-		highest = Max(highest, list->counts[class]);
-	return highest;
-}
-
 /* A random class among those that could be added to without a lean; -1: none. */
 static int
-draw_rare_class(ExampleList *list)
+draw_rare_class(EngineExampleList *list)
 {
-	int			lowest = lowest_count(list);
+	int			lowest = gepa_engine_list_lowest(list);
 	int			n = 0;
 	int			place;
 	int			class;
@@ -234,12 +81,12 @@ draw_rare_class(ExampleList *list)
 }
 
 static void
-draw_initial(ExampleList *list)
+draw_initial(EngineExampleList *list)
 {
 	int			class;
 
 	while (list->n < list->config->max_examples && (class = draw_rare_class(list)) >= 0)
-		put_in(list, list->n, draw_unused(list, class));
+		gepa_engine_list_put(list, list->n, draw_unused(list, class));
 }
 
 /*
@@ -247,7 +94,7 @@ draw_initial(ExampleList *list)
  * the list has it; without any, something of a rare class.  -1: nothing.
  */
 static int
-draw_incoming(ExampleList *list, int nwrong, const EngineWrong *wrong)
+draw_incoming(EngineExampleList *list, int nwrong, const EngineWrong *wrong)
 {
 	double	   *weights;
 	int			example;
@@ -275,7 +122,7 @@ draw_incoming(ExampleList *list, int nwrong, const EngineWrong *wrong)
 
 /* A random place whose example is of a class with this many members. */
 static int
-draw_place(ExampleList *list, int class, int count)
+draw_place(EngineExampleList *list, int class, int count)
 {
 	int		   *places = palloc((list->n + 1) * sizeof(int));
 	int			n = 0;
@@ -296,24 +143,24 @@ draw_place(ExampleList *list, int class, int count)
 }
 
 static bool
-add_example(ExampleList *list, int incoming)
+add_example(EngineExampleList *list, int incoming)
 {
 	int			class;
 
 	if (incoming < 0 || list->n >= list->config->max_examples)
 		return false;
 	class = list->config->example_class[incoming];
-	if (list->counts[class] > lowest_count(list))
+	if (list->counts[class] > gepa_engine_list_lowest(list))
 		return false;
-	put_in(list, gepa_engine_random_bounded(list->random, list->n + 1), incoming);
+	gepa_engine_list_put(list, gepa_engine_random_bounded(list->random, list->n + 1), incoming);
 	return true;
 }
 
 /* Out goes one of the most frequent class, or of its own when that is one. */
 static bool
-swap_example(ExampleList *list, int incoming)
+swap_example(EngineExampleList *list, int incoming)
 {
-	int			highest = highest_count(list);
+	int			highest = gepa_engine_list_highest(list);
 	int			class;
 	int			place;
 
@@ -323,22 +170,22 @@ swap_example(ExampleList *list, int incoming)
 	place = draw_place(list, list->counts[class] == highest ? class : -1, highest);
 	if (place < 0)
 		return false;
-	take_out(list, place);
-	put_in(list, place, incoming);
+	gepa_engine_list_take(list, place);
+	gepa_engine_list_put(list, place, incoming);
 	return true;
 }
 
 static bool
-drop_example(ExampleList *list)
+drop_example(EngineExampleList *list)
 {
 	if (list->n < 2)
 		return false;
-	take_out(list, draw_place(list, -1, highest_count(list)));
+	gepa_engine_list_take(list, draw_place(list, -1, gepa_engine_list_highest(list)));
 	return true;
 }
 
 static bool
-reorder_examples(ExampleList *list)
+reorder_examples(EngineExampleList *list)
 {
 	int			from;
 	int			to;
@@ -357,7 +204,7 @@ reorder_examples(ExampleList *list)
 }
 
 static bool
-make_move(ExampleList *list, int nwrong, const EngineWrong *wrong)
+make_move(EngineExampleList *list, int nwrong, const EngineWrong *wrong)
 {
 	switch (moves[gepa_engine_random_bounded(list->random, lengthof(moves))])
 	{
@@ -382,23 +229,23 @@ gepa_engine_propose_examples(EngineArena *arena, EngineRandom *random,
 
 	for (attempt = 0; attempt < MAX_ATTEMPTS && result == NULL; attempt++)
 	{
-		ExampleList list;
+		EngineExampleList list;
 		bool		changed = true;
 
-		open_list(&list, config, random, request->text);
+		gepa_engine_list_open(&list, config, random, request->text);
 		if (list.n == 0)
 			draw_initial(&list);
 		else
 			changed = make_move(&list, request->nwrong, request->wrong);
 		if (changed && list.n > 0)
 		{
-			char	   *written = write_list(&list);
+			char	   *written = gepa_engine_list_write(&list);
 
 			if (!request->known(request->arg, written))
 				result = gepa_engine_strdup(arena, written);
 			pfree(written);
 		}
-		close_list(&list);
+		gepa_engine_list_close(&list);
 	}
 	return result;
 }
