@@ -12,7 +12,8 @@
  *
  * First lines are dropped, then added in the order given.  Runs of blank lines
  * shrink to one; all else of a text stays as it is, to the byte, and components
- * without a change are not touched.
+ * without a change are not touched.  What comes out may be a known candidate but for
+ * blanks; then it is that candidate's texts, so that nobody pays for it twice.
  *
  *-------------------------------------------------------------------------
  */
@@ -209,13 +210,45 @@ edit_component(EngineLines *lines, int component, const char *text,
 	return result;
 }
 
+/* Do two texts consist of the same lines, in the same order? */
+static bool
+has_same_lines(EngineLines *lines, int component, const char *left, const char *right)
+{
+	int		   *a;
+	int		   *b;
+	int			n;
+	bool		same;
+
+	if (strcmp(left, right) == 0)
+		return true;
+	n = gepa_engine_read_lines(lines, component, left, &a);
+	same = gepa_engine_read_lines(lines, component, right, &b) == n &&
+		memcmp(a, b, n * sizeof(int)) == 0;
+	pfree(a);
+	pfree(b);
+	return same;
+}
+
+static bool
+is_candidate(EngineLines *lines, const char *const *texts, int candidate)
+{
+	int			c;
+
+	for (c = 0; c < lines->config->ncomponents; c++)
+		if (!has_same_lines(lines, c, texts[c], lines->compositions[candidate].texts[c]))
+			return false;
+	return true;
+}
+
 const char *const *
 gepa_engine_lines_edit(EngineLines *lines, int candidate, const EngineEdit *edits, int nedits)
 {
 	int			n = lines->config->ncomponents;
 	const char *const *before = lines->compositions[candidate].texts;
 	const char **after = palloc(n * sizeof(char *));
-	const char **result = NULL;
+	const char *const *result = NULL;
+	bool		changed = false;
+	int			known = 0;
 	int			c;
 
 	for (c = 0; c < n; c++)
@@ -223,17 +256,20 @@ gepa_engine_lines_edit(EngineLines *lines, int candidate, const EngineEdit *edit
 		char	   *text = edit_component(lines, c, before[c], edits, nedits);
 
 		after[c] = before[c];
-		if (text != NULL && strcmp(text, before[c]) != 0)
-		{
-			if (result == NULL)
-				result = gepa_engine_alloc(lines->arena, n * sizeof(char *));
-			after[c] = gepa_engine_strdup(lines->arena, text);
-		}
-		if (text != NULL)
-			pfree(text);
+		if (text == NULL)
+			continue;
+		after[c] = gepa_engine_strdup(lines->arena, text);
+		changed = true;
+		pfree(text);
 	}
-	if (result != NULL)
-		memcpy(result, after, n * sizeof(char *));
+	if (changed && !is_candidate(lines, after, candidate))
+	{
+		while (known < lines->ncandidates && !is_candidate(lines, after, known))
+			known++;
+		result = known < lines->ncandidates ? lines->compositions[known].texts :
+			memcpy(gepa_engine_alloc(lines->arena, n * sizeof(char *)), after,
+				   n * sizeof(char *));
+	}
 	pfree(after);
 	return result;
 }

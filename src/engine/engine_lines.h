@@ -40,6 +40,10 @@ typedef struct EnginePiece
 extern int	gepa_engine_read_pieces(EngineLines *lines, int component, const char *text,
 									EnginePiece **pieces);
 
+/* The lines of a text, one after the other, as places in known; allocated by palloc. */
+extern int	gepa_engine_read_lines(EngineLines *lines, int component, const char *text,
+								   int **result);
+
 /* lineage.c */
 
 /* One component's lines as they were and as they are, as places in known. */

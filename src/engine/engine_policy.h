@@ -91,7 +91,8 @@ typedef struct EngineEdit
 /*
  * The candidate's texts with the edits applied, allocated in the arena of lines.
  * Edits that do not apply (nothing to drop, there already) are passed over; NULL when
- * none of them changes anything.
+ * none of them changes anything.  What is a known candidate but for blanks has the texts
+ * of that one.
  */
 extern const char *const *gepa_engine_lines_edit(EngineLines *lines, int candidate,
 												 const EngineEdit *edits, int nedits);

@@ -201,9 +201,8 @@ gepa_engine_read_pieces(EngineLines *lines, int component, const char *text,
 	return n;
 }
 
-/* The lines of a text, one after the other, as places in known. */
-static int
-read_lines(EngineLines *lines, int component, const char *text, int **result)
+int
+gepa_engine_read_lines(EngineLines *lines, int component, const char *text, int **result)
 {
 	EnginePiece *pieces;
 	int			npieces = gepa_engine_read_pieces(lines, component, text, &pieces);
@@ -258,7 +257,7 @@ number_lines(EngineLines *lines, int component, EngineRewrite *rewrite, const ch
 	if (n > 0 && before != NULL && lines->config->policy.lineage &&
 		!is_examples(lines, component))
 	{
-		rewrite->nbefore = read_lines(lines, component, before, &old);
+		rewrite->nbefore = gepa_engine_read_lines(lines, component, before, &old);
 		rewrite->before = old;
 		gepa_engine_find_replaced(lines, rewrite, replaced);
 		pfree(old);
@@ -320,7 +319,7 @@ gepa_engine_lines_add(EngineLines *lines, const char *const *texts, int parent)
 		EngineRewrite rewrite = {0};
 
 		rewrite.first_new = lines->nknown;
-		nread[c] = read_lines(lines, c, texts[c], &read[c]);
+		nread[c] = gepa_engine_read_lines(lines, c, texts[c], &read[c]);
 		rewrite.nafter = nread[c];
 		rewrite.after = read[c];
 		number_lines(lines, c, &rewrite,

@@ -387,6 +387,7 @@ test_add(void)
 	World		world;
 	const char *const *texts;
 	EngineEdit	edits[2];
+	int			i;
 
 	open_world(&world, "tt");
 	add(&world, -1, "Seed one.\n\nSeed two.\nSeed three.", "other");
@@ -432,6 +433,11 @@ test_add(void)
 	tap_is_string(texts[0], "Seed one.\n\nSeed two.\n- third\nSeed three.",
 				  "edits of two components");
 	tap_is_string(texts[1], "other\n- its own", "... the other");
+
+	i = add(&world, 0, "\nSeed one. \nSeed two.\n- third\nSeed three.\n", "other");
+	tap_ok(gepa_engine_lines_edit(&world.lines, 0, edits, 1) ==
+		   world.lines.compositions[i].texts,
+		   "what is a known candidate but for blanks is that candidate");
 	close_world(&world);
 }
 
@@ -445,7 +451,7 @@ test_edit_odd_texts(void)
 	add(&world, 0, "x\303\244  y\r\n\r\nz\r\n", NULL);
 	tap_is_string(EDIT(0, "+z"), "\nz", "added to an empty text");
 	tap_is_string(EDIT(1, "-z"), "x\303\244  y\r\n\r", "returns at the ends of others stay");
-	tap_is_string(EDIT(1, "-x\303\244 y", "-z"), "\r", "all lines dropped");
+	tap_is_string(EDIT(1, "-x\303\244 y", "-z"), "", "without any line it is the seed, to the byte");
 	add(&world, 1, "a\303\244\n\xff\xfe  b", NULL);
 	tap_is_string(EDIT(1, "+\xff\xfe b"), "x\303\244  y\r\n\r\nz\r\n\xff\xfe  b\n",
 				  "bytes that are no text are kept");
@@ -748,8 +754,7 @@ test_random_lists(void)
 		good = good && *texts[0] != '\0' &&
 			gepa_engine_check_examples(&world.config, texts[0]) == NULL;
 		balanced = balanced && lean_of(&world, texts[0]) <= Max(1, lean_of(&world, list));
-		stable = stable && texts != world.lines.compositions[candidate].texts &&
-			strcmp(texts[0], list) != 0;
+		stable = stable && strcmp(texts[0], list) != 0;
 	}
 	tap_ok(nchanged > 1000, "random edits change lists (%d)", nchanged);
 	tap_ok(good, "edited lists are good ones");
