@@ -20,13 +20,15 @@ OBJS_BASE   = src/base/attempt.o src/base/clock.o src/base/diff.o src/base/draw.
 	src/base/encoding.o src/base/json.o src/base/settings.o src/base/shmem.o src/base/status.o \
 	src/base/text.o src/base/wait.o
 OBJS_ENGINE = src/engine/children.o src/engine/cholesky.o src/engine/config.o \
-	src/engine/edit.o src/engine/edit_list.o src/engine/engine.o src/engine/example_list.o \
-	src/engine/examples.o src/engine/fit.o src/engine/fronts.o src/engine/heldout.o \
-	src/engine/identity.o src/engine/iterate.o src/engine/lineage.o src/engine/lines.o \
-	src/engine/memory.o src/engine/merge.o src/engine/model.o src/engine/order.o \
-	src/engine/pool.o src/engine/random.o src/engine/recombine.o src/engine/record.o \
-	src/engine/reduce.o src/engine/reflect.o src/engine/sampler.o src/engine/select.o \
-	src/engine/stop.o src/engine/window.o
+	src/engine/decide.o src/engine/edit.o src/engine/edit_list.o src/engine/engine.o \
+	src/engine/example_list.o src/engine/examples.o src/engine/fit.o src/engine/fronts.o \
+	src/engine/generation.o src/engine/heldout.o src/engine/identity.o src/engine/items.o \
+	src/engine/iterate.o src/engine/lineage.o src/engine/lines.o src/engine/memory.o \
+	src/engine/merge.o src/engine/model.o src/engine/order.o src/engine/plan.o \
+	src/engine/policy.o src/engine/pool.o src/engine/propose.o src/engine/random.o \
+	src/engine/recombine.o src/engine/record.o src/engine/reduce.o src/engine/reflect.o \
+	src/engine/runoff.o src/engine/sampler.o src/engine/select.o src/engine/stop.o \
+	src/engine/window.o
 OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.o \
 	src/lm/batch.o src/lm/body.o src/lm/budget.o src/lm/canned.o src/lm/cause.o \
 	src/lm/check.o src/lm/connection.o src/lm/deadline.o src/lm/doors.o src/lm/expect.o \

@@ -86,7 +86,13 @@ change_examples(Engine *engine, EngineTask *task, int component)
 	EngineWrong *wrong = palloc(task->nsamples * sizeof(EngineWrong));
 	int			nwrong = list_wrong(engine, task, wrong);
 	KnownList	known = {engine, task, component, false};
-	EngineExamples request = {task->texts[component], nwrong, wrong, is_known_list, &known};
+	EngineExamples request = {
+		.text = task->texts[component],
+		.nwrong = nwrong,
+		.wrong = wrong,
+		.known = is_known_list,
+		.arg = &known
+	};
 	const char *text;
 
 	text = gepa_engine_propose_examples(&engine->arena, &engine->random, &engine->config,

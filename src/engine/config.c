@@ -16,7 +16,7 @@
 
 #include <math.h>
 
-#include "engine/engine_internal.h"
+#include "engine/engine_search.h"
 
 #define MAX_TASKS 1000
 
@@ -58,7 +58,7 @@ void
 gepa_engine_config_init(EngineConfig *config)
 {
 	memset(config, 0, sizeof(EngineConfig));
-	config->mode = ENGINE_MODE_REFERENCE;
+	config->mode = ENGINE_MODE_DEFAULT;
 	config->policy = default_policy;
 	config->max_examples = 6;
 	config->can_reflect = true;
@@ -177,7 +177,8 @@ check_numbers(const EngineConfig *config)
 		return "merge_overlap must be at least 1";
 	if (isnan(config->perfect_score) && config->skip_perfect)
 		return "skip_perfect needs a perfect_score";
-	if (config->hard_budget && config->budget > 0 && config->budget < nvalidate)
+	if (config->mode == ENGINE_MODE_REFERENCE && config->hard_budget && config->budget > 0 &&
+		config->budget < nvalidate)
 		return "the budget does not cover the seed's validation; raise it to at least the number of validation samples plus a few iterations";
 	for (i = 0; config->example_class != NULL && i < config->nexamples; i++)
 		if (config->example_class[i] < 0 || config->example_class[i] >= config->nclasses)
@@ -189,12 +190,26 @@ const char *
 gepa_engine_check_config(const EngineConfig *config)
 {
 	const char *problem = check_sets(config);
+	EnginePlan	plan;
 
 	if (problem == NULL)
 		problem = check_numbers(config);
 	if (problem == NULL)
 		problem = check_components(config);
+	if (problem == NULL && config->mode == ENGINE_MODE_DEFAULT)
+		problem = gepa_engine_plan(config, &plan);
 	return problem;
+}
+
+static const int *
+copy_labels(EngineArena *arena, const int *labels, int n)
+{
+	int		   *copy;
+
+	if (labels == NULL)
+		return NULL;
+	copy = gepa_engine_alloc(arena, n * sizeof(int));
+	return memcpy(copy, labels, n * sizeof(int));
 }
 
 void
@@ -232,4 +247,8 @@ gepa_engine_adopt_config(Engine *engine, const EngineConfig *given)
 		numbers[i] = given->validate != NULL ? given->validate[i] : i;
 	engine->validate = config->validate = numbers;
 	config->nvalidate = engine->nvalidate;
+	config->train_label = copy_labels(arena, given->train_label, config->ntrain);
+	config->val_label = copy_labels(arena, given->val_label, config->nval);
+	/* the default mode plans to the call */
+	config->hard_budget = config->hard_budget || config->mode == ENGINE_MODE_DEFAULT;
 }

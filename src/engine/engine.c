@@ -25,9 +25,13 @@
 
 #include <math.h>
 
-#include "engine/engine_internal.h"
+#include "engine/engine_search.h"
 
 static const EngineLoop loops[] = {
+	[ENGINE_MODE_DEFAULT] = {
+		gepa_engine_policy_begin, gepa_engine_policy_start, gepa_engine_policy_take_scores,
+		gepa_engine_policy_take_text
+	},
 	[ENGINE_MODE_REFERENCE] = {
 		gepa_engine_begin, gepa_engine_start, gepa_engine_take_scores, gepa_engine_take_text
 	}
@@ -54,7 +58,8 @@ gepa_engine_create(const EngineConfig *config, const char **error)
 	gepa_engine_sampler_init(&engine->sampler, &engine->arena, &engine->random,
 							 config->minibatch_size);
 	gepa_engine_pool_init(&engine->pool, &engine->arena, config->ncomponents, config->nval);
-	gepa_engine_fronts_init(&engine->fronts, &engine->arena, config->frontier, config->nval);
+	gepa_engine_fronts_init(&engine->fronts, &engine->arena, config->mode == ENGINE_MODE_DEFAULT ?
+							ENGINE_FRONTIER_INSTANCE : config->frontier, config->nval);
 	engine->pool.ascending = engine->fronts.ascending = config->ascending_order;
 	gepa_engine_merges_init(&engine->merges, &engine->arena, config->merge_overlap,
 							config->zero_mean_merge);
@@ -160,14 +165,14 @@ gepa_engine_observe_scores(Engine *engine, int step, int n, const double *scores
 	if (record == NULL || n != record->step.nsamples)
 		return false;
 	for (i = 0; i < n; i++)
-		if (!isfinite(scores[i]))
+		if (isinf(scores[i]) || (isnan(scores[i]) && engine->search == NULL))
 			return false;
 	if (objectives == NULL || objective_names == NULL)
 		nobjectives = 0;
 	for (i = 0; i < (Size) n * nobjectives; i++)
 		if (isinf(objectives[i]))
 			return false;
-	if (engine->config.frontier != ENGINE_FRONTIER_INSTANCE &&
+	if (engine->fronts.type != ENGINE_FRONTIER_INSTANCE &&
 		record->step.split == ENGINE_SPLIT_VAL && !has_objectives(n, nobjectives, objectives))
 		return false;
 
@@ -257,8 +262,13 @@ gepa_engine_candidate_parents(const Engine *engine, int candidate, int parents[2
 double
 gepa_engine_candidate_score(const Engine *engine, int candidate)
 {
+	const EngineSearch *search = engine->search;
+
 	Assert(candidate >= 0 && candidate < engine->pool.ncandidates);
-	return engine->pool.means[candidate];
+	if (search == NULL)
+		return engine->pool.means[candidate];
+	return gepa_engine_model_accuracy(&search->model, &search->lines, candidate,
+									  search->items.used);
 }
 
 double
@@ -286,7 +296,18 @@ gepa_engine_rounds(const Engine *engine)
 int
 gepa_engine_best(const Engine *engine)
 {
+	if (engine->search != NULL)
+		return engine->search->incumbent;
 	return engine->pool.ncandidates > 0 ? gepa_engine_pool_best(&engine->pool, false) : -1;
+}
+
+bool
+gepa_engine_held_out(const Engine *engine, EngineHeldOut *held_out)
+{
+	if (engine->search == NULL || !engine->search->reported)
+		return false;
+	*held_out = engine->search->report;
+	return true;
 }
 
 int

@@ -28,6 +28,8 @@ typedef struct EngineExamples
 	const char *text;			/* the parent's list */
 	int			nwrong;
 	const EngineWrong *wrong;
+	const bool *usable;			/* per training sample: may it come in?  NULL
+								 * = all may */
 	bool		(*known) (void *arg, const char *text); /* tried before? */
 	void	   *arg;
 } EngineExamples;
@@ -58,12 +60,13 @@ typedef struct EngineProgress
 	int64		iterations;		/* begun so far */
 	int			ncandidates;
 	double		best;
+	double		advance;		/* what grows with an improvement */
 	const char *caller;			/* why the caller would stop; NULL = not */
 } EngineProgress;
 
 typedef struct EngineStops
 {
-	double		best;			/* no_improvement: best seen by a check */
+	double		advance;		/* no_improvement: most seen by a check */
 	int			checks;			/* ... and checks since */
 } EngineStops;
 
@@ -90,15 +93,19 @@ typedef enum EngineStepRole
 	ENGINE_ROLE_PARENT,			/* a parent on a minibatch */
 	ENGINE_ROLE_REFLECT,		/* a new text */
 	ENGINE_ROLE_CHILD,			/* a child on the same samples */
-	ENGINE_ROLE_VALIDATE		/* a child that goes into the pool */
+	ENGINE_ROLE_VALIDATE,		/* a child that goes into the pool */
+	ENGINE_ROLE_TRIAL,			/* default mode: a text on a window, beside
+								 * reflections */
+	ENGINE_ROLE_HELD_OUT		/* ... winner or seed for the report */
 } EngineStepRole;
 
 typedef struct EngineStepRecord
 {
 	EngineStep	step;
 	EngineStepRole role;
-	int			task;
+	int			task;			/* or child */
 	bool		observed;
+	const double *scores;		/* default mode */
 } EngineStepRecord;
 
 /* Every text that was ever proposed; 0 is the seed. */
@@ -107,6 +114,7 @@ typedef struct EngineProposal
 	const char *const *texts;
 	int			candidate;		/* -1 = not in the pool */
 	struct EngineResult **known;	/* cache: per set, by sample; or NULL */
+	bool	   *asked;			/* default mode: by item; NULL = not evaluated */
 } EngineProposal;
 
 /* One rollout as told; objectives are numbered as in the frontier. */
@@ -213,6 +221,8 @@ struct Engine
 	int			merges_due;
 	int			merges_accepted;
 	bool		found_new;		/* the last iteration's reflection had success */
+
+	struct EngineSearch *search;	/* default mode */
 
 	const char *caller_reason;
 	const char *stop_reason;	/* set = finished */

@@ -25,6 +25,10 @@ extern void gepa_engine_arena_free(EngineArena *arena);
 extern void *gepa_engine_alloc(EngineArena *arena, Size size);	/* zeroed */
 extern char *gepa_engine_strdup(EngineArena *arena, const char *text);
 
+/* A short text: what is beyond some 250 bytes is cut off. */
+extern const char *gepa_engine_printf(EngineArena *arena, const char *format,...)
+			pg_attribute_printf(2, 3);
+
 /*
  * Make room for one more element: returns the array, copied into a larger one
  * if needed.  The old one stays valid (for those it was handed out to).

@@ -137,6 +137,13 @@ extern void gepa_engine_fronts_add(EngineFronts *fronts, int candidate, int nsam
 								   const int *samples, const double *scores,
 								   const EngineObjectives *objectives);
 
+/*
+ * Default mode: one more score, in any order of candidates.  For those who look
+ * in: such a frontier does not select.
+ */
+extern void gepa_engine_fronts_see(EngineFronts *fronts, int candidate, int sample,
+								   double score);
+
 /* Mean of an objective over the rows that have it; NaN if none has. */
 extern double gepa_engine_objective_mean(const EngineObjectives *objectives, int objective,
 										 int nsamples);

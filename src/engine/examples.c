@@ -43,6 +43,20 @@ static const ExampleMove moves[] = {
 	MOVE_ADD, MOVE_ADD, MOVE_SWAP, MOVE_SWAP, MOVE_DROP, MOVE_REORDER
 };
 
+/* What must not come in is as if it were in the list already. */
+static void
+bar_examples(EngineExampleList *list, const bool *usable)
+{
+	int			i;
+
+	for (i = 0; usable != NULL && i < list->config->ntrain; i++)
+		if (!usable[i] && !list->listed[i])
+		{
+			list->listed[i] = true;
+			list->unused[list->config->example_class[i]]--;
+		}
+}
+
 /* A random example of a class that is not in the list; -1 if there is none. */
 static int
 draw_unused(EngineExampleList *list, int class)
@@ -233,6 +247,7 @@ gepa_engine_propose_examples(EngineArena *arena, EngineRandom *random,
 		bool		changed = true;
 
 		gepa_engine_list_open(&list, config, random, request->text);
+		bar_examples(&list, request->usable);
 		if (list.n == 0)
 			draw_initial(&list);
 		else

@@ -246,6 +246,28 @@ gepa_engine_fronts_add(EngineFronts *fronts, int candidate, int nsamples, const 
 		add_pairs(fronts, candidate, nsamples, samples, objectives);
 }
 
+void
+gepa_engine_fronts_see(EngineFronts *fronts, int candidate, int sample, double score)
+{
+	int		   *number = &fronts->row_of_sample[sample];
+	EngineFrontRow *row;
+	int			place;
+
+	if (*number < 0)
+		*number = add_row(fronts, &fronts->by_sample, sample, -1);
+	row = &fronts->by_sample.rows[*number];
+	if (score < row->score)
+		return;
+	if (score > row->score)
+		row->nmembers = 0;
+	row->score = score;
+	row->members = gepa_engine_grow(fronts->arena, row->members, row->nmembers,
+									&row->allocated, sizeof(int));
+	for (place = row->nmembers++; place > 0 && row->members[place - 1] > candidate; place--)
+		row->members[place] = row->members[place - 1];
+	row->members[place] = candidate;
+}
+
 int
 gepa_engine_front_tables(const EngineFronts *fronts, const EngineFrontTable *tables[2])
 {

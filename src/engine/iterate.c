@@ -288,6 +288,7 @@ reason_to_stop(Engine *engine)
 	progress.iterations = engine->iteration;
 	progress.ncandidates = engine->pool.ncandidates;
 	progress.best = engine->pool.means[gepa_engine_pool_best(&engine->pool, false)];
+	progress.advance = progress.best;
 	progress.caller = engine->caller_reason;
 	return gepa_engine_check_stop(&engine->stops, &engine->config, &progress,
 								  worst_case(engine));
@@ -428,6 +429,8 @@ gepa_engine_take_scores(Engine *engine, EngineStepRecord *record, const double *
 			task->state = ENGINE_TASK_VALIDATED;
 			break;
 		case ENGINE_ROLE_REFLECT:
+		case ENGINE_ROLE_TRIAL:
+		case ENGINE_ROLE_HELD_OUT:
 			Assert(false);
 			break;
 	}

@@ -103,6 +103,18 @@ gepa_engine_strdup(EngineArena *arena, const char *text)
 	return memcpy(gepa_engine_alloc(arena, size), text, size);
 }
 
+const char *
+gepa_engine_printf(EngineArena *arena, const char *format,...)
+{
+	char		text[256];
+	va_list		args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return gepa_engine_strdup(arena, text);
+}
+
 void *
 gepa_engine_grow(EngineArena *arena, void *array, int used, int *allocated, Size element)
 {

@@ -67,6 +67,7 @@ gepa_engine_add_proposal(Engine *engine, const char *const *texts)
 	proposal->texts = texts;
 	proposal->candidate = -1;
 	proposal->known = known;
+	proposal->asked = NULL;
 	return engine->nproposals++;
 }
 
@@ -79,12 +80,12 @@ gepa_engine_next_iteration(Engine *engine)
 
 /*
  * Steps with the same role in an iteration are asked for at a time; a role waits
- * for the one before.
+ * for the one before.  Trials are asked for with the reflections.
  */
 static void
 count_round(Engine *engine, EngineStepRole role)
 {
-	uint32		bit = (uint32) 1 << role;
+	uint32		bit = (uint32) 1 << (role == ENGINE_ROLE_TRIAL ? ENGINE_ROLE_REFLECT : role);
 
 	if ((engine->roles_asked & bit) == 0)
 		engine->rounds++;
@@ -126,7 +127,8 @@ gepa_engine_add_evaluation(Engine *engine, EngineStepRole role, int task, int pr
 	step->split = split;
 	step->nsamples = nsamples;
 	step->samples = samples;
-	step->traces = role == ENGINE_ROLE_PARENT;
+	step->traces = role == ENGINE_ROLE_PARENT ||
+		(engine->search != NULL && role != ENGINE_ROLE_HELD_OUT);
 	return step->step;
 }
 

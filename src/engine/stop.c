@@ -24,17 +24,17 @@
 void
 gepa_engine_stops_init(EngineStops *stops)
 {
-	stops->best = -INFINITY;
+	stops->advance = -INFINITY;
 	stops->checks = 0;
 }
 
 /* The first check sets the baseline. */
 static bool
-no_improvement(EngineStops *stops, int limit, double best)
+no_improvement(EngineStops *stops, int limit, double advance)
 {
-	if (best > stops->best)
+	if (advance > stops->advance)
 	{
-		stops->best = best;
+		stops->advance = advance;
 		stops->checks = 0;
 	}
 	else
@@ -67,7 +67,7 @@ gepa_engine_check_stop(EngineStops *stops, const EngineConfig *config,
 	/* has a memory, so it must see every check */
 	if (config->no_improvement > 0)
 		conditions[lengthof(conditions) - 1].holds =
-			no_improvement(stops, config->no_improvement, progress->best);
+			no_improvement(stops, config->no_improvement, progress->advance);
 
 	if (config->hard_budget && config->budget > 0 &&
 		progress->rollouts + worst_case > config->budget)

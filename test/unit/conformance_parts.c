@@ -487,7 +487,7 @@ read_stop_name(const char *name, EngineConfig *config, EngineProgress *progress,
 
 	if (sscanf(name, "no_improvement_%d_on_best", &config->no_improvement) == 1)
 	{
-		progress->best = value;
+		progress->advance = value;
 		return "no_improvement";
 	}
 	if (sscanf(name, "max_metric_calls_%lf_on_total", &limit) == 1)

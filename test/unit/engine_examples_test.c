@@ -100,7 +100,7 @@ static const char *
 propose(EngineArena *arena, EngineRandom *random, const EngineConfig *config, const char *text,
 		int nwrong, const EngineWrong *wrong, bool (*known) (void *, const char *), void *arg)
 {
-	EngineExamples request = {text, nwrong, wrong, known, arg};
+	EngineExamples request = {text, nwrong, wrong, NULL, known, arg};
 
 	return gepa_engine_propose_examples(arena, random, config, &request);
 }
@@ -129,7 +129,7 @@ test_chains(void)
 	{
 		EngineWrong wrong = {gepa_engine_random_bounded(&random, NTRAIN), 1.0};
 		Counts		before = count_list(text);
-		EngineExamples request = {text, 1, &wrong, is_same_text, (void *) text};
+		EngineExamples request = {text, 1, &wrong, NULL, is_same_text, (void *) text};
 		const char *next = gepa_engine_propose_examples(&arena, &random, &config, &request);
 		Counts		after = count_list(next);
 		int			came = 0;

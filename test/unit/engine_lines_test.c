@@ -735,7 +735,7 @@ test_random_lists(void)
 	add(&world, -1, "", NULL);
 	for (i = 0; i < 2000; i++)
 	{
-		EngineExamples request = {list, 0, NULL, never_known, NULL};
+		EngineExamples request = {list, 0, NULL, NULL, never_known, NULL};
 		EngineEdit	edits[4];
 		const char *const *texts;
 		int			candidate;

@@ -24,6 +24,7 @@ typedef struct Setup
 	EngineComponent components[4];
 	int			classes[MAX_SAMPLES + 4];
 	int			subset[MAX_SAMPLES];
+	int			labels[2 * MAX_SAMPLES];
 	char		names[4][8];
 	SimWorld	world;
 } Setup;
@@ -95,8 +96,59 @@ draw_strategies(Setup *setup, EngineRandom *random)
 	}
 }
 
+/* Constants of the default mode, tiny ones among them. */
 static void
-draw_setup(Setup *setup, int seed)
+draw_policy(Setup *setup, EngineRandom *random)
+{
+	EngineConfig *config = &setup->config;
+	EnginePolicy *policy = &config->policy;
+	int			nitems = config->ntrain + config->nval;
+	int			i;
+
+	config->nlabels = draw(random, 4);
+	for (i = 0; i < nitems; i++)
+		setup->labels[i] = draw(random, Max(config->nlabels, 1));
+	config->train_label = config->nlabels > 0 ? setup->labels : NULL;
+	config->val_label = config->nlabels > 1 ? setup->labels + config->ntrain : NULL;
+	config->ntest = draw(random, 3) == 0 ? 1 + draw(random, MAX_SAMPLES) : 0;
+	config->component_choice = draw(random, 2);
+	config->shared_sets = config->ntrain == config->nval && draw(random, 2) == 0;
+	config->budget = 20 + (draw(random, 3) == 0 ? draw(random, 40) : draw(random, 700));
+	config->no_improvement = draw(random, 5) == 0 ? 3 : 0;
+	config->max_proposals = draw(random, 5) == 0 ? 5 : 0;
+	config->max_candidates = draw(random, 5) == 0 ? 4 : 0;
+	policy->held_out = Min(draw(random, 4) - 1, config->nval - 1);
+	if (config->ntest > 0)
+		policy->held_out = Min(policy->held_out, config->ntest);
+	policy->reserve = draw(random, 4) / 10.0;
+	policy->pipelined = draw(random, 3) == 0;
+	policy->reflections_per_round = 1 + draw(random, 4);
+	policy->recombinations = draw(random, 3);
+	policy->max_reflections = draw(random, 3) == 0 ? 1 + draw(random, 60) : 0;
+	policy->balance_labels = draw(random, 2) == 0;
+	policy->lineage = draw(random, 2) == 0;
+	if (draw(random, 2) == 0)
+	{
+		policy->window = 1 + draw(random, 20);
+		policy->seed_window = 1 + draw(random, 30);
+		policy->min_rollouts = 1 + draw(random, 10);
+		policy->finalists = 2 + draw(random, 5);
+		policy->records = 1 + draw(random, 15);
+		policy->record_failures = draw(random, policy->records + 1);
+	}
+}
+
+static void
+draw_reference(Setup *setup, EngineRandom *random)
+{
+	EngineConfig *config = &setup->config;
+
+	draw_strategies(setup, random);
+	config->budget = config->nval + draw(random, 700);
+}
+
+static void
+draw_setup(Setup *setup, int seed, EngineMode mode)
 {
 	EngineConfig *config = &setup->config;
 	EngineRandom random;
@@ -104,18 +156,23 @@ draw_setup(Setup *setup, int seed)
 	memset(setup, 0, sizeof(Setup));
 	gepa_engine_random_seed(&random, seed);
 	gepa_engine_config_init(config);
-	config->mode = ENGINE_MODE_REFERENCE;
+	config->mode = mode;
 	config->seed = seed;
 	config->ntrain = 1 + draw(&random, MAX_SAMPLES);
 	config->nval = draw(&random, 3) == 0 ? config->ntrain : 1 + draw(&random, MAX_SAMPLES);
 	config->minibatch_size = 1 + draw(&random, 5);
 	draw_components(setup, &random);
-	draw_strategies(setup, &random);
-	config->budget = config->nval + draw(&random, 700);
+	if (mode == ENGINE_MODE_DEFAULT)
+		draw_policy(setup, &random);
+	else
+		draw_reference(setup, &random);
 	setup->world.salt = seed;
 	setup->world.binary = draw(&random, 2) == 0;
 	setup->world.vocabulary = draw(&random, 2) == 0 ? 6 : 100000;
 	setup->world.failing = draw(&random, 2) == 0 ? 0 : 7;
+	setup->world.lines = mode == ENGINE_MODE_DEFAULT && draw(&random, 4) > 0;
+	setup->world.empty = mode == ENGINE_MODE_DEFAULT && draw(&random, 3) == 0 ?
+		1 + draw(&random, 20) : 0;
 	setup->world.nobjectives = config->frontier == ENGINE_FRONTIER_INSTANCE ? 0 :
 		1 + draw(&random, 3);
 }
@@ -176,6 +233,62 @@ check_examples(const Sim *sim, const EngineConfig *config, int seed)
 	tap_ok(good, "lists of examples are lists of examples (seed %d)", seed);
 }
 
+/* What a reflection is shown: different rollouts of the text that it is to change. */
+static bool
+shows_own_rollouts(const Sim *sim, const EngineConfig *config, const EngineStep *step)
+{
+	int			i;
+	int			k;
+
+	for (i = 0; i < step->nrecords; i++)
+	{
+		const EngineRecord *record = &step->records[i];
+		const EngineStep *run = &sim->steps[record->step];
+
+		if (run->kind != ENGINE_STEP_EVALUATE || record->slot >= run->nsamples ||
+			run->split == ENGINE_SPLIT_TEST ||
+			!gepa_engine_same_texts(config->ncomponents, run->texts, step->texts))
+			return false;
+		for (k = 0; k < i; k++)
+			if (step->records[k].step == record->step && step->records[k].slot == record->slot)
+				return false;
+	}
+	return step->nrecords > 0;
+}
+
+static void
+check_policy(const Sim *sim, const EngineConfig *config, int seed)
+{
+	EngineHeldOut held_out;
+	bool		shown = true;
+	bool		bounded = true;
+	int			reflections = 0;
+	int			i;
+
+	tap_ok(!sim->repeated, "no text is asked twice for a sample (seed %d)", seed);
+	for (i = 0; i < sim->nsteps; i++)
+		if (sim->steps[i].kind == ENGINE_STEP_REFLECT)
+		{
+			reflections++;
+			shown = shown && shows_own_rollouts(sim, config, &sim->steps[i]);
+		}
+	tap_ok(shown, "reflection is shown rollouts of its text (seed %d)", seed);
+	if (config->policy.max_reflections > 0)
+		tap_ok(reflections <= config->policy.max_reflections,
+			   "no more reflections than allowed (seed %d)", seed);
+	for (i = 0; i < gepa_engine_ncandidates(sim->engine); i++)
+	{
+		double		score = gepa_engine_candidate_score(sim->engine, i);
+
+		bounded = bounded && score >= 0.0 && score <= 1.0;
+	}
+	tap_ok(bounded, "estimates are means of scores (seed %d)", seed);
+	if (gepa_engine_held_out(sim->engine, &held_out))
+		tap_ok(held_out.candidate == gepa_engine_best(sim->engine) &&
+			   fabs(held_out.score - held_out.seed_score - held_out.gain) < 1e-9,
+			   "the report is about the winner (seed %d)", seed);
+}
+
 static void
 check_run(const Sim *sim, const EngineConfig *config, int seed)
 {
@@ -194,7 +307,9 @@ check_run(const Sim *sim, const EngineConfig *config, int seed)
 	tap_ok(!sim->overspent, "the budget is not overspent (seed %d)", seed);
 	check_lineage(sim, seed);
 	check_examples(sim, config, seed);
-	if (config->skip_known_texts)
+	if (config->mode == ENGINE_MODE_DEFAULT)
+		check_policy(sim, config, seed);
+	if (config->skip_known_texts || config->mode == ENGINE_MODE_DEFAULT)
 		check_distinct(sim, config, seed);
 	for (i = 0; !config->can_reflect && i < sim->nsteps; i++)
 		for (k = 0; k < config->ncomponents; k++)
@@ -224,7 +339,7 @@ check_replay(const Sim *first, const Setup *setup, const char *outcome, int cut,
 }
 
 static void
-test_seed(int seed)
+test_seed(int seed, EngineMode mode)
 {
 	Setup		setup;
 	Sim			serial;
@@ -232,7 +347,7 @@ test_seed(int seed)
 	char	   *outcome;
 	char	   *other;
 
-	draw_setup(&setup, seed);
+	draw_setup(&setup, seed, mode);
 	sim_open(&serial, &setup.world, &setup.config, 0);
 	if (!tap_ok(serial.engine != NULL, "the configuration is taken (seed %d)", seed))
 		return;
@@ -265,10 +380,16 @@ main(int argc, char **argv)
 	if (argc > 1)
 	{
 		for (i = 1; i < argc; i++)
-			test_seed(atoi(argv[i]));
+		{
+			test_seed(atoi(argv[i]), ENGINE_MODE_REFERENCE);
+			test_seed(atoi(argv[i]), ENGINE_MODE_DEFAULT);
+		}
 		return tap_done();
 	}
 	for (i = 1; i <= RUNS; i++)
-		test_seed(i);
+	{
+		test_seed(i, ENGINE_MODE_REFERENCE);
+		test_seed(i, ENGINE_MODE_DEFAULT);
+	}
 	return tap_done();
 }

@@ -7,6 +7,8 @@
  */
 #include "postgres_fe.h"
 
+#include <math.h>
+
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 
@@ -56,6 +58,7 @@ sim_open(Sim *sim, const SimWorld *world, const EngineConfig *config, uint32 ord
 	sim->journal = palloc0(SIM_MAX_STEPS * sizeof(SimEntry));
 	sim->steps = palloc0(SIM_MAX_STEPS * sizeof(EngineStep));
 	sim->observed = palloc0(SIM_MAX_STEPS * sizeof(bool));
+	sim->asked_for = palloc0(SIM_MAX_ROLLOUTS * sizeof(uint64));
 	sim->engine = gepa_engine_create(config, NULL);
 }
 
@@ -71,7 +74,26 @@ sim_close(Sim *sim)
 	pfree(sim->proposals.data);
 	pfree(sim->steps);
 	pfree(sim->observed);
+	pfree(sim->asked_for);
 	gepa_engine_free(sim->engine);
+}
+
+static void
+describe_decision(StringInfo buf, const EngineEvent *event)
+{
+	const EngineDecision *decision = event->decision;
+	int			i;
+
+	appendStringInfo(buf, "%d: %d then %d, %s:", event->iteration, decision->led,
+					 decision->leads, event->reason);
+	for (i = 0; i < decision->ncompared; i++)
+		appendStringInfo(buf, " %d %d %.17g %.17g %.17g", decision->compared[i].candidate,
+						 decision->compared[i].rollouts, decision->compared[i].estimate,
+						 decision->compared[i].sd, decision->compared[i].chance);
+	for (i = 0; i < decision->nsamples; i++)
+		appendStringInfo(buf, " %d/%d", decision->samples[i].split,
+						 decision->samples[i].sample);
+	appendStringInfoChar(buf, '\n');
 }
 
 static void
@@ -82,6 +104,8 @@ count_events(Sim *sim, int ncomponents)
 
 	while (gepa_engine_next_event(sim->engine, &event))
 	{
+		if (event.kind == ENGINE_EVENT_DECISION)
+			describe_decision(&sim->proposals, &event);
 		if (event.iteration == 0)
 			continue;
 		if (event.kind == ENGINE_EVENT_PROPOSED)
@@ -115,6 +139,8 @@ tell_scores(Sim *sim, const EngineStep *step, int ncomponents)
 		uint32		hash = hash_rollout(&sim->world, step, ncomponents, step->samples[i]);
 
 		scores[i] = sim_score(&sim->world, step, ncomponents, step->samples[i]);
+		if (sim->world.empty > 0 && (hash >> 8) % sim->world.empty == 0)
+			scores[i] = NAN;
 		for (k = 0; k < nobjectives; k++)
 			objectives[i * nobjectives + k] = (hash >> (8 * k)) % 5 / 4.0;
 	}
@@ -135,6 +161,9 @@ write_text(const Sim *sim, const EngineStep *step, int ncomponents)
 
 	if (sim->world.failing > 0 && hash % sim->world.failing == 0)
 		return NULL;
+	if (sim->world.lines)
+		return psprintf("%s\nrule %u", step->texts[step->component],
+						(hash >> 8) % (uint32) sim->world.vocabulary);
 	return psprintf("text %u", (hash >> 8) % (uint32) sim->world.vocabulary);
 }
 
@@ -168,6 +197,26 @@ tell(Sim *sim, int number, int ncomponents, const SimEntry *recorded)
 	return taken;
 }
 
+/* Was any of it asked for before? */
+static void
+note_asked(Sim *sim, const EngineStep *step, int ncomponents)
+{
+	int			i;
+
+	for (i = 0; i < step->nsamples; i++)
+	{
+		uint64		key = hash_texts(&sim->world, step, ncomponents);
+		uint32		place;
+
+		key = key << 32 | (uint32) (step->split * 100003 + step->samples[i] + 1);
+		place = hash_bytes((const unsigned char *) &key, sizeof(key)) % SIM_MAX_ROLLOUTS;
+		while (sim->asked_for[place] != 0 && sim->asked_for[place] != key)
+			place = (place + 1) % SIM_MAX_ROLLOUTS;
+		sim->repeated = sim->repeated || sim->asked_for[place] == key;
+		sim->asked_for[place] = key;
+	}
+}
+
 /* Fetch one step; false when there is none (now). */
 static bool
 fetch(Sim *sim, int ncomponents, bool *finished)
@@ -181,6 +230,7 @@ fetch(Sim *sim, int ncomponents, bool *finished)
 		return false;
 	Assert(step.step == sim->nsteps);
 	sim->steps[sim->nsteps++] = step;
+	note_asked(sim, &step, ncomponents);
 	return true;
 }
 
@@ -251,6 +301,7 @@ char *
 sim_describe(Engine *engine, int ncomponents)
 {
 	StringInfoData buf;
+	EngineHeldOut held_out;
 	int			i;
 	int			k;
 
@@ -276,8 +327,12 @@ sim_describe(Engine *engine, int ncomponents)
 			appendStringInfo(&buf, " %d", front.candidates[k]);
 		appendStringInfoChar(&buf, '\n');
 	}
-	appendStringInfo(&buf, "iterations %d rollouts " INT64_FORMAT " best %d reason %s\n",
-					 gepa_engine_iteration(engine), gepa_engine_rollouts(engine),
+	if (gepa_engine_held_out(engine, &held_out))
+		appendStringInfo(&buf, "held out %d on %d: %.17g %.17g %.17g %.17g %.17g %.17g\n",
+						 held_out.candidate, held_out.n, held_out.seed_score, held_out.score,
+						 held_out.gain, held_out.low, held_out.high, held_out.search_score);
+	appendStringInfo(&buf, "rounds %d iterations %d rollouts " INT64_FORMAT " best %d reason %s\n",
+					 gepa_engine_rounds(engine), gepa_engine_iteration(engine), gepa_engine_rollouts(engine),
 					 gepa_engine_best(engine),
 					 gepa_engine_stop_reason(engine) ? gepa_engine_stop_reason(engine) : "-");
 	return buf.data;

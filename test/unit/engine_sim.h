@@ -12,6 +12,7 @@
 #include "engine/engine_internal.h"
 
 #define SIM_MAX_STEPS 20000
+#define SIM_MAX_ROLLOUTS 65536
 
 /* How the world answers. */
 typedef struct SimWorld
@@ -22,6 +23,8 @@ typedef struct SimWorld
 	int			failing;		/* one in so many answers does not come; 0 =
 								 * none */
 	int			nobjectives;
+	bool		lines;			/* the model adds lines to what it is shown */
+	int			empty;			/* one in so many rollouts fails; 0 = none */
 } SimWorld;
 
 /* One observation. */
@@ -49,7 +52,9 @@ typedef struct Sim
 	int			skipped;
 	bool		waited_idle;	/* told to wait with nothing outstanding */
 	bool		overspent;
-	StringInfoData proposals;	/* numbers, origins and texts */
+	bool		repeated;		/* a text was asked twice for a sample */
+	uint64	   *asked_for;		/* rollouts, by hash */
+	StringInfoData proposals;	/* numbers, origins and texts, and decisions */
 	int64		budget;			/* checked if > 0 */
 } Sim;
 

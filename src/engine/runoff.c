@@ -1,0 +1,244 @@
+/*-------------------------------------------------------------------------
+ *
+ * runoff.c
+ *	  Default mode: the run-off, and the report on held-out samples.
+ *
+ * The run-off spends what is left on the best few candidates, on samples drawn
+ * alike, which the windows of the search are not.  The report compares the winner with the
+ * seed on samples that neither the search nor the run-off have seen, so that its
+ * figures are not those of the luckiest of many.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRONTEND
+#include "postgres.h"
+#else
+#include "postgres_fe.h"
+#endif
+
+#include <math.h>
+
+#include "engine/engine_search.h"
+
+/* Items that one of the finalists at least was never asked about. */
+static int
+list_wanting(const Engine *engine, int nfinalists, const int *finalists, int *result)
+{
+	const EngineItems *items = &engine->search->items;
+	int			n = 0;
+	int			i;
+	int			k;
+
+	for (i = 0; i < items->nitems; i++)
+	{
+		bool		wanting = false;
+
+		for (k = 0; k < nfinalists && items->used[i]; k++)
+			wanting = wanting ||
+				!engine->proposals[engine->pool.proposals[finalists[k]]].asked[i];
+		if (wanting)
+			result[n++] = i;
+	}
+	return n;
+}
+
+/* Draw a window for the finalists; returns how many items. */
+static int
+draw_run_off(Engine *engine, int nfinalists, const int *finalists, int64 left)
+{
+	EngineSearch *search = engine->search;
+	int		   *wanting = palloc(search->items.nitems * sizeof(int));
+	int			n = list_wanting(engine, nfinalists, finalists, wanting);
+	int			size = (int) Min(Min(n, search->plan.window), left / nfinalists);
+
+	search->window = gepa_engine_alloc(&engine->arena, Max(size, 1) * sizeof(int));
+	search->nwindow = size;
+	gepa_engine_random_sample(&engine->random, wanting, n, size, search->window);
+	pfree(wanting);
+	return size;
+}
+
+bool
+gepa_engine_start_run_off(Engine *engine)
+{
+	EngineSearch *search = engine->search;
+	int			n = engine->config.policy.finalists;
+	int		   *finalists = palloc(n * sizeof(int));
+	int64		left = Min(gepa_engine_left(engine), search->run_off_left);
+	bool		drawn;
+	int			i;
+
+	n = gepa_engine_leaders(engine, n, finalists);
+	/* the last few rollouts are for the best two */
+	n = (int) Min(n, Max(left, 2));
+	drawn = n > 1 && draw_run_off(engine, n, finalists, left) > 0;
+	if (drawn)
+	{
+		gepa_engine_next_iteration(engine);
+		gepa_engine_open_barrier(engine);
+		for (i = 0; i < n; i++)
+			search->run_off_left -=
+				gepa_engine_ask_items(engine, engine->pool.proposals[finalists[i]],
+									  ENGINE_ROLE_TRIAL, search->nwindow, search->window);
+	}
+	pfree(finalists);
+	return drawn;
+}
+
+static void
+ask_held_out(Engine *engine, int candidate)
+{
+	EngineSearch *search = engine->search;
+	int			proposal = engine->pool.proposals[candidate];
+
+	if (engine->config.ntest <= 0)
+	{
+		gepa_engine_ask_items(engine, proposal, ENGINE_ROLE_HELD_OUT, search->nheld_out,
+							  search->held_out);
+		return;
+	}
+	gepa_engine_add_evaluation(engine, ENGINE_ROLE_HELD_OUT, -1, proposal, ENGINE_SPLIT_TEST,
+							   search->nheld_out, search->held_out);
+	search->awaited++;
+}
+
+bool
+gepa_engine_start_report(Engine *engine)
+{
+	EngineSearch *search = engine->search;
+
+	if (search->nheld_out == 0)
+		return false;
+	gepa_engine_next_iteration(engine);
+	gepa_engine_open_barrier(engine);
+	ask_held_out(engine, 0);
+	if (search->incumbent != 0)
+		ask_held_out(engine, search->incumbent);
+	return true;
+}
+
+static EngineSampleRef
+held_out_sample(const Engine *engine, int i)
+{
+	EngineSampleRef ref = {ENGINE_SPLIT_TEST, engine->search->held_out[i]};
+
+	return engine->config.ntest > 0 ? ref :
+		gepa_engine_item_sample(engine, engine->search->held_out[i]);
+}
+
+/* Scores of a candidate on the held-out samples, NaN where there is none. */
+static void
+read_held_out(const Engine *engine, int candidate, double *scores)
+{
+	const EngineSearch *search = engine->search;
+	int			step;
+	int			i;
+	int			k;
+
+	for (i = 0; i < search->nheld_out; i++)
+		scores[i] = NAN;
+	for (step = search->first_step; step < engine->nsteps; step++)
+	{
+		const EngineStepRecord *record = &engine->steps[step];
+
+		if (record->step.proposal != engine->pool.proposals[candidate])
+			continue;
+		for (i = 0; i < search->nheld_out; i++)
+		{
+			EngineSampleRef ref = held_out_sample(engine, i);
+
+			for (k = 0; k < record->step.nsamples; k++)
+				if (record->step.split == ref.split && record->step.samples[k] == ref.sample)
+					scores[i] = record->scores[k];
+		}
+	}
+}
+
+/* Mean of a candidate's rollouts in the search. */
+static double
+search_mean(const Engine *engine, int candidate)
+{
+	const EngineSearch *search = engine->search;
+	double		sum = 0.0;
+	double		score;
+	int			n = 0;
+	int			i;
+
+	for (i = 0; i < search->items.nitems; i++)
+		if (gepa_engine_model_score(&search->model, candidate, i, &score))
+		{
+			sum += score;
+			n++;
+		}
+	return n > 0 ? sum / n : NAN;
+}
+
+/* The report as a decision: both candidates with their held-out means. */
+static void
+tell_report(Engine *engine, const EngineSampleRef *samples)
+{
+	const EngineHeldOut *report = &engine->search->report;
+	EngineDecision *decision = gepa_engine_alloc(&engine->arena, sizeof(EngineDecision));
+	EngineCompared *compared = gepa_engine_alloc(&engine->arena, 2 * sizeof(EngineCompared));
+	EngineEvent *event;
+	int			i;
+
+	decision->kind = ENGINE_DECISION_HELD_OUT;
+	decision->leads = report->candidate;
+	decision->ncompared = report->candidate == 0 ? 1 : 2;
+	decision->compared = compared;
+	decision->nsamples = report->n;
+	decision->samples = samples;
+	for (i = 0; i < decision->ncompared; i++)
+	{
+		compared[i].candidate = i == 0 ? 0 : report->candidate;
+		compared[i].rollouts = engine->pool.coverage[compared[i].candidate];
+		compared[i].estimate = i == 0 ? report->seed_score : report->score;
+		compared[i].sd = compared[i].chance = NAN;
+	}
+	event = gepa_engine_add_event(engine, ENGINE_EVENT_DECISION, NULL,
+								  report->candidate == 0 ?
+								  gepa_engine_printf(&engine->arena, "the seed won: %.3f on "
+													 "%d held-out samples", report->score,
+													 report->n) :
+								  gepa_engine_printf(&engine->arena, "gain over the seed "
+													 "%.3f (%.3f to %.3f) on %d held-out "
+													 "samples", report->gain, report->low,
+													 report->high, report->n));
+	event->candidate = report->candidate;
+	event->decision = decision;
+}
+
+void
+gepa_engine_finish_report(Engine *engine)
+{
+	EngineSearch *search = engine->search;
+	int			winner = search->incumbent;
+	double	   *before = palloc(2 * search->nheld_out * sizeof(double));
+	double	   *after = before + search->nheld_out;
+	EngineSampleRef *samples = gepa_engine_alloc(&engine->arena,
+												 search->nheld_out * sizeof(EngineSampleRef));
+	int			n = 0;
+	int			i;
+
+	read_held_out(engine, 0, before);
+	read_held_out(engine, winner, after);
+	/* pairs of which a rollout failed say nothing */
+	for (i = 0; i < search->nheld_out; i++)
+	{
+		if (isnan(before[i]) || isnan(after[i]))
+			continue;
+		before[n] = before[i];
+		after[n] = after[i];
+		samples[n++] = held_out_sample(engine, i);
+	}
+	if (n > 0)
+	{
+		gepa_engine_pair(before, after, n, &search->report);
+		search->report.candidate = winner;
+		search->report.search_score = search_mean(engine, winner);
+		search->reported = true;
+		tell_report(engine, samples);
+	}
+	pfree(before);
+}
