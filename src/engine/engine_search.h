@@ -146,6 +146,9 @@ extern bool gepa_engine_propose(Engine *engine, EngineChildren *children, int n,
 /* Proposal that has these texts and is evaluated; -1 = none. */
 extern int	gepa_engine_find_evaluated(const Engine *engine, const char *const *texts);
 
+/* Reflections that a proposal takes: one, or as many as there are texts to change. */
+extern int	gepa_engine_reflection_cost(const Engine *engine);
+
 /* Could anything but recombination propose, now or later? */
 extern bool gepa_engine_may_propose(const Engine *engine);
 
@@ -171,6 +174,12 @@ extern int	gepa_engine_leaders(const Engine *engine, int n, int *result);
 
 /* runoff.c: finalists, and the report on samples that chose nothing */
 
+/*
+ * The window becomes items drawn alike from those that one of the candidates at
+ * least was never asked about, as far as these rollouts go; returns how many.
+ */
+extern int	gepa_engine_draw_wanting(Engine *engine, int ncandidates, const int *candidates,
+									 int64 left);
 extern bool gepa_engine_start_run_off(Engine *engine);
 extern bool gepa_engine_start_report(Engine *engine);
 extern void gepa_engine_finish_report(Engine *engine);

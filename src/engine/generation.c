@@ -36,10 +36,10 @@ reflections_due(const Engine *engine)
 													 search->plan.reserve);
 	double		due = ceil(search->plan.max_reflections *
 						   pow(Min(share, 1.0), policy->reflection_pace));
-	int			most = Min(policy->reflections_per_round,
-						   search->plan.max_reflections - search->reflections);
+	int			a_round = policy->reflections_per_round * gepa_engine_reflection_cost(engine);
+	int			most = Min(a_round, search->plan.max_reflections - search->reflections);
 
-	due += policy->reflections_per_round - search->reflections;
+	due += a_round - search->reflections;
 	return (int) Max(0.0, Min(due, most));
 }
 
@@ -171,6 +171,23 @@ draw_window(Engine *engine)
 	pfree(weights);
 }
 
+/* Was the incumbent right on all that it was asked about? */
+static bool
+is_faultless(const Engine *engine)
+{
+	const EngineSearch *search = engine->search;
+	double		score;
+	int			i;
+
+	if (!engine->config.skip_perfect || engine->pool.coverage[search->incumbent] == 0)
+		return false;
+	for (i = 0; i < search->items.nitems; i++)
+		if (gepa_engine_model_score(&search->model, search->incumbent, i, &score) &&
+			score < engine->config.perfect_score)
+			return false;
+	return true;
+}
+
 static EngineEvent *
 add_child_event(Engine *engine, EngineEventKind kind, const EngineChild *child,
 				const char *reason)
@@ -296,8 +313,23 @@ choose_children(Engine *engine)
 	if (search->recombined.n + search->children.n + asked->n == 0 && shown &&
 		gepa_engine_may_propose(engine))
 		shown = gepa_engine_propose(engine, asked, Min(1, room_for_proposals(engine)),
-									search->reflections < search->plan.max_reflections);
+									Min(gepa_engine_reflection_cost(engine),
+										search->plan.max_reflections - search->reflections));
 	return shown;
+}
+
+/* Nothing can be learned from successes alone: look where the incumbent fails. */
+static bool
+seek_faults(Engine *engine)
+{
+	EngineSearch *search = engine->search;
+
+	search->recombined.n = search->children.n = 0;
+	gepa_engine_drop_coming(engine);
+	gepa_engine_draw_wanting(engine, 1, &search->incumbent, gepa_engine_left(engine));
+	gepa_engine_ask_items(engine, engine->pool.proposals[search->incumbent],
+						  ENGINE_ROLE_TRIAL, search->nwindow, search->window);
+	return search->awaited > 0;
 }
 
 bool
@@ -313,6 +345,8 @@ gepa_engine_start_generation(Engine *engine)
 	event->nparents = 1;
 	event->parents[0] = search->incumbent;
 
+	if (is_faultless(engine))
+		return seek_faults(engine);
 	search->nwindow = 0;
 	shown = choose_children(engine);
 	if (search->recombined.n + search->children.n > 0 || !shown)

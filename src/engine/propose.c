@@ -55,16 +55,29 @@ is_examples(const Engine *engine, int component)
 	return engine->config.components[component].kind == ENGINE_COMPONENT_EXAMPLES;
 }
 
+int
+gepa_engine_reflection_cost(const Engine *engine)
+{
+	int			cost = 0;
+	int			i;
+
+	if (engine->config.component_choice == ENGINE_CHOOSE_ROUND_ROBIN)
+		return 1;
+	for (i = 0; i < engine->config.ncomponents; i++)
+		cost += engine->usable[i] && !is_examples(engine, i);
+	return Max(cost, 1);
+}
+
 bool
 gepa_engine_may_propose(const Engine *engine)
 {
 	const EngineSearch *search = engine->search;
+	int			left = search->plan.max_reflections - search->reflections;
 	int			i;
 
 	for (i = 0; i < engine->config.ncomponents; i++)
 		if (engine->usable[i] &&
-			(is_examples(engine, i) ||
-			 search->reflections < search->plan.max_reflections))
+			(is_examples(engine, i) || left >= gepa_engine_reflection_cost(engine)))
 			return true;
 	return false;
 }
@@ -190,7 +203,8 @@ list_changeable(const Engine *engine, int reflections, bool *changeable)
 
 	for (i = 0; i < engine->config.ncomponents; i++)
 	{
-		changeable[i] = engine->usable[i] && (is_examples(engine, i) || reflections > 0);
+		changeable[i] = engine->usable[i] &&
+			(is_examples(engine, i) || reflections >= gepa_engine_reflection_cost(engine));
 		n += changeable[i];
 	}
 	return n;
@@ -219,8 +233,7 @@ propose_one(Engine *engine, EngineChildren *children, int reflections)
 		if (!changeable[i] || (!all && i != next))
 			continue;
 		if (is_examples(engine, i) ? !change_examples(engine, children, child, i) :
-			(search->reflections - before >= reflections ||
-			 !reflect(engine, children, child, i)))
+			!reflect(engine, children, child, i))
 			continue;
 		changed++;
 		child->component = changed == 1 ? i : -1;

@@ -20,9 +20,9 @@
 
 #include "engine/engine_search.h"
 
-/* Items that one of the finalists at least was never asked about. */
+/* Items that one of the candidates at least was never asked about. */
 static int
-list_wanting(const Engine *engine, int nfinalists, const int *finalists, int *result)
+list_wanting(const Engine *engine, int ncandidates, const int *candidates, int *result)
 {
 	const EngineItems *items = &engine->search->items;
 	int			n = 0;
@@ -33,23 +33,22 @@ list_wanting(const Engine *engine, int nfinalists, const int *finalists, int *re
 	{
 		bool		wanting = false;
 
-		for (k = 0; k < nfinalists && items->used[i]; k++)
+		for (k = 0; k < ncandidates && items->used[i]; k++)
 			wanting = wanting ||
-				!engine->proposals[engine->pool.proposals[finalists[k]]].asked[i];
+				!engine->proposals[engine->pool.proposals[candidates[k]]].asked[i];
 		if (wanting)
 			result[n++] = i;
 	}
 	return n;
 }
 
-/* Draw a window for the finalists; returns how many items. */
-static int
-draw_run_off(Engine *engine, int nfinalists, const int *finalists, int64 left)
+int
+gepa_engine_draw_wanting(Engine *engine, int ncandidates, const int *candidates, int64 left)
 {
 	EngineSearch *search = engine->search;
 	int		   *wanting = palloc(search->items.nitems * sizeof(int));
-	int			n = list_wanting(engine, nfinalists, finalists, wanting);
-	int			size = (int) Min(Min(n, search->plan.window), left / nfinalists);
+	int			n = list_wanting(engine, ncandidates, candidates, wanting);
+	int			size = (int) Min(Min(n, search->plan.window), left / ncandidates);
 
 	search->window = gepa_engine_alloc(&engine->arena, Max(size, 1) * sizeof(int));
 	search->nwindow = size;
@@ -71,7 +70,7 @@ gepa_engine_start_run_off(Engine *engine)
 	n = gepa_engine_leaders(engine, n, finalists);
 	/* the last few rollouts are for the best two */
 	n = (int) Min(n, Max(left, 2));
-	drawn = n > 1 && draw_run_off(engine, n, finalists, left) > 0;
+	drawn = n > 1 && gepa_engine_draw_wanting(engine, n, finalists, left) > 0;
 	if (drawn)
 	{
 		gepa_engine_next_iteration(engine);

@@ -1,0 +1,720 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine_policy_test.c
+ *	  Rules of the default mode, one by one.  What holds of any run is in
+ *	  engine_property_test.c, what it finds in engine_world_test.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres_fe.h"
+
+#include <math.h>
+
+#include "engine/engine_search.h"
+#include "tap.h"
+
+#define MAX_ITEMS 400
+#define MAX_STEPS 4000
+#define MAX_DECISIONS 400
+
+static const EngineComponent one_text[1] = {{"instruction", ENGINE_COMPONENT_TEXT, "seed"}};
+
+typedef double (*ScoreRule) (const EngineStep *step, int sample);
+typedef char *(*TextRule) (const EngineStep *step);
+
+/* What a run asked for and said. */
+typedef struct Run
+{
+	Engine	   *engine;
+	int			nsteps;
+	EngineStep	steps[MAX_STEPS];
+	int			ndecisions;
+	EngineDecision decisions[MAX_DECISIONS];
+	int			reflections;
+	int			early;			/* ... asked for in the first third of the
+								 * budget */
+	int			rejected;
+	char		last_rejection[256];
+	int			skipped;
+	int64		search_rollouts;
+	int64		run_off_rollouts;
+	int64		report_rollouts;
+} Run;
+
+static int	labels[MAX_ITEMS];
+
+static void
+set_config(EngineConfig *config, int ntrain, int nval, int64 budget)
+{
+	gepa_engine_config_init(config);
+	config->ncomponents = 1;
+	config->components = one_text;
+	config->ntrain = ntrain;
+	config->nval = nval;
+	config->budget = budget;
+}
+
+static uint32
+mix(uint32 h)
+{
+	h ^= h >> 16;
+	h *= 0x85ebca6b;
+	h ^= h >> 13;
+	h *= 0xc2b2ae35;
+	return h ^ h >> 16;
+}
+
+static uint32
+mix_text(const char *text, uint32 h)
+{
+	while (*text)
+		h = mix(h * 31 + (unsigned char) *text++);
+	return h;
+}
+
+static double
+coin(const EngineStep *step, int sample)
+{
+	return mix(mix_text(step->texts[0], step->split) + sample) % 2;
+}
+
+static double
+always_right(const EngineStep *step, int sample)
+{
+	return 1.0;
+}
+
+static double
+always_wrong(const EngineStep *step, int sample)
+{
+	return 0.0;
+}
+
+/* Each line is worth something, on samples that differ. */
+static double
+better_with_lines(const EngineStep *step, int sample)
+{
+	int			lines = 0;
+	const char *p;
+
+	for (p = step->texts[0]; *p; p++)
+		lines += *p == '\n';
+	return mix(sample * 7919 + step->split) % 10 < 3 + Min(lines, 6);
+}
+
+static char *
+add_line(const EngineStep *step)
+{
+	return psprintf("%s\nrule %d", step->texts[step->component], step->step);
+}
+
+static char *
+same_text(const EngineStep *step)
+{
+	return pstrdup("another");
+}
+
+static char *
+no_text(const EngineStep *step)
+{
+	return NULL;
+}
+
+static double
+worse_with_lines(const EngineStep *step, int sample)
+{
+	return strcmp(step->texts[0], "seed") == 0 && sample % 3 > 0;
+}
+
+static void
+note_events(Run *run)
+{
+	EngineEvent event;
+
+	while (gepa_engine_next_event(run->engine, &event))
+	{
+		run->skipped += event.kind == ENGINE_EVENT_SKIPPED;
+		if (event.kind == ENGINE_EVENT_REJECTED)
+		{
+			run->rejected++;
+			strlcpy(run->last_rejection, event.reason, sizeof(run->last_rejection));
+		}
+		if (event.kind == ENGINE_EVENT_DECISION && run->ndecisions < MAX_DECISIONS)
+			run->decisions[run->ndecisions++] = *event.decision;
+	}
+}
+
+static void
+count_rollouts(Run *run, const EngineStep *step)
+{
+	switch (run->engine->search->phase)
+	{
+		case ENGINE_PHASE_RUN_OFF:
+			run->run_off_rollouts += step->nsamples;
+			break;
+		case ENGINE_PHASE_REPORT:
+			run->report_rollouts += step->nsamples;
+			break;
+		default:
+			run->search_rollouts += step->nsamples;
+			break;
+	}
+}
+
+static void
+answer(Run *run, const EngineStep *step, ScoreRule score, TextRule text)
+{
+	double		scores[MAX_ITEMS];
+	char	   *written;
+	int			i;
+
+	if (step->kind == ENGINE_STEP_REFLECT)
+	{
+		run->reflections++;
+		run->early += gepa_engine_rollouts(run->engine) * 3 < run->engine->config.budget;
+		written = text(step);
+		gepa_engine_observe_text(run->engine, step->step, written);
+		if (written != NULL)
+			pfree(written);
+		return;
+	}
+	count_rollouts(run, step);
+	for (i = 0; i < step->nsamples; i++)
+		scores[i] = score(step, step->samples[i]);
+	gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores, 0, NULL, NULL);
+}
+
+static Run *
+run_with(const EngineConfig *config, ScoreRule score, TextRule text)
+{
+	Run		   *run = palloc0(sizeof(Run));
+	const char *error = NULL;
+	EngineStep	step;
+
+	run->engine = gepa_engine_create(config, &error);
+	if (run->engine == NULL)
+	{
+		tap_ok(false, "the configuration is taken: %s", error);
+		exit(1);
+	}
+	while ((step = gepa_engine_next(run->engine)).kind != ENGINE_STEP_FINISHED)
+	{
+		run->steps[run->nsteps++] = step;
+		answer(run, &step, score, text);
+		note_events(run);
+	}
+	note_events(run);
+	return run;
+}
+
+static void
+end_run(Run *run)
+{
+	gepa_engine_free(run->engine);
+	pfree(run);
+}
+
+static void
+test_budget(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	EngineHeldOut held_out;
+
+	set_config(&config, 200, 100, 400);
+	run = run_with(&config, better_with_lines, add_line);
+	tap_ok(gepa_engine_rollouts(run->engine) <= 400 &&
+		   gepa_engine_rollouts(run->engine) > 396, "the budget is used to the last few calls: %d",
+		   (int) gepa_engine_rollouts(run->engine));
+	tap_is_string(gepa_engine_stop_reason(run->engine), "budget", "which is the reason");
+	tap_ok(run->run_off_rollouts >= 100, "a quarter at least goes to the run-off: %d",
+		   (int) run->run_off_rollouts);
+	tap_is_int(run->report_rollouts, 2 * 25, "a sixteenth twice to the report");
+	tap_ok(gepa_engine_held_out(run->engine, &held_out) && held_out.n == 25 &&
+		   held_out.gain > 0.0, "which finds the gain");
+	tap_ok(held_out.candidate == gepa_engine_best(run->engine) && held_out.candidate > 0,
+		   "of the winner");
+	tap_is_int(run->reflections, 8, "one reflection per 50 rollouts");
+	tap_ok(run->early * 2 > run->reflections, "most of them early: %d of %d", run->early,
+		   run->reflections);
+	end_run(run);
+}
+
+static void
+test_decisions(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	bool		chained = true;
+	bool		described = true;
+	int			last;
+	int			i;
+	int			k;
+
+	set_config(&config, 100, 50, 400);
+	run = run_with(&config, better_with_lines, add_line);
+	last = run->ndecisions - 1;
+	tap_ok(run->decisions[0].kind == ENGINE_DECISION_SEED && run->decisions[0].led == -1 &&
+		   run->decisions[0].nsamples == 16, "the first decision is about the seed's window");
+	tap_ok(run->decisions[last].kind == ENGINE_DECISION_HELD_OUT &&
+		   run->decisions[last - 1].kind == ENGINE_DECISION_WINNER &&
+		   run->decisions[last - 2].kind == ENGINE_DECISION_RUN_OFF &&
+		   run->decisions[1].kind == ENGINE_DECISION_GENERATION,
+		   "then generations, the run-off, the winner, the report");
+	for (i = 1; i < last; i++)
+	{
+		const EngineDecision *decision = &run->decisions[i];
+		bool		leader = false;
+
+		chained = chained && decision->led == run->decisions[i - 1].leads;
+		for (k = 0; k < decision->ncompared; k++)
+		{
+			const EngineCompared *compared = &decision->compared[k];
+
+			leader = leader || compared->candidate == decision->leads;
+			described = described && (compared->sd == 0.0) ==
+				(compared->candidate == decision->led) && compared->chance > 0.0 &&
+				compared->chance < 1.0;
+		}
+		described = described && leader && (decision->kind == ENGINE_DECISION_WINNER ||
+											decision->nsamples > 0);
+	}
+	tap_ok(chained, "each starts from who led");
+	tap_ok(described, "each says who was compared, and on what");
+	end_run(run);
+}
+
+static void
+test_perfect(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	EngineHeldOut held_out;
+
+	set_config(&config, 20, 20, 600);
+	run = run_with(&config, always_right, add_line);
+	tap_is_string(gepa_engine_stop_reason(run->engine),
+				  "nothing is left that the best candidate gets wrong",
+				  "a seed that is right everywhere ends the search");
+	tap_is_int(gepa_engine_rollouts(run->engine), 40, "after one look at each sample");
+	tap_is_int(run->reflections, 0, "without a reflection, since there is nothing to learn");
+	tap_is_int(run->run_off_rollouts, 0, "without a run-off");
+	tap_ok(gepa_engine_held_out(run->engine, &held_out) && held_out.score == 1.0,
+		   "with a report");
+	end_run(run);
+}
+
+/* More budget than there is to ask. */
+static void
+test_exhausted(void)
+{
+	EngineConfig config;
+	Run		   *run;
+
+	set_config(&config, 5, 3, 3000);
+	config.policy.max_reflections = 4;
+	run = run_with(&config, always_wrong, add_line);
+	tap_ok(gepa_engine_rollouts(run->engine) < 3000, "a run ends when nothing is left to ask");
+	tap_is_string(gepa_engine_stop_reason(run->engine), "nothing new to try", "and says so");
+	end_run(run);
+
+	set_config(&config, 30, 30, 400);
+	run = run_with(&config, coin, no_text);
+	tap_is_int(gepa_engine_ncandidates(run->engine), 1, "without any answer the seed stays");
+	tap_is_int(gepa_engine_best(run->engine), 0, "and wins");
+	tap_ok(run->skipped == run->reflections && run->reflections == 8, "after all attempts");
+	end_run(run);
+}
+
+static void
+test_duplicates(void)
+{
+	EngineConfig config;
+	Run		   *run;
+
+	set_config(&config, 40, 30, 300);
+	run = run_with(&config, coin, same_text);
+	tap_is_int(run->rejected, run->reflections - 1, "a text enters once");
+	tap_is_string(run->last_rejection, "same text as candidate 1", "the others say whose it is");
+	end_run(run);
+}
+
+static void
+test_tiny(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	int			budget;
+	bool		kept = true;
+	bool		tried = true;
+
+	for (budget = 12; budget < 60; budget++)
+	{
+		set_config(&config, 8, 4, budget);
+		run = run_with(&config, better_with_lines, add_line);
+		kept = kept && gepa_engine_rollouts(run->engine) <= budget;
+		tried = tried && gepa_engine_ncandidates(run->engine) > 1;
+		if (budget == 20)
+		{
+			tap_is_int(gepa_engine_ncandidates(run->engine), 3,
+					   "twelve samples and twenty rollouts try two children");
+			tap_is_int(run->report_rollouts, 2, "one sample is held out");
+		}
+		end_run(run);
+	}
+	tap_ok(kept, "small budgets are kept as well");
+	tap_ok(tried, "and try something");
+}
+
+static void
+test_held_out(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	bool		apart = true;
+	int			rare = 0;
+	int			n;
+	int			i;
+	int			k;
+
+	/* a fifth of the samples has label 1 */
+	set_config(&config, 100, 60, 800);
+	for (i = 0; i < 160; i++)
+		labels[i] = i % 5 == 0;
+	config.nlabels = 2;
+	config.train_label = labels;
+	config.val_label = labels + 100;
+	run = run_with(&config, coin, add_line);
+	n = run->engine->search->nheld_out;
+	for (i = 0; i < n; i++)
+	{
+		int			item = run->engine->search->held_out[i];
+
+		rare += labels[item];
+		for (k = 0; k < run->nsteps; k++)
+		{
+			const EngineStep *step = &run->steps[k];
+			EngineSampleRef ref = gepa_engine_item_sample(run->engine, item);
+			int			s;
+
+			for (s = 0; s < step->nsamples; s++)
+				if (step->traces && step->split == ref.split && step->samples[s] == ref.sample)
+					apart = false;
+		}
+	}
+	tap_is_int(n, 24, "15 %% of the samples are held out");
+	tap_ok(apart, "and asked about for the report alone");
+	tap_ok(rare == 4 || rare == 5, "each label with its share: %d", rare);
+	end_run(run);
+
+	config.ntest = 30;
+	run = run_with(&config, coin, add_line);
+	tap_is_int(run->report_rollouts, 60, "a test set is used instead");
+	for (i = 0, n = 0; i < run->nsteps; i++)
+		n += run->steps[i].split == ENGINE_SPLIT_TEST ? run->steps[i].nsamples : 0;
+	tap_is_int(n, 60, "for the report and nothing else");
+	for (i = 0, k = 0; i < run->engine->search->items.nitems; i++)
+		k += run->engine->search->items.used[i];
+	tap_is_int(k, 160, "and all samples search");
+	end_run(run);
+
+	config.policy.held_out = 0;
+	run = run_with(&config, coin, add_line);
+	tap_is_int(run->report_rollouts, 0, "held_out 0: no report");
+	end_run(run);
+}
+
+static const char *
+reason_of(const EngineConfig *config, ScoreRule rule, Run **run)
+{
+	*run = run_with(config, rule, add_line);
+	return gepa_engine_stop_reason((*run)->engine);
+}
+
+static void
+test_stops(void)
+{
+	EngineConfig config;
+	EngineHeldOut held_out;
+	Run		   *run;
+
+	set_config(&config, 100, 60, 800);
+	config.max_proposals = 3;
+	tap_is_string(reason_of(&config, better_with_lines, &run), "max_proposals",
+				  "max_proposals");
+	tap_is_int(run->reflections, 3, "so many reflections");
+	tap_ok(run->run_off_rollouts <= 200 && run->run_off_rollouts > 0,
+		   "the run-off then has its reserve: %d", (int) run->run_off_rollouts);
+	tap_ok(gepa_engine_held_out(run->engine, &held_out), "and there is a report");
+	end_run(run);
+
+	set_config(&config, 100, 60, 800);
+	config.max_candidates = 4;
+	tap_is_string(reason_of(&config, better_with_lines, &run), "max_candidates",
+				  "max_candidates");
+	tap_is_int(gepa_engine_ncandidates(run->engine), 4, "so many candidates");
+	end_run(run);
+
+	set_config(&config, 100, 60, 800);
+	config.stop_at_score = 0.55;
+	tap_is_string(reason_of(&config, better_with_lines, &run), "stop_at_score",
+				  "stop_at_score");
+	end_run(run);
+
+	set_config(&config, 100, 60, 800);
+	config.no_improvement = 2;
+	tap_is_string(reason_of(&config, worse_with_lines, &run), "no_improvement", "no_improvement");
+	end_run(run);
+}
+
+static void
+test_caller_stops(void)
+{
+	EngineConfig config;
+	Run		   *run = palloc0(sizeof(Run));
+	EngineStep	step;
+
+	set_config(&config, 100, 60, 800);
+	config.caller_stops = true;
+	run->engine = gepa_engine_create(&config, NULL);
+	while ((step = gepa_engine_next(run->engine)).kind != ENGINE_STEP_FINISHED)
+	{
+		answer(run, &step, better_with_lines, add_line);
+		if (gepa_engine_rollouts(run->engine) > 150)
+			gepa_engine_caller_stops(run->engine, "max_cost");
+	}
+	note_events(run);
+	tap_is_string(gepa_engine_stop_reason(run->engine), "max_cost", "the caller ends a run");
+	tap_ok(gepa_engine_rollouts(run->engine) < 250, "at the next barrier");
+	tap_is_int(run->run_off_rollouts + run->report_rollouts, 0, "with neither run-off nor report");
+	tap_is_int(run->decisions[run->ndecisions - 1].kind, ENGINE_DECISION_WINNER,
+			   "and still says who won");
+	end_run(run);
+}
+
+/* Children are right wherever their rollouts do not fail. */
+static double
+mostly_failing(const EngineStep *step, int sample)
+{
+	return step->proposal > 0 && sample % 4 > 0 ? NAN : step->proposal > 0;
+}
+
+static double
+rarely_failing(const EngineStep *step, int sample)
+{
+	return step->proposal > 0 && sample % 8 == 0 ? NAN : step->proposal > 0;
+}
+
+static void
+test_failed_rollouts(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	EngineStep	step;
+	double		scores[16];
+	int			i;
+
+	set_config(&config, 60, 60, 300);
+	run = run_with(&config, mostly_failing, add_line);
+	tap_is_int(gepa_engine_best(run->engine), 0, "a few rollouts make no leader");
+	end_run(run);
+	run = run_with(&config, rarely_failing, add_line);
+	tap_ok(gepa_engine_best(run->engine) > 0, "some that fail do no harm");
+	end_run(run);
+
+	run = palloc0(sizeof(Run));
+	run->engine = gepa_engine_create(&config, NULL);
+	step = gepa_engine_next(run->engine);
+	for (i = 0; i < step.nsamples; i++)
+		scores[i] = i == 0 ? INFINITY : NAN;
+	tap_ok(!gepa_engine_observe_scores(run->engine, step.step, step.nsamples, scores, 0, NULL,
+									   NULL), "a score without bounds is refused");
+	scores[0] = NAN;
+	tap_ok(gepa_engine_observe_scores(run->engine, step.step, step.nsamples, scores, 0, NULL,
+									  NULL), "none is taken");
+	tap_is_int(gepa_engine_rollouts(run->engine), step.nsamples, "and counts");
+	end_run(run);
+}
+
+static void
+test_rounds(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	int			rounds;
+
+	set_config(&config, 200, 100, 800);
+	run = run_with(&config, better_with_lines, add_line);
+	rounds = gepa_engine_rounds(run->engine);
+	tap_ok(rounds <= 2 * gepa_engine_iteration(run->engine) + 1,
+		   "two waits per generation at most: %d in %d", rounds,
+		   gepa_engine_iteration(run->engine));
+	end_run(run);
+
+	config.policy.pipelined = true;
+	run = run_with(&config, better_with_lines, add_line);
+	tap_ok(gepa_engine_rounds(run->engine) <= gepa_engine_iteration(run->engine) + 1,
+		   "pipelined one: %d in %d", gepa_engine_rounds(run->engine),
+		   gepa_engine_iteration(run->engine));
+	tap_ok(gepa_engine_rounds(run->engine) < rounds, "which makes fewer");
+	end_run(run);
+}
+
+static void
+test_components(void)
+{
+	static const EngineComponent two[2] = {
+		{"system", ENGINE_COMPONENT_TEXT, "s"}, {"instruction", ENGINE_COMPONENT_TEXT, "i"}
+	};
+	EngineConfig config;
+	Run		   *run;
+	int			asked[2] = {0, 0};
+	int			i;
+
+	set_config(&config, 60, 60, 400);
+	config.ncomponents = 2;
+	config.components = two;
+	run = run_with(&config, coin, add_line);
+	for (i = 0; i < run->nsteps; i++)
+		if (run->steps[i].kind == ENGINE_STEP_REFLECT)
+			asked[run->steps[i].component]++;
+	tap_ok(asked[0] > 0 && abs(asked[0] - asked[1]) <= 3, "components take turns: %d and %d",
+		   asked[0], asked[1]);
+	end_run(run);
+
+	config.component_choice = ENGINE_CHOOSE_ALL;
+	config.policy.reflections_per_round = 4;
+	run = run_with(&config, coin, add_line);
+	asked[0] = asked[1] = 0;
+	for (i = 0; i < run->nsteps; i++)
+		if (run->steps[i].kind == ENGINE_STEP_REFLECT)
+			asked[run->steps[i].component]++;
+	tap_ok(asked[0] == asked[1] && asked[0] > 0, "or are changed together: %d and %d", asked[0],
+		   asked[1]);
+	end_run(run);
+}
+
+/* Does a list hold this example? */
+static bool
+lists(const char *list, int example)
+{
+	char	   *end;
+
+	for (; *list != '\0'; list = *end == ',' ? end + 1 : end)
+		if (strtol(list, &end, 10) == example)
+			return true;
+	return false;
+}
+
+static double
+good_examples(const EngineStep *step, int sample)
+{
+	return lists(step->texts[0], 3) + lists(step->texts[0], 5) > (int) (mix(sample) % 3);
+}
+
+static void
+test_examples(void)
+{
+	static const EngineComponent examples[1] = {{"examples", ENGINE_COMPONENT_EXAMPLES, "7"}};
+	EngineConfig config;
+	Run		   *run;
+	bool		apart = true;
+	bool		seed_free = true;
+	int			i;
+	int			k;
+
+	set_config(&config, 30, 30, 400);
+	config.components = examples;
+	config.can_reflect = false;
+	config.nclasses = 1;
+	config.nexamples = 30;
+	config.example_class = labels;
+	memset(labels, 0, sizeof(labels));
+	run = run_with(&config, good_examples, no_text);
+	tap_is_int(run->reflections, 0, "examples need no reflection");
+	tap_ok(gepa_engine_ncandidates(run->engine) > 5, "and are changed all the same: %d",
+		   gepa_engine_ncandidates(run->engine));
+	for (i = 0; i < run->engine->search->nheld_out; i++)
+	{
+		int			item = run->engine->search->held_out[i];
+
+		seed_free = seed_free && item != 7;
+		for (k = 0; k < gepa_engine_ncandidates(run->engine); k++)
+			if (item < 30 && lists(gepa_engine_candidate_texts(run->engine, k)[0], item))
+				apart = false;
+	}
+	tap_ok(run->engine->search->nheld_out == 9 && apart, "no example is held out");
+	tap_ok(seed_free, "nor one that the seed came with");
+	end_run(run);
+}
+
+static void
+refuse(const EngineConfig *config, const char *word)
+{
+	const char *error = NULL;
+
+	tap_ok(gepa_engine_create(config, &error) == NULL && error != NULL &&
+		   strstr(error, word) != NULL, "refused: %s", error ? error : "(nothing)");
+}
+
+static void
+test_refusals(void)
+{
+	EngineConfig config;
+	Engine	   *engine;
+
+#define WITH(change, word) \
+	do { set_config(&config, 40, 40, 200); change; refuse(&config, word); } while (0)
+	WITH(config.budget = 0, "give one");
+	WITH(config.budget = 9, "raise it");
+	WITH(config.policy.held_out = 80, "held_out");
+	WITH((config.ntest = 5, config.policy.held_out = 6), "held_out");
+	WITH((config.budget = 100, config.policy.held_out = 45), "lower held_out");
+	WITH(config.policy.reserve = 1.0, "reserve");
+	WITH(config.policy.window = 0, "window");
+	WITH(config.policy.finalists = 1, "finalists");
+	WITH(config.policy.reflections_per_round = 0, "reflections_per_round");
+	WITH(config.policy.reflection_pace = 0.0, "reflection_pace");
+	WITH(config.policy.recombinations = -1, "recombinations");
+	WITH(config.policy.max_reflections = -1, "max_reflections");
+	WITH(config.policy.intercept_sd = 0.0, "intercept_sd");
+	WITH(config.policy.line_sd = NAN, "line_sd");
+	WITH(config.policy.thompson = -1.0, "thompson");
+	WITH(config.policy.window_floor = config.policy.window_gain = 0.0, "window_floor");
+	WITH(config.policy.records = 0, "records");
+	WITH(config.policy.max_changes = -1, "max_changes");
+#undef WITH
+
+	/* what matters in the other mode is no error */
+	set_config(&config, 40, 40, 200);
+	config.frontier = ENGINE_FRONTIER_CARTESIAN;
+	config.merge = true;
+	engine = gepa_engine_create(&config, NULL);
+	tap_ok(engine != NULL, "options of the other mode are taken");
+	gepa_engine_free(engine);
+	config.mode = ENGINE_MODE_REFERENCE;
+	config.policy.window = 0;
+	engine = gepa_engine_create(&config, NULL);
+	tap_ok(engine != NULL, "there as here");
+	gepa_engine_free(engine);
+}
+
+int
+main(void)
+{
+	test_budget();
+	test_decisions();
+	test_perfect();
+	test_exhausted();
+	test_duplicates();
+	test_tiny();
+	test_held_out();
+	test_stops();
+	test_caller_stops();
+	test_failed_rollouts();
+	test_rounds();
+	test_components();
+	test_examples();
+	test_refusals();
+	return tap_done();
+}
