@@ -10,6 +10,10 @@
  * so the sums over rollouts are taken per candidate first; per item there is
  * one rank-one update over the columns present.
  *
+ * Where a prior is far from what rollouts say (a candidate of 40 new lines, each
+ * expected to help) whole steps overshoot, and swing forever.  So a step that
+ * makes the posterior less likely is halved, and does not count as one.
+ *
  * Every sum is taken in ascending order of items, candidates and columns, so
  * the bits depend on the cells alone, not on the order in which they arrived.
  * (On another machine, or with another libm, the last bits may differ.)
@@ -29,6 +33,13 @@
 /* Newton steps: from the prior, and from the estimates of the fit before. */
 #define FIRST_STEPS 3
 #define NEXT_STEPS 2
+
+/* With those that were halved; halvings of one. */
+#define MOST_STEPS 20
+#define MOST_HALVINGS 8
+
+/* What rounding may take off the posterior at its top. */
+#define ROUNDING 1e-9
 
 #define LEAST_WEIGHT 0.01
 #define MOST_EASINESS 6.0
@@ -52,6 +63,8 @@ typedef struct EngineFit
 	double	   *cell_weights;	/* cells of all items, item by item */
 	double	   *item_weights;	/* by item */
 	double	   *item_responses;
+	double	   *last_mean;		/* before a step: by column, by item */
+	double	   *last_easiness;
 	double	   *sums;			/* by column, all zero between items */
 	int		   *present;		/* columns */
 } EngineFit;
@@ -142,6 +155,8 @@ begin_fit(EngineFit *fit, EngineModel *model, const EngineLines *lines)
 	fit->cell_weights = palloc(ncells * sizeof(double));
 	fit->item_weights = palloc(nitems * sizeof(double));
 	fit->item_responses = palloc(nitems * sizeof(double));
+	fit->last_mean = palloc(model->dimension * sizeof(double));
+	fit->last_easiness = palloc(nitems * sizeof(double));
 	fit->sums = palloc0(model->dimension * sizeof(double));
 	fit->present = palloc(model->dimension * sizeof(int));
 	for (int i = 0; i < lines->ncandidates; i++)
@@ -165,6 +180,8 @@ end_fit(EngineFit *fit)
 	pfree(fit->cell_weights);
 	pfree(fit->item_weights);
 	pfree(fit->item_responses);
+	pfree(fit->last_mean);
+	pfree(fit->last_easiness);
 	pfree(fit->sums);
 	pfree(fit->present);
 }
@@ -323,13 +340,62 @@ estimate_easiness(EngineFit *fit)
 	}
 }
 
+/* log(1 + exp(x)) */
+static double
+softplus(double x)
+{
+	return Max(x, 0.0) + log1p(exp(-fabs(x)));
+}
+
+/* Of the estimates and easiness, but for a constant. */
+static double
+log_posterior(const EngineFit *fit)
+{
+	const EngineModel *model = fit->model;
+	double		sd = model->policy->sample_sd;
+	double		sum = 0.0;
+
+	for (int i = 0; i < model->nitems; i++)
+	{
+		for (int k = 0; k < model->ncells[i]; k++)
+		{
+			const EngineCell *cell = &model->cells[i][k];
+			double		eta = fit->theta[cell->candidate] + model->easiness[i];
+
+			sum += Min(Max(cell->score, 0.0), 1.0) * eta - softplus(eta);
+		}
+		if (sd > 0)
+			sum -= model->easiness[i] * model->easiness[i] / (2.0 * sd * sd);
+	}
+	for (int i = 0; i < model->dimension; i++)
+	{
+		EnginePrior prior = gepa_engine_column_prior(model, fit->lines, i);
+		double		deviation = (model->mean[i] - prior.mean) / prior.sd;
+
+		sum -= deviation * deviation / 2.0;
+	}
+	return sum;
+}
+
 static void
-newton_step(EngineFit *fit)
+halve_step(EngineFit *fit)
+{
+	EngineModel *model = fit->model;
+
+	for (int i = 0; i < model->dimension; i++)
+		model->mean[i] = (model->mean[i] + fit->last_mean[i]) / 2.0;
+	for (int i = 0; i < model->nitems; i++)
+		model->easiness[i] = (model->easiness[i] + fit->last_easiness[i]) / 2.0;
+	predict(fit);
+}
+
+/* One step from the estimates that theta belongs to, all the way. */
+static void
+solve_equations(EngineFit *fit)
 {
 	EngineModel *model = fit->model;
 	bool		items_differ = model->policy->sample_sd > 0;
 
-	predict(fit);
 	start_equations(fit);
 	weigh_cells(fit);
 	add_candidates(fit);
@@ -338,24 +404,44 @@ newton_step(EngineFit *fit)
 	gepa_engine_cholesky(model->factor, model->dimension);
 	gepa_engine_cholesky_forward(model->factor, model->dimension, model->mean);
 	gepa_engine_cholesky_backward(model->factor, model->dimension, model->mean);
+	predict(fit);
 	if (items_differ)
-	{
-		predict(fit);
 		estimate_easiness(fit);
+}
+
+/* Returns whether the step could be taken whole. */
+static bool
+newton_step(EngineFit *fit)
+{
+	EngineModel *model = fit->model;
+	double		height = log_posterior(fit);
+	int			halvings = 0;
+
+	memcpy(fit->last_mean, model->mean, model->dimension * sizeof(double));
+	memcpy(fit->last_easiness, model->easiness, model->nitems * sizeof(double));
+	solve_equations(fit);
+	while (halvings < MOST_HALVINGS &&
+		   log_posterior(fit) < height - ROUNDING * (1.0 + fabs(height)))
+	{
+		halve_step(fit);
+		halvings++;
 	}
+	return halvings == 0;
 }
 
 void
 gepa_engine_model_fit(EngineModel *model, const EngineLines *lines)
 {
 	int			steps = model->fitted ? NEXT_STEPS : FIRST_STEPS;
+	int			whole = 0;
 	EngineFit	fit;
 
 	Assert(model->ncounted <= lines->ncandidates);
 	place_columns(model, lines);
 	begin_fit(&fit, model, lines);
-	for (int i = 0; i < steps; i++)
-		newton_step(&fit);
+	predict(&fit);
+	for (int i = 0; i < MOST_STEPS && whole < steps; i++)
+		whole += newton_step(&fit);
 	end_fit(&fit);
 	model->fitted = true;
 }

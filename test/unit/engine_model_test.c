@@ -377,6 +377,50 @@ test_converges(const char *what, int nlines, int ncandidates, int nitems, double
 	pfree(cells);
 }
 
+/* Long rewrites: the prior expects far too much, and a fit must find back. */
+static void
+test_many_lines(int per_candidate)
+{
+	EngineRandom random;
+	World		world;
+	int		   *effects = palloc(per_candidate * sizeof(int));
+
+	world_open(&world, all_terms(), 40);
+	gepa_engine_random_seed(&random, per_candidate);
+	hand_candidate(&world.lines, 0, 0, NULL);
+	for (int c = 1; c < 4; c++)
+	{
+		for (int i = 0; i < per_candidate; i++)
+		{
+			effects[i] = world.lines.nlines;
+			hand_line(&world.lines, -1);
+		}
+		hand_candidate(&world.lines, 0.08 * per_candidate, per_candidate, effects);
+	}
+	for (int window = 0; window < 40; window += 8)
+	{
+		for (int c = 0; c < 4; c++)
+			for (int i = window; i < window + 8; i++)
+				gepa_engine_model_add(&world.model, c, i,
+									  gepa_engine_random_uniform(&random) < 0.6);
+		fit(&world);
+	}
+	for (int c = 0; c < 4; c++)
+	{
+		double		score;
+		double		mean = 0;
+
+		for (int i = 0; i < 40; i++)
+			mean += gepa_engine_model_score(&world.model, c, i, &score) ? score / 40 : 0;
+		tap_is_double(gepa_engine_model_accuracy(&world.model, &world.lines, c, NULL), mean, 0.1,
+					  "candidates of many new lines: what they scored");
+	}
+	fit(&world);
+	tap_is_double(steepness(&world), 0, 0.01, "... near the top of the posterior");
+	world_close(&world);
+	pfree(effects);
+}
+
 /* -------- scores, cells -------- */
 
 /* Without differences of items only the sum of a candidate's scores counts. */
@@ -448,10 +492,10 @@ test_unknown(void)
 	hand_line(&world.lines, -1);
 	hand_candidate(&world.lines, 0, 0, NULL);
 	hand_candidate(&world.lines, 0.5, 1, (int[])
-/**INDENT** Error@449: Unbalanced parens */
+/**INDENT** Error@493: Unbalanced parens */
 				   {
 		0
-/**INDENT** Warning@451: Extra ) */
+/**INDENT** Warning@495: Extra ) */
 	});
 	tap_is_double(theta(&world, 1), 0.3 + 0.1 - 0.4 * 0.5, 1e-15, "before a fit: the priors");
 	tap_is_double(sd(&world, 1, 0), sqrt(0.09 + 0.04 * 0.25 + 2 * 0.0144), 1e-12,
@@ -463,16 +507,16 @@ test_unknown(void)
 	hand_line(&world.lines, 0);
 	hand_line(&world.lines, -1);
 	hand_candidate(&world.lines, 0.5, 2, (int[])
-/**INDENT** Error@462: Unbalanced parens */
+/**INDENT** Error@506: Unbalanced parens */
 				   {
 		0, 1
-/**INDENT** Warning@464: Extra ) */
+/**INDENT** Warning@508: Extra ) */
 	});
 	hand_candidate(&world.lines, 0.5, 2, (int[])
-/**INDENT** Error@466: Unbalanced parens */
+/**INDENT** Error@510: Unbalanced parens */
 				   {
 		0, 2
-/**INDENT** Warning@468: Extra ) */
+/**INDENT** Warning@512: Extra ) */
 	});
 	tap_is_double(theta(&world, 3) - theta(&world, 2), 0.1, 1e-12,
 				  "a derived line is expected to change nothing, another to help");
@@ -515,20 +559,20 @@ test_off(void)
 		hand_line(&world.lines, 0);
 		hand_candidate(&world.lines, 0, 0, NULL);
 		hand_candidate(&world.lines, 1, 2, (int[])
-/**INDENT** Error@510: Unbalanced parens */
+/**INDENT** Error@554: Unbalanced parens */
 					   {
 			0, 1
-/**INDENT** Warning@512: Extra ) */
+/**INDENT** Warning@556: Extra ) */
 		});
 		for (int i = 0; i < 20; i++)
 			gepa_engine_model_add(&world.model, i % 2, i, i < 12);
 		fit(&world);
 		hand_line(&world.lines, -1);
 		hand_candidate(&world.lines, 1, 1, (int[])
-/**INDENT** Error@518: Unbalanced parens */
+/**INDENT** Error@562: Unbalanced parens */
 					   {
 			2
-/**INDENT** Warning@520: Extra ) */
+/**INDENT** Warning@564: Extra ) */
 		});
 		gepa_engine_random_seed(&random, 1);
 		gepa_engine_model_draw(&world.model, &world.lines, &random, 1, effects, &length);
@@ -570,22 +614,22 @@ test_draw(double scale)
 	hand_line(&world.lines, -1);
 	hand_candidate(&world.lines, 0, 0, NULL);
 	hand_candidate(&world.lines, 0, 1, (int[])
-/**INDENT** Error@561: Unbalanced parens */
+/**INDENT** Error@605: Unbalanced parens */
 				   {
 		0
-/**INDENT** Warning@563: Extra ) */
+/**INDENT** Warning@607: Extra ) */
 	});
 	hand_candidate(&world.lines, 0, 1, (int[])
-/**INDENT** Error@565: Unbalanced parens */
+/**INDENT** Error@609: Unbalanced parens */
 				   {
 		1
-/**INDENT** Warning@567: Extra ) */
+/**INDENT** Warning@611: Extra ) */
 	});
 	hand_candidate(&world.lines, 0, 2, (int[])
-/**INDENT** Error@569: Unbalanced parens */
+/**INDENT** Error@613: Unbalanced parens */
 				   {
 		0, 1
-/**INDENT** Warning@571: Extra ) */
+/**INDENT** Warning@615: Extra ) */
 	});
 	for (int i = 0; i < 24; i++)
 		gepa_engine_model_add(&world.model, i % 2 ? 3 : 0, i / 2, i % 3 > 0);
@@ -748,6 +792,8 @@ main(void)
 	test_arrival();
 	test_converges("a small matrix", 10, 8, 60, 0.3);
 	test_converges("700 columns", 618, 80, 1000, 0.04);
+	test_many_lines(40);
+	test_many_lines(120);
 	test_continuous();
 	test_cells();
 	test_unknown();

@@ -30,6 +30,9 @@ class World:
         if rng.random() < 0.2:
             # where weights and easiness are bounded
             self.policy.update(intercept_mean=4.0, sample_sd=8.0)
+        if rng.random() < 0.2:
+            # where whole steps overshoot
+            self.policy.update(line_mean=3.0)
         self.nitems = int(rng.integers(3, 40))
         self.stages = []
         self.ancestors, self.candidates, known = [], [], set()
@@ -93,7 +96,7 @@ class Model:
         self.nlines = self.ncandidates = 0
         self.names = [('b0',), ('length',)]
         self.covariance = numpy.diag([self.prior(name)[1] ** 2 for name in self.names])
-        self.fits = 0
+        self.fits = self.shortened = 0
 
     def prior(self, name):
         policy = self.world.policy
@@ -152,12 +155,41 @@ class Model:
         self.names = [name for name in unknowns if name[0] != 'item']
         self.covariance = covariance[:len(self.names), :len(self.names)]
 
+    def height(self, names):
+        total = 0.0
+        for candidate, item, score in self.cells:
+            eta = self.theta(candidate) + self.ease[item]
+            total += score * eta - numpy.logaddexp(0, eta)
+        sd = self.world.policy['sample_sd']
+        if sd > 0:
+            total -= numpy.sum((self.ease / sd) ** 2) / 2
+        for name in names:
+            mean, sd = self.prior(name)
+            if sd > 0:
+                total -= ((self.value(name) - mean) / sd) ** 2 / 2
+        return total
+
     def fit(self):
         names = [('b0',), ('length',)] + [('line', i) for i in range(self.nlines)]
         names += [('candidate', i) for i in sorted({cell[0] for cell in self.cells})]
         items = [('item', i) for i in sorted({cell[1] for cell in self.cells})]
-        for _ in range(2 if self.fits else 3):
+        whole = 0
+        for _ in range(20):
+            height = self.height(names)
+            old = {name: self.value(name) for name in names}
+            old_ease = self.ease.copy()
             self.step(names, items)
+            share = 1.0
+            new, new_ease = dict(self.estimate), self.ease.copy()
+            while share > 2.0 ** -8 and self.height(names) < height - 1e-9 * (1 + abs(height)):
+                share /= 2
+                for name in new:
+                    self.estimate[name] = old[name] + share * (new[name] - old[name])
+                self.ease = old_ease + share * (new_ease - old_ease)
+            whole += share == 1
+            self.shortened += share < 1
+            if whole == (2 if self.fits else 3):
+                break
         self.fits += 1
 
     def run(self):
@@ -204,6 +236,7 @@ def main():
     lines = result.stdout.splitlines()
     failed = len(lines) != MATRICES
     print('%sok 1 - an answer for each matrix' % ('not ' if failed else ''))
+    shortened = 0
     for number, (world, line) in enumerate(zip(worlds, lines), 2):
         model = Model(world)
         model.run()
@@ -211,13 +244,18 @@ def main():
         got = numpy.array([float(word) for word in line.split()])
         good = got.shape == expected.shape and numpy.allclose(
             got, expected, rtol=TOLERANCE, atol=TOLERANCE)
+        shortened += model.shortened > 0
         print('%sok %d - %s, %d fits, %s' % (
             '' if good else 'not ', number, 'binary' if world.binary else 'continuous',
             model.fits, ', '.join(k for k, v in world.policy.items() if v == 0) or 'all terms'))
         if not good and got.shape == expected.shape:
             print('#   world %d: off by %g' % (number - 2, numpy.max(numpy.abs(got - expected))))
         failed = failed or not good
-    print('1..%d' % (MATRICES + 1))
+    few = not 10 < shortened < MATRICES / 2
+    print('%sok %d - steps were halved in %d of %d' % (
+        'not ' if few else '', MATRICES + 2, shortened, MATRICES))
+    failed = failed or few
+    print('1..%d' % (MATRICES + 2))
     sys.exit(1 if failed else 0)
 
 
