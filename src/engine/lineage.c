@@ -14,9 +14,8 @@
  *   have the most words in common, from LEAST_OVERLAP up, best first; a new line
  *   that is like none is an addition.
  * - When fewer survive, it was a rewrite from scratch: in order, whatever they
- *   have in common.  If it says in fewer lines what was said before, numbered lines
- *   are left over, while others were paired with the seed's, which give no estimate:
- *   those take what is left over, from the end.
+ *	  have in common.  (Giving the estimates of lines that are left over, when it is
+ *	  shorter, to lines that took the place of the seed's was tried: no difference.)
  *
  * Time and memory are bounded: beyond MAX_CELLS of the table of subsequences, all
  * between the common start and end counts as one hunk; beyond MAX_PAIRS a hunk is paired
@@ -303,36 +302,13 @@ pair_by_words(Comparison *comparison, const Hunk *hunk)
 	pfree(done);
 }
 
-/* A new line that was given no estimate by its place. */
-static bool
-has_no_estimate(const Comparison *comparison, int new)
-{
-	const EngineRewrite *rewrite = comparison->rewrite;
-	int			replaced = comparison->replaced[rewrite->after[new] - rewrite->first_new];
-
-	return replaced < 0 || comparison->lines->known[replaced].number < 0;
-}
-
 static void
 pair_in_order(Comparison *comparison, const Hunk *hunk)
 {
-	const EngineRewrite *rewrite = comparison->rewrite;
-	int			new = hunk->nnew - 1;
-	int			old;
 	int			i;
 
 	for (i = 0; i < hunk->nnew && i < hunk->nold; i++)
 		pair(comparison, hunk->new[i], hunk->old[i]);
-	for (old = hunk->nold - 1; old >= i; old--)
-	{
-		if (comparison->lines->known[rewrite->before[hunk->old[old]]].number < 0)
-			continue;
-		while (new >= 0 && !has_no_estimate(comparison, hunk->new[new]))
-			new--;
-		if (new < 0)
-			break;
-		pair(comparison, hunk->new[new], hunk->old[old]);
-	}
 }
 
 /* Old lines up to before and new ones up to after. */
