@@ -158,6 +158,17 @@ check_sets(const EngineConfig *config)
 		"the subset to validate on names a sample twice or one that does not exist" : NULL;
 }
 
+static bool
+are_labels(const EngineConfig *config, const int *labels, int n)
+{
+	int			i;
+
+	for (i = 0; labels != NULL && i < n; i++)
+		if (labels[i] < -1 || labels[i] >= config->nlabels)
+			return false;
+	return true;
+}
+
 static const char *
 check_numbers(const EngineConfig *config)
 {
@@ -180,6 +191,9 @@ check_numbers(const EngineConfig *config)
 	if (config->mode == ENGINE_MODE_REFERENCE && config->hard_budget && config->budget > 0 &&
 		config->budget < nvalidate)
 		return "the budget does not cover the seed's validation; raise it to at least the number of validation samples plus a few iterations";
+	if (!are_labels(config, config->train_label, config->ntrain) ||
+		!are_labels(config, config->val_label, config->nval))
+		return "a sample has a label that does not exist; nlabels says how many there are";
 	for (i = 0; config->example_class != NULL && i < config->nexamples; i++)
 		if (config->example_class[i] < 0 || config->example_class[i] >= config->nclasses)
 			return "example_class names a class that does not exist";
@@ -249,6 +263,11 @@ gepa_engine_adopt_config(Engine *engine, const EngineConfig *given)
 	config->nvalidate = engine->nvalidate;
 	config->train_label = copy_labels(arena, given->train_label, config->ntrain);
 	config->val_label = copy_labels(arena, given->val_label, config->nval);
-	/* the default mode plans to the call */
-	config->hard_budget = config->hard_budget || config->mode == ENGINE_MODE_DEFAULT;
+	if (config->mode == ENGINE_MODE_DEFAULT)
+	{
+		/* it plans to the call, and never asks twice */
+		config->hard_budget = true;
+		config->cache = false;
+		config->frontier = ENGINE_FRONTIER_INSTANCE;
+	}
 }

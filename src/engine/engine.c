@@ -6,7 +6,7 @@
  * gepa_engine_next() hands out queued steps in order; when there are none and
  * no iteration is under way it looks at the stop conditions and starts the
  * next one.  So nothing is decided between an observation and the next
- * question.  What is decided is in iterate.c.
+ * question.  What is decided is the mode's: iterate.c, policy.c.
  *
  * Steps and proposals are numbered when they are made, which depends on the
  * observations' contents, never on their order within an iteration: the same
@@ -58,8 +58,8 @@ gepa_engine_create(const EngineConfig *config, const char **error)
 	gepa_engine_sampler_init(&engine->sampler, &engine->arena, &engine->random,
 							 config->minibatch_size);
 	gepa_engine_pool_init(&engine->pool, &engine->arena, config->ncomponents, config->nval);
-	gepa_engine_fronts_init(&engine->fronts, &engine->arena, config->mode == ENGINE_MODE_DEFAULT ?
-							ENGINE_FRONTIER_INSTANCE : config->frontier, config->nval);
+	gepa_engine_fronts_init(&engine->fronts, &engine->arena, engine->config.frontier,
+							config->nval);
 	engine->pool.ascending = engine->fronts.ascending = config->ascending_order;
 	gepa_engine_merges_init(&engine->merges, &engine->arena, config->merge_overlap,
 							config->zero_mean_merge);
@@ -172,7 +172,7 @@ gepa_engine_observe_scores(Engine *engine, int step, int n, const double *scores
 	for (i = 0; i < (Size) n * nobjectives; i++)
 		if (isinf(objectives[i]))
 			return false;
-	if (engine->fronts.type != ENGINE_FRONTIER_INSTANCE &&
+	if (engine->config.frontier != ENGINE_FRONTIER_INSTANCE &&
 		record->step.split == ENGINE_SPLIT_VAL && !has_objectives(n, nobjectives, objectives))
 		return false;
 

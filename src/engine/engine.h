@@ -13,8 +13,9 @@
  * journal is at the place where the old one stopped.
  *
  * Samples are numbers: 0 .. ntrain-1 in the training set, 0 .. nval-1 in the
- * validation set.  The semantics are those of the reference implementation;
- * what is done otherwise is an option.  Frontend safe.
+ * validation set, 0 .. ntest-1 in the test set.  How it searches is its mode:
+ * as the reference implementation does, where what is done otherwise is an option,
+ * or by a model of the scores.  Both are asked and told alike.  Frontend safe.
  *
  * Memory: an engine lives in the memory context that was current when it was
  * created and gepa_engine_free() gives it back; what it hands out (steps,
@@ -42,7 +43,7 @@ typedef enum EngineSplit
 {
 	ENGINE_SPLIT_TRAIN,
 	ENGINE_SPLIT_VAL,
-	ENGINE_SPLIT_TEST			/* default mode: the held-out report */
+	ENGINE_SPLIT_TEST			/* default mode: samples of the report */
 } EngineSplit;
 
 /* A rollout that was told: a place in an EVALUATE step. */
@@ -54,9 +55,12 @@ typedef struct EngineRecord
 
 /*
  * Steps are numbered 0, 1, 2, ... in the order in which they are handed out.
- * "proposal" numbers every text that is evaluated: 0 is the seed, then one per
+ * "proposal" numbers every text that was made: 0 is the seed, then one per
  * child in order of creation, accepted or not.  A step with a proposal
  * concerns that text; its candidate number is known only once accepted.
+ *
+ * In default mode an iteration is what ends with a decision: the seed's window, a
+ * generation, a round of the run-off, the report.
  */
 typedef struct EngineStep
 {
@@ -71,7 +75,8 @@ typedef struct EngineStep
 	EngineSplit split;
 	int			nsamples;
 	const int  *samples;		/* a sample may occur twice */
-	bool		traces;			/* rollouts will be reflected on */
+	bool		traces;			/* rollouts will, or in default mode may, be
+								 * reflected on */
 
 	/*
 	 * REFLECT: rewrite texts[component] after reading these rollouts, in
@@ -101,7 +106,9 @@ typedef enum EngineEventKind
 
 /*
  * Default mode: what was compared, on which samples, what the model says of it
- * (after these rollouts), and what followed.
+ * (after these rollouts), and what followed.  Of the held-out report the estimates
+ * are means on its samples, and sd and chance are NaN; a winner is declared without
+ * new samples.
  */
 typedef enum EngineDecisionKind
 {
@@ -118,8 +125,10 @@ typedef struct EngineCompared
 	int			rollouts;		/* in the search */
 	double		estimate;		/* of the mean score */
 	double		sd;				/* of the difference to the one that led
-								 * before, logit scale; 0 = it is that one */
-	double		chance;			/* that it is better than that one */
+								 * before, logit scale; 0 = it is that one;
+								 * before any led, its own */
+	double		chance;			/* that it is better than that one; 0.5 where
+								 * there is nothing to compare */
 } EngineCompared;
 
 typedef struct EngineSampleRef
@@ -144,7 +153,8 @@ typedef struct EngineEvent
 	EngineEventKind kind;
 	int			iteration;
 	int			proposal;		/* -1 where there is none */
-	int			candidate;		/* ACCEPTED: its number; else -1 */
+	int			candidate;		/* ACCEPTED: its number; DECISION: who leads;
+								 * else -1 */
 	int			nparents;
 	int			parents[2];		/* candidates */
 	int			component;		/* changed; -1 = several or none */
@@ -152,20 +162,23 @@ typedef struct EngineEvent
 								 * merge) */
 	const char *const *texts;	/* PROPOSED and later */
 	double		parent_sum;		/* minibatch sums that were compared; the
-								 * child's is NaN when it was not run */
+								 * child's is NaN when it was not run; default
+								 * mode, ACCEPTED: on the window */
 	double		child_sum;
-	const char *reason;			/* SKIPPED, REJECTED, ACCEPTED: why */
+	const char *reason;			/* SKIPPED, REJECTED, ACCEPTED: why; default
+								 * mode, PROPOSED: reflection, examples or
+								 * recombination; DECISION: what followed */
 	int			nsamples;		/* ITERATION: the minibatch, or of a merge the */
 	const int  *samples;		/* validation samples it is tried on */
 	int			ancestor;		/* of a merge, a candidate; else -1 */
-	const EngineDecision *decision; /* DECISION; its reason says what followed */
+	const EngineDecision *decision; /* DECISION */
 } EngineEvent;
 
 /* engine.c */
 
 extern void gepa_engine_config_init(EngineConfig *config);
 
-/* Set the deviations to what the reference does (all of them off). */
+/* Set the mode and the deviations to what the reference does (all of them off). */
 extern void gepa_engine_config_reference(EngineConfig *config);
 
 /*
@@ -184,10 +197,11 @@ extern EngineStep gepa_engine_next(Engine *engine);
 /*
  * Tell the scores of an EVALUATE step, in the order of its samples.
  * objectives: NULL, or nsamples x nobjectives values, row by row, with the
- * names in objective_names; a value that is NaN is not known.  Returns false
- * when the step is not outstanding, n does not fit, a score is not finite, or
- * the frontier needs objectives and a validation brings none (the engine is
- * unchanged).
+ * names in objective_names; a value that is NaN is not known.  In default mode
+ * a score may be NaN: the rollout failed, counts, and is not asked for again.
+ * Returns false when the step is not outstanding, n does not fit, a score is not
+ * finite, or the frontier needs objectives and a validation brings none (the
+ * engine is unchanged).
  */
 extern bool gepa_engine_observe_scores(Engine *engine, int step, int n, const double *scores,
 									   int nobjectives, const char *const *objective_names,

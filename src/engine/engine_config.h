@@ -150,26 +150,31 @@ typedef struct EngineConfig
 								 * the others */
 	int			nlabels;
 	const int  *train_label;	/* expected label of each sample, 0 ..
-								 * nlabels-1; NULL = none */
+								 * nlabels-1, -1 = none; NULL = none at all */
 	const int  *val_label;
 
 	/* Reference mode, up to the deviations */
 
 	int			minibatch_size; /* 3 */
-	bool		skip_perfect;	/* true */
-	double		perfect_score;	/* 1.0 */
+	bool		skip_perfect;	/* true; both modes */
+	double		perfect_score;	/* 1.0; both modes */
 	EngineSelection selection;	/* pareto */
 	double		epsilon;		/* 0.1 */
 	int			top_k;			/* 5 */
 	EngineFrontier frontier;	/* instance */
-	EngineComponentChoice component_choice; /* round robin */
+	EngineComponentChoice component_choice; /* round robin; both modes */
 	EngineAcceptance acceptance;	/* strict */
 
-	int64		budget;			/* metric calls; <= 0 means none */
-	int64		max_proposals;	/* iterations; <= 0 means none */
-	double		stop_at_score;	/* mean on validation; NaN means none */
+	int64		budget;			/* rollouts; <= 0 means none */
+	/* Conditions, in both modes; in parentheses that of the default mode */
+	int64		max_proposals;	/* iterations (changes by reflection and of
+								 * examples); <= 0 means none */
+	double		stop_at_score;	/* mean on validation (estimate); NaN means
+								 * none */
 	int			max_candidates; /* in the pool; <= 0 means none */
-	int			no_improvement; /* checks without a new best; <= 0 means none */
+	int			no_improvement; /* checks without a new best (generations
+								 * without another one that leads); <= 0 means
+								 * none */
 	bool		caller_stops;	/* false; the caller has conditions of its
 								 * own: tokens, money, time */
 	bool		stop_on_all;	/* [false] stop when all conditions given

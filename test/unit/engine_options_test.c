@@ -205,7 +205,7 @@ test_order(void)
 static void
 test_ascending_order(void)
 {
-	SimWorld	world = {7, true, 1000000, 0, 0};
+	SimWorld	world = {.salt = 7,.binary = true,.vocabulary = 1000000};
 	EngineConfig config;
 	int			differ = 0;
 	int			seed;

@@ -660,6 +660,7 @@ refuse(const EngineConfig *config, const char *word)
 static void
 test_refusals(void)
 {
+	static const int bad_labels[40] = {0, 1};
 	EngineConfig config;
 	Engine	   *engine;
 
@@ -683,6 +684,7 @@ test_refusals(void)
 	WITH(config.policy.window_floor = config.policy.window_gain = 0.0, "window_floor");
 	WITH(config.policy.records = 0, "records");
 	WITH(config.policy.max_changes = -1, "max_changes");
+	WITH((config.nlabels = 1, config.val_label = bad_labels), "label");
 #undef WITH
 
 	/* what matters in the other mode is no error */

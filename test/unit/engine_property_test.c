@@ -365,7 +365,7 @@ test_seed(int seed, EngineMode mode)
 		   "not even a proposal's number (seed %d)", seed);
 
 	check_replay(&mixed, &setup, outcome, mixed.nentries, seed);
-	check_replay(&mixed, &setup, outcome, mixed.nentries / 2, seed);
+	check_replay(&mixed, &setup, outcome, sim_hash(seed, "cut") % (mixed.nentries + 1), seed);
 	pfree(other);
 	pfree(outcome);
 	sim_close(&mixed);
@@ -389,7 +389,8 @@ main(int argc, char **argv)
 	for (i = 1; i <= RUNS; i++)
 	{
 		test_seed(i, ENGINE_MODE_REFERENCE);
-		test_seed(i, ENGINE_MODE_DEFAULT);
+		if (i % 2 == 0)
+			test_seed(i, ENGINE_MODE_DEFAULT);
 	}
 	return tap_done();
 }
