@@ -43,7 +43,7 @@ OBJS_JUDGE  = src/judge/bayes.o src/judge/digest.o src/judge/examples.o \
 	src/judge/render.o src/judge/run.o src/judge/score.o src/judge/spec.o \
 	src/judge/totals.o src/judge/tradeoff.o src/judge/window.o
 OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
-	src/store/datasets.o src/store/diff.o src/store/expression.o src/store/figures.o \
+	src/store/datasets.o src/store/decisions.o src/store/diff.o src/store/expression.o src/store/figures.o \
 	src/store/handover.o src/store/job_claims.o src/store/job_rows.o src/store/job_source.o \
 	src/store/job_target.o src/store/job_verify.o src/store/job_write.o src/store/jobs.o \
 	src/store/journal.o src/store/judges.o src/store/lease.o src/store/lookup.o \
@@ -72,7 +72,7 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/heldout.o src/worker/job.o \
 	src/worker/job_create.o src/worker/job_judge.o src/worker/job_options.o \
 	src/worker/job_pieces.o \
-	src/worker/launcher.o src/worker/options.o src/worker/process.o src/worker/record.o \
+	src/worker/launcher.o src/worker/option_table.o src/worker/options.o src/worker/process.o src/worker/record.o \
 	src/worker/reflect.o src/worker/replay.o src/worker/requests.o src/worker/run.o \
 	src/worker/runstate.o src/worker/schedule.o src/worker/scheduler.o src/worker/scout.o \
 	src/worker/slots.o src/worker/spend.o src/worker/split.o src/worker/start.o \
@@ -82,7 +82,7 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 OBJS_API    = src/api/args.o src/api/branches.o src/api/budget.o src/api/candidates.o \
 	src/api/classifier.o src/api/dataset.o src/api/diff.o src/api/estimate.o src/api/job.o \
 	src/api/judge.o src/api/known.o src/api/lm.o src/api/lm_stats.o src/api/predicate.o \
-	src/api/predicate_array.o src/api/progress.o src/api/recipe.o src/api/report.o \
+	src/api/predicate_array.o src/api/progress.o src/api/recipe.o src/api/report.o src/api/report_search.o \
 	src/api/router.o src/api/run.o src/api/schedule.o src/api/shown.o src/api/sweep.o \
 	src/api/verdicts.o src/api/watch.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \

@@ -239,6 +239,12 @@ extern int	gepa_engine_best(const Engine *engine);
 extern double gepa_engine_candidate_sample_score(const Engine *engine, int candidate,
 												 int sample);
 
+/*
+ * Default mode: what the search is at, "seed", "generation", "run-off" or "held out";
+ * NULL once it is over, and in reference mode.
+ */
+extern const char *gepa_engine_phase(const Engine *engine);
+
 /* Sequential rounds so far: waits for all that was asked for at a time. */
 extern int	gepa_engine_rounds(const Engine *engine);
 

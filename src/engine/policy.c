@@ -249,3 +249,17 @@ gepa_engine_policy_take_text(Engine *engine, EngineStepRecord *record, const cha
 	if (--search->awaited == 0)
 		close_barrier(engine);
 }
+
+const char *
+gepa_engine_phase(const Engine *engine)
+{
+	static const char *const names[] = {
+		[ENGINE_PHASE_SEED] = "seed",
+		[ENGINE_PHASE_SEARCH] = "generation",
+		[ENGINE_PHASE_RUN_OFF] = "run-off",
+		[ENGINE_PHASE_REPORT] = "held out",
+		[ENGINE_PHASE_OVER] = NULL
+	};
+
+	return engine->search != NULL ? names[engine->search->phase] : NULL;
+}

@@ -145,7 +145,15 @@ CREATE TABLE gepa.run
 	created_at timestamptz NOT NULL DEFAULT now(),
 	started_at timestamptz,
 	finished_at timestamptz,
-	calls bigint NOT NULL DEFAULT 0	-- requests to both LMs
+	calls bigint NOT NULL DEFAULT 0, -- requests to both LMs
+	phase text,						-- of the search, in default mode
+	rounds int NOT NULL DEFAULT 0,	-- sequential waits for all that was asked for at a time
+	held_out_n int,					-- winner and seed on samples that chose nothing
+	held_out_seed float8,			-- mean scores
+	held_out float8,
+	gain float8,					-- paired difference, and its 95 % interval
+	gain_low float8,
+	gain_high float8
 );
 COMMENT ON TABLE gepa.run IS 'optimisations of a judge on a dataset';
 CREATE INDEX run_live_idx ON gepa.run (run) WHERE status IN ('queued', 'running', 'stopping');
@@ -202,7 +210,7 @@ CREATE TABLE gepa.proposal
 	reason text,
 	parent_sum float8,
 	child_sum float8,
-	score float8,					-- candidates: mean on validation
+	score float8,					-- candidates: mean on validation, or estimate
 	rollouts_at_discovery int,
 	created_at timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (run, proposal),
@@ -218,7 +226,7 @@ CREATE TABLE gepa.rollout
 	proposal int NOT NULL,
 	split text NOT NULL,
 	sample int NOT NULL,
-	score float8 NOT NULL,
+	score float8,					-- NULL = says nothing: rejected, in default mode
 	feedback text,
 	label text,
 	judge_score float8,				-- the verdict's own score
@@ -244,6 +252,23 @@ CREATE TABLE gepa.front
 	PRIMARY KEY (run, ordinal)
 );
 COMMENT ON TABLE gepa.front IS 'best score per key and the candidates that reach it';
+
+-- Default mode: what was compared, and what followed.
+CREATE TABLE gepa.decision
+(
+	run int NOT NULL REFERENCES gepa.run ON DELETE CASCADE,
+	decision int NOT NULL,			-- from 0, in order
+	iteration int NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('seed', 'generation', 'run_off', 'winner', 'held_out')),
+	led int,						-- candidate that led before
+	leads int NOT NULL,
+	compared jsonb NOT NULL,		-- [{"candidate":, "rollouts":, "estimate":, "sd":, "chance":}, ...]
+	samples text[] NOT NULL,		-- keys
+	reason text,
+	created_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (run, decision)
+);
+COMMENT ON TABLE gepa.decision IS 'comparisons of candidates that a run in default mode decided by';
 
 -- When to tune a judge anew.  What became of the last time is in outcome:
 -- "started" until the run has ended and was compared.

@@ -180,7 +180,12 @@ SELECT r.run,
 	gepa.shown(r.created_at) AS created_at,
 	gepa.shown(r.started_at) AS started_at,
 	gepa.shown(r.finished_at) AS finished_at,
-	gepa.shown(r.calls) AS calls
+	gepa.shown(r.calls) AS calls,
+	gepa.shown(r.rounds) AS rounds,
+	gepa.shown(r.held_out_n) AS held_out_n,
+	gepa.shown(r.gain) AS gain,
+	gepa.shown(r.gain_low) AS gain_low,
+	gepa.shown(r.gain_high) AS gain_high
 FROM gepa.run r
 	JOIN gepa.judge j ON j.judge = r.judge
 WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
@@ -203,6 +208,8 @@ SELECT r.run,
 	gepa.shown(r.owner::text) AS owner,
 	gepa.shown(r.status) AS status,
 	gepa.shown(CASE WHEN r.status = 'queued' THEN 'waiting for a worker'
+		WHEN r.phase = 'generation' THEN 'generation ' || greatest(r.iteration, 1)
+		WHEN r.phase IS NOT NULL THEN r.phase
 		WHEN r.best_candidate IS NULL THEN 'validating the seed'
 		ELSE 'searching' END) AS phase,
 	gepa.shown(r.iteration) AS iteration,
@@ -227,7 +234,8 @@ SELECT r.run,
 	gepa.shown(NULL::bigint) AS stored,
 	gepa.shown(NULL::bigint) AS failed,
 	gepa.shown(NULL::int) AS job,
-	gepa.shown(NULL::float8) AS rate
+	gepa.shown(NULL::float8) AS rate,
+	gepa.shown(r.rounds) AS rounds
 FROM gepa.run r
 	JOIN gepa.judge j ON j.judge = r.judge
 WHERE r.status IN ('queued', 'running', 'stopping')
@@ -256,7 +264,8 @@ SELECT NULL,
 	gepa.shown(q.stored),
 	gepa.shown(q.failed),
 	gepa.shown(NULL::int),
-	gepa.shown(q.rows / nullif(extract(epoch FROM t.elapsed), 0)::float8)
+	gepa.shown(q.rows / nullif(extract(epoch FROM t.elapsed), 0)::float8),
+	gepa.shown(NULL::int)
 FROM gepa.live_queries() q
 	CROSS JOIN LATERAL (SELECT pg_catalog.clock_timestamp() - q.started_at AS elapsed) t
 UNION ALL
@@ -288,7 +297,8 @@ SELECT NULL,
 	gepa.shown(b.stored),
 	gepa.shown(b.failed),
 	gepa.shown(b.job),
-	gepa.shown(CASE WHEN b.seconds > 0 THEN b.rows / b.seconds END)
+	gepa.shown(CASE WHEN b.seconds > 0 THEN b.rows / b.seconds END),
+	gepa.shown(NULL::int)
 FROM gepa.job b
 	LEFT JOIN (SELECT w.job, min(w.pid) AS pid, sum(w.in_flight)::int AS in_flight
 		FROM gepa.job_workers() w GROUP BY w.job) w ON w.job = b.job
@@ -319,12 +329,32 @@ SELECT p.run,
 	gepa.shown(p.score) AS score,
 	gepa.shown(p.rollouts_at_discovery) AS rollouts_at_discovery,
 	gepa.shown(p.iteration) AS iteration,
-	gepa.shown(p.created_at) AS created_at
+	gepa.shown(p.created_at) AS created_at,
+	gepa.shown(CASE p.candidate WHEN r.best_candidate THEN r.held_out WHEN 0 THEN r.held_out_seed END) AS held_out,
+	gepa.shown(CASE WHEN p.candidate IN (r.best_candidate, 0) THEN r.held_out_n END) AS held_out_n
 FROM gepa.proposal p
 	JOIN gepa.run r ON r.run = p.run
 WHERE p.candidate IS NOT NULL
 	AND pg_catalog.pg_has_role(r.owner, 'USAGE');
-COMMENT ON VIEW gepa.candidates IS 'texts in the pool of a run; 0 is the seed';
+COMMENT ON VIEW gepa.candidates IS
+	'texts in the pool of a run; 0 is the seed; held_out: mean score on samples that chose nothing, of winner and seed';
+
+CREATE VIEW gepa.decisions WITH (security_barrier) AS
+SELECT d.run,
+	gepa.shown(d.decision) AS decision,
+	gepa.shown(d.iteration) AS iteration,
+	gepa.shown(d.kind) AS kind,
+	gepa.shown(d.led) AS led,
+	gepa.shown(d.leads) AS leads,
+	gepa.shown(d.compared) AS compared,
+	gepa.shown(d.samples) AS samples,
+	gepa.shown(d.reason) AS reason,
+	gepa.shown(d.created_at) AS created_at
+FROM gepa.decision d
+	JOIN gepa.run r ON r.run = d.run
+WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.decisions IS
+	'what runs in default mode compared, on which samples, with which estimates, and what followed';
 
 CREATE VIEW gepa.frontier WITH (security_barrier) AS
 SELECT f.run,

@@ -16,6 +16,7 @@ SELECT pg_catalog.pg_extension_config_dump('gepa.step', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.proposal', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.rollout', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.front', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.decision', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.budget', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.spend_day', '');

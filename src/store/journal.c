@@ -22,8 +22,8 @@ static StoreStatement insert_rollout = {
 	.sql = "INSERT INTO gepa.rollout (run, step, slot, proposal, split, sample, score,"
 	" feedback, label, judge_score, from_logprobs, output, status, input_tokens,"
 	" output_tokens, cost, latency_ms)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, $14,"
-	" $15, $16::numeric, $17) ON CONFLICT DO NOTHING"
+	" VALUES ($1, $2, $3, $4, $5, $6, nullif($7, 'NaN'), $8, $9, $10, $11, $12::jsonb,"
+	" $13, $14, $15, $16::numeric, $17) ON CONFLICT DO NOTHING"
 };
 
 static StoreStatement add_rollouts = {
@@ -39,12 +39,22 @@ static StoreStatement update_scores = {
 	" AND o.score IS DISTINCT FROM s.score"
 };
 
+#define ROLLOUT_COLUMNS \
+	"o.slot, o.proposal, o.split, o.sample, coalesce(o.score, 'NaN'), o.feedback, o.label," \
+	" coalesce(o.judge_score, 'NaN'), o.from_logprobs, o.output ->> 'reasoning'," \
+	" o.output ->> 'detail', o.status, o.input_tokens, o.output_tokens, o.cost::float8," \
+	" o.latency_ms, o.output ->> 'answer', o.step"
+
 static StoreStatement select_rollouts = {
-	.sql = "SELECT slot, proposal, split, sample, score, feedback, label,"
-	" coalesce(judge_score, 'NaN'), from_logprobs, output ->> 'reasoning',"
-	" output ->> 'detail', status, input_tokens, output_tokens, cost::float8,"
-	" latency_ms, output ->> 'answer'"
-	" FROM gepa.rollout WHERE run = $1 AND step = $2 ORDER BY slot"
+	.sql = "SELECT " ROLLOUT_COLUMNS " FROM gepa.rollout o"
+	" WHERE o.run = $1 AND o.step = $2 ORDER BY o.slot"
+};
+
+static StoreStatement select_records = {
+	.sql = "SELECT " ROLLOUT_COLUMNS
+	" FROM ROWS FROM (unnest($2), unnest($3)) WITH ORDINALITY w(step, slot, place)"
+	" JOIN gepa.rollout o ON o.run = $1 AND o.step = w.step AND o.slot = w.slot"
+	" ORDER BY w.place"
 };
 
 static StoreStatement insert_step = {
@@ -107,27 +117,10 @@ static StoreStatement select_fronts = {
 
 static StoreStatement put_progress = {
 	.sql = "UPDATE gepa.run SET iteration = $2, rollouts = greatest(rollouts, $3),"
-	" best_candidate = $4, best_score = nullif($5, 'NaN'), seconds = seconds + $6"
+	" best_candidate = $4, best_score = nullif($5, 'NaN'), rounds = $6, phase = $7,"
+	" seconds = seconds + $8"
 	" WHERE run = $1"
 	" RETURNING (input_tokens + output_tokens)::float8, cost::float8, seconds, calls::float8"
-};
-
-/*
- * By text, because the cache asks nothing twice of equal texts; the latest of
- * each sample, because a merged candidate was tried on some before.  With
- * shared sets the cache knows the minibatches too.
- */
-static StoreStatement select_outcomes = {
-	.sql = "SELECT DISTINCT ON (o.sample) o.status = 'ok', s.label, o.label,"
-	" coalesce(o.judge_score, 0), o.from_logprobs"
-	" FROM gepa.proposal c"
-	" JOIN gepa.run r ON r.run = c.run"
-	" JOIN gepa.proposal p ON p.run = c.run AND p.components = c.components"
-	" JOIN gepa.rollout o ON o.run = p.run AND o.proposal = p.proposal"
-	" AND (o.split = 'val' OR (r.options ->> 'shared_sets')::bool)"
-	" JOIN gepa.sample s ON s.run = o.run AND s.split = 'val'"
-	" AND s.sample = o.sample"
-	" WHERE c.run = $1 AND c.candidate = $2 ORDER BY o.sample, o.step DESC, o.slot"
 };
 
 /*
@@ -267,30 +260,54 @@ read_rollout(StoreScope *scope, const JudgeSpec *spec, uint64 row, StoreRollout 
 	verdict->cost = gepa_store_double(row, 15);
 	verdict->latency_ms = gepa_store_double(row, 16);
 	verdict->answer = gepa_store_text(scope, row, 17);
+	rollout->step = gepa_store_int(row, 18, 0);
 	if (verdict->status == GEPA_STATUS_OK)
 		verdict->positive = gepa_judge_positive(spec, verdict->label, verdict->score,
 												verdict->from_logprobs);
 }
 
-StoreRollout *
-gepa_store_get_rollouts(int run, const JudgeSpec *spec, int step, int *n)
+/* Those that a statement finds. */
+static StoreRollout *
+get_rollouts(StoreStatement *statement, StoreArgs *args, const JudgeSpec *spec, int *n)
 {
 	StoreScope	scope;
-	StoreArgs	args = {0};
 	StoreRollout *rollouts;
 
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
-	gepa_store_arg_int(&args, run);
-	gepa_store_arg_int(&args, step);
-	*n = (int) gepa_store_run(&scope, &select_rollouts, &args);
+	*n = (int) gepa_store_run(&scope, statement, args);
 	rollouts = MemoryContextAllocZero(scope.caller, sizeof(StoreRollout) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
-	{
-		rollouts[i].step = step;
 		read_rollout(&scope, spec, i, &rollouts[i]);
-	}
 	gepa_store_leave(&scope);
 	return rollouts;
+}
+
+StoreRollout *
+gepa_store_get_rollouts(int run, const JudgeSpec *spec, int step, int *n)
+{
+	StoreArgs	args = {0};
+
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, step);
+	return get_rollouts(&select_rollouts, &args, spec, n);
+}
+
+StoreRollout *
+gepa_store_get_records(int run, const JudgeSpec *spec, const EngineRecord *records, int *n)
+{
+	StoreArgs	args = {0};
+	int		   *steps = palloc(sizeof(int) * Max(*n, 1));
+	int		   *slots = palloc(sizeof(int) * Max(*n, 1));
+
+	for (int i = 0; i < *n; i++)
+	{
+		steps[i] = records[i].step;
+		slots[i] = records[i].slot;
+	}
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_ints(&args, *n, steps);
+	gepa_store_arg_ints(&args, *n, slots);
+	return get_rollouts(&select_records, &args, spec, n);
 }
 
 /*
@@ -492,8 +509,7 @@ gepa_store_put_frontier(int run, const StoreFront *fronts, int n)
 }
 
 StoreSpent
-gepa_store_put_progress(int run, int iteration, int rollouts, int best_candidate,
-						double best_score, double seconds)
+gepa_store_put_progress(int run, const StoreProgress *progress)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
@@ -501,11 +517,13 @@ gepa_store_put_progress(int run, int iteration, int rollouts, int best_candidate
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	gepa_store_arg_int(&args, run);
-	gepa_store_arg_int(&args, iteration);
-	gepa_store_arg_int(&args, rollouts);
-	gepa_store_arg_int_or_null(&args, best_candidate, -1);
-	gepa_store_arg_double(&args, best_score);
-	gepa_store_arg_double(&args, seconds);
+	gepa_store_arg_int(&args, progress->iteration);
+	gepa_store_arg_int(&args, progress->rollouts);
+	gepa_store_arg_int_or_null(&args, progress->best_candidate, -1);
+	gepa_store_arg_double(&args, progress->best_score);
+	gepa_store_arg_int(&args, progress->rounds);
+	gepa_store_arg_text(&args, progress->phase);
+	gepa_store_arg_double(&args, progress->seconds);
 	if (gepa_store_run(&scope, &put_progress, &args) > 0)
 	{
 		spent.tokens = gepa_store_double(0, 1);
@@ -515,33 +533,4 @@ gepa_store_put_progress(int run, int iteration, int rollouts, int best_candidate
 	}
 	gepa_store_leave(&scope);
 	return spent;
-}
-
-JudgeOutcome *
-gepa_store_candidate_outcomes(int run, const JudgeSpec *spec, int candidate, int *n)
-{
-	StoreScope	scope;
-	StoreArgs	args = {0};
-	JudgeOutcome *outcomes;
-
-	gepa_store_enter(&scope, STORE_VIEW_QUERY);
-	gepa_store_arg_int(&args, run);
-	gepa_store_arg_int(&args, candidate);
-	*n = (int) gepa_store_run(&scope, &select_outcomes, &args);
-	outcomes = MemoryContextAllocZero(scope.caller, sizeof(JudgeOutcome) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-	{
-		int			expected = gepa_judge_label_index(spec, gepa_store_text(&scope, i, 2));
-		char	   *label = gepa_store_text(&scope, i, 3);
-
-		outcomes[i].decided = gepa_store_bool(i, 1);
-		outcomes[i].expected = expected >= 0 && spec->positive[expected];
-		outcomes[i].score = gepa_store_double(i, 4);
-		outcomes[i].scored = gepa_store_bool(i, 5);
-		if (outcomes[i].decided)
-			outcomes[i].positive = gepa_judge_positive(spec, label, outcomes[i].score,
-													   outcomes[i].scored);
-	}
-	gepa_store_leave(&scope);
-	return outcomes;
 }

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "store/store_internal.h"
 
 static const char *const status_names[] = {
@@ -34,7 +36,10 @@ static StoreStatement select_run = {
 	" r.lm_identity, r.reflection_lm, r.budget, r.seed, r.options::text, r.status,"
 	" r.reason, r.iteration, r.rollouts, r.best_candidate,"
 	" coalesce(r.best_score, 'NaN'),"
-	" r.xmin::text, (extract(epoch FROM r.created_at) * 1000000)::int8"
+	" r.xmin::text, (extract(epoch FROM r.created_at) * 1000000)::int8,"
+	" r.options ->> 'mode' = 'reference', coalesce(r.held_out_n, 0),"
+	" coalesce(r.held_out_seed, 'NaN'), coalesce(r.held_out, 'NaN'),"
+	" coalesce(r.gain, 'NaN'), coalesce(r.gain_low, 'NaN'), coalesce(r.gain_high, 'NaN')"
 	" FROM gepa.run r JOIN gepa.judge j ON j.judge = r.judge WHERE r.run = $1"
 };
 
@@ -154,6 +159,19 @@ gepa_store_create_run(const StoreRun *run, const char *notes,
  * Reading and moving
  */
 
+static void
+read_held_out(EngineHeldOut *held_out, int candidate)
+{
+	held_out->candidate = candidate;
+	held_out->n = gepa_store_int(0, 21, 0);
+	held_out->seed_score = gepa_store_double(0, 22);
+	held_out->score = gepa_store_double(0, 23);
+	held_out->gain = gepa_store_double(0, 24);
+	held_out->low = gepa_store_double(0, 25);
+	held_out->high = gepa_store_double(0, 26);
+	held_out->search_score = NAN;
+}
+
 StoreRun *
 gepa_store_get_run(int run)
 {
@@ -186,6 +204,8 @@ gepa_store_get_run(int run)
 		result->best_score = gepa_store_double(0, 17);
 		result->mine = gepa_store_is_mine(&scope, 0, 18);
 		result->born = gepa_store_bigint(0, 19);
+		result->mode = gepa_store_bool(0, 20) ? ENGINE_MODE_REFERENCE : ENGINE_MODE_DEFAULT;
+		read_held_out(&result->held_out, result->best_candidate);
 	}
 	gepa_store_leave(&scope);
 	return result;

@@ -176,6 +176,8 @@ typedef struct StoreRun
 	int			rollouts;
 	int			best_candidate; /* -1 = none yet */
 	double		best_score;
+	EngineMode	mode;			/* of its options */
+	EngineHeldOut held_out;		/* n = 0: none; without search_score */
 	bool		mine;			/* inserted by the current transaction */
 	int64		born;			/* tells it from another of its number */
 } StoreRun;
@@ -222,7 +224,7 @@ typedef struct StoreRollout
 	int			proposal;
 	StoreSplit	split;
 	int			sample;
-	double		score;			/* by the metric */
+	double		score;			/* by the metric; NaN = says nothing */
 	char	   *feedback;
 	JudgeVerdict verdict;
 } StoreRollout;
@@ -256,7 +258,7 @@ typedef struct StoreProposal
 	char	   *reason;
 	double		parent_sum;
 	double		child_sum;
-	double		score;			/* accepted: mean on validation */
+	double		score;			/* accepted: mean on validation, or estimate */
 	int			rollouts_at_discovery;
 } StoreProposal;
 
@@ -272,6 +274,10 @@ extern void gepa_store_put_scores(int run, int step, const double *scores, int n
 
 /* Rollouts of a step in order of slot; may be fewer than the step has. */
 extern StoreRollout *gepa_store_get_rollouts(int run, const JudgeSpec *spec, int step, int *n);
+
+/* Those named, in their order; *n says how many, and then how many are there. */
+extern StoreRollout *gepa_store_get_records(int run, const JudgeSpec *spec,
+											const EngineRecord *records, int *n);
 
 /* Append a step to the journal. */
 extern void gepa_store_insert_step(int run, const StoreStep *step);
@@ -294,18 +300,8 @@ typedef struct StoreFront
 extern void gepa_store_put_frontier(int run, const StoreFront *fronts, int n);
 extern StoreFront *gepa_store_get_frontier(int run, int *n);
 
-/*
- * Progress figures of a run, taken from the journal and the engine; seconds at
- * work since the last call.
- */
-extern StoreSpent gepa_store_put_progress(int run, int iteration, int rollouts,
-										  int best_candidate, double best_score, double seconds);
-
-/* Validation outcomes of a candidate, for the threshold. */
-extern JudgeOutcome *gepa_store_candidate_outcomes(int run, const JudgeSpec *spec,
-												   int candidate, int *n);
-
 #include "store/store_classifier.h"
+#include "store/store_decision.h"
 #include "store/store_diff.h"
 #include "store/store_figures.h"
 #include "store/store_job.h"

@@ -16,7 +16,9 @@
  *
  * A verdict that the document or the candidate is to blame for (not parsed,
  * refused, cut off, too long, rejected by the endpoint for good) is a rollout
- * with score 0: another prompt may do better.  A call that got no answer says
+ * with score 0: another prompt may do better.  In default mode a rejected one has
+ * no score, because the model of the scores can do without, and a 0 would count
+ * against whatever the candidate is made of.  A call that got no answer says
  * nothing about the prompt: it is tried again, WORKER_ROUNDS times in all,
  * with the LM as it is by then, so that a run follows an endpoint that moves.
  * Rounds keep to the endpoint's Retry-After.  Then the run fails and can be
@@ -24,11 +26,14 @@
  *
  * An endpoint that rejects every document of a step is itself to blame when it
  * never took one of this run, or when it goes on and on so with programs that
- * it took before.
+ * it took before.  As long as others are at work that it may take one of, a step
+ * waits with that.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "miscadmin.h"
 
@@ -67,6 +72,7 @@ struct WorkerEvaluation
 	int		   *unsaved;		/* slots that are not committed yet */
 	int64		save_due;		/* ... to be, if there are any */
 	bool		closed;			/* nothing is sent any more */
+	bool		over;			/* all calls have ended */
 	bool		failed;			/* some call of this round got no answer */
 	JudgeVerdict failure;		/* ... the last of these */
 	StoreLost	lost;			/* calls without a rollout, not committed yet */
@@ -115,22 +121,26 @@ save_rollouts(Evaluation *eval)
 	gepa_worker_announce_change(eval->run->row->run);
 }
 
-static StoreSplit
-split_of(const Evaluation *eval)
-{
-	return eval->step.split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
-}
-
 static const StoreSample *
 sample_of(const Evaluation *eval, int slot)
 {
-	return &eval->run->samples[split_of(eval)][eval->step.samples[slot]];
+	return &eval->run->samples[gepa_worker_split_of(&eval->step)][eval->step.samples[slot]];
+}
+
+/* The metric's; in default mode a rejected call leaves its cell empty. */
+static double
+score_of(const Evaluation *eval, const StoreSample *sample, const JudgeVerdict *verdict)
+{
+	const WorkerRunOptions *options = &eval->run->options;
+
+	if (options->mode == ENGINE_MODE_DEFAULT && gepa_status_no_answer(verdict->status))
+		return NAN;
+	return gepa_judge_grade(eval->spec, (JudgeMetric) options->metric, sample->label, verdict);
 }
 
 static void
 add_rollout(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 {
-	const WorkerRun *run = eval->run;
 	const EngineStep *step = &eval->step;
 	const StoreSample *sample = sample_of(eval, slot);
 	StoreRollout *rollout = &eval->rollouts[slot];
@@ -138,10 +148,9 @@ add_rollout(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 	rollout->step = step->step;
 	rollout->slot = slot;
 	rollout->proposal = step->proposal;
-	rollout->split = split_of(eval);
+	rollout->split = gepa_worker_split_of(step);
 	rollout->sample = step->samples[slot];
-	rollout->score = gepa_judge_grade(eval->spec, (JudgeMetric) run->options.metric,
-									  sample->label, verdict);
+	rollout->score = score_of(eval, sample, verdict);
 	rollout->feedback = gepa_judge_feedback(eval->spec, sample->label, sample->feedback,
 											verdict);
 	rollout->verdict = *verdict;
@@ -180,7 +189,7 @@ static int *
 find_twins(const Evaluation *eval)
 {
 	const EngineStep *step = &eval->step;
-	int			nsamples = eval->run->nsamples[split_of(eval)];
+	int			nsamples = eval->run->nsamples[gepa_worker_split_of(step)];
 	int		   *first = palloc(sizeof(int) * Max(nsamples, 1));
 	int		   *twins = palloc(sizeof(int) * Max(step->nsamples, 1));
 
@@ -235,7 +244,10 @@ take_verdict(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 	if (verdict->fatal && !eval->closed)
 		gepa_judge_report(eval->spec, eval->lm, verdict);
 	if (!gepa_status_no_answer(verdict->status))
+	{
+		eval->run->taken_any = true;
 		add_rollout(eval, slot, verdict);
+	}
 	else if (verdict->rejected)
 	{
 		eval->rollouts[slot].verdict = *verdict;
@@ -289,7 +301,7 @@ check_rejections(Evaluation *eval)
 		rejections += run->rejections;
 	else
 		rejections = 0;
-	if (first >= 0 && (run->answered == NIL || rejections >= REJECTIONS_IN_A_ROW))
+	if (first >= 0 && (!run->taken_any || rejections >= REJECTIONS_IN_A_ROW))
 	{
 		eval->failure = eval->rollouts[first].verdict;
 		give_up(eval);
@@ -307,6 +319,7 @@ gepa_worker_note_step(WorkerRun *run, const StoreRollout *rollouts, int n)
 	if (answered)
 	{
 		run->answered = list_append_unique_int(run->answered, rollouts[0].proposal);
+		run->taken_any = true;
 		run->rejections = 0;
 	}
 	else if (n > 0 && list_member_int(run->answered, rollouts[0].proposal))
@@ -386,6 +399,23 @@ put_off(Evaluation *eval)
 	eval->due = gepa_clock_after_ms(Max(FIRST_PAUSE_MS << (eval->round - 1), hold_ms));
 }
 
+/* All calls have ended; false while it depends on others what that means. */
+static bool
+settle(Evaluation *eval)
+{
+	WorkerRun  *run = eval->run;
+	bool		answered = has_answer(eval);
+
+	if (!answered && !run->taken_any && run->nunsettled > 0)
+		return false;
+	if (!answered)
+		check_rejections(eval);
+	settle_rejected(eval);
+	copy_twins(eval);
+	gepa_worker_note_step(run, eval->rollouts, eval->step.nsamples);
+	return true;
+}
+
 /* All calls of a round have ended; true when there is nothing left to ask. */
 static bool
 end_round(Evaluation *eval)
@@ -397,12 +427,9 @@ end_round(Evaluation *eval)
 		put_off(eval);
 	if (eval->failed)
 		return false;
-	if (!has_answer(eval))
-		check_rejections(eval);
-	settle_rejected(eval);
-	copy_twins(eval);
-	gepa_worker_note_step(eval->run, eval->rollouts, eval->step.nsamples);
-	return true;
+	eval->over = true;
+	eval->run->nunsettled--;
+	return settle(eval);
 }
 
 static void
@@ -455,6 +482,7 @@ gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step)
 	eval->unsaved = palloc(sizeof(int) * n);
 	eval->rejected = palloc0(sizeof(bool) * n);
 	eval->twins = find_twins(eval);
+	run->nunsettled++;
 	gepa_worker_enter(run, context);
 	eval->spec = gepa_worker_candidate(run, step->texts);
 	eval->lm = gepa_worker_task_lm(run);
@@ -467,6 +495,8 @@ gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step)
 bool
 gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 {
+	if (eval->over)
+		return settle(eval);
 	if (eval->judge == NULL)
 	{
 		if (eval->closed || eval->run->exhausted != NULL || eval->due > gepa_clock_us())
@@ -507,7 +537,7 @@ gepa_worker_evaluation_is_idle(const WorkerEvaluation *eval)
 int
 gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval)
 {
-	if (eval->nunsaved == 0 && (eval->judge != NULL || eval->run->exhausted != NULL))
+	if (eval->nunsaved == 0 && (eval->over || eval->judge != NULL || eval->run->exhausted != NULL))
 		return WORKER_SLICE_MS;
 	return gepa_clock_ms_until(eval->judge != NULL ? eval->save_due : eval->due);
 }

@@ -94,15 +94,67 @@ put_proposal(WorkerRun *run, const EngineEvent *event)
 	gepa_store_put_proposal(run->row->run, &proposal);
 }
 
-/* Write down what the engine decided; true if the pool has grown. */
+StoreDecision
+gepa_worker_decision_row(const WorkerRun *run, int number, const EngineEvent *event)
+{
+	const EngineDecision *what = event->decision;
+	StoreDecision row = {.decision = number,.iteration = event->iteration,.what = what,
+	.reason = event->reason};
+
+	row.samples = palloc(sizeof(char *) * Max(what->nsamples, 1));
+	for (int i = 0; i < what->nsamples; i++)
+	{
+		/* The two enums agree, as gepa_worker_split_of() says. */
+		const EngineStep step = {.split = what->samples[i].split};
+
+		row.samples[i] = run->samples[gepa_worker_split_of(&step)][what->samples[i].sample].key;
+	}
+	return row;
+}
+
+/* Each decision changes the estimates of all candidates. */
+static void
+put_candidate_scores(const WorkerRun *run)
+{
+	int			n = gepa_engine_ncandidates(run->engine);
+	double	   *scores = palloc(sizeof(double) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		scores[i] = gepa_engine_candidate_score(run->engine, i);
+	gepa_store_put_candidate_scores(run->row->run, scores, n);
+	pfree(scores);
+}
+
+static void
+put_held_out(WorkerRun *run)
+{
+	EngineHeldOut held_out;
+
+	if (run->told_held_out || !gepa_engine_held_out(run->engine, &held_out))
+		return;
+	gepa_store_put_held_out(run->row->run, &held_out);
+	run->told_held_out = true;
+}
+
+/*
+ * Write down what the engine decided; true if the pool has grown or what is known
+ * of it has changed.
+ */
 static bool
 put_events(WorkerRun *run)
 {
 	EngineEvent event;
 	bool		grown = false;
+	int			decisions = run->ndecisions;
 
 	while (gepa_engine_next_event(run->engine, &event))
 	{
+		if (event.kind == ENGINE_EVENT_DECISION)
+		{
+			StoreDecision row = gepa_worker_decision_row(run, run->ndecisions++, &event);
+
+			gepa_store_put_decision(run->row->run, &row);
+		}
 		if (event.kind != ENGINE_EVENT_PROPOSED && event.kind != ENGINE_EVENT_REJECTED &&
 			event.kind != ENGINE_EVENT_ACCEPTED)
 			continue;
@@ -110,7 +162,10 @@ put_events(WorkerRun *run)
 			put_proposal(run, &event);
 		grown = grown || event.kind == ENGINE_EVENT_ACCEPTED;
 	}
-	return grown;
+	if (run->ndecisions > decisions)
+		put_candidate_scores(run);
+	put_held_out(run);
+	return grown || run->ndecisions > decisions;
 }
 
 /*
@@ -145,6 +200,13 @@ put_frontier(WorkerRun *run)
 }
 
 /* The conditions that the engine cannot know of. */
+bool
+gepa_worker_is_limit(const char *reason)
+{
+	return strcmp(reason, "max_calls") == 0 || strcmp(reason, "max_tokens") == 0 ||
+		strcmp(reason, "max_cost") == 0 || strcmp(reason, "max_seconds") == 0;
+}
+
 static const char *
 limit_reached(const WorkerRunOptions *options, const StoreSpent *spent)
 {
@@ -174,13 +236,17 @@ void
 gepa_worker_put_progress(WorkerRun *run)
 {
 	int			best = gepa_engine_best(run->engine);
-	double		score = best >= 0 ? gepa_engine_candidate_score(run->engine, best) : NAN;
-	StoreSpent	spent = gepa_store_put_progress(run->row->run,
-												gepa_engine_iteration(run->engine),
-												(int) gepa_engine_rollouts(run->engine),
-												best, score,
-												gepa_worker_take_elapsed(run));
+	StoreProgress progress;
+	StoreSpent	spent;
 
+	progress.iteration = gepa_engine_iteration(run->engine);
+	progress.rollouts = (int) gepa_engine_rollouts(run->engine);
+	progress.rounds = gepa_engine_rounds(run->engine);
+	progress.phase = gepa_engine_phase(run->engine);
+	progress.best_candidate = best;
+	progress.best_score = best >= 0 ? gepa_engine_candidate_score(run->engine, best) : NAN;
+	progress.seconds = gepa_worker_take_elapsed(run);
+	spent = gepa_store_put_progress(run->row->run, &progress);
 	gepa_engine_caller_stops(run->engine, limit_reached(&run->options, &spent));
 }
 

@@ -3,8 +3,8 @@
  * reflect.c
  *	  Carrying out a REFLECT step: the reflection LM rewrites a component.
  *
- * The rollouts of the step to reflect on are read back from the tables, so
- * that a resumed run shows the LM what the undisturbed one would have.  The
+ * The rollouts to reflect on are read back from the tables, in the order in which the
+ * engine names them, so that a resumed run shows the LM what the undisturbed one would have.  The
  * documents appear as the judge saw them: cut and fenced.
  *
  * A reflection never waits: it is begun and then polled (works.c).
@@ -94,17 +94,21 @@ record_value(const WorkerRun *run, const StoreRollout *rollout)
 static char *
 make_prompt(const WorkerRun *run, const EngineStep *step)
 {
-	int			n;
-	StoreRollout *rollouts = gepa_store_get_rollouts(run->row->run, run->seed,
-													 step->records[0].step, &n);
+	int			n = step->nrecords;
+	StoreRollout *rollouts = gepa_store_get_records(run->row->run, run->seed, step->records, &n);
 	EngineValue *records = palloc(sizeof(EngineValue) * Max(n, 1));
 	const char *template = run->options.reflection_template;
 
+	if (n != step->nrecords)
+		elog(ERROR, "%d of the %d rollouts to reflect on in step %d are recorded", n,
+			 step->nrecords, step->step);
 	for (int i = 0; i < n; i++)
 	{
+		/* Test samples are never shown. */
 		if (rollouts[i].split < STORE_SPLIT_TRAIN || rollouts[i].split > STORE_SPLIT_VAL ||
 			rollouts[i].sample < 0 || rollouts[i].sample >= run->nsamples[rollouts[i].split])
-			elog(ERROR, "rollout %d of step %d has no sample", i, step->records[0].step);
+			elog(ERROR, "rollout %d of step %d has no sample", rollouts[i].slot,
+				 rollouts[i].step);
 		records[i] = record_value(run, &rollouts[i]);
 	}
 	return gepa_engine_render_reflection(template ? template : gepa_judge_reflection_template(),

@@ -22,12 +22,24 @@ typedef struct Replay
 	WorkerRun  *run;
 	int			nproposals;
 	EngineEvent *decided;		/* last event of each proposal, by number */
+	int			ndecisions;
+	int			unlike;			/* the first decision that is recorded
+								 * otherwise; -1 = none */
 } Replay;
 
 static bool
 same_number(double a, double b)
 {
 	return a == b || (isnan(a) && isnan(b));
+}
+
+static void
+compare_decision(Replay *replay, const EngineEvent *event)
+{
+	StoreDecision row = gepa_worker_decision_row(replay->run, replay->ndecisions++, event);
+
+	if (replay->unlike < 0 && !gepa_store_has_decision(replay->run->row->run, &row))
+		replay->unlike = row.decision;
 }
 
 /* Events of proposals, in a context that outlives the step. */
@@ -38,7 +50,10 @@ take_events(Replay *replay)
 
 	while (gepa_engine_next_event(replay->run->engine, &event))
 	{
-		if (event.proposal < 0 || event.kind == ENGINE_EVENT_ITERATION)
+		if (event.kind == ENGINE_EVENT_DECISION)
+			compare_decision(replay, &event);
+		if (event.proposal < 0 || event.kind == ENGINE_EVENT_ITERATION ||
+			event.kind == ENGINE_EVENT_DECISION)
 			continue;
 		if (event.proposal >= replay->nproposals)
 		{
@@ -75,6 +90,20 @@ tell_journal(Replay *replay, int *told)
 	}
 	MemoryContextDelete(scratch);
 	return difference;
+}
+
+/* What ended the run is no observation; the engine may decide once more by it. */
+static void
+tell_end(Replay *replay)
+{
+	const StoreRun *row = replay->run->row;
+
+	if (row->status != STORE_RUN_FINISHED || row->reason == NULL)
+		return;
+	if (gepa_worker_is_limit(row->reason))
+		gepa_engine_caller_stops(replay->run->engine, row->reason);
+	(void) gepa_engine_next(replay->run->engine);
+	take_events(replay);
 }
 
 static bool
@@ -168,13 +197,32 @@ compare_frontier(const Replay *replay)
 }
 
 static char *
+compare_decisions(const Replay *replay)
+{
+	int			n = gepa_store_count_decisions(replay->run->row->run);
+
+	if (replay->unlike >= 0)
+		return psprintf("decision %d is recorded otherwise", replay->unlike);
+	if (n != replay->ndecisions)
+		return psprintf("the engine takes %d decisions, %d are recorded", replay->ndecisions, n);
+	return NULL;
+}
+
+static char *
 compare_figures(const Replay *replay)
 {
 	const StoreRun *row = replay->run->row;
 	int			best = gepa_engine_best(replay->run->engine);
+	EngineHeldOut held_out = {0};
 
 	if (best != row->best_candidate)
 		return psprintf("the best candidate is %d, %d is recorded", best, row->best_candidate);
+	(void) gepa_engine_held_out(replay->run->engine, &held_out);
+	if (held_out.n != row->held_out.n ||
+		(held_out.n > 0 && (!same_number(held_out.gain, row->held_out.gain) ||
+							!same_number(held_out.low, row->held_out.low) ||
+							!same_number(held_out.high, row->held_out.high))))
+		return pstrdup("the figures on held-out samples are recorded otherwise");
 	return NULL;
 }
 
@@ -186,7 +234,12 @@ gepa_worker_replay(StoreRun *row)
 
 	replay.run = gepa_worker_prepare_run(row);
 	replay.decided = palloc0(sizeof(EngineEvent));
+	replay.unlike = -1;
 	result.difference = tell_journal(&replay, &result.steps);
+	if (result.difference == NULL)
+		tell_end(&replay);
+	if (result.difference == NULL)
+		result.difference = compare_decisions(&replay);
 	if (result.difference == NULL)
 		result.difference = compare_proposals(&replay);
 	if (result.difference == NULL)

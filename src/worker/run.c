@@ -133,6 +133,30 @@ give_up_works(WorkerRun *run)
 	gepa_worker_drop_works(run);
 }
 
+/* A search that led nowhere, or perhaps nowhere, says so. */
+static const char *
+reason_with_gain(const WorkerRun *run, const char *reason)
+{
+	EngineHeldOut held;
+
+	if (!gepa_engine_held_out(run->engine, &held) || held.low > 0)
+		return reason;
+	return psprintf("%s; no %sgain over the seed: %+.3f on %d held-out samples, 95 %% interval %+.3f to %+.3f",
+					reason, held.gain > 0 ? "certain " : "", held.gain, held.n, held.low,
+					held.high);
+}
+
+/* The reason of a run that is through; the engine hears what it cannot know of. */
+static const char *
+finish(WorkerRun *run)
+{
+	if (run->exhausted == NULL)
+		return reason_with_gain(run, gepa_engine_stop_reason(run->engine));
+	gepa_engine_caller_stops(run->engine, run->exhausted);
+	(void) gepa_engine_next(run->engine);
+	return run->exhausted;
+}
+
 static void
 drive(WorkerRun *run)
 {
@@ -148,8 +172,7 @@ drive(WorkerRun *run)
 	if (stop)
 		end_run(run, STORE_RUN_STOPPED, STOPPED_REASON);
 	else
-		end_run(run, STORE_RUN_FINISHED, run->exhausted != NULL ? run->exhausted :
-				gepa_engine_stop_reason(run->engine));
+		end_run(run, STORE_RUN_FINISHED, finish(run));
 }
 
 static void

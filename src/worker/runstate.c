@@ -105,12 +105,39 @@ find_validated(WorkerRun *run)
 				run->validate[run->nvalidate++] = i;
 }
 
+/* Default mode: rows that the report on winner and seed may take. */
+static bool
+uses_test_samples(const WorkerRunOptions *options)
+{
+	return options->mode == ENGINE_MODE_DEFAULT && options->policy.held_out != 0;
+}
+
+static void
+number_labels(WorkerRun *run)
+{
+	for (int s = STORE_SPLIT_TRAIN; s <= STORE_SPLIT_VAL; s++)
+	{
+		run->sample_labels[s] = palloc(sizeof(int) * Max(run->nsamples[s], 1));
+		for (int i = 0; i < run->nsamples[s]; i++)
+			run->sample_labels[s][i] = gepa_judge_label_index(run->seed,
+															  run->samples[s][i].label);
+	}
+}
+
 static void
 fill_config(const WorkerRun *run, EngineConfig *config)
 {
 	const WorkerRunOptions *options = &run->options;
 
 	gepa_engine_config_init(config);
+	config->mode = (EngineMode) options->mode;
+	config->policy = options->policy;
+	config->policy.record_failures = Min(options->policy.record_failures,
+										 options->policy.records);
+	config->ntest = run->nsamples[STORE_SPLIT_TEST];
+	config->nlabels = run->seed->nlabels;
+	config->train_label = run->sample_labels[STORE_SPLIT_TRAIN];
+	config->val_label = run->sample_labels[STORE_SPLIT_VAL];
 	config->seed = run->row->seed;
 	config->ntrain = run->nsamples[STORE_SPLIT_TRAIN];
 	config->nval = run->nsamples[STORE_SPLIT_VAL];
@@ -191,11 +218,26 @@ refuse_journal(const WorkerRun *run, int seq)
 			 errhint("Start a new run; the candidates of this one can still be deployed.")));
 }
 
+StoreSplit
+gepa_worker_split_of(const EngineStep *step)
+{
+	switch (step->split)
+	{
+		case ENGINE_SPLIT_TRAIN:
+			return STORE_SPLIT_TRAIN;
+		case ENGINE_SPLIT_VAL:
+			return STORE_SPLIT_VAL;
+		case ENGINE_SPLIT_TEST:
+			return STORE_SPLIT_TEST;
+	}
+	return STORE_SPLIT_NONE;
+}
+
 /* Row by row, NaN where a sample's label is another. */
 static double *
 objectives_of(const WorkerRun *run, const EngineStep *step, const double *scores)
 {
-	StoreSplit	split = step->split == ENGINE_SPLIT_TRAIN ? STORE_SPLIT_TRAIN : STORE_SPLIT_VAL;
+	StoreSplit	split = gepa_worker_split_of(step);
 	int			nlabels = run->seed->nlabels;
 	double	   *values = palloc(sizeof(double) * Max(step->nsamples, 1) * nlabels);
 
@@ -213,7 +255,8 @@ objectives_of(const WorkerRun *run, const EngineStep *step, const double *scores
 bool
 gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step, const double *scores)
 {
-	bool		wanted = run->options.frontier_type != ENGINE_FRONTIER_INSTANCE &&
+	bool		wanted = run->options.mode == ENGINE_MODE_REFERENCE &&
+		run->options.frontier_type != ENGINE_FRONTIER_INSTANCE &&
 		(step->split == ENGINE_SPLIT_VAL || run->options.shared_sets);
 
 	return gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
@@ -312,8 +355,9 @@ replay_journal(WorkerRun *run)
 
 		if (!gepa_worker_tell(run, &entries[i]))
 			refuse_journal(run, entries[i].seq);
+		/* Written with its entry. */
 		while (gepa_engine_next_event(run->engine, &event))
-			 /* written with its entry */ ;
+			run->ndecisions += event.kind == ENGINE_EVENT_DECISION;
 		run->seq = entries[i].seq + 1;
 		MemoryContextReset(scratch);
 	}
@@ -334,9 +378,11 @@ gepa_worker_prepare_run(StoreRun *row)
 	gepa_worker_parse_options(row->options, &run->options);
 	run->seed = gepa_worker_program(version->spec, &run->options,
 									row->reflection_lm != NULL, row->lm_identity);
-	for (int s = STORE_SPLIT_TRAIN; s <= STORE_SPLIT_VAL; s++)
-		run->samples[s] = gepa_store_get_samples(row->run, run->seed, (StoreSplit) s,
-												 &run->nsamples[s]);
+	for (int s = 0; s < STORE_NSPLITS; s++)
+		if (s != STORE_SPLIT_TEST || uses_test_samples(&run->options))
+			run->samples[s] = gepa_store_get_samples(row->run, run->seed, (StoreSplit) s,
+													 &run->nsamples[s]);
+	number_labels(run);
 	find_validated(run);
 	find_tuned(run);
 	gepa_worker_number_examples(run);

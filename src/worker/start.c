@@ -255,8 +255,15 @@ check_shared_sets(const Start *start)
 static void
 check_ranking(const Start *start)
 {
-	if (start->options.metric == JUDGE_METRIC_RANKING &&
-		(start->options.merge || start->options.shared_sets))
+	if (start->options.metric != JUDGE_METRIC_RANKING)
+		return;
+	if (start->options.mode == ENGINE_MODE_DEFAULT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("run option \"metric\" \"ranking\" needs \"mode\" \"reference\""),
+				 errdetail("Its scores are relative to the samples of their step, and the default mode compares scores of all steps."),
+				 errhint("Add \"mode\": \"reference\", or use metric \"score\".")));
+	if ((start->options.merge || start->options.shared_sets))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("run option \"metric\" \"ranking\" cannot be combined with \"merge\" or \"shared_sets\""),
@@ -407,7 +414,10 @@ gather_samples(Start *start)
 	check_validated(start);
 }
 
-/* The smallest budget with which an iteration can be carried out. */
+/*
+ * The smallest budget with which an iteration can be carried out; of the default
+ * mode the engine says it.
+ */
 static void
 check_budget(const Start *start)
 {
@@ -418,6 +428,8 @@ check_budget(const Start *start)
 	int64		kept = proposals;
 	int64		needed = nval + 1;
 
+	if (options->mode == ENGINE_MODE_DEFAULT)
+		return;
 	if (options->proposal_selection == ENGINE_KEEP_BEST)
 		kept = 1;
 	else if (options->proposal_selection == ENGINE_KEEP_TOP_K)
@@ -495,6 +507,17 @@ note_unused_labels(Start *start)
 	}
 }
 
+/* Of a sweep's or schedule's options too: they may be older than a default. */
+static void
+note_idle_options(Start *start)
+{
+	const char *idle = gepa_worker_idle_options(start->request->options, &start->options);
+
+	if (idle != NULL)
+		add_note(start, "options without effect in mode \"%s\": %s",
+				 start->options.mode == ENGINE_MODE_DEFAULT ? "default" : "reference", idle);
+}
+
 static char *
 make_notes(Start *start)
 {
@@ -504,6 +527,7 @@ make_notes(Start *start)
 
 	note_sizes(start);
 	note_unused_labels(start);
+	note_idle_options(start);
 	if (report->copies > 0 || report->moved > 0)
 		add_note(start, "%d samples repeat the document of another; copies are kept in one split, and %d samples were moved for that",
 				 report->copies, report->moved);

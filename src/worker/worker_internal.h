@@ -58,81 +58,12 @@ extern bool gepa_worker_split(WorkerSplitItem *items, int n,
 #include "judge/judge.h"
 #include "store/store.h"
 #include "worker/worker.h"
+#include "worker/worker_options.h"
 #include "worker/worker_slots.h"
 
 /* requests.c */
 
 extern void gepa_worker_requests_init(void);	/* at load */
-
-/* options.c */
-
-/* Keys of samples. */
-typedef struct WorkerKeys
-{
-	int			n;
-	char	  **keys;
-} WorkerKeys;
-
-/* Options of a run, complete. */
-typedef struct WorkerRunOptions
-{
-	int			acceptance;		/* EngineAcceptance */
-	bool		ascending_order;
-	bool		cache;
-	int			candidate_selection;	/* EngineSelection */
-	int			component_choice;	/* EngineComponentChoice */
-	double		epsilon;
-	bool		examples;		/* tune examples beside the instruction */
-	bool		expand_placeholders;
-	int			frontier_type;	/* EngineFrontier */
-	bool		hard_budget;
-	double		max_calls;		/* NaN = no such condition, as below */
-	int			max_candidates; /* 0 = no such condition, as below */
-	double		max_cost;
-	int			max_examples;
-	int			max_merges;
-	int			max_prompt_chars;
-	int			max_proposals;
-	double		max_seconds;
-	double		max_tokens;
-	bool		merge;
-	int			merge_overlap;
-	int			metric;			/* JudgeMetric */
-	int			minibatch_size;
-	int			mode;			/* WorkerMode */
-	int			no_improvement;
-	int			parallel_proposals;
-	double		perfect_score;
-	double		precision;		/* wanted at deploy; 0 = none */
-	int			proposal_selection; /* EngineKeep */
-	int			proposal_top_k;
-	int			proposals_per_parent;
-	char	   *reflection_template;	/* NULL = the judge's default */
-	bool		reuse_rollouts; /* of a sample that a step has twice */
-	bool		shared_sets;
-	bool		skip_known_texts;
-	bool		skip_perfect;
-	double		split[WORKER_NSPLITS];	/* shares */
-	int			split_seed;
-	double		stop_at_score;
-	bool		stop_on_all;
-	char	   *task_lm;		/* NULL = the judge's */
-	int			top_k;
-	WorkerKeys	validate;		/* n = 0: all validation samples */
-	bool		zero_mean_merge;
-} WorkerRunOptions;
-
-typedef enum WorkerMode
-{
-	WORKER_MODE_DEFAULT,
-	WORKER_MODE_REFERENCE
-} WorkerMode;
-
-/* Raises 22023 on unknown keys and bad values. */
-extern void gepa_worker_parse_options(const char *json, WorkerRunOptions *options);
-
-/* The object that gepa_worker_parse_options() would read back. */
-extern char *gepa_worker_options_json(const WorkerRunOptions *options);
 
 /* run.c: how a worker takes an ERROR */
 
@@ -205,8 +136,10 @@ typedef struct WorkerRun
 	JudgeSpec  *seed;			/* the program that is tuned */
 	int			ntuned;			/* components the engine knows of */
 	int		   *tuned;			/* ... and where they are in the program */
-	int			nsamples[STORE_SPLIT_TEST]; /* train, val */
-	StoreSample *samples[STORE_SPLIT_TEST];
+	int			nsamples[STORE_NSPLITS];	/* test ones only if the engine
+											 * may use them */
+	StoreSample *samples[STORE_NSPLITS];
+	int		   *sample_labels[STORE_SPLIT_TEST];	/* numbers of labels */
 	int			nexamples;		/* numbers that stand for examples */
 	char	  **examples;		/* JSON text per number, NULL = not yet made */
 	int		   *example_class;	/* label of each */
@@ -223,7 +156,11 @@ typedef struct WorkerRun
 	LmBudget   *budget;			/* that its calls are charged to */
 	const char *exhausted;		/* the limit that lets it send nothing more */
 	int			seq;			/* next number in the journal */
+	int			ndecisions;		/* ... and of decisions */
+	bool		told_held_out;	/* the row has the held-out figures */
+	int			nunsettled;		/* evaluations whose calls have not all ended */
 	List	   *answered;		/* proposals that the LM took some sample of */
+	bool		taken_any;		/* ... or of a step still at work */
 	int			rejections;		/* ... and what it rejected of these since */
 	TimestampTz counted_until;	/* what time was last added to its seconds */
 } WorkerRun;
@@ -260,6 +197,9 @@ extern bool gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step,
  * Entries stand in the order of observation, not of asking.
  */
 extern bool gepa_worker_tell(WorkerRun *run, const StoreStep *entry);
+
+/* The set that the samples of a step are in. */
+extern StoreSplit gepa_worker_split_of(const EngineStep *step);
 
 /* Note a step that the engine asks for, or that it was told of. */
 extern void gepa_worker_add_asked(WorkerRun *run, const EngineStep *step);
@@ -353,6 +293,13 @@ extern void gepa_worker_put_progress(WorkerRun *run);
 
 /* The same, and what the engine has decided.  Needs a transaction. */
 extern void gepa_worker_put_decisions(WorkerRun *run);
+
+/* A decision as it stands in its table; the strings belong to run and event. */
+extern StoreDecision gepa_worker_decision_row(const WorkerRun *run, int number,
+											  const EngineEvent *event);
+
+/* Did a condition of the caller's own, that the engine cannot know of, end the run? */
+extern bool gepa_worker_is_limit(const char *reason);
 
 /* Seconds since the last call, to be added to the run's; the first time 0. */
 extern double gepa_worker_take_elapsed(WorkerRun *run);

@@ -41,7 +41,7 @@ report_step(const WorkerRun *run, const EngineStep *step)
 		snprintf(activity, sizeof(activity),
 				 "gepa run %d: iteration %d, proposal %d on %d samples of %s; %d steps at work",
 				 run->row->run, step->iteration, step->proposal, step->nsamples,
-				 step->split == ENGINE_SPLIT_TRAIN ? "train" : "val",
+				 gepa_store_split_name(gepa_worker_split_of(step)),
 				 list_length(run->works));
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
