@@ -85,9 +85,10 @@ show_progress(const StoreRun *run, int64 *last_shown, int *last_rollouts)
 						run->run, run->rollouts, run->budget)));
 	else
 		ereport(NOTICE,
-				(errmsg("run %d: %d of %d rollouts, iteration %d, best candidate %d with %.4f",
+				(errmsg("run %d: %d of %d rollouts, iteration %d, best candidate %d with %.4f%s",
 						run->run, run->rollouts, run->budget, run->iteration,
-						run->best_candidate, run->best_score)));
+						run->best_candidate, run->best_score,
+						run->mode == ENGINE_MODE_DEFAULT ? " (estimate)" : "")));
 }
 
 static StoreRun *
@@ -114,6 +115,16 @@ watch(int run_id)
 	return run;
 }
 
+static char *
+held_out_text(const StoreRun *run)
+{
+	const EngineHeldOut *held = &run->held_out;
+
+	return psprintf("On %d held-out samples the seed scores %.3f and candidate %d %.3f, a difference of %+.3f with a 95 %% interval from %+.3f to %+.3f.",
+					held->n, held->seed_score, held->candidate, held->score, held->gain,
+					held->low, held->high);
+}
+
 static void
 report_end(const StoreRun *run)
 {
@@ -129,9 +140,11 @@ report_end(const StoreRun *run)
 						run->run, gepa_store_run_status_name(run->status), run->rollouts)));
 	else
 		ereport(NOTICE,
-				(errmsg("run %d %s: %d rollouts, best candidate %d with %.4f on validation",
+				(errmsg("run %d %s: %d rollouts, best candidate %d with %.4f %s",
 						run->run, gepa_store_run_status_name(run->status), run->rollouts,
-						run->best_candidate, run->best_score)));
+						run->best_candidate, run->best_score,
+						run->mode == ENGINE_MODE_DEFAULT ? "(estimate)" : "on validation"),
+				 run->held_out.n > 0 ? errdetail("%s", held_out_text(run)) : 0));
 }
 
 PG_FUNCTION_INFO_V1(gepa_optimize);
@@ -240,12 +253,42 @@ gepa_replay(PG_FUNCTION_ARGS)
  * Deploying
  */
 
+/*
+ * The search's own figures are too good; what it reports on samples that chose
+ * nothing decides whether its winner is one.
+ */
+static void
+check_gain(const StoreRun *run, int candidate, bool force)
+{
+	if (run->held_out.n == 0 || force)
+		return;
+	if (candidate == run->best_candidate && !(run->held_out.gain > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the winner of run %d is no better than its seed on held-out samples",
+						run->run),
+				 errdetail("%s", held_out_text(run)),
+				 errhint("Tune with more labels or a larger budget, or SELECT gepa.deploy(%d, force => true) if you want it all the same.",
+						 run->run)));
+	if (candidate == run->best_candidate && !(run->held_out.low > 0))
+		ereport(NOTICE,
+				(errmsg("the gain of run %d over its seed is not certain", run->run),
+				 errdetail("%s", held_out_text(run))));
+	if (candidate != run->best_candidate && candidate > 0)
+		ereport(NOTICE,
+				(errmsg("candidate %d of run %d was not compared with the seed on held-out samples",
+						candidate, run->run),
+				 errhint("Only the winner, candidate %d, was; gepa.report() measures what is deployed.",
+						 run->best_candidate)));
+}
+
 PG_FUNCTION_INFO_V1(gepa_deploy);
 Datum
 gepa_deploy(PG_FUNCTION_ARGS)
 {
 	StoreRun   *run = gepa_api_get_run(gepa_api_int_arg(fcinfo, 0, "run"));
 	int			candidate = PG_ARGISNULL(1) ? run->best_candidate : PG_GETARG_INT32(1);
+	bool		force = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	StoreVersion *seed;
 	StoreVersion *winner;
 
@@ -258,6 +301,7 @@ gepa_deploy(PG_FUNCTION_ARGS)
 	gepa_store_check_owner("judge", seed->spec->name, seed->owner, GetUserId());
 	winner = gepa_apply_candidate(run, seed, candidate);
 	gepa_judge_check_spec(winner->spec);
+	check_gain(run, candidate, force);
 	PG_RETURN_INT32(gepa_store_add_version(run->judge, winner->spec, winner->lm, run->run,
 										   candidate));
 }

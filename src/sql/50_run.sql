@@ -45,12 +45,12 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION gepa.resume(int) IS
 	'continues a stopped or failed run from its last observation';
 
-CREATE FUNCTION gepa.deploy(run int, candidate int DEFAULT NULL)
+CREATE FUNCTION gepa.deploy(run int, candidate int DEFAULT NULL, force bool DEFAULT false)
 RETURNS int
 AS 'MODULE_PATHNAME', 'gepa_deploy'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION gepa.deploy(int, int) IS
-	'makes a candidate (by default the winner) the current version of the run''s judge; returns the version';
+COMMENT ON FUNCTION gepa.deploy(int, int, bool) IS
+	'makes a candidate (by default the winner) the current version of the run''s judge; a winner that is no better than the seed on held-out samples only by force; returns the version';
 
 CREATE FUNCTION gepa.report(
 	judge text,
