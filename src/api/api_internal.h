@@ -72,6 +72,25 @@ extern StoreRouter *gepa_api_get_router(const char *name);
 /* A run of the current user's; raises 42704 or 42501. */
 extern StoreRun *gepa_api_get_run(int run);
 
+/* report_search.c: what a candidate was chosen by, beside the test rows */
+
+typedef struct ApiSearch
+{
+	const StoreRun *run;
+	const JudgeSpec *seed;		/* what it began with */
+	int			candidate;
+} ApiSearch;
+
+typedef struct ApiSearchMeasures
+{
+	int			n;				/* rollouts it was chosen by */
+	JudgeMeasure score;			/* their mean */
+	JudgeMeasure curse;			/* ... less the same measure of the test rows */
+} ApiSearchMeasures;
+
+extern void gepa_api_measure_search(const ApiSearch *search, const JudgeOutcome *test,
+									int ntest, ApiSearchMeasures *measures);
+
 struct WorkerStartRequest;
 
 /* run.c: into a request, all arguments of gepa.start() but the judge */

@@ -7,6 +7,8 @@
  * no rollout ever saw them.  Verdicts go through the store, so each row is
  * judged once per version, however often the report is asked for.
  *
+ * What the tuned one was chosen by stands beside it (report_search.c).
+ *
  * The comparison is paired: measures and n are those of the rows on which both
  * have a verdict; how many each left undecided is a row of its own.
  *
@@ -119,6 +121,8 @@ typedef struct Sides
 	int			n;
 	JudgeOutcome *baseline;
 	JudgeOutcome *tuned;
+	int			nruns;
+	ApiSearch	search;			/* of a single run that made what is tuned */
 } Sides;
 
 static JudgeOutcome *
@@ -137,6 +141,7 @@ static void
 add_run(Sides *sides, const StoreRun *run, StoreVersion *current)
 {
 	StoreVersion *seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
+	StoreVersion *tuned;
 	int			n;
 	StoreSample *samples = gepa_store_get_samples(run->run, seed->spec, STORE_SPLIT_TEST, &n);
 
@@ -148,9 +153,47 @@ add_run(Sides *sides, const StoreRun *run, StoreVersion *current)
 		return;
 	}
 	sides->baseline = append(sides->baseline, sides->n, judge_rows(seed, samples, n), n);
-	sides->tuned = append(sides->tuned, sides->n,
-						  judge_rows(tuned_version(run, seed, current), samples, n), n);
+	tuned = tuned_version(run, seed, current);
+	sides->tuned = append(sides->tuned, sides->n, judge_rows(tuned, samples, n), n);
 	sides->n += n;
+	sides->nruns++;
+	if (tuned->run == run->run)
+	{
+		sides->search.run = run;
+		sides->search.seed = seed->spec;
+		sides->search.candidate = tuned->candidate;
+	}
+}
+
+/* What only the tuned side has. */
+static void
+put_search_row(ReturnSetInfo *rsinfo, const JudgeMeasure *measure, int n, const char *slice)
+{
+	int			first = slice != NULL ? 1 : 0;
+	Datum		row[10] = {0};
+	bool		row_nulls[10];
+
+	memset(row_nulls, true, sizeof(row_nulls));
+	if (slice != NULL)
+		row[0] = CStringGetTextDatum(slice);
+	row[first] = CStringGetTextDatum(measure->metric);
+	row[first + 1] = Int32GetDatum(n);
+	row_nulls[0] = row_nulls[first] = row_nulls[first + 1] = false;
+	put_measure(&row[first + 5], &row_nulls[first + 5], measure);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row, row_nulls);
+}
+
+static void
+put_search(ReturnSetInfo *rsinfo, const Sides *sides, const JudgeOutcome *tuned, int n,
+		   const char *slice)
+{
+	ApiSearchMeasures measures;
+
+	if (sides->nruns != 1 || sides->search.run == NULL)
+		return;
+	gepa_api_measure_search(&sides->search, tuned, n, &measures);
+	put_search_row(rsinfo, &measures.score, measures.n, slice);
+	put_search_row(rsinfo, &measures.curse, n, slice);
 }
 
 /* slice = the judge, in the first column; NULL = there is no such column */
@@ -189,6 +232,7 @@ put_rows(ReturnSetInfo *rsinfo, const Sides *sides, const char *slice)
 		nulls[8] = nboth == 0 || strcmp(a[i].metric, "accuracy") != 0;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row, row_nulls);
 	}
+	put_search(rsinfo, sides, both_b, nboth, slice);
 }
 
 /* Of a router: the newest run of each judge that tuned it on its slice. */
