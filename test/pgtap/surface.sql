@@ -72,7 +72,7 @@ INSERT INTO contract_function VALUES
 	('gepa', 'wait', 'run integer, timeout interval DEFAULT NULL::interval', 'text', 'v', 'u', false),
 	('gepa', 'stop', 'run integer', 'void', 'v', 'u', true),
 	('gepa', 'resume', 'run integer', 'void', 'v', 'u', true),
-	('gepa', 'deploy', 'run integer, candidate integer DEFAULT NULL::integer', 'integer', 'v', 'u', false),
+	('gepa', 'deploy', 'run integer, candidate integer DEFAULT NULL::integer, force boolean DEFAULT false', 'integer', 'v', 'u', false),
 	('gepa', 'report', 'judge text, dataset text DEFAULT NULL::text, OUT metric text, OUT n integer,'
 		' OUT baseline double precision, OUT baseline_low double precision, OUT baseline_high double precision,'
 		' OUT tuned double precision, OUT tuned_low double precision, OUT tuned_high double precision,'
@@ -201,7 +201,8 @@ INSERT INTO contract_view VALUES
 	('runs', 'run integer, judge text, dataset text, owner text, status text, reason text, budget integer,'
 		' rollouts integer, reflections integer, best_candidate integer, best_score double precision,'
 		' input_tokens bigint, output_tokens bigint, cost numeric, created_at timestamp with time zone,'
-		' started_at timestamp with time zone, finished_at timestamp with time zone, calls bigint'),
+		' started_at timestamp with time zone, finished_at timestamp with time zone, calls bigint, rounds integer,'
+		' held_out_n integer, gain double precision, gain_low double precision, gain_high double precision'),
 	('budgets', 'judge text, role text, calls bigint, tokens bigint, cost numeric, spent_calls bigint, spent_tokens bigint,'
 		' spent_cost numeric, reserved_calls bigint, reserved_tokens bigint, reserved_cost numeric,'
 		' renewed_at timestamp with time zone, changed_at timestamp with time zone'),
@@ -210,11 +211,13 @@ INSERT INTO contract_view VALUES
 	('progress', 'run integer, judge text, dataset text, owner text, status text, phase text, rollouts integer,'
 		' budget integer, best_score double precision, input_tokens bigint, output_tokens bigint, cost numeric,'
 		' elapsed interval, eta interval, kind text, pid integer, rows bigint, judged bigint, in_flight integer,'
-		' stored bigint, failed bigint, job integer, rate double precision'),
+		' stored bigint, failed bigint, job integer, rate double precision, rounds integer'),
 	('samples', 'run integer, sample text, split text, label text, feedback text, group_key text, inputs jsonb,'
 		' digest text'),
 	('candidates', 'run integer, candidate integer, parents integer[], components jsonb, score double precision,'
-		' rollouts_at_discovery integer, created_at timestamp with time zone'),
+		' rollouts_at_discovery integer, created_at timestamp with time zone, held_out double precision, held_out_n integer'),
+	('decisions', 'run integer, decision integer, iteration integer, kind text, led integer, leads integer,'
+		' compared jsonb, samples text[], reason text, created_at timestamp with time zone'),
 	('frontier', 'run integer, key text, score double precision, candidates integer[]'),
 	('proposals', 'run integer, iteration integer, parents integer[], component text, text text, candidate integer,'
 		' accepted boolean, reason text, reflection_prompt text, answer text, created_at timestamp with time zone'),

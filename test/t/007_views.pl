@@ -18,7 +18,7 @@ use Test::More;
 my %views = (
 	lms => 'everybody',
 	(map { $_ => 'users' } qw(judges judge_versions routers router_versions lm_stats)),
-	(map { $_ => 'nobody' } qw(classifiers datasets runs progress samples candidates frontier proposals reflections rollouts
+	(map { $_ => 'nobody' } qw(classifiers datasets runs progress samples candidates decisions frontier proposals reflections rollouts
 		schedules quality_cost verdicts verdict_errors lm_calls budgets spend jobs job_errors)));
 
 my $mock = Gepa::Mock->new;
@@ -45,7 +45,7 @@ my (undef, $err) = as('alice', "
 	SELECT gepa.create_classifier('c', 'labels', 'body', 'keep::text');
 	SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', feedback => 'note');
 	SELECT gepa.optimize('j', 'd', 'reflecting', 120);
-	SELECT gepa.deploy(1);
+	SELECT gepa.deploy(1, force => true);
 	SELECT gepa_judge('j', body), gepa_judge('b', 'text') FROM labels LIMIT 3;
 	SELECT lm FROM gepa.sweep('j', 'd', '{judging}', 'reflecting', 60);
 	SELECT gepa.create_schedule('s', 'j', 'd', 'reflecting', every => '1 year');
@@ -249,7 +249,7 @@ tells_nothing('many of them');
 tells_nothing('without nested loops', 'SET enable_nestloop = off;');
 
 # What a run has is found by an index all the same, before others' rows are read.
-my %behind = (runs => 'run', progress => 'run', samples => 'sample', candidates => 'proposal', frontier => 'front',
+my %behind = (runs => 'run', progress => 'run', samples => 'sample', candidates => 'proposal', decisions => 'decision', frontier => 'front',
 	proposals => 'proposal', reflections => 'step', rollouts => 'rollout');
 for my $view (sort keys %behind)
 {

@@ -38,6 +38,7 @@ sub check_report
 {
 	my ($what, $report, $baseline, $tuned) = @_;
 	my %rows = map { my ($metric, @rest) = split /\|/, $_, -1; ($metric => \@rest) } split /\n/, $report;
+	my %search = map { $_ => delete $rows{$_} } 'search_score', 'winners_curse';
 	my %side = (1 => { measures($baseline) }, 4 => { measures($tuned) });
 
 	is(join(',', sort keys %rows), join(',', sort keys %{ $side{1} }), "$what: all measures");
@@ -52,6 +53,7 @@ sub check_report
 			ok($got[1] <= $got[0] && $got[0] <= $got[2], '... within its interval');
 		}
 	}
+	is(near($search{winners_curse}[4]), near($search{search_score}[4] - $rows{accuracy}[4]), "$what: the winner's curse");
 	is(near($rows{accuracy}[7]), near(mcnemar($baseline, $tuned)), "$what: McNemar's p");
 	is(scalar(grep { $_->[7] ne '' } values %rows), 1, '... in the row of accuracy');
 	return;

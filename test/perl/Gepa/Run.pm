@@ -73,6 +73,8 @@ SELECT 'candidate', candidate, parents, components, score, rollouts_at_discovery
 FROM gepa.candidates WHERE run = $run ORDER BY candidate;
 SELECT 'proposal', proposal, iteration, parents, component, text, candidate, accepted, reason, reflection_prompt, answer
 FROM gepa.proposals WHERE run = $run ORDER BY proposal;
+SELECT 'decision', decision, iteration, kind, led, leads, compared, samples, reason FROM gepa.decisions WHERE run = $run ORDER BY decision;
+SELECT 'held out', held_out_n, gain, gain_low, gain_high, rounds FROM gepa.runs WHERE run = $run;
 SELECT 'frontier', key, score, candidates FROM gepa.frontier WHERE run = $run ORDER BY key;
 SELECT 'rollout', step, proposal, sample, split, score, feedback, label, output, status
 FROM gepa.rollouts WHERE run = $run ORDER BY step, sample;
@@ -104,7 +106,7 @@ my %flaws = (
 		WHERE o.run = %1$d AND p.run IS NULL',
 	'figures other than their rows' => "SELECT count(*) FROM gepa.run r,
 		(SELECT count(*) AS n, sum(input_tokens) AS tokens FROM gepa.rollout WHERE run = %1\$d) o,
-		(SELECT count(*) AS n, sum(input_tokens) AS tokens FROM gepa.step WHERE run = %1\$d AND kind = 'reflect') s
+		(SELECT count(*) AS n, coalesce(sum(input_tokens), 0) AS tokens FROM gepa.step WHERE run = %1\$d AND kind = 'reflect') s
 		WHERE run = %1\$d AND (r.rollouts, r.reflections, r.input_tokens) IS DISTINCT FROM (o.n, s.n, o.tokens + s.tokens)");
 
 sub run_flaws
