@@ -19,7 +19,7 @@ PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 OBJS_BASE   = src/base/attempt.o src/base/clock.o src/base/diff.o src/base/draw.o \
 	src/base/encoding.o src/base/json.o src/base/settings.o src/base/shmem.o src/base/status.o \
 	src/base/text.o src/base/wait.o
-OBJS_ENGINE = src/engine/children.o src/engine/cholesky.o src/engine/config.o \
+OBJS_ENGINE = src/engine/axes.o src/engine/children.o src/engine/cholesky.o src/engine/config.o \
 	src/engine/decide.o src/engine/edit.o src/engine/edit_list.o src/engine/engine.o \
 	src/engine/example_list.o src/engine/examples.o src/engine/fit.o src/engine/fronts.o \
 	src/engine/generation.o src/engine/heldout.o src/engine/identity.o src/engine/items.o \

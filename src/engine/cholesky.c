@@ -65,7 +65,7 @@ gepa_engine_cholesky_forward(const double *factor, int n, double *b)
 	{
 		const double *row = factor + ENGINE_TRIANGLE(i);
 
-		b[i] = (b[i] - dot(row, b, i)) / row[i];
+		b[i] = row[i] > 0.0 ? (b[i] - dot(row, b, i)) / row[i] : 0.0;
 	}
 }
 
@@ -76,7 +76,7 @@ gepa_engine_cholesky_backward(const double *factor, int n, double *b)
 	{
 		const double *row = factor + ENGINE_TRIANGLE(i);
 
-		b[i] /= row[i];
+		b[i] = row[i] > 0.0 ? b[i] / row[i] : 0.0;
 		for (int j = 0; j < i; j++)
 			b[j] -= row[j] * b[i];
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * engine_model.h
- *	  The design matrix of the score model, between model.c and fit.c.
+ *	  Columns and axes of the score model, between model.c and fit.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,7 +42,30 @@ extern int	gepa_engine_model_row(const EngineModel *model, const EngineLines *li
 								  int candidate, EngineEntry *row);
 extern Size gepa_engine_row_size(const EngineLines *lines, int candidate);	/* room for them */
 
-/* Room for so many columns; what was in mean and factor is lost. */
+/* Room for so many columns; what was in mean is lost. */
 extern void gepa_engine_reserve_columns(EngineModel *model, int dimension);
+
+/* axes.c */
+
+/* Room for so many axes; what was in factor is lost. */
+extern void gepa_engine_reserve_axes(EngineModel *model, int naxes);
+
+/* One more, for a candidate whose columns are placed. */
+extern void gepa_engine_add_axis(EngineModel *model, const EngineLines *lines, int candidate);
+
+/*
+ * What a sum of lines and u is on the axes; returns its prior variance beside them.  The
+ * contrast is by column (gepa_engine_all_columns()), b0 and lambda are passed over.
+ */
+extern double gepa_engine_project(const EngineModel *model, const EngineLines *lines,
+								  const double *contrast, double *axes);
+
+/*
+ * Move lines and u, deviations from their prior means by column, as little as it takes to
+ * have the candidates at this place on the axes: from 0 to where they are expected, a
+ * draw from the prior to a draw given the place.
+ */
+extern void gepa_engine_condition(const EngineModel *model, const EngineLines *lines,
+								  const double *axes, double *deviations);
 
 #endif							/* GEPA_ENGINE_MODEL_H */

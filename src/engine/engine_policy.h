@@ -126,10 +126,20 @@ typedef struct EngineModel
 	int			nlines;			/* ... with so many lines and candidates */
 	int			ncandidates;
 	int			columns_allocated;
-	int		   *columns;		/* by candidate; -1 = it had no rollouts */
+	int		   *columns;		/* by candidate; -1 = none of its own */
 	int			dimension;		/* columns: b0, lambda, lines, candidates */
 	int			dimension_allocated;
 	double	   *mean;			/* of these, MAP */
+
+	/*
+	 * What it solved for: b0, lambda, and an axis for each candidate
+	 * (model.c)
+	 */
+	int			naxes;			/* candidates with rollouts */
+	int			axes_allocated;
+	int		   *axes;			/* the candidates, in the order of fits */
+	double	   *basis;			/* Cholesky factor of their prior covariance */
+	double	   *position;		/* b0, lambda, and on the axes, MAP */
 	double	   *factor;			/* Cholesky factor of the precision */
 	double	   *easiness;		/* a_i and its variance, by item */
 	double	   *variance;
@@ -186,7 +196,10 @@ extern void gepa_engine_model_draw(const EngineModel *model, const EngineLines *
 /* a = L L', in place; pivots are at least 1e-12. */
 extern void gepa_engine_cholesky(double *a, int n);
 
-/* L x = b and L' x = b; b becomes x. */
+/*
+ * L x = b and L' x = b; b becomes x.  Where a pivot is 0 (and all below it) the equation is
+ * passed over and x is 0.
+ */
 extern void gepa_engine_cholesky_forward(const double *factor, int n, double *b);
 extern void gepa_engine_cholesky_backward(const double *factor, int n, double *b);
 

@@ -4,18 +4,19 @@
  *	  Newton steps for the model of the score matrix.
  *
  * Each step solves the normal equations of the working responses, with the prior,
- * for the columns (model.c); the easiness of each item occurs in its own
- * rollouts only and is eliminated beforehand.  Scores between 0 and 1 enter the
- * same quasi-likelihood as 0 and 1 do.  All rollouts of a candidate share its row,
- * so the sums over rollouts are taken per candidate first; per item there is
- * one rank-one update over the columns present.
+ * for b0, lambda and the axes of candidates (axes.c); the easiness of each item
+ * occurs in its own rollouts only and is eliminated beforehand.  Scores between 0 and 1
+ * enter the same quasi-likelihood as 0 and 1 do.  Rollouts tell of thetas only, so the
+ * equations are set up for thetas, a rank-one update per item over the candidates that
+ * have rollouts there, and then taken to the axes.  What follows for the lines is worked
+ * out once, at the end.
  *
  * Where a prior is far from what rollouts say (a candidate of 40 new lines, each
  * expected to help) whole steps overshoot, and swing forever.  So a step that
  * makes the posterior less likely is halved, and does not count as one.
  *
- * Every sum is taken in ascending order of items, candidates and columns, so
- * the bits depend on the cells alone, not on the order in which they arrived.
+ * Every sum is taken in a fixed order of items, candidates and axes, so the bits
+ * depend on the cells that each fit found, not on the order in which they arrived.
  * (On another machine, or with another libm, the last bits may differ.)
  *
  *-------------------------------------------------------------------------
@@ -44,47 +45,29 @@
 #define LEAST_WEIGHT 0.01
 #define MOST_EASINESS 6.0
 
-typedef struct EngineRow
-{
-	int			nentries;
-	EngineEntry *entries;
-} EngineRow;
-
-/* Working storage of one fit. */
+/* Working storage of one fit; k counts axes, so candidates. */
 typedef struct EngineFit
 {
 	EngineModel *model;
 	const EngineLines *lines;
-	EngineEntry *entries;		/* of all rows */
-	EngineRow  *rows;			/* by candidate; empty without rollouts */
-	double	   *theta;			/* by candidate, before a step */
-	double	   *weight;			/* by candidate, summed over items */
-	double	   *response;		/* ... times the working response */
+	int			dimension;		/* b0, lambda, axes */
+	double	   *design;			/* rows of so many: theta by b0, lambda, axes */
+	double	   *offset;			/* by k: theta where all of these are 0 */
+	double	   *theta;			/* by k */
+	int		   *places;			/* k by candidate */
+	double	   *information;	/* of thetas: a triangle, and the other side */
+	double	   *response;
+	double	   *moved;			/* a row of information on the axes */
 	double	   *cell_weights;	/* cells of all items, item by item */
 	double	   *item_weights;	/* by item */
 	double	   *item_responses;
-	double	   *last_mean;		/* before a step: by column, by item */
+	double	   *last_position;	/* before a step */
 	double	   *last_easiness;
-	double	   *sums;			/* by column, all zero between items */
-	int		   *present;		/* columns */
 } EngineFit;
 
-/* The estimates of the last fit in their order, and behind them the prior of all younger. */
-static double *
-last_estimates(const EngineModel *model, const EngineLines *lines)
-{
-	int			n = gepa_engine_all_columns(model, lines);
-	double	   *estimates = palloc(n * sizeof(double));
-
-	for (int i = 0; i < n; i++)
-		estimates[i] = i < model->dimension ? model->mean[i] :
-			gepa_engine_column_prior(model, lines, i).mean;
-	return estimates;
-}
-
-/* Give the candidates with rollouts their columns; returns the dimension. */
-static int
-place_candidates(EngineModel *model, const EngineLines *lines)
+/* Lay the columns out anew; their estimates follow from the fit. */
+static void
+place_columns(EngineModel *model, const EngineLines *lines)
 {
 	int			column = gepa_engine_first_line(model) +
 		(model->policy->line_sd > 0 ? lines->nlines : 0);
@@ -97,175 +80,176 @@ place_candidates(EngineModel *model, const EngineLines *lines)
 		if (model->policy->candidate_sd > 0 && gepa_engine_model_count(model, i) > 0)
 			model->columns[i] = column++;
 	}
-	return column;
-}
-
-/* Lay the columns out anew, with the last estimates to start from. */
-static void
-place_columns(EngineModel *model, const EngineLines *lines)
-{
-	EngineModel old = *model;
-	double	   *estimates = last_estimates(model, lines);
-	int			first = gepa_engine_first_line(model);
-	int			nlines = model->policy->line_sd > 0 ? lines->nlines : 0;
-
-	if (old.ncandidates > 0)
-	{
-		old.columns = palloc(old.ncandidates * sizeof(int));
-		memcpy(old.columns, model->columns, old.ncandidates * sizeof(int));
-	}
-	gepa_engine_reserve_columns(model, place_candidates(model, lines));
-	memcpy(model->mean, estimates, first * sizeof(double));
-	for (int i = 0; i < nlines; i++)
-		model->mean[first + i] = estimates[gepa_engine_line_column(&old, i)];
-	for (int i = 0; i < lines->ncandidates; i++)
-	{
-		int			column = gepa_engine_candidate_column(&old, lines, i);
-
-		if (model->columns[i] >= 0)
-			model->mean[model->columns[i]] = estimates[column];
-	}
+	gepa_engine_reserve_columns(model, column);
 	model->nlines = lines->nlines;
 	model->ncandidates = lines->ncandidates;
-	pfree(estimates);
-	if (old.ncandidates > 0)
-		pfree(old.columns);
+}
+
+/* An axis for each candidate that has its first rollouts, in ascending order. */
+static void
+place_axes(EngineModel *model, const EngineLines *lines)
+{
+	bool	   *placed = palloc0(Max(lines->ncandidates, 1) * sizeof(bool));
+
+	for (int k = 0; k < model->naxes; k++)
+		placed[model->axes[k]] = true;
+	for (int i = 0; i < lines->ncandidates; i++)
+		if (!placed[i] && gepa_engine_model_count(model, i) > 0)
+			gepa_engine_add_axis(model, lines, i);
+	pfree(placed);
+}
+
+static void
+fill_design(EngineFit *fit)
+{
+	const EngineModel *model = fit->model;
+	int			first = gepa_engine_first_line(model);
+
+	for (int k = 0; k < model->naxes; k++)
+	{
+		int			candidate = model->axes[k];
+		const EngineComposition *composition = &fit->lines->compositions[candidate];
+		double	   *row = fit->design + (Size) k * fit->dimension;
+
+		fit->places[candidate] = k;
+		row[0] = 1.0;
+		if (first > 1)
+			row[1] = composition->length;
+		memcpy(row + first, model->basis + ENGINE_TRIANGLE(k), (k + 1) * sizeof(double));
+		fit->offset[k] = 0.0;
+		for (int i = 0; model->policy->line_sd > 0 && i < composition->neffects; i++)
+			fit->offset[k] += gepa_engine_column_prior(model, fit->lines,
+													   first + composition->effects[i]).mean;
+	}
 }
 
 static void
 begin_fit(EngineFit *fit, EngineModel *model, const EngineLines *lines)
 {
-	int			ncandidates = Max(lines->ncandidates, 1);
+	int			naxes = Max(model->naxes, 1);
 	int			nitems = Max(model->nitems, 1);
-	Size		rows_size = 1;
 	int			ncells = 1;
-	int			used = 0;
 
-	for (int i = 0; i < lines->ncandidates; i++)
-		rows_size += gepa_engine_row_size(lines, i);
 	for (int i = 0; i < model->nitems; i++)
 		ncells += model->ncells[i];
 	fit->model = model;
 	fit->lines = lines;
-	fit->entries = palloc(rows_size);
-	fit->rows = palloc0(ncandidates * sizeof(EngineRow));
-	fit->theta = palloc(ncandidates * sizeof(double));
-	fit->weight = palloc(ncandidates * sizeof(double));
-	fit->response = palloc(ncandidates * sizeof(double));
+	fit->dimension = gepa_engine_first_line(model) + model->naxes;
+	fit->design = palloc0((Size) naxes * fit->dimension * sizeof(double));
+	fit->offset = palloc(naxes * sizeof(double));
+	fit->theta = palloc(naxes * sizeof(double));
+	fit->places = palloc(Max(lines->ncandidates, 1) * sizeof(int));
+	fit->information = palloc(ENGINE_TRIANGLE(naxes) * sizeof(double));
+	fit->response = palloc(naxes * sizeof(double));
+	fit->moved = palloc(fit->dimension * sizeof(double));
 	fit->cell_weights = palloc(ncells * sizeof(double));
 	fit->item_weights = palloc(nitems * sizeof(double));
 	fit->item_responses = palloc(nitems * sizeof(double));
-	fit->last_mean = palloc(model->dimension * sizeof(double));
+	fit->last_position = palloc(fit->dimension * sizeof(double));
 	fit->last_easiness = palloc(nitems * sizeof(double));
-	fit->sums = palloc0(model->dimension * sizeof(double));
-	fit->present = palloc(model->dimension * sizeof(int));
-	for (int i = 0; i < lines->ncandidates; i++)
-	{
-		if (gepa_engine_model_count(model, i) == 0)
-			continue;
-		fit->rows[i].entries = fit->entries + used;
-		fit->rows[i].nentries = gepa_engine_model_row(model, lines, i, fit->rows[i].entries);
-		used += fit->rows[i].nentries;
-	}
+	fill_design(fit);
 }
 
 static void
 end_fit(EngineFit *fit)
 {
-	pfree(fit->entries);
-	pfree(fit->rows);
+	pfree(fit->design);
+	pfree(fit->offset);
 	pfree(fit->theta);
-	pfree(fit->weight);
+	pfree(fit->places);
+	pfree(fit->information);
 	pfree(fit->response);
+	pfree(fit->moved);
 	pfree(fit->cell_weights);
 	pfree(fit->item_weights);
 	pfree(fit->item_responses);
-	pfree(fit->last_mean);
+	pfree(fit->last_position);
 	pfree(fit->last_easiness);
-	pfree(fit->sums);
-	pfree(fit->present);
+}
+
+/* Entries of a row of the design that may not be zero. */
+static int
+row_length(const EngineFit *fit, int k)
+{
+	return fit->dimension - fit->model->naxes + k + 1;
 }
 
 static void
 predict(EngineFit *fit)
 {
-	for (int i = 0; i < fit->lines->ncandidates; i++)
+	for (int k = 0; k < fit->model->naxes; k++)
 	{
-		const EngineRow *row = &fit->rows[i];
+		const double *row = fit->design + (Size) k * fit->dimension;
 
-		fit->theta[i] = 0.0;
-		for (int k = 0; k < row->nentries; k++)
-			fit->theta[i] += row->entries[k].value * fit->model->mean[row->entries[k].column];
+		fit->theta[k] = fit->offset[k];
+		for (int i = 0; i < row_length(fit, k); i++)
+			fit->theta[k] += row[i] * fit->model->position[i];
 	}
 }
 
-/* The prior's part of the normal equations: the matrix in factor, the other side in mean. */
+static double
+theta_of(const EngineFit *fit, const EngineCell *cell)
+{
+	return fit->theta[fit->places[cell->candidate]];
+}
+
+/* On the axes the prior is standard normal. */
+static EnginePrior
+prior_of(const EngineFit *fit, int i)
+{
+	EnginePrior standard = {0.0, 1.0};
+
+	return i < fit->dimension - fit->model->naxes ?
+		gepa_engine_column_prior(fit->model, fit->lines, i) : standard;
+}
+
+/* The prior's part of the normal equations: the matrix in factor, the other side in position. */
 static void
 start_equations(EngineFit *fit)
 {
 	EngineModel *model = fit->model;
 
-	memset(model->factor, 0, ENGINE_TRIANGLE(model->dimension) * sizeof(double));
-	for (int i = 0; i < model->dimension; i++)
+	memset(model->factor, 0, ENGINE_TRIANGLE(fit->dimension) * sizeof(double));
+	for (int i = 0; i < fit->dimension; i++)
 	{
-		EnginePrior prior = gepa_engine_column_prior(model, fit->lines, i);
+		EnginePrior prior = prior_of(fit, i);
 		double		precision = 1.0 / (prior.sd * prior.sd);
 
 		model->factor[ENGINE_TRIANGLE(i) + i] = precision;
-		model->mean[i] = precision * prior.mean;
+		model->position[i] = precision * prior.mean;
 	}
 }
 
-/* Weights and working responses of all rollouts at the estimates so far. */
+/*
+ * Weights and working responses of all rollouts at the estimates so far; what they say
+ * of thetas if the easiness of all items were known to be zero.
+ */
 static void
 weigh_cells(EngineFit *fit)
 {
 	EngineModel *model = fit->model;
 	double	   *weight = fit->cell_weights;
 
-	memset(fit->weight, 0, fit->lines->ncandidates * sizeof(double));
-	memset(fit->response, 0, fit->lines->ncandidates * sizeof(double));
+	memset(fit->information, 0, ENGINE_TRIANGLE(model->naxes) * sizeof(double));
+	memset(fit->response, 0, model->naxes * sizeof(double));
 	memset(fit->item_weights, 0, model->nitems * sizeof(double));
 	memset(fit->item_responses, 0, model->nitems * sizeof(double));
 	for (int i = 0; i < model->nitems; i++)
 	{
-		for (int k = 0; k < model->ncells[i]; k++, weight++)
+		for (int c = 0; c < model->ncells[i]; c++, weight++)
 		{
-			const EngineCell *cell = &model->cells[i][k];
-			double		eta = fit->theta[cell->candidate] + model->easiness[i];
+			const EngineCell *cell = &model->cells[i][c];
+			int			k = fit->places[cell->candidate];
+			double		eta = fit->theta[k] + model->easiness[i];
 			double		p = gepa_engine_sigmoid(eta);
 			double		response;
 
 			*weight = Max(p * (1.0 - p), LEAST_WEIGHT);
 			response = *weight * eta + (Min(Max(cell->score, 0.0), 1.0) - p);
-			fit->weight[cell->candidate] += *weight;
-			fit->response[cell->candidate] += response;
+			fit->information[ENGINE_TRIANGLE(k) + k] += *weight;
+			fit->response[k] += response;
 			fit->item_weights[i] += *weight;
 			fit->item_responses[i] += response;
-		}
-	}
-}
-
-/* The rollouts' part, as if the easiness of all items were known to be zero. */
-static void
-add_candidates(EngineFit *fit)
-{
-	EngineModel *model = fit->model;
-
-	for (int c = 0; c < fit->lines->ncandidates; c++)
-	{
-		const EngineRow *row = &fit->rows[c];
-
-		for (int i = 0; i < row->nentries; i++)
-		{
-			EngineEntry entry = row->entries[i];
-			double	   *matrix_row = model->factor + ENGINE_TRIANGLE(entry.column);
-
-			/* columns of a row ascend */
-			for (int k = 0; k <= i; k++)
-				matrix_row[row->entries[k].column] +=
-					fit->weight[c] * entry.value * row->entries[k].value;
-			model->mean[entry.column] += fit->response[c] * entry.value;
 		}
 	}
 }
@@ -277,32 +261,21 @@ eliminate_item(EngineFit *fit, int item, const double *weights)
 	EngineModel *model = fit->model;
 	double		sd = model->policy->sample_sd;
 	double		precision = fit->item_weights[item] + 1.0 / (sd * sd);
-	int			npresent = 0;
 
-	for (int k = 0; k < model->ncells[item]; k++)
+	for (int c = 0; c < model->ncells[item]; c++)
 	{
-		const EngineRow *row = &fit->rows[model->cells[item][k].candidate];
+		int			k = fit->places[model->cells[item][c].candidate];
+		double		share = weights[c] / precision;
 
-		for (int i = 0; i < row->nentries; i++)
-			fit->sums[row->entries[i].column] += weights[k] * row->entries[i].value;
-	}
-	for (int i = 0; i < model->dimension; i++)
-	{
-		if (fit->sums[i] != 0.0)
-			fit->present[npresent++] = i;
-	}
-	for (int i = 0; i < npresent; i++)
-	{
-		int			column = fit->present[i];
-		double		share = fit->sums[column] / precision;
-		double	   *matrix_row = model->factor + ENGINE_TRIANGLE(column);
+		fit->response[k] -= share * fit->item_responses[item];
+		for (int d = 0; d <= c; d++)
+		{
+			int			other = fit->places[model->cells[item][d].candidate];
 
-		for (int k = 0; k <= i; k++)
-			matrix_row[fit->present[k]] -= share * fit->sums[fit->present[k]];
-		model->mean[column] -= share * fit->item_responses[item];
+			fit->information[ENGINE_TRIANGLE(Max(k, other)) + Min(k, other)] -=
+				share * weights[d];
+		}
 	}
-	for (int i = 0; i < npresent; i++)
-		fit->sums[fit->present[i]] = 0.0;
 }
 
 static void
@@ -312,9 +285,40 @@ eliminate_items(EngineFit *fit)
 
 	for (int i = 0; i < fit->model->nitems; i++)
 	{
-		if (fit->model->ncells[i] > 0)
-			eliminate_item(fit, i, weights);
+		eliminate_item(fit, i, weights);
 		weights += fit->model->ncells[i];
+	}
+}
+
+/* One row of what is known of thetas, on the axes. */
+static void
+add_information(EngineFit *fit, int k)
+{
+	EngineModel *model = fit->model;
+	int			n = row_length(fit, k);
+	const double *row = fit->design + (Size) k * fit->dimension;
+	double		response = fit->response[k];
+
+	memset(fit->moved, 0, n * sizeof(double));
+	for (int j = 0; j < model->naxes; j++)
+	{
+		const double *other = fit->design + (Size) j * fit->dimension;
+		double		x = fit->information[ENGINE_TRIANGLE(Max(j, k)) + Min(j, k)];
+
+		/* few candidates have items in common */
+		if (x == 0.0)
+			continue;
+		for (int i = 0; i < Min(n, row_length(fit, j)); i++)
+			fit->moved[i] += x * other[i];
+		response -= x * fit->offset[j];
+	}
+	for (int i = 0; i < n; i++)
+	{
+		double	   *matrix_row = model->factor + ENGINE_TRIANGLE(i);
+
+		for (int j = 0; j <= i; j++)
+			matrix_row[j] += row[i] * fit->moved[j];
+		model->position[i] += row[i] * response;
 	}
 }
 
@@ -334,7 +338,7 @@ estimate_easiness(EngineFit *fit)
 		if (model->ncells[i] == 0)
 			continue;
 		for (int k = 0; k < model->ncells[i]; k++)
-			rest -= *weights++ * fit->theta[model->cells[i][k].candidate];
+			rest -= *weights++ * theta_of(fit, &model->cells[i][k]);
 		model->easiness[i] = Min(Max(rest / precision, -MOST_EASINESS), MOST_EASINESS);
 		model->variance[i] = 1.0 / precision;
 	}
@@ -360,17 +364,17 @@ log_posterior(const EngineFit *fit)
 		for (int k = 0; k < model->ncells[i]; k++)
 		{
 			const EngineCell *cell = &model->cells[i][k];
-			double		eta = fit->theta[cell->candidate] + model->easiness[i];
+			double		eta = theta_of(fit, cell) + model->easiness[i];
 
 			sum += Min(Max(cell->score, 0.0), 1.0) * eta - softplus(eta);
 		}
 		if (sd > 0)
 			sum -= model->easiness[i] * model->easiness[i] / (2.0 * sd * sd);
 	}
-	for (int i = 0; i < model->dimension; i++)
+	for (int i = 0; i < fit->dimension; i++)
 	{
-		EnginePrior prior = gepa_engine_column_prior(model, fit->lines, i);
-		double		deviation = (model->mean[i] - prior.mean) / prior.sd;
+		EnginePrior prior = prior_of(fit, i);
+		double		deviation = (model->position[i] - prior.mean) / prior.sd;
 
 		sum -= deviation * deviation / 2.0;
 	}
@@ -382,8 +386,8 @@ halve_step(EngineFit *fit)
 {
 	EngineModel *model = fit->model;
 
-	for (int i = 0; i < model->dimension; i++)
-		model->mean[i] = (model->mean[i] + fit->last_mean[i]) / 2.0;
+	for (int i = 0; i < fit->dimension; i++)
+		model->position[i] = (model->position[i] + fit->last_position[i]) / 2.0;
 	for (int i = 0; i < model->nitems; i++)
 		model->easiness[i] = (model->easiness[i] + fit->last_easiness[i]) / 2.0;
 	predict(fit);
@@ -398,12 +402,13 @@ solve_equations(EngineFit *fit)
 
 	start_equations(fit);
 	weigh_cells(fit);
-	add_candidates(fit);
 	if (items_differ)
 		eliminate_items(fit);
-	gepa_engine_cholesky(model->factor, model->dimension);
-	gepa_engine_cholesky_forward(model->factor, model->dimension, model->mean);
-	gepa_engine_cholesky_backward(model->factor, model->dimension, model->mean);
+	for (int k = 0; k < model->naxes; k++)
+		add_information(fit, k);
+	gepa_engine_cholesky(model->factor, fit->dimension);
+	gepa_engine_cholesky_forward(model->factor, fit->dimension, model->position);
+	gepa_engine_cholesky_backward(model->factor, fit->dimension, model->position);
 	predict(fit);
 	if (items_differ)
 		estimate_easiness(fit);
@@ -417,7 +422,7 @@ newton_step(EngineFit *fit)
 	double		height = log_posterior(fit);
 	int			halvings = 0;
 
-	memcpy(fit->last_mean, model->mean, model->dimension * sizeof(double));
+	memcpy(fit->last_position, model->position, fit->dimension * sizeof(double));
 	memcpy(fit->last_easiness, model->easiness, model->nitems * sizeof(double));
 	solve_equations(fit);
 	while (halvings < MOST_HALVINGS &&
@@ -429,6 +434,19 @@ newton_step(EngineFit *fit)
 	return halvings == 0;
 }
 
+/* Columns by what the candidates were found to be. */
+static void
+estimate_columns(EngineModel *model, const EngineLines *lines)
+{
+	int			first = gepa_engine_first_line(model);
+
+	memset(model->mean, 0, model->dimension * sizeof(double));
+	gepa_engine_condition(model, lines, model->position + first, model->mean);
+	memcpy(model->mean, model->position, first * sizeof(double));
+	for (int i = first; i < model->dimension; i++)
+		model->mean[i] += gepa_engine_column_prior(model, lines, i).mean;
+}
+
 void
 gepa_engine_model_fit(EngineModel *model, const EngineLines *lines)
 {
@@ -438,10 +456,12 @@ gepa_engine_model_fit(EngineModel *model, const EngineLines *lines)
 
 	Assert(model->ncounted <= lines->ncandidates);
 	place_columns(model, lines);
+	place_axes(model, lines);
 	begin_fit(&fit, model, lines);
 	predict(&fit);
 	for (int i = 0; i < MOST_STEPS && whole < steps; i++)
 		whole += newton_step(&fit);
 	end_fit(&fit);
+	estimate_columns(model, lines);
 	model->fitted = true;
 }

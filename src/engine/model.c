@@ -3,8 +3,8 @@
  * model.c
  *	  The model of the score matrix: what the rollouts say of each candidate.
  *
- * A logistic model with normal priors (docs/engine.md); fit.c estimates it.  The
- * columns of its design matrix are, in this order,
+ * A logistic model with normal priors (docs/engine.md); fit.c estimates it, by way
+ * of what candidates have in common (axes.c).  The columns of its design matrix are, in this order,
  *
  *		b0, lambda, effects of lines, u of candidates with rollouts
  *
@@ -32,6 +32,8 @@
 
 /* Stands for no doubt at all, of the intercept alone. */
 #define LEAST_SD 1e-6
+
+#define FIRST_AXES 16
 
 /* -------- columns -------- */
 
@@ -210,8 +212,6 @@ gepa_engine_reserve_columns(EngineModel *model, int dimension)
 
 		model->dimension_allocated = allocated;
 		model->mean = gepa_engine_alloc(model->arena, allocated * sizeof(double));
-		model->factor = gepa_engine_alloc(model->arena,
-										  ENGINE_TRIANGLE(allocated) * sizeof(double));
 	}
 	model->dimension = dimension;
 }
@@ -234,12 +234,12 @@ gepa_engine_model_init(EngineModel *model, EngineArena *arena, const EnginePolic
 
 	/* no lines, no candidates */
 	gepa_engine_reserve_columns(model, gepa_engine_first_line(model));
-	memset(model->factor, 0, ENGINE_TRIANGLE(model->dimension) * sizeof(double));
+	gepa_engine_reserve_axes(model, FIRST_AXES);
 	for (int i = 0; i < model->dimension; i++)
 	{
 		EnginePrior prior = gepa_engine_column_prior(model, NULL, i);
 
-		model->mean[i] = prior.mean;
+		model->mean[i] = model->position[i] = prior.mean;
 		model->factor[ENGINE_TRIANGLE(i) + i] = 1.0 / prior.sd;
 	}
 }
@@ -306,47 +306,57 @@ double
 gepa_engine_model_sd(const EngineModel *model, const EngineLines *lines, int candidate, int other)
 {
 	int			n = gepa_engine_all_columns(model, lines);
+	int			first = gepa_engine_first_line(model);
 	double	   *contrast = palloc0(n * sizeof(double));
-	double		variance = 0.0;
+	double	   *axes = palloc((first + model->naxes) * sizeof(double));
+	double		variance;
 
 	add_row(model, lines, candidate, 1.0, contrast);
 	if (other >= 0)
 		add_row(model, lines, other, -1.0, contrast);
-	gepa_engine_cholesky_forward(model->factor, model->dimension, contrast);
-	for (int i = 0; i < n; i++)
-	{
-		double		deviation = contrast[i];
-
-		if (i >= model->dimension)
-			deviation *= gepa_engine_column_prior(model, lines, i).sd;
-		variance += deviation * deviation;
-	}
+	memcpy(axes, contrast, first * sizeof(double));
+	variance = gepa_engine_project(model, lines, contrast, axes + first);
+	gepa_engine_cholesky_forward(model->factor, first + model->naxes, axes);
+	for (int i = 0; i < first + model->naxes; i++)
+		variance += axes[i] * axes[i];
 	pfree(contrast);
+	pfree(axes);
 	return sqrt(variance);
+}
+
+/*
+ * Deviations of all columns, those of younger lines as well: a draw from the prior,
+ * moved to where the candidates are drawn from the posterior.
+ */
+static double *
+draw_deviations(const EngineModel *model, const EngineLines *lines, EngineRandom *random)
+{
+	int			first = gepa_engine_first_line(model);
+	int			n = model->dimension + lines->nlines - model->nlines;
+	double	   *drawn = palloc(n * sizeof(double));
+	double	   *axes = palloc((first + model->naxes) * sizeof(double));
+
+	for (int i = 0; i < first + model->naxes; i++)
+		axes[i] = gepa_engine_random_normal(random);
+	gepa_engine_cholesky_backward(model->factor, first + model->naxes, axes);
+	memcpy(drawn, axes, first * sizeof(double));
+	for (int i = first; i < n; i++)
+		drawn[i] = gepa_engine_column_prior(model, lines, i).sd *
+			gepa_engine_random_normal(random);
+	gepa_engine_condition(model, lines, axes + first, drawn);
+	pfree(axes);
+	return drawn;
 }
 
 void
 gepa_engine_model_draw(const EngineModel *model, const EngineLines *lines, EngineRandom *random,
 					   double scale, double *effects, double *length_effect)
 {
-	int			nknown = model->dimension;
-	int			n = nknown + lines->nlines - model->nlines;
-	double	   *drawn = palloc(n * sizeof(double));
+	double	   *drawn = draw_deviations(model, lines, random);
 
-	for (int i = 0; i < n; i++)
-		drawn[i] = gepa_engine_random_normal(random);
-	gepa_engine_cholesky_backward(model->factor, nknown, drawn);
-	for (int i = 0; i < n; i++)
-	{
-		if (i < nknown)
-			drawn[i] = model->mean[i] + scale * drawn[i];
-		else
-		{
-			EnginePrior prior = gepa_engine_column_prior(model, lines, i);
-
-			drawn[i] = prior.mean + scale * prior.sd * drawn[i];
-		}
-	}
+	for (int i = 0; i < model->dimension + lines->nlines - model->nlines; i++)
+		drawn[i] = scale * drawn[i] + (i < model->dimension ? model->mean[i] :
+									   gepa_engine_column_prior(model, lines, i).mean);
 	*length_effect = model->policy->length_sd > 0 ? drawn[1] : 0.0;
 	for (int i = 0; i < lines->nlines; i++)
 	{
