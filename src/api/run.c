@@ -301,7 +301,8 @@ gepa_deploy(PG_FUNCTION_ARGS)
 	gepa_store_check_owner("judge", seed->spec->name, seed->owner, GetUserId());
 	winner = gepa_apply_candidate(run, seed, candidate);
 	gepa_judge_check_spec(winner->spec);
-	check_gain(run, candidate, force);
+	/* The seed, named as such, is what one has. */
+	check_gain(run, candidate, force || (candidate == 0 && !PG_ARGISNULL(1)));
 	PG_RETURN_INT32(gepa_store_add_version(run->judge, winner->spec, winner->lm, run->run,
 										   candidate));
 }

@@ -99,6 +99,9 @@ UPDATE gepa.run SET gain = NULL WHERE run = :run;
 SELECT matches(refusal(format('SELECT gepa.deploy(%s)', :run)), '^55000', 'nor is one that is not known');
 UPDATE gepa.run SET gain = 0.01, gain_low = -0.1 WHERE run = :run;
 SELECT is(gepa.deploy(:run), 2, 'a gain deploys, whatever its interval');
+UPDATE gepa.run SET best_candidate = 0, gain = 0 WHERE run = :run;
+SELECT matches(refusal(format('SELECT gepa.deploy(%s)', :run)), '^55000', 'a seed that has won is no winner');
+SELECT is(refusal(format('SELECT gepa.deploy(%s, 0)', :run)), 'accepted', '... but may be named');
 UPDATE gepa.run SET held_out_n = NULL, gain = NULL WHERE run = :run;
 SELECT is(gepa.deploy(:run), 2, 'without a comparison there is nothing to object to');
 
