@@ -23,6 +23,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TICK = os.sysconf("SC_CLK_TCK")
 TUNING_ROWS = 20            # train and validation together; the least that a run takes is 10
 BUDGET = 60                 # rollouts; enough for a proposal or two
+REFERENCE = ('"mode": "reference", "hard_budget": true, "skip_known_texts": true, "ascending_order": true,'
+             ' "zero_mean_merge": true, "expand_placeholders": false, "reuse_rollouts": true')
 
 
 class Mock:
@@ -190,7 +192,8 @@ def make_judge(session, name, lm):
     """A judge with a finished run whose best candidate is the seed."""
     prompt = f"Is this worth keeping? ({name})\n{world('--rule')}"
     session.run(f"SELECT gepa.create_judge('{name}', lm => '{lm}', prompt => $${prompt}$$)")
-    run = session.run(f"SELECT gepa.start('{name}', dataset => 'labels', reflection_lm => NULL, budget => {BUDGET})")
+    run = session.run(f"SELECT gepa.start('{name}', dataset => 'labels', reflection_lm => NULL, budget => {BUDGET},"
+                      f" options => '{{{REFERENCE}}}')")
     status = session.run(f"SELECT gepa.wait({run})").strip()
     if status != "finished":
         sys.exit(f"the run of {name} is {status}")

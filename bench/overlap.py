@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from batch import ROOT, Mock, Session
+from batch import REFERENCE, ROOT, Mock, Session
 
 ROLLOUT_MS = 100
 REFLECTION_MS = 2000
@@ -54,7 +54,7 @@ def measure(session, mock, parallel, options):
     mock.ask("/_reset", b"{}")
     start = time.monotonic()
     run = session.run(f"""SELECT gepa.start('j', 'labels', 'writer', {options.budget}, options => '{{
-        "parallel_proposals": {parallel}, "minibatch_size": 16, "skip_perfect": false}}')""").strip()
+        {REFERENCE}, "parallel_proposals": {parallel}, "minibatch_size": 16, "skip_perfect": false}}')""").strip()
     session.run(f"SELECT gepa.wait({run})")
     wall = time.monotonic() - start
     rollouts, reflections = session.run(f"SELECT rollouts, reflections FROM gepa.runs WHERE run = {run}").split("|")

@@ -9,7 +9,7 @@ import argparse
 import os
 import time
 
-from batch import TICK, Mock, Session
+from batch import REFERENCE, TICK, Mock, Session
 
 
 def children_cpu(postmaster):
@@ -43,7 +43,7 @@ def measure(session, postmaster, judge, reflection_lm, options):
     size = int(session.run("SELECT pg_total_relation_size('gepa.rollout')"))
     start = time.monotonic()
     run = session.run(f"SELECT gepa.start('{judge}', 'labels', '{reflection_lm}', {options.budget},"
-                      " options => '{\"acceptance\": \"improvement_or_equal\", \"skip_perfect\": false}')").strip()
+                      f" options => '{{{REFERENCE}, \"acceptance\": \"improvement_or_equal\", \"skip_perfect\": false}}')").strip()
     session.run(f"SELECT gepa.wait({run})")
     wall = time.monotonic() - start
     while int(session.run("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'gepa run worker'")):

@@ -92,7 +92,7 @@ FROM (VALUES
 	(6, 'too many inputs', $$SELECT start_on('TABLE test_samples', inputs => '{body,site}')$$, '^22023 .*input'),
 	(7, 'budget of nothing', $$SELECT start_on('TABLE test_samples', budget => 0)$$, '^22023 .*budget'),
 	(8, 'negative budget', $$SELECT start_on('TABLE test_samples', budget => -1)$$, '^22023 .*budget'),
-	(9, 'budget below validation', $$SELECT start_on('TABLE test_samples', budget => 5)$$, '^22023 .*budget.*[0-9]'),
+	(9, 'budget below validation', $$SELECT start_on('TABLE test_samples', '{"mode": "reference", "hard_budget": true}', 5)$$, '^22023 .*budget.*[0-9]'),
 	(10, 'options that are no object', $$SELECT start_on('TABLE test_samples', '[]')$$, '^22023 .*object'),
 	(11, 'nothing to tune', $$SELECT start_on('TABLE test_samples', '{"max_examples": 0}', lm => NULL)$$, '^22023 nothing can be tuned .*max_examples')
 ) AS t(n, name, statement, pattern)

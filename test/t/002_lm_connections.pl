@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use Gepa::Mock;
+use Gepa::Run;
 use Gepa::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -20,12 +21,13 @@ my $node = gepa_node('main');
 # A report judges a whole test split; its run needs a few other rows.
 create_lm($node, 'lm', $mock, 'judge-rules', max_concurrency => $at_a_time);
 load_world($node, 'labels', rows => 300, seed => 5);
-value($node, <<'EOSQL');
+my $options = reference_mode();
+value($node, <<"EOSQL");
 	UPDATE labels SET part = CASE WHEN id <= 20 THEN 'train' WHEN id <= 40 THEN 'val' ELSE 'test' END;
 	DELETE FROM labels WHERE part = 'test' AND id > 280;
 	SELECT gepa.create_judge('judge', lm => 'lm', prompt => 'Keep it?');
 	SELECT gepa.create_dataset('labels', source => 'labels', key => 'id', inputs => '{body}', label => 'keep', split => 'part');
-	SELECT gepa.optimize('judge', dataset => 'labels', reflection_lm => NULL, budget => 60);
+	SELECT gepa.optimize('judge', dataset => 'labels', reflection_lm => NULL, budget => 60, options => '$options');
 	SELECT gepa.deploy(run => 1);
 	ALTER SERVER lm OPTIONS (SET model 'judge-rules+gate');
 EOSQL

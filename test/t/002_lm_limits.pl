@@ -10,6 +10,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use Gepa::Mock;
+use Gepa::Run;
 use Gepa::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -24,9 +25,9 @@ my $node = gepa_node('main', conf => "max_files_per_process = 64\n");
 create_lm($node, 'lm', $mock, 'judge-rules', max_concurrency => 1);
 load_world($node, 'labels', rows => 4 * $rows);
 value($node, q{SELECT gepa.create_judge('j', 'lm', 'Is it good?')});
-value($node, q{
+value($node, "
 	SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', split => 'part');
-	SELECT gepa.optimize('j', 'd', NULL, 66, options => '{"max_proposals": 1}')});
+	SELECT gepa.optimize('j', 'd', NULL, 66, options => '" . reference_mode('{"max_proposals": 1}') . "')");
 
 my $report = q{SET gepa.allow_lm_mismatch = on; SELECT count(*) > 0 FROM gepa.report('j');};
 

@@ -30,7 +30,7 @@ sub refused { my ($role, $sql) = @_; return (outcome($node, "SET SESSION AUTHORI
 as('alice', "SELECT gepa.create_judge('j', 'judging', 'Is it good?')");
 as('alice', "SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', feedback => 'note')");
 my $run = as('alice', "SELECT gepa.optimize('j', 'd', 'reflecting', 120)");
-as('alice', "SELECT gepa.deploy($run)");
+as('alice', "SELECT gepa.deploy($run, force => true)");
 as('alice', "SELECT gepa_judge('j', 'a stored text'), count(*) FROM gepa.report('j')");
 as('bob', "SELECT gepa_judge('j', 'a stored text')");
 as('bob', "SELECT gepa_judge('j', 'bob''s text')");

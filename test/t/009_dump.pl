@@ -17,7 +17,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
 my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset run sample step proposal
-	rollout front router_run sweep sweep_point classifier);
+	rollout front decision router_run sweep sweep_point classifier);
 
 mkdir $node->backup_dir;
 create_lm($node, 'plain', $mock, 'judge-rules');
@@ -34,7 +34,7 @@ value($node, "SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', 
 
 # A finished run, deployed; verdicts and an error.
 my $finished = value($node, "SELECT gepa.optimize('j', 'd', 'reflecting', 200)");
-value($node, "SELECT gepa.deploy($finished)");
+value($node, "SELECT gepa.deploy($finished, force => true)");
 my $report = value($node, "SELECT * FROM gepa.report('j')");
 my $filter = "SELECT string_agg(id::text, ',' ORDER BY id) FROM labels WHERE gepa_judge('j', body)";
 my $kept = value($node, $filter);

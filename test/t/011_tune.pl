@@ -1,5 +1,5 @@
-# Tuning climbs: an instruction learns the hidden rule from feedback, within
-# the budget, and the rows say how.  The run's table is destroyed meanwhile.
+# Tuning climbs in 'reference' mode: an instruction learns the hidden rule from feedback,
+# within the budget, and the rows say how.  The run's table is destroyed meanwhile.
 
 use strict;
 use warnings;
@@ -21,7 +21,7 @@ value($node, 'CREATE TABLE original AS TABLE labels');
 
 # While the gate holds what the first step has sent.
 my $budget = 300;
-my $run = start_run($node, budget => $budget, seed => 1);
+my $run = start_run($node, budget => $budget, seed => 1, options => reference_mode());
 ok($mock->wait_for(sub { $_->{waiting} == 5 }, 'five calls at the gate'), 'rollouts of a step run together');
 is( value($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'gepa run worker'"
 		  . ' AND xact_start IS NULL AND backend_xmin IS NULL AND backend_xid IS NULL'),
@@ -94,7 +94,7 @@ is(value($node, "SELECT count(*) FILTER (WHERE accepted) > 1, count(*) FILTER (W
 
 # The same seed on the same samples is the same run; another one is not.
 value($node, 'TRUNCATE labels; INSERT INTO labels TABLE original');
-my ($again, $other) = map { start_run($node, budget => $budget, seed => $_) } 1, 2;
+my ($again, $other) = map { start_run($node, budget => $budget, seed => $_, options => reference_mode()) } 1, 2;
 is(wait_run($node, $again) . wait_run($node, $other), 'finishedfinished', 'two further runs');
 same_facts(run_facts($node, $again), run_facts($node, $run), 'the same seed gives the same run');
 isnt(run_facts($node, $other), run_facts($node, $run), 'another seed gives another one');

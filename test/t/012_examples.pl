@@ -47,7 +47,7 @@ sub none
 }
 
 # Examples only.
-my $run = start_run($node, reflection_lm => undef, budget => 400, options => '{"metric": "score", "max_examples": 5}');
+my $run = start_run($node, reflection_lm => undef, budget => 400, options => reference_mode('{"metric": "score", "max_examples": 5}'));
 is(wait_run($node, $run), 'finished', 'a run without a reflection LM');
 is(run_value($node, $run, 'reflections'), 0, 'reflects on nothing');
 is($mock->journal->{requests}, judge_calls($mock), '... and calls the judge only');
@@ -86,7 +86,7 @@ my $half = value($node, "SELECT avg(((gepa_score('j', inputs ->> 'document') >= 
 cmp_ok($report, '>', $half + 0.15, "held-out accuracy with it is $report, with 0.5 it would be $half");
 
 # A threshold for a precision.
-$run = start_run($node, reflection_lm => undef, budget => 200, options => '{"metric": "score", "precision": 0.9}');
+$run = start_run($node, reflection_lm => undef, budget => 200, options => reference_mode('{"metric": "score", "precision": 0.9}'));
 wait_run($node, $run);
 $version = value($node, "SELECT gepa.deploy($run)");
 $threshold = value($node, "SELECT threshold FROM gepa.judge_versions WHERE version = $version");
@@ -100,7 +100,7 @@ create_lm($node, 'grader', $mock, 'judge-rules', logprobs => 'true');
 load_world($node, 'grades', rows => 200, seed => 4, labels => '1,2,3,4,5', prevalence => 0.2, features => 10);
 value($node, q(SELECT gepa.create_judge('grade', lm => 'grader', prompt => 'How good?', labels => '{1,2,3,4,5}', positive => '{4,5}')));
 value($node, q(SELECT gepa.create_dataset('grades', source => 'grades', key => 'id', inputs => '{body}', label => 'keep', feedback => 'note')));
-$run = start_run($node, judge => 'grade', dataset => 'grades', budget => 500, options => '{"examples": true, "max_examples": 7}');
+$run = start_run($node, judge => 'grade', dataset => 'grades', budget => 500, options => reference_mode('{"examples": true, "max_examples": 7}'));
 is(wait_run($node, $run), 'finished', 'a run on an ordinal scale');
 is( value($node, "SELECT string_agg(DISTINCT component, ',' ORDER BY component) FROM gepa.proposals WHERE run = $run"),
 	'examples,instruction', 'both components are tried');

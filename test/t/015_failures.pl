@@ -10,6 +10,7 @@ use lib "$FindBin::RealBin/../perl";
 use Gepa::Mock;
 use Gepa::Run;
 use Gepa::Test;
+use List::Util qw(max);
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
@@ -43,7 +44,7 @@ sub reflecting_run
 {
 	$mock->gate(open => 0);
 	my $id = start_run($node);
-	$mock->wait_for(sub { $_->{waiting} == 1 }, 'a reflection') or BAIL_OUT('no reflection');
+	wait_reflecting($mock) or BAIL_OUT('no reflection');
 	return $id;
 }
 
@@ -101,7 +102,7 @@ $mock->reset;
 create_lm($node, 'lost', $mock, 'judge-rules+html');
 $run = start_run($node, options => '{"task_lm": "lost"}');
 is(wait_run($node, $run), 'failed', 'an endpoint that gives no answers fails the run');
-is(judge_calls($mock), 3 * 24, '... when each call was tried in three rounds');
+is(max(values %{ $mock->texts->{'judge-rules+html'} }), 3, '... when calls were tried in three rounds');
 like(status($run), qr/has no verdict from LM "lost": http_error\. .* not JSON .*Check that base_url/, '... and the row says what to look at');
 
 # Answers that cannot be used: rollouts without a score, and iterations
@@ -118,7 +119,7 @@ is( value($node, "SELECT count(*) > 5, bool_and(score = 0), bool_and(o.label IS 
 	't|t|t|t|t', '... its garbage scores nothing, and feedback says why');
 is(run_value($node, $run, 'lm'), 'sloppy', '... and option task_lm names it');
 
-$run = start_run($node, reflection_lm => 'mute', options => '{"max_proposals": 2}');
+$run = start_run($node, reflection_lm => 'mute', options => reference_mode('{"max_proposals": 2}'));
 is(wait_run($node, $run), 'finished', 'a reflection LM that says nothing fails no run');
 is( value($node, "SELECT count(*), bool_and(text IS NULL), bool_and(detail <> '') FROM gepa.reflections WHERE run = $run"),
 	'2|t|t', '... its answers are rows with what was wrong');

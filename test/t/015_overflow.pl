@@ -20,7 +20,6 @@ value($node, q(SELECT gepa.create_dataset('labels', 'labels', 'id', '{body}', 'k
 value($node, q(SELECT gepa.create_judge('j', 'canned', 'Is it good?')));
 value($node, "SELECT count(gepa.start('j', 'labels', 'canned', 30, i)) FROM generate_series(1, $runs) i");
 wait_sql($node, "SELECT count(*) = $runs FROM gepa.runs WHERE status = 'finished'", 'the end of all runs');
-is(value($node, q(SELECT string_agg(DISTINCT status || ' ' || coalesce(reason, ''), ',') FROM gepa.runs)), 'finished budget',
-	"$runs runs end, though there are slots for 128");
+is(value($node, 'SELECT count(*), bool_and(rollouts > 0) FROM gepa.runs'), "$runs|t", "$runs runs end, though there are slots for 128");
 
 done_testing();

@@ -1,4 +1,4 @@
-# Options of a run that change what is asked for, or when it ends.
+# Options of a run in 'reference' mode that change what is asked for, or when it ends.
 
 use strict;
 use warnings;
@@ -21,7 +21,7 @@ prepare_tuning($node, $mock, world => { rows => 100 }, split => 'part', lm => { 
 sub tuned
 {
 	my ($options, $columns, %more) = @_;
-	my $run = start_run($node, budget => 2000, options => $options, %more);
+	my $run = start_run($node, budget => 2000, options => reference_mode($options), %more);
 
 	wait_run($node, $run);
 	is(value($node, "SELECT difference FROM gepa.replay($run)"), '', "$options: its replay is the same");
@@ -56,7 +56,7 @@ is((tuned('{"max_tokens": 1, "max_proposals": 2, "stop_on_all": true, "hard_budg
 # A day's budget of the judge: the run fails, and goes on when there is more.
 is(value($node, 'SELECT (SELECT sum(calls) FROM gepa.spend) = (SELECT sum(calls) FROM gepa.runs)'), 't', 'what runs send is booked');
 value($node, "SELECT gepa.set_budget('j', calls => (SELECT sum(calls) + 30 FROM gepa.spend)::bigint)");
-my $poor = start_run($node);
+my $poor = start_run($node, options => reference_mode());
 is(wait_run($node, $poor), 'failed', 'a run whose judge has no budget left fails');
 like(run_value($node, $poor, 'reason'), qr/The budget of judge "j" is \d+ calls a day, .* SELECT gepa.resume\($poor\)/, '... and says so');
 is(run_value($node, $poor, 'calls'), 30, '... with all of it used');
@@ -64,7 +64,7 @@ value($node, "SELECT gepa.set_budget('j'), gepa.resume($poor)");
 is(wait_run($node, $poor), 'finished', '... and goes on without the limit');
 
 # Time that a run is stopped does not count.
-my $slow = start_run($node, budget => 2000, options => '{"max_seconds": 3600}');
+my $slow = start_run($node, budget => 2000, options => reference_mode('{"max_seconds": 3600}'));
 value($node, "SELECT gepa.stop($slow)");
 wait_run($node, $slow);
 value($node, "UPDATE gepa.run SET started_at = started_at - interval '2 hours', finished_at = finished_at - interval '2 hours' WHERE run = $slow; SELECT gepa.resume($slow)");
@@ -106,7 +106,7 @@ is(value($node, "SELECT count(*) FROM gepa.lineage($run) l WHERE l LIKE '%*'"), 
 like(value($node, "SELECT diff FROM gepa.prompt_diff($run, 0, 1)"), qr/^\Q$Gepa::Run::prompt\E\{\+\nRULE: .*\+\}$/s, 'and how prompts differ');
 
 # Who listens hears of candidates and of the end.
-my ($heard) = outcome($node, q(LISTEN gepa; SELECT gepa.optimize('j', 'labels', 'writer', 200); SELECT 1;));
+my ($heard) = outcome($node, "LISTEN gepa; SELECT gepa.optimize('j', 'labels', 'writer', 200, options => '" . reference_mode() . "'); SELECT 1;");
 my @events = $heard =~ /notification "gepa" with payload "(\{.*?\})"/g;
 is($events[-1], qq({"run": ${\ ($run + 1)}, "event": "finished"}), 'the end of a run is notified');
 is(scalar(@events), 1 + value($node, "SELECT count(*) FROM gepa.candidates WHERE run = $run + 1"), '... and each candidate');
@@ -114,7 +114,7 @@ like($events[0], qr/"event": "candidate", "candidate": 0, "score": 0\.\d+\}/, '.
 
 # A ranking is the area under the curve of each step, whatever the threshold.
 create_lm($node, 'scored', $mock, 'judge-rules+skew', logprobs => 'true');
-my $ranked = start_run($node, budget => 200, options => '{"metric": "ranking", "task_lm": "scored"}');
+my $ranked = start_run($node, budget => 200, options => reference_mode('{"metric": "ranking", "task_lm": "scored"}'));
 is(wait_run($node, $ranked), 'finished', 'a run by metric ranking');
 is( value($node, "WITH o AS (SELECT step, o.label, s.label = 'true' AS expected, score, judge_score AS p FROM gepa.rollout o
 		JOIN gepa.sample s USING (run, split, sample) WHERE run = $ranked AND split = 'val')
@@ -131,7 +131,7 @@ for my $case (
 	[ '{"metric": "ranking", "merge": true}', qr/22023: run option "metric" "ranking" cannot be combined with "merge"/ ],
 	[ '{"parallel_proposals": 80}', qr/22023: a budget of 2000 rollouts is too small/ ])
 {
-	my ($out, $err) = outcome($node, "SELECT gepa.start('j', 'labels', 'writer', 2000, options => '$case->[0]')");
+	my ($out, $err) = outcome($node, "SELECT gepa.start('j', 'labels', 'writer', 2000, options => '" . reference_mode($case->[0]) . "')");
 	like($err, $case->[1], "$case->[0] is refused");
 }
 

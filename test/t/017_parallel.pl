@@ -1,4 +1,4 @@
-# Several proposals at a time: rollouts go on while reflections are under way,
+# Several proposals at a time in 'reference' mode: rollouts go on while reflections are under way,
 # whatever order the answers come in the run is the same, and a replay of its
 # record says so.
 
@@ -16,7 +16,7 @@ use Test::More;
 
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
-my $options = '{"parallel_proposals": 3, "proposals_per_parent": 2, "proposal_selection": "top_k", "proposal_top_k": 2, "skip_perfect": false, "max_proposals": 3, "merge": true, "examples": true}';
+my $options = reference_mode('{"parallel_proposals": 3, "proposals_per_parent": 2, "proposal_selection": "top_k", "proposal_top_k": 2, "skip_perfect": false, "max_proposals": 3, "merge": true, "examples": true}');
 
 prepare_tuning($node, $mock, model => 'judge-rules+slow-10', writer => 'reflector+gate', world => { rows => 100 }, lm => { max_concurrency => 4 });
 

@@ -18,7 +18,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 
 prepare_tuning($node, $mock, model => 'judge-rules+skew', judge => '{}', lm => { logprobs => 'true', max_concurrency => 8 });
-my $run = start_run($node, reflection_lm => undef, budget => 200, options => '{"metric": "score", "max_examples": 4}');
+my $run = start_run($node, reflection_lm => undef, budget => 200, options => reference_mode('{"metric": "score", "max_examples": 4}'));
 is(wait_run($node, $run), 'finished', 'a run');
 my $winner = "FROM gepa.proposal p JOIN gepa.run r USING (run) WHERE p.run = $run AND p.candidate = r.best_candidate";
 my $proposal = value($node, "SELECT p.proposal $winner");

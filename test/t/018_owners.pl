@@ -68,7 +68,7 @@ $run = held_run();
 value($node, $drop);
 $mock->gate(open => 1);
 is(wait_run($node, $run), 'failed', 'a run whose owner is dropped while it works fails');
-like(run_value($node, $run, 'reason'), qr/^permission denied for LM "judge"/, '... and says why');
+like(run_value($node, $run, 'reason'), qr/^permission denied for LM "(judge|writer)"/, '... and says why');
 value($node, "SELECT gepa.resume($run)");
 is(wait_run($node, $run), 'failed', '... as it does when resumed');
 is(run_value($node, $run, 'reason'), 'the role that owned the run was dropped', '... with the reason');
@@ -84,7 +84,7 @@ for my $end ('COMMIT', 'ROLLBACK')
 {
 	my $first = background($node, "BEGIN; SELECT gepa.deploy($one, 0);");
 	wait_sql($node, "SELECT state = 'idle in transaction' FROM pg_stat_activity WHERE pid = $first->{pid}", 'the first');
-	my $second = background($node, "SELECT gepa.deploy($two);");
+	my $second = background($node, "SELECT gepa.deploy($two, force => true);");
 	wait_sql($node, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $second->{pid}", 'the second');
 	my $current = value($node, "SELECT version FROM gepa.judge_versions WHERE judge = 'j' AND current");
 	$first->{in} .= "$end;\n";

@@ -39,8 +39,9 @@ is(value($node, "SELECT r.baseline = s.champion_accuracy, r.tuned = s.challenger
 is(judge_calls($mock), $calls, '... without a call: both go one way');
 
 # An equal challenger is not deployed, and costs no call: all is stored.
-value($node, q(SELECT gepa.create_schedule('equal', 'j', 'labels', 'writer', every => '1 hour', budget => 300, deploy => 'if_better',
-	options => '{"stop_at_score": 0}')));
+my $seed_only = reference_mode('{"stop_at_score": 0}');
+value($node, "SELECT gepa.create_schedule('equal', 'j', 'labels', 'writer', every => '1 hour', budget => 300, deploy => 'if_better',
+	options => '$seed_only')");
 my $nval = value($node, "SELECT count(*) FROM gepa.samples WHERE run = 1 AND split = 'val'");
 fall_due($node, 'equal');
 ok(wait_schedule($node, 'equal', "outcome = 'kept'"), 'a winner that is no better is not deployed');
@@ -51,7 +52,7 @@ is(value($node, "SELECT current_version FROM gepa.judges"), 2, '... the version 
 is(judge_calls($mock) - $calls, $nval, '... and only the run was paid');
 
 # While a run is at work its schedule does not start another.
-value($node, q(SELECT gepa.create_schedule('slow', 'j', 'labels', 'writer', every => '1 hour', budget => 300, options => '{"stop_at_score": 0}')));
+value($node, "SELECT gepa.create_schedule('slow', 'j', 'labels', 'writer', every => '1 hour', budget => 300, options => '$seed_only')");
 $mock->gate(open => 0);
 fall_due($node, 'slow');
 ok($mock->wait_for(sub { $_->{waiting} == 4 }, 'its run at the gate'), 'a schedule without deploy fires');

@@ -16,7 +16,7 @@ use Test::More;
 
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => "wal_level = replica\nmax_wal_senders = 4\n");
-my $short = q(options => '{"stop_at_score": 0}');
+my $short = "options => '" . reference_mode('{"stop_at_score": 0}') . "'";
 
 $mock->gate(open => 1);
 prepare_tuning($node, $mock, model => 'judge-rules+gate', lm => { max_concurrency => 4 });

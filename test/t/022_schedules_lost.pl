@@ -17,6 +17,7 @@ use Test::More;
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $create = "SELECT gepa.create_schedule('%s', 'j', 'labels', 'writer', every => '1 hour', budget => 300, deploy => 'if_better', options => '%s')";
+my $seed_only = reference_mode('{"stop_at_score": 0}');
 
 # Falls due and has a reason that matches; else as it was.
 sub fails
@@ -32,9 +33,9 @@ sub fails
 }
 
 prepare_tuning($node, $mock, world => { rows => 80 }, lm => { max_concurrency => 4 });
-value($node, sprintf $create, 's', '{"stop_at_score": 0}');
+value($node, sprintf $create, 's', $seed_only);
 value($node, sprintf $create, 'long', '{}');
-value($node, sprintf $create, 'blind', '{"stop_at_score": 0, "split": {"train": 0.5, "val": 0.5, "test": 0}}');
+value($node, sprintf $create, 'blind', reference_mode('{"stop_at_score": 0, "split": {"train": 0.5, "val": 0.5, "test": 0}}'));
 
 fails('blind', qr/^kept: run \d+ held no test samples out/, 'no test rows');
 is(schedule($node, 'blind', 'n IS NULL AND p_value IS NULL'), 't', '... there are no numbers');
@@ -44,7 +45,7 @@ value($node, "ALTER SERVER writer OPTIONS (SET model 'reflector+401')");
 fails('long', qr/^failed: run \d+ failed: .*401/, 'the run fails');
 value($node, "ALTER SERVER writer OPTIONS (SET model 'reflector+gate')");
 fall_due($node, 'long');
-ok($mock->wait_for(sub { $_->{waiting} == 1 }, 'reflection'), 'a run at work');
+ok(wait_reflecting($mock), 'a run at work');
 value($node, "SELECT gepa.stop(last_run) FROM gepa.schedules WHERE schedule = 'long'");
 ok(wait_schedule($node, 'long', "outcome = 'stopped' AND reason = 'stopped on request'"), '... is stopped');
 
@@ -63,7 +64,7 @@ fails('s', qr/^failed: settings of LM "judge" differ/, 'the LM of the judge was 
 value($node, 'ALTER SERVER judge OPTIONS (DROP temperature)');
 
 # Rights, and the role itself.
-value($node, <<'SQL');
+value($node, <<"SQL");
 CREATE ROLE curator LOGIN;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gepa TO curator;
 GRANT USAGE ON FOREIGN SERVER judge, writer TO curator;
@@ -73,7 +74,7 @@ CREATE TABLE mine (id int, body text, keep text);
 INSERT INTO mine SELECT i, 'page ' || i, (i % 2 = 0)::text FROM generate_series(1, 40) i;
 SELECT gepa.create_judge('k', 'judge', 'Keep it?');
 SELECT gepa.create_dataset('mine', 'mine', 'id', '{body}', 'keep');
-SELECT gepa.create_schedule('theirs', 'k', 'mine', 'writer', every => '1 hour', options => '{"stop_at_score": 0}');
+SELECT gepa.create_schedule('theirs', 'k', 'mine', 'writer', every => '1 hour', options => '$seed_only');
 SQL
 fall_due($node, 'theirs');
 ok(wait_schedule($node, 'theirs', "outcome = 'finished'"), 'a schedule fires as its owner');
@@ -117,7 +118,7 @@ unlike($node->logfile ? PostgreSQL::Test::Utils::slurp_file($node->logfile) : ''
 
 # The endpoint goes away while versions are compared.
 value($node, 'ALTER SERVER judge OPTIONS (ADD connect_timeout $$1$$)');
-value($node, sprintf $create, 'alone', '{"stop_at_score": 0}');
+value($node, sprintf $create, 'alone', $seed_only);
 value($node, "SELECT gepa.alter_judge('j', prompt => 'Keep it or not?')");
 fall_due($node, 'alone');
 ok(wait_schedule($node, 'alone', "outcome = 'kept'"), 'a comparison with the endpoint there');

@@ -22,16 +22,17 @@ $mock->gate(open => 1);
 
 sub run_with
 {
-	my ($name, $model, %options) = @_;
+	my ($name, $model, %how) = @_;
+	my $options = qq({"task_lm": "$name"});
 
 	$mock->reset;
 	create_lm($node, $name, $mock, $model, max_concurrency => 4);
-	my $run = start_run($node, options => qq({"task_lm": "$name"}), %options);
+	my $run = start_run($node, options => $how{mode} ? reference_mode($options) : $options);
 	return ($run, wait_run($node, $run));
 }
 
 # A share of the documents, in a step that takes more than one round.
-my ($run, $status) = run_with('picky', 'judge-rules+reject-30+html-once');
+my ($run, $status) = run_with('picky', 'judge-rules+reject-30+html-once', mode => 'reference');
 is($status, 'finished', 'a run whose endpoint rejects some documents ends');
 my $seed_rejects = value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run AND step = 0 AND status = 'http_error'");
 cmp_ok($seed_rejects, '>', 2, '... after a few rejections');
@@ -46,7 +47,7 @@ is(run_flaws($node, $run), '', 'the rows are whole');
 ($run, $status) = run_with('closed', 'judge-rules+reject-100');
 is($status, 'failed', 'an endpoint that rejects every document fails the run');
 like(run_value($node, $run, 'reason'), qr/has no verdict from LM "closed".*This text cannot be taken/, '... with its words');
-is(judge_calls($mock), 24, '... after one round');
+is(judge_calls($mock), $mock->journal->{documents}, '... after one round');
 
 # All of them, in a run that was under way.
 value($node, 'ALTER ROLE CURRENT_USER SET gepa.allow_lm_mismatch = on');
@@ -54,7 +55,7 @@ $mock->reset;
 $mock->gate(open => 0);
 create_lm($node, 'changing', $mock, 'judge-rules', max_concurrency => 4);
 $run = start_run($node, budget => 2000, options => '{"task_lm": "changing"}');
-$mock->wait_for(sub { $_->{waiting} == 1 }, 'a reflection') or BAIL_OUT('no reflection');
+wait_reflecting($mock) or BAIL_OUT('no reflection');
 value($node, q(ALTER SERVER changing OPTIONS (SET model 'judge-rules+reject-100')));
 $mock->gate(open => 1);
 is(wait_run($node, $run), 'failed', 'one that begins to reject every document fails the run, too');
@@ -87,7 +88,7 @@ like($heard, qr/"event": "stopped"/, 'the end of a stopped run is notified');
 # Objectives with one set for both: a merge of what the cache knows.
 for my $frontier ('objective', 'hybrid', 'cartesian')
 {
-	$run = start_run($node, budget => 400, options => qq({"shared_sets": true, "frontier_type": "$frontier"}));
+	$run = start_run($node, budget => 400, options => reference_mode(qq({"shared_sets": true, "frontier_type": "$frontier"})));
 	is(wait_run($node, $run), 'finished', "shared sets and frontier type $frontier");
 	is(value($node, "SELECT difference FROM gepa.replay($run)"), '', '... replayed without a difference');
 }

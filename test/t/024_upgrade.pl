@@ -27,10 +27,10 @@ my $expected = run_facts($old, $expected_run);
 
 $mock->gate(open => 0);
 my $run = start_run($old);
-$mock->wait_for(sub { $_->{waiting} == 1 }, 'a reflection') or BAIL_OUT('no reflection');
+wait_reflecting($mock) or BAIL_OUT('no reflection');
 my $what = 'SELECT (SELECT count(*) FROM gepa.verdicts), (SELECT max(version) FROM gepa.judge_versions), (SELECT count(*) FROM gepa.rollouts),
 	(SELECT count(*) FROM pg_inherits WHERE inhparent = \'gepa.verdict\'::regclass)';
-value($old, "SELECT gepa.deploy($expected_run)");
+value($old, "SELECT gepa.deploy($expected_run, force => true)");
 value($old, q(SELECT count(gepa_judge('j', 'page ' || i)) FROM generate_series(1, 20) i));
 wait_sql($old, "SELECT gepa_judge('j', clock_timestamp()::text) \\g /dev/null
 	SELECT count(*) >= 2 FROM pg_inherits WHERE inhparent = 'gepa.verdict'::regclass", 'a partition');

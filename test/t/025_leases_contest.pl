@@ -18,8 +18,8 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 
 prepare_tuning($node, $mock, model => 'judge-rules+gate', split => 'part');
-value($node, q(SELECT gepa.create_schedule('equal', 'j', 'labels', 'writer', every => '1 hour', budget => 300, deploy => 'if_better',
-	options => '{"stop_at_score": 0}')));
+value($node, "SELECT gepa.create_schedule('equal', 'j', 'labels', 'writer', every => '1 hour', budget => 300, deploy => 'if_better',
+	options => '" . reference_mode('{"stop_at_score": 0}') . "')");
 
 # The session is stopped with its answer on the way, so that it cannot hand it over.
 my $session = background($node, q{SELECT status, cached FROM labels, gepa_verdict('j', body) WHERE id IN (

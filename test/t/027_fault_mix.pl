@@ -120,7 +120,7 @@ my $worker = "judge-rules+seed-$seed+$passing+garbage-4+reject-4+refusal-rate-3+
 prepare_tuning($node, $mock, model => $worker, judge => '{}', world => { rows => 300, seed => 11 },
 	lm => { max_concurrency => 16, %prices });
 $mock->reset;
-my $run = start_run($node, reflection_lm => undef, budget => 300, options => '{"max_proposals": 1}');
+my $run = start_run($node, reflection_lm => undef, budget => 300, options => reference_mode('{"max_proposals": 1}'));
 is(wait_run($node, $run), 'finished', 'a run ends well') or diag(run_value($node, $run, 'reason'));
 my $rollouts = "FROM gepa.rollouts WHERE run = $run AND candidate = 0";
 $journal = $mock->journal->{by_model}{$worker};

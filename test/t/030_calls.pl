@@ -36,7 +36,7 @@ is(value($node, 'SELECT bool_and(latency_ms > 0 AND now() - ended_at < interval 
 	't', '... when and how long');
 
 value($node, "SELECT gepa.create_dataset('labels', 'labels', 'id', '{body}', 'keep')");
-value($node, "SELECT gepa.optimize('$judge', 'labels', 'reflector', 60)");
+value($node, "SELECT gepa.optimize('$judge', 'labels', 'reflector', 150)");
 my $run = $mock->journal->{by_model};
 is( value($node, "SELECT count(*) FILTER (WHERE purpose = 'rollout' AND lm = '$judge'),
 		count(*) FILTER (WHERE purpose = 'reflection' AND lm = 'reflector'), bool_and(judge = '$judge'),

@@ -27,7 +27,7 @@ value($node, q{SELECT gepa.create_judge('code_quality', 'qwen', 'Is it good?');
 	CREATE USER MAPPING FOR CURRENT_USER SERVER qwen OPTIONS (api_key 'sk-test-1234');
 	SELECT gepa.create_dataset('labels', 'labels', 'id', '{body}', 'keep');
 	SELECT gepa.create_schedule('nightly', 'code_quality', 'labels', 'opus', budget => 50, at => '@daily')});
-value($node, q{SELECT gepa.optimize('code_quality', 'labels', 'opus', 60)});
+value($node, q{SELECT gepa.optimize('code_quality', 'labels', 'opus', 150)});
 value($node, q{SELECT count(gepa_judge('code_quality', body)) FROM labels});
 my $garbage = judge_on($node, $mock, 'judge-rules+garbage-100');
 my $failing = judge_on($node, $mock, 'judge-rules+reject-100');

@@ -59,7 +59,7 @@ sub run_at_gate
 	finished($of, 1);
 	$mock->reset;
 	$mock->gate(open => 0);
-	my $run = start_run($node, judge => $judge, budget => 80);
+	my $run = start_run($node, judge => $judge, budget => 80, options => reference_mode());
 	ok($mock->wait_for(sub { $_->{waiting} == 16 }, 'sixteen at the gate'), 'sixteen calls are in flight');
 	return $run;
 }

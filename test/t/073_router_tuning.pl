@@ -60,7 +60,7 @@ for my $judge ('english', 'german')
 	is(value($node, "SELECT string_agg(DISTINCT l.lang, ' ') || ' ' || count(*) || ' ' || count(DISTINCT l.id) FROM gepa.samples s JOIN labels l ON l.id::text = s.sample WHERE run = $run{$judge}"),
 		$judge eq 'english' ? 'en 110 110' : 'de 88 88', '... has the samples of its slice, all of them and no other');
 	is(value($node, "SELECT judge FROM gepa.runs WHERE run = $run{$judge}"), $judge, '... and is its own');
-	value($node, "SELECT gepa.deploy($run{$judge})");
+	value($node, "SELECT gepa.deploy($run{$judge}, force => true)");
 }
 
 # The report is that of the test rows of both, as their judges judge them.

@@ -83,14 +83,14 @@ is(value($node, "SELECT string_agg(status || ' ' || run, ', ' ORDER BY run) FROM
 	'failed 6, measured 7', 'an LM with other settings is another point');
 
 # Deploying: a point judges under the LM and the settings it was tuned for.
-value($node, "SELECT gepa.deploy(run) FROM gepa.quality_cost WHERE lm = 'judge'");
+value($node, "SELECT gepa.deploy(run, force => true) FROM gepa.quality_cost WHERE lm = 'judge'");
 $calls = $mock->journal->{requests};
 is( value($node, "SELECT v.lm, count(*), bool_and((r.v).cached), round(avg(((r.v).label = r.label)::int), 6) FROM gepa.judge_versions v,
 		(SELECT label, gepa_verdict('j', inputs ->> 'document') AS v FROM gepa.samples WHERE run = 1 AND split = 'test') r WHERE v.current GROUP BY 1"),
 	sprintf('judge|%d|t|%.6f', $n, $learnt), 'deployed it judges as measured, under its LM');
 is($mock->journal->{requests}, $calls, '... from what the sweep has paid');
 like(value($node, "SELECT metric || ' ' || n FROM gepa.report('j') WHERE metric = 'accuracy'"), qr/^accuracy $n$/, '... and can be reported');
-value($node, "SELECT gepa.deploy(run) FROM gepa.quality_cost WHERE lm = 'late' AND settings <> '{}'");
+value($node, "SELECT gepa.deploy(run, force => true) FROM gepa.quality_cost WHERE lm = 'late' AND settings <> '{}'");
 is(value($node, "SELECT lm, options ->> 'reasoning' FROM gepa.judge_versions WHERE current"), 'late|false', 'a setting is deployed with its point');
 
 # Another version, other rows: another sweep.  The version can be named.

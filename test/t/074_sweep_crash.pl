@@ -21,7 +21,7 @@ prepare_tuning($node, $mock, model => 'judge-rules+gate', world => { rows => 100
 create_lm($node, 'other', $mock, 'judge-fixed-true+gate', max_concurrency => 4);
 
 # Runs that only validate their seed: as many calls as there are samples to validate on, and then those held out.
-my $once = '{"stop_at_score": 0, "parallel_runs": %d}';
+my $once = reference_mode('{"stop_at_score": 0, "parallel_runs": %d}');
 my @args = ("'j', 'labels', '{judge,other}', 'writer', 150");
 
 sub options { my ($parallel) = @_; return sprintf $once, $parallel; }

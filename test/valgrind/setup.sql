@@ -6,7 +6,9 @@ CREATE SERVER lm FOREIGN DATA WRAPPER gepa_lm
 			 logprobs 'true', max_concurrency '8', request_timeout '1');
 SELECT gepa.create_judge('judge', lm => 'lm', prompt => 'Keep it?');
 SELECT gepa.create_dataset('labels', source => 'labels', key => 'id', inputs => '{body}', label => 'keep');
-SELECT gepa.optimize('judge', dataset => 'labels', reflection_lm => NULL, budget => 60);
+SELECT gepa.optimize('judge', dataset => 'labels', reflection_lm => NULL, budget => 60,
+	options => '{"mode": "reference", "hard_budget": true, "skip_known_texts": true, "ascending_order": true,
+		"zero_mean_merge": true, "expand_placeholders": false, "reuse_rollouts": true}');
 CREATE TABLE document AS SELECT body FROM labels ORDER BY id LIMIT 2;
 
 -- The status of two documents with this fault in the LM.

@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use Gepa::Run;
 use Gepa::Test;
 
 our @EXPORT = qw(prepare_report point_at);
@@ -28,7 +29,7 @@ sub prepare_report
 		FROM generate_series(1, $options{rows} + 30) i;
 		SELECT gepa.create_judge('j', 'lm', 'Is it good?'),
 			gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', split => 'part')});
-	value($node, q{SELECT gepa.optimize('j', 'd', NULL, 60, options => '{"max_proposals": 1}')});
+	value($node, "SELECT gepa.optimize('j', 'd', NULL, 60, options => '" . reference_mode('{"max_proposals": 1}') . "')");
 	return "$allow SELECT count(*) > 0 FROM gepa.report('j');";
 }
 

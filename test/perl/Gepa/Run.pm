@@ -2,11 +2,14 @@
 #
 #   prepare_tuning($node, $mock, model => 'judge-rules+gate', rows => 120, lm => { max_concurrency => 4 });
 #       LMs "judge" and "writer", table labels, dataset 'labels', judge 'j'
-#   my $run = start_run($node, budget => 150, options => '{"max_proposals": 3}');
+#   my $run = start_run($node, budget => 150, options => '{"max_seconds": 3}');
+#   start_run($node, options => reference_mode('{"max_proposals": 3}'))    by GEPA's own loop: 'reference' mode
 #   is(wait_run($node, $run), 'finished');
 #   run_value($node, $run, 'status, reason')                   columns of gepa.runs
 #   my $facts = run_facts($node, $run);                        all but clocks
 #   same_facts(run_facts($node, $other), $facts, 'same run')   shows the first difference
+#   my ($before, $together, $beside) = first_reflection($node, $run)   rollouts; reflections at a time; rollouts that wait for none of them
+#   wait_reflecting($mock)                  until a run waits for its reflection LM, which is at the gate, and for nothing else
 #   is(run_flaws($node, $run), '', 'whole')                    what a run that has ended must not leave behind
 #   judge_calls($mock)                                         requests to judge models
 package Gepa::Run;
@@ -18,7 +21,8 @@ use Exporter qw(import);
 use Gepa::Test;
 use Test::More;
 
-our @EXPORT = qw(prepare_tuning start_run wait_run run_value run_facts same_facts run_flaws judge_calls);
+our @EXPORT = qw(prepare_tuning reference_mode start_run wait_run run_value run_facts same_facts first_reflection
+  wait_reflecting run_flaws judge_calls);
 
 our $prompt = 'Is this page worth keeping?';
 
@@ -36,6 +40,19 @@ sub prepare_tuning
 	value($node, "SELECT gepa.create_dataset('labels', source => 'labels', key => 'id', inputs => '{body}',"
 		  . " label => 'keep', feedback => 'note'$split)");
 	return;
+}
+
+# Options of a run that searches as the reference implementation does, but for what keeps
+# it in its budget and from asking twice; for tests that are about that loop, or count what
+# it does.  Whatever else is tested is tested in the mode that a run has by itself.
+sub reference_mode
+{
+	my ($more) = @_;
+	my $loop = '"mode": "reference", "hard_budget": true, "skip_known_texts": true, "ascending_order": true,'
+	  . ' "zero_mean_merge": true, "expand_placeholders": false, "reuse_rollouts": true';
+
+	return "{$loop}" if !defined $more || $more eq '{}';
+	return $more =~ s/^\{/{$loop, /r;
 }
 
 sub start_run
@@ -90,6 +107,30 @@ sub same_facts
 	return pass($name) if $got eq $expected;
 	shift @got, shift @expected while @got && @expected && $got[0] eq $expected[0];
 	return is($got[0] // 'nothing more', $expected[0] // 'nothing more', $name);
+}
+
+sub first_reflection
+{
+	my ($node, $run) = @_;
+	return split /\|/, value($node, <<"SQL");
+WITH f AS (SELECT (SELECT min(step) FROM gepa.reflections WHERE run = $run) AS reflection,
+		(SELECT min(step) FROM gepa.rollouts WHERE run = $run AND proposal > 0) AS child)
+SELECT (SELECT count(*) FROM gepa.rollouts WHERE run = $run AND step < reflection),
+	(SELECT count(*) FROM gepa.reflections WHERE run = $run AND step < child),
+	(SELECT count(*) FROM gepa.rollouts WHERE run = $run AND step BETWEEN reflection AND child - 1) FROM f
+SQL
+}
+
+sub wait_reflecting
+{
+	my ($mock) = @_;
+
+	return $mock->wait_for(
+		sub {
+			my $reflecting = $_->{by_model}{'reflector+gate'}{in_flight} // 0;
+			return $reflecting > 0 && $reflecting == $_->{in_flight};
+		},
+		'a reflection');
 }
 
 # Rows that are half written: queries that count them.
