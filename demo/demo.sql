@@ -92,25 +92,42 @@ SELECT gepa.create_dataset('labelled', source => 'labelled_mails', key => 'id', 
 	label => 'label', group_by => 'thread') AS dataset;
 
 \echo
-\echo '-- 4. Tune, for five minutes at most: search the texts that judge the validation mails best'
+\echo '-- 4. Tune, for five minutes at most: search the examples to show'
 SELECT gepa.optimize('spam', dataset => 'labelled', reflection_lm => :reflection_lm, budget => :budget, seed => 1,
-	options => '{"metric": "ranking", "examples": true, "max_examples": 6, "minibatch_size": 8,
+	options => '{"metric": "score", "examples": true, "max_examples": 6,
 		"max_seconds": 270, "split": {"train": 0.25, "val": 0.25, "test": 0.5}}') AS run \gset
-SELECT run, status, reason, rollouts, best_candidate, round(best_score::numeric, 3) AS best_score,
+SELECT run, status, reason, rollouts, rounds, best_candidate, round(best_score::numeric, 3) AS estimate,
 	input_tokens, output_tokens, cost, date_trunc('second', finished_at - started_at) AS took
 FROM gepa.runs WHERE run = :run;
-SELECT candidate, parents, round(score::numeric, 3) AS score, rollouts_at_discovery AS after_rollouts,
-	jsonb_array_length(coalesce(components ->> 'examples', '[]')::jsonb) AS examples
-FROM gepa.candidates WHERE run = :run ORDER BY candidate;
 
 \echo
-\echo '-- 5. Deploy the winner; its threshold is chosen on the validation mails'
-SELECT gepa.deploy(run => :run) AS version;
+\echo '-- What it compared, on how many mails, and who led then'
+SELECT kind, count(*) AS comparisons, sum(jsonb_array_length(compared)) AS candidates, sum(cardinality(samples)) AS mails,
+	max(leads) FILTER (WHERE decision = last) AS leads
+FROM (SELECT *, max(decision) OVER (PARTITION BY kind) AS last FROM gepa.decisions WHERE run = :run) d
+GROUP BY kind ORDER BY min(decision);
+SELECT candidate, parents, round(score::numeric, 3) AS estimate, rollouts_at_discovery AS after_rollouts,
+	jsonb_array_length(coalesce(components ->> 'examples', '[]')::jsonb) AS examples
+FROM gepa.candidates WHERE run = :run ORDER BY score DESC LIMIT 5;
+
+\echo
+\echo '-- What the run itself says of its winner, by mails that chose nothing'
+SELECT held_out_n AS mails, round(gain::numeric, 3) AS gain, round(gain_low::numeric, 3) AS low, round(gain_high::numeric, 3) AS high
+FROM gepa.runs WHERE run = :run;
+SELECT coalesce(gain <= 0, false) AS no_gain FROM gepa.runs WHERE run = :run \gset
+
+\echo
+\echo '-- 5. Deploy the winner; its threshold is chosen on mails that the run has judged'
+\if :no_gain
+\echo 'The gain is not above zero, so gepa.deploy() wants to be forced. Here it is, for the figures'
+\echo 'that follow; where it counts, keep the seed.'
+\endif
+SELECT gepa.deploy(run => :run, force => :'no_gain') AS version;
 SELECT version, current, round(threshold::numeric, 3) AS threshold, run, candidate
 FROM gepa.judge_versions WHERE judge = 'spam' ORDER BY version;
 
 \echo
-\echo '-- 6. Held-out mails, which no rollout ever saw: the seed beside the tuned judge, 95 % intervals'
+\echo '-- 6. All held-out mails, which chose nothing: the seed beside the tuned judge, 95 % intervals'
 SELECT metric, n, round(baseline::numeric, 3) AS baseline,
 	round(baseline_low::numeric, 3) AS low, round(baseline_high::numeric, 3) AS high,
 	round(tuned::numeric, 3) AS tuned,

@@ -30,7 +30,7 @@ SELECT settings, n, metric, round(quality::numeric, 3) AS quality,
 	dominated, surely_dominated AS surely, run, sweep
 FROM gepa.sweep('spam', dataset => 'labelled', lms => '{demo_lm}', reflection_lm => :reflection_lm, budget_each => 200, seed => 1,
 	options => '{"settings": [{"max_chars": 100}, {"max_chars": 220}], "quality": "auroc", "version": 1, "parallel_runs": 1,
-		"metric": "ranking", "examples": true, "max_examples": 3, "minibatch_size": 8, "max_seconds": 80,
+		"metric": "score", "examples": true, "max_examples": 3, "max_seconds": 80,
 		"split": {"train": 0.4, "val": 0.25, "test": 0.35}}')
 ORDER BY cost_per_million;
 
@@ -39,14 +39,15 @@ ORDER BY cost_per_million;
 SELECT count(*) AS points, count(DISTINCT run) AS runs, (SELECT count(*) FROM gepa.runs) AS all_runs
 FROM gepa.sweep('spam', dataset => 'labelled', lms => '{demo_lm}', reflection_lm => :reflection_lm, budget_each => 200, seed => 1,
 	options => '{"settings": [{"max_chars": 100}, {"max_chars": 220}], "quality": "auroc", "version": 1, "parallel_runs": 1,
-		"metric": "ranking", "examples": true, "max_examples": 3, "minibatch_size": 8, "max_seconds": 80,
+		"metric": "score", "examples": true, "max_examples": 3, "max_seconds": 80,
 		"split": {"train": 0.4, "val": 0.25, "test": 0.35}}');
 
 \echo
 \echo '-- 9. A router: the cheapest version for mails of mailing lists, the best one for the rest'
 SELECT max(sweep) AS sweep FROM gepa.quality_cost \gset
-SELECT gepa.deploy(run => (SELECT run FROM gepa.quality_cost WHERE sweep = :sweep ORDER BY cost_per_million LIMIT 1)) AS cheap \gset
-SELECT gepa.deploy(run => (SELECT run FROM gepa.quality_cost WHERE sweep = :sweep ORDER BY quality DESC LIMIT 1)) AS best \gset
+-- By force: what the sweep has measured decides here, whatever a run says of its winner.
+SELECT gepa.deploy(run => (SELECT run FROM gepa.quality_cost WHERE sweep = :sweep ORDER BY cost_per_million LIMIT 1), force => true) AS cheap \gset
+SELECT gepa.deploy(run => (SELECT run FROM gepa.quality_cost WHERE sweep = :sweep ORDER BY quality DESC LIMIT 1), force => true) AS best \gset
 SELECT gepa.create_router('spam_by_kind',
 	ARRAY[jsonb_build_object('when', $$document ~* '^(re: *)?\['$$, 'judge', 'spam@' || :cheap)], 'spam') AS router;
 SELECT (v).judge || '@' || (v).version AS judged_by, count(*), count(*) FILTER (WHERE label = 'spam') AS spam,
