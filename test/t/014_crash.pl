@@ -25,11 +25,9 @@ my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'gepa run wo
 prepare_tuning($node, $mock, model => 'judge-rules+gate', writer => 'reflector+gate', world => { rows => 80 },
 	lm => { max_concurrency => $in_flight });
 
-$mock->gate(open => 1);
-my $undisturbed = start_run($node);
-is(wait_run($node, $undisturbed), 'finished', 'an undisturbed run');
-my $nval = value($node, "SELECT count(*) FROM gepa.samples WHERE run = $undisturbed AND split = 'val'");
-my $expected = run_facts($node, $undisturbed);
+# Of a mode's run that is left alone: its number, what came of it, how many rollouts
+# come before its first reflection and how many calls are at the gate with that.
+my ($options, $undisturbed, $expected, $first, $together);
 
 # Let so many rollouts and reflections of a new run pass, until as many as may
 # be in flight wait and what came in is recorded.
@@ -49,7 +47,7 @@ sub wait_back
 	my ($waiting) = @_;
 
 	$node->poll_query_until('postgres', 'SELECT true');
-	return $mock->wait_for(sub { $_->{waiting} == $waiting }, 'the next worker at the gate');
+	return $mock->wait_for(sub { $_->{waiting} == $waiting && $_->{in_flight} == $waiting }, 'the next worker at the gate');
 }
 
 # To the end; the same in all, and nothing recorded was paid for twice.
@@ -69,67 +67,109 @@ sub fresh_run
 {
 	$mock->gate(open => 0);
 	$mock->reset;
-	return start_run($node);
+	return start_run($node, options => $options);
 }
 
-# The worker: in the validation of the seed, and while it waits for the
-# reflection LM.
-my $run = fresh_run();
-bring_to($run, 10);
-kill_process($node, $worker);
-ok(wait_back($in_flight), 'a killed worker is replaced');
-is(value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run"), 10,
-	'... and what was recorded is there');
-$mock->gate(pass => $nval - 10 + 3);
-ok($mock->wait_for(sub { ($_->{by_model}{'reflector+gate'}{in_flight} // 0) == 1 }, 'a reflection'),
-	'then it reflects');
-kill_process($node, $worker);
-ok(wait_back(1), '... is killed, and reflects again');
-finish_run($run, 2, 'worker');
+# The worker: while the seed is evaluated, and while it waits for the reflection
+# LM.
+sub kill_worker
+{
+	my $run = fresh_run();
+
+	bring_to($run, 10);
+	kill_process($node, $worker);
+	ok(wait_back($in_flight), 'a killed worker is replaced');
+	is(value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $run"), 10, '... and what was recorded is there');
+	$mock->gate(pass => $first - 10);
+	ok(wait_back($together), 'then it reflects');
+	kill_process($node, $worker);
+	ok(wait_back($together), '... is killed, and reflects again');
+	finish_run($run, 2, 'worker');
+	return;
+}
+
+# The server, while the first child that was accepted is evaluated.
+sub kill_server_at_child
+{
+	my ($before, $reflections) = split /\|/, value($node, <<"SQL");
+WITH f AS (SELECT min(step) AS step FROM gepa.rollouts WHERE run = $undisturbed AND candidate = 1 AND split = 'val')
+SELECT (SELECT count(*) FROM gepa.rollouts o WHERE o.run = $undisturbed AND o.step < f.step),
+	(SELECT count(*) FROM gepa.reflections r WHERE r.run = $undisturbed AND r.step < f.step) FROM f
+SQL
+	my $run = fresh_run();
+
+	bring_to($run, $before + 10, $reflections);
+	is(run_value($node, $run, 'best_candidate'), 0, 'a child is being evaluated');
+	$node->stop('immediate');
+	$node->start;
+	ok(wait_back($in_flight), 'after a restart of the server the run goes on');
+	finish_run($run, 1, 'server');
+	return;
+}
 
 # The launcher: of course the server restarts.
-$run = fresh_run();
-bring_to($run, $nval - 2 * $in_flight);
-kill_process($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'gepa launcher'");
-ok(wait_back($in_flight), 'after the launcher was killed another one finds the run');
-finish_run($run, 1, 'launcher');
+sub kill_launcher
+{
+	my $run = fresh_run();
+
+	bring_to($run, $first - 2 * $in_flight);
+	kill_process($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'gepa launcher'");
+	ok(wait_back($in_flight), 'after the launcher was killed another one finds the run');
+	finish_run($run, 1, 'launcher');
+	return;
+}
 
 # A backend that waits in gepa.optimize(): the run goes on without it.
-$mock->gate(open => 0);
-$mock->reset;
-my $session = background($node, "SELECT gepa.optimize('j', 'labels', 'writer', 150);");
-$mock->wait_for(sub { $_->{waiting} == $in_flight }, 'the run of gepa.optimize()');
-$run = value($node, 'SELECT max(run) FROM gepa.runs');
-bring_to($run, 7);
-kill_process($node, "SELECT $session->{pid}");
-ok(wait_back($in_flight), 'after the waiting backend was killed the run goes on');
-finish($session);
-finish_run($run, 1, 'waiting backend');
+sub kill_backend
+{
+	$mock->gate(open => 0);
+	$mock->reset;
+	my $session = background($node, "SELECT gepa.optimize('j', 'labels', 'writer', 150);");
+	$mock->wait_for(sub { $_->{waiting} == $in_flight }, 'the run of gepa.optimize()');
+	my $run = value($node, 'SELECT max(run) FROM gepa.runs');
 
-# The server, while the first child that was accepted is validated.
-my ($before, $reflections) = split /\|/, value($node, <<"SQL");
-SELECT rollouts_at_discovery, (SELECT count(*) FROM gepa.reflections r WHERE r.run = c.run AND r.step < (SELECT min(step)
-	FROM gepa.rollouts o WHERE o.run = c.run AND o.candidate = 1)) FROM gepa.candidates c WHERE run = $undisturbed AND candidate = 1
-SQL
-$run = fresh_run();
-bring_to($run, $before + 10, $reflections);
-is(run_value($node, $run, 'best_candidate'), 0, 'a child is under validation');
-$node->stop('immediate');
-$node->start;
-ok(wait_back($in_flight), 'after a restart of the server the run goes on');
-finish_run($run, 1, 'server');
+	bring_to($run, 7);
+	kill_process($node, "SELECT $session->{pid}");
+	ok(wait_back($in_flight), 'after the waiting backend was killed the run goes on');
+	finish($session);
+	finish_run($run, 1, 'waiting backend');
+	return;
+}
 
 # The endpoint: gone, and back at another place.
-$run = fresh_run();
-bring_to($run, 5);
-my $paid = judge_calls($mock) - $in_flight;
-$mock->kill;
-$mock = Gepa::Mock->new;
-my $url = $mock->url;
-value($node, "ALTER SERVER judge OPTIONS (SET base_url '$url'); ALTER SERVER writer OPTIONS (SET base_url '$url')");
-ok(wait_back($in_flight), 'a run follows its endpoint to another place');
-finish_run($run, 1, 'endpoint');
-cmp_ok($paid + judge_calls($mock), '<=', run_value($node, $run, 'rollouts') + $in_flight,
-	'... both places together');
+sub kill_endpoint
+{
+	my $run = fresh_run();
+
+	bring_to($run, 5);
+	my $paid = judge_calls($mock) - $in_flight;
+	$mock->kill;
+	$mock = Gepa::Mock->new;
+	my $url = $mock->url;
+	value($node, "ALTER SERVER judge OPTIONS (SET base_url '$url'); ALTER SERVER writer OPTIONS (SET base_url '$url')");
+	ok(wait_back($in_flight), 'a run follows its endpoint to another place');
+	finish_run($run, 1, 'endpoint');
+	cmp_ok($paid + judge_calls($mock), '<=', run_value($node, $run, 'rollouts') + $in_flight, '... both places together');
+	return;
+}
+
+sub undisturbed
+{
+	my ($mode, $how) = @_;
+
+	$options = $how;
+	$mock->gate(open => 1);
+	$undisturbed = start_run($node, options => $options);
+	is(wait_run($node, $undisturbed), 'finished', "$mode mode: an undisturbed run");
+	($first, my ($reflections, $beside)) = first_reflection($node, $undisturbed);
+	$together = $reflections + ($beside < $in_flight ? $beside : $in_flight);
+	$expected = run_facts($node, $undisturbed);
+	return;
+}
+
+undisturbed('reference', reference_mode());
+$_->() for \&kill_worker, \&kill_server_at_child;
+undisturbed('default', '{}');
+$_->() for \&kill_worker, \&kill_server_at_child, \&kill_launcher, \&kill_backend, \&kill_endpoint;
 
 done_testing();

@@ -2,7 +2,8 @@
 # and every run comes to the very end that it has when left alone.
 #
 # GEPA_STORM_KILLS says how many disturbances there are (script/test --long:
-# 200), GEPA_STORM_SEED draws them; what was drawn is printed.
+# 200), half of them in each mode; GEPA_STORM_SEED draws them; what was drawn is
+# printed.
 
 use strict;
 use warnings;
@@ -29,7 +30,9 @@ srand($seed);
 # 20 and 40 ms, and before it looks.  With the four under way that is 20.
 my $loss = 4 * 4 + 4;
 my $model = 'judge-rules+slow-20';
-my $options = '{"merge": true, "examples": true, "max_examples": 4, "parallel_proposals": 2, "proposals_per_parent": 2, "task_lm": "%s"}';
+my %options = (
+	reference => reference_mode('{"merge": true, "examples": true, "max_examples": 4, "parallel_proposals": 2, "proposals_per_parent": 2, "task_lm": "%s"}'),
+	default => '{"examples": true, "max_examples": 4, "task_lm": "%s"}');
 
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main', conf => "restart_after_crash = on\n");
@@ -117,28 +120,29 @@ my %disturbance = (
 my @drawn = map { ($_) x $disturbance{$_}[0] } sort keys %disturbance;
 my %count = map { $_ => 0 } keys %disturbance;
 
-my ($done, $merged) = (0, 0);
-for (my $n = 1; $done < $kills; $n++)
+# A run alone, at once; then the same slowly, through the storm, of which so much is
+# left.  How many disturbances there were.
+sub storm
 {
-	# Alone, at once; then slowly, through the storm.
-	my %same = (budget => 900, seed => $seed + $n);
+	my ($mode, $seed_of_run, $left) = @_;
+	my %same = (budget => 900, seed => $seed_of_run);
 	my $calls = answers('judge-rules');
-	my $alone = start_run($node, %same, options => sprintf($options, 'judge'));
+	my $alone = start_run($node, %same, options => sprintf($options{$mode}, 'judge'));
 	BAIL_OUT('an undisturbed run does not end') if wait_run($node, $alone) ne 'finished';
 	$calls = answers('judge-rules') - $calls;
 
 	my ($before, $disturbed, $run) = (paid(), 0, $alone + 1);
-	$waiter = background($node, sprintf("SELECT gepa.optimize('j', 'labels', 'writer', %d, %d, '$options');", @same{qw(budget seed)}, 'slow'));
+	my $slowly = sprintf($options{$mode}, 'slow');
+	$waiter = background($node, "SELECT gepa.optimize('j', 'labels', 'writer', $same{budget}, $same{seed}, '$slowly');");
 	wait_sql($node, "SELECT EXISTS (SELECT FROM gepa.runs WHERE run = $run)", 'the run');
-	while ($done < $kills && let_pass($run, 1 + int(rand(60))))
+	while ($disturbed < $left && let_pass($run, 1 + int(rand(60))))
 	{
 		my $what = $drawn[ rand @drawn ];
 		next unless $disturbance{$what}[1]->($run);
 		$count{$what}++;
 		$disturbed++;
-		$done++;
 	}
-	is(wait_run($node, $run), 'finished', "run $run ends after $disturbed disturbances");
+	is(wait_run($node, $run), 'finished', "$mode mode: run $run ends after $disturbed disturbances");
 	finish($waiter);
 	undef $waiter;
 	same_facts(run_facts($node, $run), run_facts($node, $alone), '... like the undisturbed one');
@@ -146,8 +150,19 @@ for (my $n = 1; $done < $kills; $n++)
 	my $more = paid() - $before - $calls;
 	cmp_ok($more, '<=', $disturbed * $loss, "... and $more of $calls answers were paid for once more");
 	is(run_flaws($node, $run), '', '... and leaves no row half written');
-	$merged += value($node, "SELECT count(*) FROM gepa.proposals WHERE run = $run AND cardinality(parents) = 2");
+	note(value($node, "SELECT count(*) FROM gepa.proposals WHERE run = $run AND cardinality(parents) = 2") . ' have two parents');
+	return $disturbed;
 }
-note('disturbances: ' . join(', ', map { "$_ $count{$_}" } sort keys %count) . "; $merged merges");
+
+for my $mode (sort keys %options)
+{
+	my $left = int($kills / 2);
+
+	for (my $n = 1; $left > 0; $n++)
+	{
+		$left -= storm($mode, $seed + $n, $left);
+	}
+}
+note('disturbances: ' . join(', ', map { "$_ $count{$_}" } sort keys %count));
 
 done_testing();
