@@ -1,0 +1,48 @@
+# Options of a run in default mode: limits that only the worker knows of, how many samples are
+# held out, and options of the other mode.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Gepa::Mock;
+use Gepa::Run;
+use Gepa::Test;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $mock = Gepa::Mock->new;
+my $node = gepa_node('main');
+
+prepare_tuning($node, $mock, world => { rows => 120 }, lm => { input_price => 1, output_price => 1 });
+
+# Run it to the end and return columns of its row.
+sub tuned
+{
+	my ($options, $columns, %more) = @_;
+	my $run = start_run($node, budget => 300, options => $options, %more);
+
+	is(wait_run($node, $run), 'finished', "$options: it ends");
+	is(value($node, "SELECT difference FROM gepa.replay($run)"), '', '... and its replay is the same');
+	return ($run, run_value($node, $run, $columns));
+}
+
+# Limits end the search where it is: there is a winner, and no report on it.
+my $ended = 'best_candidate IS NOT NULL, held_out_n IS NULL';
+is((tuned('{"max_calls": 50}', "reason, calls <= 50, $ended"))[1], 'max_calls|t|t|t', 'max_calls: so many requests, and no more');
+is((tuned('{"max_tokens": 20000}', "reason, input_tokens + output_tokens BETWEEN 10000 AND 20000, $ended"))[1], 'max_tokens|t|t|t', 'max_tokens');
+is((tuned('{"max_cost": 0.01}', "reason, cost BETWEEN 0.005 AND 0.01, $ended"))[1], 'max_cost|t|t|t', 'max_cost');
+is((tuned('{"max_seconds": 0}', "reason, reflections, $ended"))[1], 'max_seconds|0|t|t', 'max_seconds ends it between rounds');
+
+# As many as are asked for, none included.
+my $run;
+is((tuned('{"held_out": 20}', 'held_out_n'))[1], 20, 'held_out: so many');
+is((tuned('{"held_out": 0}', 'held_out_n IS NULL AND gain IS NULL'))[1], 't', '... or none');
+
+# Options of the other mode are told of.
+my (undef, $err) = outcome($node, q(SELECT gepa.optimize('j', 'labels', 'writer', 150, options => '{"minibatch_size": 8, "merge": true}')));
+like($err, qr/NOTICE:.*options without effect in mode "default": .*minibatch_size/, 'options without effect are told of');
+
+done_testing();
