@@ -80,13 +80,14 @@ typedef struct EnginePolicy
 	int			min_rollouts;	/* 8: of a candidate before it may lead */
 	double		reserve;		/* 0.25: of the budget, for the run-off */
 	int			finalists;		/* 4: in the run-off */
-	int			max_reflections;	/* 0 = one per 50 rollouts of the budget */
+	int			max_reflections;	/* 0 = one per 70 rollouts of the budget */
 	int			reflections_per_round;	/* 2 */
 	double		reflection_pace;	/* 0.7: exponent of the quota; below 1 =
 									 * more of them early */
 	int			recombinations; /* 1: per generation */
 	int			held_out;		/* -1 = min(100, 15 % of the samples, budget /
 								 * 16) */
+	bool		whole_rounds;	/* false: ask for that many or none */
 	bool		pipelined;		/* false: reflect while evaluating */
 
 	/* The model: means and standard deviations of priors, logit scale */

@@ -26,7 +26,11 @@
 
 #define RECOMBINE_ATTEMPTS 8
 
-/* Reflections that are due by now: many early, when they are worth most. */
+/*
+ * Reflections that are due by now: many early, when they are worth most.  With
+ * whole_rounds there are none before a round of them is due: who waits for one may as well wait for
+ * more.
+ */
 static int
 reflections_due(const Engine *engine)
 {
@@ -40,6 +44,8 @@ reflections_due(const Engine *engine)
 	int			most = Min(a_round, search->plan.max_reflections - search->reflections);
 
 	due += a_round - search->reflections;
+	if (policy->whole_rounds && due < most)
+		return 0;
 	return (int) Max(0.0, Min(due, most));
 }
 

@@ -102,6 +102,7 @@ static const WorkerOption table[] = {
 	{"thompson", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.thompson), 0, 100, NULL},
 	{"top_k", WORKER_OPTION_INT, WORKER_OPTION_IN_REFERENCE, FIELD(top_k), 1, INT_MAX, NULL},
 	{"validate", WORKER_OPTION_KEYS, WORKER_OPTION_ALWAYS, FIELD(validate), 0, 0, NULL},
+	{"whole_rounds", WORKER_OPTION_BOOL, WORKER_OPTION_IN_DEFAULT, FIELD(policy.whole_rounds), 0, 0, NULL},
 	{"window", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.window), 1, 1000, NULL},
 	{"window_decay", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.window_decay), 0, 100, NULL},
 	{"window_floor", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.window_floor), 0, 100, NULL},

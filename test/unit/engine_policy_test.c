@@ -234,7 +234,7 @@ test_budget(void)
 		   held_out.gain > 0.0, "which finds the gain");
 	tap_ok(held_out.candidate == gepa_engine_best(run->engine) && held_out.candidate > 0,
 		   "of the winner");
-	tap_is_int(run->reflections, 8, "one reflection per 50 rollouts");
+	tap_is_int(run->reflections, 5, "one reflection per 70 rollouts");
 	tap_ok(run->early * 2 > run->reflections, "most of them early: %d of %d", run->early,
 		   run->reflections);
 	end_run(run);
@@ -304,6 +304,35 @@ test_perfect(void)
 	end_run(run);
 }
 
+/* Who waits for reflections waits for a whole round of them. */
+static void
+test_whole_rounds(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	int			asked[100] = {0};
+	int			rounds = 0;
+	bool		whole = true;
+	int			i;
+
+	set_config(&config, 200, 100, 1600);
+	config.policy.reflections_per_round = 4;
+	config.policy.max_reflections = 20;
+	config.policy.whole_rounds = true;
+	run = run_with(&config, coin, add_line);
+	for (i = 0; i < run->nsteps; i++)
+		if (run->steps[i].kind == ENGINE_STEP_REFLECT)
+			asked[Min(run->steps[i].iteration, 99)]++;
+	for (i = 0; i < 100; i++)
+	{
+		rounds += asked[i] > 0;
+		whole = whole && asked[i] % 4 == 0;
+	}
+	tap_ok(whole && rounds == 5 && run->reflections == 20, "rounds of four: %d for %d", rounds,
+		   run->reflections);
+	end_run(run);
+}
+
 /* More budget than there is to ask. */
 static void
 test_exhausted(void)
@@ -322,7 +351,7 @@ test_exhausted(void)
 	run = run_with(&config, coin, no_text);
 	tap_is_int(gepa_engine_ncandidates(run->engine), 1, "without any answer the seed stays");
 	tap_is_int(gepa_engine_best(run->engine), 0, "and wins");
-	tap_ok(run->skipped == run->reflections && run->reflections == 8, "after all attempts");
+	tap_ok(run->skipped == run->reflections && run->reflections == 5, "after all attempts");
 	end_run(run);
 }
 
@@ -707,6 +736,7 @@ main(void)
 	test_budget();
 	test_decisions();
 	test_perfect();
+	test_whole_rounds();
 	test_exhausted();
 	test_duplicates();
 	test_tiny();
