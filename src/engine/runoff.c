@@ -172,21 +172,41 @@ search_mean(const Engine *engine, int candidate)
 	return n > 0 ? sum / n : NAN;
 }
 
-/* The report as a decision: both candidates with their held-out means. */
-static void
-tell_report(Engine *engine, const EngineSampleRef *samples)
+static const char *
+report_reason(Engine *engine)
 {
 	const EngineHeldOut *report = &engine->search->report;
+
+	if (report->n == 0)
+		return "no held-out sample has a score of both";
+	if (report->candidate == 0)
+		return gepa_engine_printf(&engine->arena, "the seed won: %.3f on %d held-out samples",
+								  report->score, report->n);
+	return gepa_engine_printf(&engine->arena, "gain over the seed %.3f (%.3f to %.3f) on %d "
+							  "held-out samples", report->gain, report->low, report->high,
+							  report->n);
+}
+
+/* The report as a decision: both candidates with their held-out means, on all samples asked. */
+static void
+tell_report(Engine *engine)
+{
+	const EngineSearch *search = engine->search;
+	const EngineHeldOut *report = &search->report;
 	EngineDecision *decision = gepa_engine_alloc(&engine->arena, sizeof(EngineDecision));
 	EngineCompared *compared = gepa_engine_alloc(&engine->arena, 2 * sizeof(EngineCompared));
+	EngineSampleRef *samples = gepa_engine_alloc(&engine->arena,
+												 search->nheld_out * sizeof(EngineSampleRef));
 	EngineEvent *event;
 	int			i;
 
+	for (i = 0; i < search->nheld_out; i++)
+		samples[i] = held_out_sample(engine, i);
 	decision->kind = ENGINE_DECISION_HELD_OUT;
 	decision->leads = report->candidate;
 	decision->ncompared = report->candidate == 0 ? 1 : 2;
 	decision->compared = compared;
-	decision->nsamples = report->n;
+	decision->nsamples = search->nheld_out;
 	decision->samples = samples;
 	for (i = 0; i < decision->ncompared; i++)
 	{
@@ -195,15 +215,7 @@ tell_report(Engine *engine, const EngineSampleRef *samples)
 		compared[i].estimate = i == 0 ? report->seed_score : report->score;
 		compared[i].sd = compared[i].chance = NAN;
 	}
-	event = gepa_engine_add_event(engine, ENGINE_EVENT_DECISION, NULL,
-								  report->candidate == 0 ?
-								  gepa_engine_printf(&engine->arena, "the seed won: %.3f on "
-													 "%d held-out samples", report->score,
-													 report->n) :
-								  gepa_engine_printf(&engine->arena, "gain over the seed "
-													 "%.3f (%.3f to %.3f) on %d held-out "
-													 "samples", report->gain, report->low,
-													 report->high, report->n));
+	event = gepa_engine_add_event(engine, ENGINE_EVENT_DECISION, NULL, report_reason(engine));
 	event->candidate = report->candidate;
 	event->decision = decision;
 }
@@ -215,29 +227,14 @@ gepa_engine_finish_report(Engine *engine)
 	int			winner = search->incumbent;
 	double	   *before = palloc(2 * search->nheld_out * sizeof(double));
 	double	   *after = before + search->nheld_out;
-	EngineSampleRef *samples = gepa_engine_alloc(&engine->arena,
-												 search->nheld_out * sizeof(EngineSampleRef));
-	int			n = 0;
-	int			i;
 
 	read_held_out(engine, 0, before);
 	read_held_out(engine, winner, after);
 	/* pairs of which a rollout failed say nothing */
-	for (i = 0; i < search->nheld_out; i++)
-	{
-		if (isnan(before[i]) || isnan(after[i]))
-			continue;
-		before[n] = before[i];
-		after[n] = after[i];
-		samples[n++] = held_out_sample(engine, i);
-	}
-	if (n > 0)
-	{
-		gepa_engine_pair(before, after, n, &search->report);
-		search->report.candidate = winner;
-		search->report.search_score = search_mean(engine, winner);
-		search->reported = true;
-		tell_report(engine, samples);
-	}
+	gepa_engine_pair(before, after, search->nheld_out, &search->report);
+	search->report.candidate = winner;
+	search->report.search_score = search_mean(engine, winner);
+	search->reported = search->report.n > 0;
+	tell_report(engine);
 	pfree(before);
 }

@@ -534,6 +534,46 @@ rarely_failing(const EngineStep *step, int sample)
 	return step->proposal > 0 && sample % 8 == 0 ? NAN : step->proposal > 0;
 }
 
+/* Rollouts of the report fail on some samples, or on all of a seed's. */
+static double
+failing_report(const EngineStep *step, int sample)
+{
+	return !step->traces && sample % 3 == 0 ? NAN : step->proposal > 0;
+}
+
+static double
+failing_seed_report(const EngineStep *step, int sample)
+{
+	return !step->traces && step->proposal == 0 ? NAN : step->proposal > 0;
+}
+
+/* Samples that were held out chose nothing, whatever came of them; the decision names them all. */
+static void
+test_failed_report(void)
+{
+	EngineConfig config;
+	EngineHeldOut held_out;
+	Run		   *run;
+	const EngineDecision *last;
+
+	set_config(&config, 60, 60, 300);
+	run = run_with(&config, failing_report, add_line);
+	last = &run->decisions[run->ndecisions - 1];
+	tap_ok(gepa_engine_held_out(run->engine, &held_out) && held_out.n > 0 &&
+		   held_out.n < run->engine->search->nheld_out, "pairs that failed are left out: %d of %d",
+		   held_out.n, run->engine->search->nheld_out);
+	tap_is_int(last->nsamples, run->engine->search->nheld_out,
+			   "their samples were held out nevertheless");
+	end_run(run);
+
+	run = run_with(&config, failing_seed_report, add_line);
+	last = &run->decisions[run->ndecisions - 1];
+	tap_ok(!gepa_engine_held_out(run->engine, &held_out), "without a pair there is no report");
+	tap_ok(last->kind == ENGINE_DECISION_HELD_OUT &&
+		   last->nsamples == run->engine->search->nheld_out, "but a decision that says so");
+	end_run(run);
+}
+
 static void
 test_failed_rollouts(void)
 {
@@ -744,6 +784,7 @@ main(void)
 	test_stops();
 	test_caller_stops();
 	test_failed_rollouts();
+	test_failed_report();
 	test_rounds();
 	test_components();
 	test_examples();
