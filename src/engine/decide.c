@@ -289,6 +289,7 @@ gepa_engine_decide(Engine *engine, EngineDecisionKind kind)
 {
 	EngineSearch *search = engine->search;
 	int			led = search->incumbent;
+	int			leads;
 	bool	   *compared;
 	EngineDecision *decision;
 
@@ -304,7 +305,9 @@ gepa_engine_decide(Engine *engine, EngineDecisionKind kind)
 	gepa_engine_model_fit(&search->model, &search->lines);
 	if (led < 0)
 		search->incumbent = 0;
-	gepa_engine_leaders(engine, 1, &search->incumbent);
+	/* who leads so far has a say in it, so not in place */
+	gepa_engine_leaders(engine, 1, &leads);
+	search->incumbent = leads;
 	search->advances += search->incumbent != led;
 
 	if (kind == ENGINE_DECISION_SEED)
