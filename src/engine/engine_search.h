@@ -160,8 +160,8 @@ extern bool gepa_engine_start_generation(Engine *engine);
 /* Evaluate children in their order, as far as their texts are there. */
 extern void gepa_engine_release_children(Engine *engine);
 
-/* No generation follows that would evaluate what is coming. */
-extern void gepa_engine_drop_coming(Engine *engine);
+/* No generation follows that would evaluate what is coming; the reason is static. */
+extern void gepa_engine_drop_coming(Engine *engine, const char *reason);
 
 /* decide.c: what rollouts change */
 

@@ -276,7 +276,7 @@ gepa_engine_release_children(Engine *engine)
 }
 
 void
-gepa_engine_drop_coming(Engine *engine)
+gepa_engine_drop_coming(Engine *engine, const char *reason)
 {
 	EngineSearch *search = engine->search;
 	int			i;
@@ -289,7 +289,7 @@ gepa_engine_drop_coming(Engine *engine)
 			continue;
 		child->proposal = gepa_engine_add_proposal(engine, (const char *const *) child->texts);
 		add_child_event(engine, ENGINE_EVENT_PROPOSED, child, origin_name(child->origin));
-		add_child_event(engine, ENGINE_EVENT_REJECTED, child, "the search was over");
+		add_child_event(engine, ENGINE_EVENT_REJECTED, child, reason);
 	}
 	search->coming.n = 0;
 }
@@ -331,7 +331,7 @@ seek_faults(Engine *engine)
 	EngineSearch *search = engine->search;
 
 	search->recombined.n = search->children.n = 0;
-	gepa_engine_drop_coming(engine);
+	gepa_engine_drop_coming(engine, "the candidate that leads was right on all it was run on");
 	gepa_engine_draw_wanting(engine, 1, &search->incumbent, gepa_engine_left(engine));
 	gepa_engine_ask_items(engine, engine->pool.proposals[search->incumbent],
 						  ENGINE_ROLE_TRIAL, search->nwindow, search->window);

@@ -157,7 +157,7 @@ finish(Engine *engine)
 {
 	EngineSearch *search = engine->search;
 
-	gepa_engine_drop_coming(engine);
+	gepa_engine_drop_coming(engine, "the search was over");
 	gepa_engine_declare_winner(engine);
 	search->phase = ENGINE_PHASE_REPORT;
 	return !caller_ends(engine) && gepa_engine_start_report(engine);

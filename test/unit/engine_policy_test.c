@@ -34,6 +34,7 @@ typedef struct Run
 	int			early;			/* ... asked for in the first third of the
 								 * budget */
 	int			rejected;
+	char		first_rejection[256];
 	char		last_rejection[256];
 	int			skipped;
 	int64		search_rollouts;
@@ -136,7 +137,8 @@ note_events(Run *run)
 		run->skipped += event.kind == ENGINE_EVENT_SKIPPED;
 		if (event.kind == ENGINE_EVENT_REJECTED)
 		{
-			run->rejected++;
+			if (run->rejected++ == 0)
+				strlcpy(run->first_rejection, event.reason, sizeof(run->first_rejection));
 			strlcpy(run->last_rejection, event.reason, sizeof(run->last_rejection));
 		}
 		if (event.kind == ENGINE_EVENT_DECISION && run->ndecisions < MAX_DECISIONS)
@@ -629,6 +631,29 @@ test_rounds(void)
 	end_run(run);
 }
 
+/* All texts but the seed are right, but for a few samples. */
+static double
+hardly_wrong(const EngineStep *step, int sample)
+{
+	return step->proposal > 0 && sample % 20 > 0;
+}
+
+/* A reflection that came while its incumbent lost to one without a failure. */
+static void
+test_dropped(void)
+{
+	EngineConfig config;
+	Run		   *run;
+
+	set_config(&config, 100, 100, 600);
+	config.policy.pipelined = true;
+	run = run_with(&config, hardly_wrong, add_line);
+	tap_ok(run->rejected > 0, "a proposal is dropped for a leader without a failure");
+	tap_is_string(run->first_rejection,
+				  "the candidate that leads was right on all it was run on", "which it says");
+	end_run(run);
+}
+
 static void
 test_components(void)
 {
@@ -786,6 +811,7 @@ main(void)
 	test_failed_rollouts();
 	test_failed_report();
 	test_rounds();
+	test_dropped();
 	test_components();
 	test_examples();
 	test_refusals();
