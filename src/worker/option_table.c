@@ -95,7 +95,7 @@ static const WorkerOption table[] = {
 	{"seed_window", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.seed_window), 1, 1000, NULL},
 	{"shared_sets", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(shared_sets), 0, 0, NULL},
 	{"skip_known_texts", WORKER_OPTION_BOOL, WORKER_OPTION_IN_REFERENCE, FIELD(skip_known_texts), 0, 0, NULL},
-	{"skip_perfect", WORKER_OPTION_BOOL, WORKER_OPTION_IN_REFERENCE, FIELD(skip_perfect), 0, 0, NULL},
+	{"skip_perfect", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(skip_perfect), 0, 0, NULL},
 	{"stop_at_score", WORKER_OPTION_NUMBER, WORKER_OPTION_ALWAYS, FIELD(stop_at_score), 0, 1, NULL},
 	{"stop_on_all", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(stop_on_all), 0, 0, NULL},
 	{"task_lm", WORKER_OPTION_TEXT, WORKER_OPTION_ALWAYS, FIELD(task_lm), 0, 0, NULL},

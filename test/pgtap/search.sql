@@ -66,7 +66,7 @@ FROM (VALUES ('{"window": 0}'), ('{"window": 2.5}'), ('{"seed_window": 0}'), ('{
 	('{"reflection_pace": 0}'), ('{"lineage": "yes"}'), ('{"recombinations": -1}'), ('{"min_rollouts": 0}')) AS o(options);
 
 -- Options of the other mode are no error, but said to be idle.
-SELECT start_with('{"minibatch_size": 5, "merge": true, "window": 10, "max_cost": 3, "top_k": null}') AS run \gset
+SELECT start_with('{"minibatch_size": 5, "merge": true, "window": 10, "max_cost": 3, "top_k": null, "skip_perfect": false}') AS run \gset
 SELECT is(note_on_options(:run), 'options without effect in mode "default": merge, minibatch_size', 'what only the reference knows');
 SELECT start_with('{"mode": "reference", "minibatch_size": 5, "window": 10, "held_out": 20, "examples": true}') AS run \gset
 SELECT is(note_on_options(:run), 'options without effect in mode "reference": window, held_out', 'what only the default mode knows');
