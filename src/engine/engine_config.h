@@ -80,7 +80,7 @@ typedef struct EnginePolicy
 	int			min_rollouts;	/* 8: of a candidate before it may lead */
 	double		reserve;		/* 0.25: of the budget, for the run-off */
 	int			finalists;		/* 4: in the run-off */
-	int			max_reflections;	/* 0 = one per 70 rollouts of the budget */
+	int			max_reflections;	/* 0 = one per 66 rollouts of the budget */
 	int			reflections_per_round;	/* 2 */
 	double		reflection_pace;	/* 0.7: exponent of the quota; below 1 =
 									 * more of them early */

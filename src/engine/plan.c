@@ -23,7 +23,7 @@
 #define MAX_HELD_OUT 100
 #define HELD_OUT_SHARE 0.15
 #define HELD_OUT_BUDGET 16		/* one held-out sample per so many rollouts */
-#define ROLLOUTS_PER_REFLECTION 70
+#define ROLLOUTS_PER_REFLECTION 66
 #define MIN_REFLECTIONS 4
 #define MIN_SEARCH 8			/* a seed's window and one generation */
 #define MIN_WINDOW 2
@@ -41,7 +41,7 @@ check_search(const EnginePolicy *policy)
 	if (policy->finalists < 2)
 		return "finalists must be at least 2";
 	if (policy->max_reflections < 0)
-		return "max_reflections must not be negative; 0 means one per 70 rollouts";
+		return "max_reflections must not be negative; 0 means one per 66 rollouts";
 	if (policy->reflections_per_round < 1 || policy->reflections_per_round > MAX_CHILDREN)
 		return "reflections_per_round must be between 1 and 100";
 	if (!(policy->reflection_pace > 0.0 && policy->reflection_pace <= 10.0))

@@ -32,7 +32,7 @@ my ($rollouts, $reflections, $rounds) = split /\|/, run_value($node, $run, 'roll
 cmp_ok($rollouts, '<=', $budget, 'the budget holds');
 cmp_ok($rollouts, '>', $budget - 24, '... and is used');
 is(judge_calls($mock), $rollouts, '... as the endpoint counts it');
-cmp_ok($reflections, '<=', $budget / 70, 'one reflection per 70 rollouts at most');
+cmp_ok($reflections, '<=', $budget / 66, 'one reflection per 66 rollouts at most');
 cmp_ok($rounds, '<', $rollouts / 10, "$rounds sequential rounds are far fewer than rollouts");
 
 # Once more.

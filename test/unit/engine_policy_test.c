@@ -236,7 +236,7 @@ test_budget(void)
 		   held_out.gain > 0.0, "which finds the gain");
 	tap_ok(held_out.candidate == gepa_engine_best(run->engine) && held_out.candidate > 0,
 		   "of the winner");
-	tap_is_int(run->reflections, 5, "one reflection per 70 rollouts");
+	tap_is_int(run->reflections, 6, "one reflection per 66 rollouts");
 	tap_ok(run->early * 2 > run->reflections, "most of them early: %d of %d", run->early,
 		   run->reflections);
 	end_run(run);
@@ -353,7 +353,7 @@ test_exhausted(void)
 	run = run_with(&config, coin, no_text);
 	tap_is_int(gepa_engine_ncandidates(run->engine), 1, "without any answer the seed stays");
 	tap_is_int(gepa_engine_best(run->engine), 0, "and wins");
-	tap_ok(run->skipped == run->reflections && run->reflections == 5, "after all attempts");
+	tap_ok(run->skipped == run->reflections && run->reflections == 6, "after all attempts");
 	end_run(run);
 }
 
