@@ -3,9 +3,10 @@
  * report.c
  *	  gepa.report(): the tuned judge beside its seed, on held-out samples.
  *
- * The rows are the test split that the judge's run copied when it started;
- * no rollout ever saw them.  Verdicts go through the store, so each row is
- * judged once per version, however often the report is asked for.
+ * The rows are the test split that the judge's run copied when it started, which
+ * chose nothing.  Without one they are the samples that a run in default mode held
+ * out of the others.  Verdicts go through the store, so each row is judged once per
+ * version, however often the report is asked for.
  *
  * What the tuned one was chosen by stands beside it (report_search.c).
  *
@@ -61,7 +62,25 @@ tuned_version(const StoreRun *run, const StoreVersion *seed, StoreVersion *curre
 	return gepa_apply_candidate(run, seed, run->best_candidate);
 }
 
-/* Judge the test rows with one version. */
+/* Rows that chose nothing: of the test split, or else held out of the others. */
+static StoreSample *
+get_rows(const StoreRun *run, const JudgeSpec *spec, int *n)
+{
+	StoreSample *rows = gepa_store_get_samples(run->run, spec, STORE_SPLIT_TEST, n);
+	StoreSample *others;
+	int			nothers;
+
+	if (*n > 0)
+		return rows;
+	rows = gepa_store_get_held_out(run->run, spec, STORE_SPLIT_TRAIN, n);
+	others = gepa_store_get_held_out(run->run, spec, STORE_SPLIT_VAL, &nothers);
+	rows = repalloc(rows, sizeof(StoreSample) * Max(*n + nothers, 1));
+	memcpy(rows + *n, others, sizeof(StoreSample) * nothers);
+	*n += nothers;
+	return rows;
+}
+
+/* Judge the rows with one version. */
 static JudgeOutcome *
 judge_rows(StoreVersion *version, const StoreSample *samples, int n)
 {
@@ -115,7 +134,7 @@ count_undecided(const JudgeOutcome *outcomes, int n)
 	return undecided;
 }
 
-/* The test rows of some runs, as both sides judge them. */
+/* The rows of some runs, as both sides judge them. */
 typedef struct Sides
 {
 	int			n;
@@ -143,12 +162,12 @@ add_run(Sides *sides, const StoreRun *run, StoreVersion *current)
 	StoreVersion *seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
 	StoreVersion *tuned;
 	int			n;
-	StoreSample *samples = gepa_store_get_samples(run->run, seed->spec, STORE_SPLIT_TEST, &n);
+	StoreSample *samples = get_rows(run, seed->spec, &n);
 
 	if (n == 0)
 	{
 		ereport(NOTICE,
-				(errmsg("run %d held no test samples out, so there is nothing to report", run->run),
+				(errmsg("run %d held no samples out, so there is nothing to report", run->run),
 				 errhint("Give gepa.start() a test share, for example options => '{\"split\": {\"train\": 0.4, \"val\": 0.3, \"test\": 0.3}}'.")));
 		return;
 	}

@@ -79,6 +79,13 @@ static StoreStatement select_samples = {
 	" FROM gepa.sample WHERE run = $1 AND split = $2 ORDER BY sample"
 };
 
+static StoreStatement select_held_out = {
+	.sql = "SELECT s.sample, s.key, s.group_key, s.label, s.feedback, s.inputs::text, s.digest"
+	" FROM gepa.sample s JOIN gepa.decision d USING (run)"
+	" WHERE s.run = $1 AND d.kind = 'held_out' AND s.split = $2 AND s.key = ANY (d.samples)"
+	" ORDER BY s.sample"
+};
+
 const char *
 gepa_store_run_status_name(StoreRunStatus status)
 {
@@ -279,8 +286,9 @@ read_inputs(const JudgeSpec *spec, const char *text, JudgeDocument *document)
 	document->fields = fields;
 }
 
-StoreSample *
-gepa_store_get_samples(int run, const JudgeSpec *spec, StoreSplit split, int *nsamples)
+static StoreSample *
+get_samples(StoreStatement *statement, int run, const JudgeSpec *spec, StoreSplit split,
+			int *nsamples)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
@@ -290,7 +298,7 @@ gepa_store_get_samples(int run, const JudgeSpec *spec, StoreSplit split, int *ns
 	gepa_store_enter(&scope, STORE_VIEW_LATEST);
 	gepa_store_arg_int(&args, run);
 	gepa_store_arg_text(&args, gepa_store_split_name(split));
-	*nsamples = (int) gepa_store_run(&scope, &select_samples, &args);
+	*nsamples = (int) gepa_store_run(&scope, statement, &args);
 	old = MemoryContextSwitchTo(scope.caller);
 	samples = palloc0(sizeof(StoreSample) * Max(*nsamples, 1));
 	for (int i = 0; i < *nsamples; i++)
@@ -307,4 +315,16 @@ gepa_store_get_samples(int run, const JudgeSpec *spec, StoreSplit split, int *ns
 	MemoryContextSwitchTo(old);
 	gepa_store_leave(&scope);
 	return samples;
+}
+
+StoreSample *
+gepa_store_get_samples(int run, const JudgeSpec *spec, StoreSplit split, int *nsamples)
+{
+	return get_samples(&select_samples, run, spec, split, nsamples);
+}
+
+StoreSample *
+gepa_store_get_held_out(int run, const JudgeSpec *spec, StoreSplit split, int *nsamples)
+{
+	return get_samples(&select_held_out, run, spec, split, nsamples);
 }

@@ -215,6 +215,10 @@ extern int	gepa_store_latest_run(int judge, const char *dataset);
 extern StoreSample *gepa_store_get_samples(int run, const JudgeSpec *spec,
 										   StoreSplit split, int *nsamples);
 
+/* ... those of them that the comparison of winner and seed is on. */
+extern StoreSample *gepa_store_get_held_out(int run, const JudgeSpec *spec,
+											StoreSplit split, int *nsamples);
+
 /* journal.c: what a run worker records and reads back */
 
 typedef struct StoreRollout

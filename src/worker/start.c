@@ -509,6 +509,17 @@ note_unused_labels(Start *start)
 
 /* Of a sweep's or schedule's options too: they may be older than a default. */
 static void
+note_no_test(Start *start)
+{
+	const WorkerRunOptions *options = &start->options;
+
+	if (options->mode == ENGINE_MODE_DEFAULT && options->policy.held_out != 0)
+		add_note(start, "there are no test samples: some of the others are held out for the report");
+	else
+		add_note(start, "there are no test samples: gepa.report() will have nothing held out to measure on");
+}
+
+static void
 note_idle_options(Start *start)
 {
 	const char *idle = gepa_worker_idle_options(start->request->options, &start->options);
@@ -535,7 +546,7 @@ make_notes(Start *start)
 		add_note(start, "%d documents have copies with different labels",
 				 report->conflicting);
 	if (start->sizes[STORE_SPLIT_TEST] == 0)
-		add_note(start, "there are no test samples: gepa.report() will have nothing held out to measure on");
+		note_no_test(start);
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '[');

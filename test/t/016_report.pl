@@ -134,11 +134,11 @@ is($got{accuracy}[0], 24 - $undecided, '... while n is that of the rows which bo
 is(($got{auroc}[1] // ''), '', 'without log-probabilities there is no area under a curve');
 
 # Without test rows.
-$run = start_run($node, judge => 's', options => '{"max_proposals": 1, "split": {"train": 0.5, "val": 0.5}}');
+$run = start_run($node, judge => 's', options => '{"max_proposals": 1, "split": {"train": 0.5, "val": 0.5}, "held_out": 0}');
 wait_run($node, $run);
 ($out, $err) = outcome($node, "SELECT * FROM gepa.report('s')");
 is($out, '', 'a run without test rows has no report');
-like($err, qr/NOTICE:  00000: run $run held no test samples out.*HINT:  Give gepa.start\(\) a test share/s,
+like($err, qr/NOTICE:  00000: run $run held no samples out.*HINT:  Give gepa.start\(\) a test share/s,
 	'... which says what is missing');
 
 done_testing();

@@ -85,6 +85,14 @@ is(run_flaws($node, $run) . search_flaws($node, $run), '', '... is as whole');
 cmp_ok(run_value($node, $run, 'held_out_n'), '>', 10, '... compares winner and seed');
 is(value($node, "SELECT count(*) FROM gepa.decisions d, gepa.decisions h WHERE (d.run, h.run) = ($run, $run) AND h.kind = 'held_out' AND d.kind <> 'held_out'
 	AND d.samples && h.samples"), 0, '... on samples that no other decision has seen');
+(my $pairs, $gain) = split /\|/, run_value($node, $run, 'held_out_n, gain');
+value($node, "SELECT gepa.deploy($run, force => true)");
+is(value($node, "SELECT n, round((tuned - baseline)::numeric, 9) FROM gepa.report('j') WHERE metric = 'accuracy'"),
+	"$pairs|" . sprintf('%.9f', $gain), '... which the report is on as well');
+is(value($node, "SELECT s.n, c.n, round((s.tuned - a.tuned - c.tuned)::numeric, 9) FROM gepa.report('j') s, gepa.report('j') a, gepa.report('j') c
+	WHERE (s.metric, a.metric, c.metric) = ('search_score', 'accuracy', 'winners_curse')"), value($node, "SELECT count(*), $pairs, 0.000000000 FROM gepa.rollouts o
+	JOIN gepa.runs r USING (run) WHERE run = $run AND candidate = best_candidate AND sample NOT IN
+		(SELECT unnest(samples) FROM gepa.decisions WHERE run = $run AND kind = 'held_out')"), '... with the winner\'s curse');
 
 # Reflecting while evaluating saves waiting for the reflections.
 $other = start_run($node, budget => $budget, seed => 1, options => '{"pipelined": true, "reflections_per_round": 3}');
