@@ -39,6 +39,14 @@ $run = run_with('with test rows and few records', options => '{"records": 4, "re
 is(shown_flaws($node, $run), '', 'the same');
 cmp_ok(value($node, "SELECT max(n) FROM (SELECT count(*) AS n FROM shown_samples WHERE run = $run GROUP BY step) s"), '<=', 4, '... with so many records at most');
 
+# A limit that is met in the midst of a generation, and one that is met at its end.
+for my $limit ('"max_tokens": 3000', '"max_tokens": 8000, "pipelined": true', '"max_calls": 50', '"max_seconds": 0')
+{
+	$run = start_run($node, budget => 300, options => "{$limit}");
+	is(wait_run($node, $run), 'finished', "a run with $limit");
+	is(value($node, "SELECT difference FROM gepa.replay($run)"), '', '... and a replay agrees');
+}
+
 # Labels that were shuffled among the documents: nothing can be learnt.
 value($node, q{UPDATE labels l SET keep = b.keep, note = ''
 	FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM labels) a
