@@ -159,6 +159,18 @@ check_sets(const EngineConfig *config)
 }
 
 static bool
+are_groups(const EngineConfig *config)
+{
+	int			n = config->ntrain + config->nval;
+	int			i;
+
+	for (i = 0; config->sample_group != NULL && i < n; i++)
+		if (config->sample_group[i] < 0 || config->sample_group[i] >= n)
+			return false;
+	return true;
+}
+
+static bool
 are_labels(const EngineConfig *config, const int *labels, int n)
 {
 	int			i;
@@ -194,6 +206,8 @@ check_numbers(const EngineConfig *config)
 	if (!are_labels(config, config->train_label, config->ntrain) ||
 		!are_labels(config, config->val_label, config->nval))
 		return "a sample has a label that does not exist; nlabels says how many there are";
+	if (!are_groups(config))
+		return "a sample has a group that is out of range";
 	for (i = 0; config->example_class != NULL && i < config->nexamples; i++)
 		if (config->example_class[i] < 0 || config->example_class[i] >= config->nclasses)
 			return "example_class names a class that does not exist";
@@ -216,14 +230,14 @@ gepa_engine_check_config(const EngineConfig *config)
 }
 
 static const int *
-copy_labels(EngineArena *arena, const int *labels, int n)
+copy_numbers(EngineArena *arena, const int *numbers, int n)
 {
 	int		   *copy;
 
-	if (labels == NULL)
+	if (numbers == NULL)
 		return NULL;
 	copy = gepa_engine_alloc(arena, n * sizeof(int));
-	return memcpy(copy, labels, n * sizeof(int));
+	return memcpy(copy, numbers, n * sizeof(int));
 }
 
 void
@@ -261,8 +275,9 @@ gepa_engine_adopt_config(Engine *engine, const EngineConfig *given)
 		numbers[i] = given->validate != NULL ? given->validate[i] : i;
 	engine->validate = config->validate = numbers;
 	config->nvalidate = engine->nvalidate;
-	config->train_label = copy_labels(arena, given->train_label, config->ntrain);
-	config->val_label = copy_labels(arena, given->val_label, config->nval);
+	config->train_label = copy_numbers(arena, given->train_label, config->ntrain);
+	config->val_label = copy_numbers(arena, given->val_label, config->nval);
+	config->sample_group = copy_numbers(arena, given->sample_group, config->ntrain + config->nval);
 	if (config->mode == ENGINE_MODE_DEFAULT)
 	{
 		/* it plans to the call, and never asks twice */

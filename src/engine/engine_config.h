@@ -153,6 +153,10 @@ typedef struct EngineConfig
 	const int  *train_label;	/* expected label of each sample, 0 ..
 								 * nlabels-1, -1 = none; NULL = none at all */
 	const int  *val_label;
+	const int  *sample_group;	/* of training, then of validation samples: a
+								 * number, 0 .. ntrain+nval-1; those that
+								 * share one are held out together.  NULL =
+								 * none do */
 
 	/* Reference mode, up to the deviations */
 

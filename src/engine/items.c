@@ -127,16 +127,81 @@ group_by_label(const EngineItems *items, int n, int *list)
 	pfree(grouped);
 }
 
+/* How many items in use there are of each group; NULL = no two share one. */
+static int *
+count_groups(const Engine *engine)
+{
+	const EngineItems *items = &engine->search->items;
+	const int  *group = engine->config.sample_group;
+	int		   *counts = palloc0(items->nitems * sizeof(int));
+	bool		shared = false;
+	int			i;
+
+	for (i = 0; i < items->nitems && group != NULL; i++)
+		if (items->used[i])
+			shared = ++counts[group[i]] > 1 || shared;
+	if (shared)
+		return counts;
+	pfree(counts);
+	return NULL;
+}
+
+static void
+hold_out(EngineSearch *search, int item)
+{
+	search->held_out[search->nheld_out++] = item;
+	search->items.used[item] = false;
+}
+
 /*
- * Draw from the items: shuffled, grouped by label, every so many-th of them, which
- * gives each label its share.
+ * Whole groups in the order of the list, as long as they fit; none with an item that is
+ * barred.  A searched sample would teach the answer to its like.
  */
+static void
+hold_out_groups(Engine *engine, int size, const int *list, int n, int *counts,
+				const bool *barred)
+{
+	EngineSearch *search = engine->search;
+	const int  *group = engine->config.sample_group;
+	int			i;
+	int			k;
+
+	for (i = 0; i < search->items.nitems; i++)
+		if (barred[i])
+			counts[group[i]] = 0;
+	for (i = 0; i < n; i++)
+	{
+		int			chosen = group[list[i]];
+
+		if (counts[chosen] == 0 || counts[chosen] > size - search->nheld_out)
+			continue;
+		for (k = i; k < n; k++)
+			if (group[list[k]] == chosen)
+				hold_out(search, list[k]);
+		counts[chosen] = 0;
+	}
+}
+
+/* Every so many-th of the shuffled items, grouped by label, which gives each label its share. */
+static void
+hold_out_by_label(EngineSearch *search, int size, int *list, int n)
+{
+	int			i;
+
+	if (search->items.classes != NULL)
+		group_by_label(&search->items, n, list);
+	size = Min(size, n);
+	for (i = 0; i < size; i++)
+		hold_out(search, list[((2 * (int64) i + 1) * n) / (2 * (int64) size)]);
+}
+
 static void
 hold_out_items(Engine *engine, int size)
 {
 	EngineSearch *search = engine->search;
 	EngineItems *items = &search->items;
 	bool	   *barred = palloc0(items->nitems * sizeof(bool));
+	int		   *counts;
 	int		   *list = palloc(items->nitems * sizeof(int));
 	int			n = 0;
 	int			i;
@@ -146,16 +211,13 @@ hold_out_items(Engine *engine, int size)
 		if (items->used[i] && !barred[i])
 			list[n++] = i;
 	gepa_engine_random_shuffle(&engine->random, list, n);
-	if (items->classes != NULL)
-		group_by_label(items, n, list);
-	search->nheld_out = Min(size, n);
-	for (i = 0; i < search->nheld_out; i++)
-	{
-		int			place = (int) (((2 * (int64) i + 1) * n) / (2 * (int64) search->nheld_out));
-
-		search->held_out[i] = list[place];
-		items->used[list[place]] = false;
-	}
+	counts = count_groups(engine);
+	if (counts != NULL)
+		hold_out_groups(engine, size, list, n, counts, barred);
+	else
+		hold_out_by_label(search, size, list, n);
+	if (counts != NULL)
+		pfree(counts);
 	pfree(list);
 	pfree(barred);
 }

@@ -124,6 +124,26 @@ number_labels(WorkerRun *run)
 	}
 }
 
+/* What a division into splits keeps together, the engine holds out together. */
+static void
+find_units(WorkerRun *run)
+{
+	int			ntrain = run->nsamples[STORE_SPLIT_TRAIN];
+	int			n = ntrain + run->nsamples[STORE_SPLIT_VAL];
+	WorkerSplitItem *items = palloc0(sizeof(WorkerSplitItem) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		const StoreSample *sample = i < ntrain ? &run->samples[STORE_SPLIT_TRAIN][i] :
+			&run->samples[STORE_SPLIT_VAL][i - ntrain];
+
+		items[i].group = sample->group_key;
+		items[i].digest = sample->digest;
+	}
+	run->sample_units = gepa_worker_split_units(items, n);
+	pfree(items);
+}
+
 static void
 fill_config(const WorkerRun *run, EngineConfig *config)
 {
@@ -138,6 +158,7 @@ fill_config(const WorkerRun *run, EngineConfig *config)
 	config->nlabels = run->seed->nlabels;
 	config->train_label = run->sample_labels[STORE_SPLIT_TRAIN];
 	config->val_label = run->sample_labels[STORE_SPLIT_VAL];
+	config->sample_group = run->sample_units;
 	config->seed = run->row->seed;
 	config->ntrain = run->nsamples[STORE_SPLIT_TRAIN];
 	config->nval = run->nsamples[STORE_SPLIT_VAL];
@@ -383,6 +404,7 @@ gepa_worker_prepare_run(StoreRun *row)
 			run->samples[s] = gepa_store_get_samples(row->run, run->seed, (StoreSplit) s,
 													 &run->nsamples[s]);
 	number_labels(run);
+	find_units(run);
 	find_validated(run);
 	find_tuned(run);
 	gepa_worker_number_examples(run);

@@ -185,6 +185,18 @@ find_units(const WorkerSplitItem *items, const SplitPlace *by_digest, int n)
 	return parent;
 }
 
+int *
+gepa_worker_split_units(const WorkerSplitItem *items, int n)
+{
+	SplitPlace *by_digest = sort_places(items, n, compare_digests);
+	int		   *units = find_units(items, by_digest, n);
+
+	for (int i = 0; i < n; i++)
+		units[i] = find_root(units, i);
+	pfree(by_digest);
+	return units;
+}
+
 /* How many items of a unit have a label; the unit's items are a list. */
 static int
 count_label(const WorkerSplitItem *items, const int *next, int root, const char *label)

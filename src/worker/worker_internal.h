@@ -48,6 +48,12 @@ extern bool gepa_worker_split(WorkerSplitItem *items, int n,
 							  const double shares[WORKER_NSPLITS], int64 seed,
 							  WorkerSplitReport *report);
 
+/*
+ * Which samples belong together, by group or as copies of one document: of each, the
+ * number of the first of them.  Reads groups and digests only.
+ */
+extern int *gepa_worker_split_units(const WorkerSplitItem *items, int n);
+
 #ifndef FRONTEND
 
 #include "datatype/timestamp.h"
@@ -140,6 +146,7 @@ typedef struct WorkerRun
 											 * may use them */
 	StoreSample *samples[STORE_NSPLITS];
 	int		   *sample_labels[STORE_SPLIT_TEST];	/* numbers of labels */
+	int		   *sample_units;	/* of training, then validation samples */
 	int			nexamples;		/* numbers that stand for examples */
 	char	  **examples;		/* JSON text per number, NULL = not yet made */
 	int		   *example_class;	/* label of each */

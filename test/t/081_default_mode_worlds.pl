@@ -39,6 +39,14 @@ $run = run_with('with test rows and few records', options => '{"records": 4, "re
 is(shown_flaws($node, $run), '', 'the same');
 cmp_ok(value($node, "SELECT max(n) FROM (SELECT count(*) AS n FROM shown_samples WHERE run = $run GROUP BY step) s"), '<=', 4, '... with so many records at most');
 
+# Samples of one group, and copies of one document, are held out together.
+load_world($node, 'sites', rows => 160, seed => 7, features => 12, sites => 40, copies => 0.3);
+value($node, "SELECT gepa.create_dataset('sites', source => 'sites', key => 'id', inputs => '{body}', label => 'keep', feedback => 'note', group_by => 'site')");
+$run = run_with('on groups', dataset => 'sites', options => "{$no_test}");
+is(value($node, "SELECT count(*) > 5, count(*) FILTER (WHERE EXISTS (SELECT FROM gepa.sample o WHERE o.run = s.run AND o.key <> ALL (d.samples)
+		AND (o.group_key = s.group_key OR o.digest = s.digest)))
+	FROM gepa.decision d JOIN gepa.sample s USING (run) WHERE run = $run AND kind = 'held_out' AND s.key = ANY (samples)"), 't|0', 'groups are held out whole');
+
 # A limit that is met in the midst of a generation, and one that is met at its end.
 for my $limit ('"max_tokens": 3000', '"max_tokens": 8000, "pipelined": true', '"max_calls": 50', '"max_seconds": 0')
 {

@@ -455,6 +455,42 @@ test_held_out(void)
 	end_run(run);
 }
 
+/* Samples of one group, and the seed's examples with theirs. */
+static void
+test_held_out_groups(void)
+{
+	static const EngineComponent examples[1] = {{"examples", ENGINE_COMPONENT_EXAMPLES, "3"}};
+	static const int classes[100] = {0};
+	EngineConfig config;
+	Run		   *run;
+	bool		held[40] = {false};
+	int			split_groups = 0;
+	int			n;
+	int			i;
+
+	for (i = 0; i < 160; i++)
+		labels[i] = i % 40;
+	set_config(&config, 100, 60, 800);
+	config.sample_group = labels;
+	config.components = examples;
+	config.nclasses = 1;
+	config.nexamples = 100;
+	config.example_class = classes;
+	run = run_with(&config, coin, add_line);
+	n = run->engine->search->nheld_out;
+	for (i = 0; i < n; i++)
+		held[labels[run->engine->search->held_out[i]]] = true;
+	for (i = 0; i < 160; i++)
+		split_groups += held[labels[i]] && run->engine->search->items.used[i];
+	tap_is_int(n, 24, "six groups of four are held out");
+	tap_is_int(split_groups, 0, "whole");
+	tap_ok(!held[3], "but not the one of which the seed shows an example");
+	end_run(run);
+
+	labels[0] = 160;
+	tap_ok(gepa_engine_create(&config, NULL) == NULL, "a group out of range is refused");
+}
+
 static const char *
 reason_of(const EngineConfig *config, ScoreRule rule, Run **run)
 {
@@ -806,6 +842,7 @@ main(void)
 	test_duplicates();
 	test_tiny();
 	test_held_out();
+	test_held_out_groups();
 	test_stops();
 	test_caller_stops();
 	test_failed_rollouts();
