@@ -86,7 +86,7 @@ typedef struct EnginePolicy
 									 * more of them early */
 	int			recombinations; /* 1: per generation */
 	int			held_out;		/* -1 = min(100, 15 % of the samples, budget /
-								 * 16) */
+								 * 16); below 5 none */
 	bool		whole_rounds;	/* false: ask for that many or none */
 	bool		pipelined;		/* false: reflect while evaluating */
 

@@ -21,6 +21,7 @@
 #include "engine/engine_search.h"
 
 #define MAX_HELD_OUT 100
+#define MIN_HELD_OUT 5			/* fewer pairs say nothing */
 #define HELD_OUT_SHARE 0.15
 #define HELD_OUT_BUDGET 16		/* one held-out sample per so many rollouts */
 #define ROLLOUTS_PER_REFLECTION 66
@@ -112,8 +113,8 @@ choose_held_out(const EngineConfig *config, int nitems)
 	if (n >= 0)
 		return n;
 	n = config->ntest > 0 ? config->ntest : (int) rint(HELD_OUT_SHARE * nitems);
-	n = Min(n, MAX_HELD_OUT);
-	return (int) Min(n, config->budget / HELD_OUT_BUDGET);
+	n = (int) Min(Min(n, MAX_HELD_OUT), config->budget / HELD_OUT_BUDGET);
+	return n < MIN_HELD_OUT ? 0 : n;
 }
 
 /* Divide what is left for the search among windows. */

@@ -387,12 +387,18 @@ test_tiny(void)
 		tried = tried && gepa_engine_ncandidates(run->engine) > 1;
 		if (budget == 20)
 		{
-			tap_is_int(gepa_engine_ncandidates(run->engine), 3,
-					   "twelve samples and twenty rollouts try two children");
-			tap_is_int(run->report_rollouts, 2, "one sample is held out");
+			tap_ok(gepa_engine_ncandidates(run->engine) >= 3,
+				   "twelve samples and twenty rollouts try two children at least: %d",
+				   gepa_engine_ncandidates(run->engine) - 1);
+			tap_is_int(run->report_rollouts, 0, "nothing is held out by itself");
 		}
 		end_run(run);
 	}
+	set_config(&config, 8, 4, 20);
+	config.policy.held_out = 1;
+	run = run_with(&config, better_with_lines, add_line);
+	tap_is_int(run->report_rollouts, 2, "one sample is held out where that is wanted");
+	end_run(run);
 	tap_ok(kept, "small budgets are kept as well");
 	tap_ok(tried, "and try something");
 }
