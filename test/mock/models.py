@@ -9,8 +9,11 @@ judge-gullible the same, but does what a text tells it to that stands outside
 judge-fixed-X  answers X
 reflector      adds RULE lines to an instruction, learnt from its records
 echo           answers the last message
+sim-S-W        the judge of skill S (small, medium, large) of search world W
+sim-reflector-W  the reflector of that world; these need NumPy
 """
 
+import functools
 import hashlib
 import json
 import re
@@ -22,6 +25,7 @@ RULE = re.compile(r'RULE: documents that mention "([^"]+)" are "?([^\s".,]+)')
 FENCED = re.compile(r"<<<([0-9a-f]{8,})\n(.*?)\n\1>>>", re.S)
 COMMAND = re.compile(r"ignore (?:all |the |your )?(?:previous )?instructions and answer \W*(\w+)", re.I)
 LEXICON_WORD = re.compile(r"\b(?:" + "|".join(LEXICON) + r")\b")
+SEARCH_MODEL = re.compile(r"sim-(small|medium|large|reflector)-\d+")
 FORMAT_LABELS = re.compile(r'"label": one of (.+?)\}\.\n')
 
 LEARNT_FROM_EXAMPLES = 80       # percent of the words that examples show
@@ -272,6 +276,26 @@ def reflector(request):
     return Answer("This should do better:\n```\n" + "\n".join(lines) + "\n```")
 
 
+@functools.lru_cache
+def search_model(base):
+    """A judge or the reflector of a search world."""
+    import search_world     # needs NumPy, which nothing else here does
+
+    _, kind, seed = base.split("-")
+    world = search_world.World(int(seed), "medium" if kind == "reflector" else kind)
+    if kind == "reflector":
+        return lambda request, options: Answer(
+            world.reflect(message_text((request.get("messages") or [{}])[-1]), request.get("seed", 0)))
+    return lambda request, options: search_judge(world, read_task(request))
+
+
+def search_judge(world, task):
+    """A verdict of a search world's judge; true is its second label."""
+    label = world.judge(task.system, task.document)
+    return Answer(answer_text(task, label, "It seemed so."), label, task.labels,
+                  spread(task.labels, label, 0.9), "It seemed so.")
+
+
 def find_model(base):
     """The function of a model's base name, or None."""
     if base == "judge-rules":
@@ -284,6 +308,8 @@ def find_model(base):
         return lambda request, options: reflector(request)
     if base == "echo":
         return lambda request, options: echo(request)
+    if SEARCH_MODEL.fullmatch(base):
+        return search_model(base)
     return None
 
 
