@@ -79,6 +79,7 @@ static const Field fields[] = {
 	POLICY(whole_rounds, FIELD_BOOL),
 	POLICY(reflection_pace, FIELD_DOUBLE),
 	POLICY(recombinations, FIELD_INT),
+	POLICY(recombine_after, FIELD_DOUBLE),
 	POLICY(held_out, FIELD_INT),
 	POLICY(pipelined, FIELD_BOOL),
 	POLICY(intercept_mean, FIELD_DOUBLE),

@@ -30,6 +30,7 @@ static const EnginePolicy default_policy = {
 	.reflections_per_round = 2,
 	.reflection_pace = 0.7,
 	.recombinations = 1,
+	.recombine_after = 0.25,
 	.held_out = -1,
 	.pipelined = false,
 	.intercept_mean = 0.3,

@@ -85,6 +85,8 @@ typedef struct EnginePolicy
 	double		reflection_pace;	/* 0.7: exponent of the quota; below 1 =
 									 * more of them early */
 	int			recombinations; /* 1: per generation */
+	double		recombine_after;	/* 0.25: share of the search before the
+									 * first of them */
 	int			held_out;		/* -1 = min(100, 15 % of the samples, budget /
 								 * 16); below 5 none */
 	bool		whole_rounds;	/* false: ask for that many or none */

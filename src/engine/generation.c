@@ -26,6 +26,16 @@
 
 #define RECOMBINE_ATTEMPTS 8
 
+/* What the search has spent, of what it may. */
+static double
+share_spent(const Engine *engine)
+{
+	double		share = engine->rollouts / (double) (engine->config.budget -
+													 engine->search->plan.reserve);
+
+	return Min(share, 1.0);
+}
+
 /*
  * Reflections that are due by now: many early, when they are worth most.  With
  * whole_rounds there are none before a round of them is due: who waits for one may as well wait for
@@ -36,10 +46,8 @@ reflections_due(const Engine *engine)
 {
 	const EngineSearch *search = engine->search;
 	const EnginePolicy *policy = &engine->config.policy;
-	double		share = engine->rollouts / (double) (engine->config.budget -
-													 search->plan.reserve);
 	double		due = ceil(search->plan.max_reflections *
-						   pow(Min(share, 1.0), policy->reflection_pace));
+						   pow(share_spent(engine), policy->reflection_pace));
 	int			a_round = policy->reflections_per_round * gepa_engine_reflection_cost(engine);
 	int			most = Min(a_round, search->plan.max_reflections - search->reflections);
 
@@ -131,11 +139,18 @@ recombine(Engine *engine)
 	return NULL;
 }
 
+/*
+ * Not at first, when proposals are worth more and little is known of lines; but whole
+ * rounds leave generations without proposals.
+ */
 static void
 add_recombinations(Engine *engine)
 {
 	EngineSearch *search = engine->search;
-	int			n = Min(engine->config.policy.recombinations, room_for_children(engine));
+	const EnginePolicy *policy = &engine->config.policy;
+	bool		early = share_spent(engine) < policy->recombine_after && !policy->whole_rounds;
+	int			n = early && gepa_engine_may_propose(engine) ? 0 :
+		Min(policy->recombinations, room_for_children(engine));
 	int			i;
 	int			k;
 

@@ -49,6 +49,8 @@ check_search(const EnginePolicy *policy)
 		return "reflection_pace must be above 0 and at most 10";
 	if (policy->recombinations < 0 || policy->recombinations > MAX_CHILDREN)
 		return "recombinations must be between 0 and 100";
+	if (!(policy->recombine_after >= 0.0 && policy->recombine_after <= 1.0))
+		return "recombine_after must be between 0 and 1";
 	if (policy->held_out < -1)
 		return "held_out must be a number of samples, or -1 to let the engine choose it";
 	return NULL;

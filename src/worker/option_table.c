@@ -84,6 +84,7 @@ static const WorkerOption table[] = {
 	{"proposal_top_k", WORKER_OPTION_INT, WORKER_OPTION_IN_REFERENCE, FIELD(proposal_top_k), 1, INT_MAX, NULL},
 	{"proposals_per_parent", WORKER_OPTION_INT, WORKER_OPTION_IN_REFERENCE, FIELD(proposals_per_parent), 1, 10, NULL},
 	{"recombinations", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.recombinations), 0, 100, NULL},
+	{"recombine_after", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.recombine_after), 0, 1, NULL},
 	{"record_failures", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.record_failures), 0, 100, NULL},
 	{"records", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.records), 1, 100, NULL},
 	{"reflection_pace", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.reflection_pace), 0.01, 10, NULL},

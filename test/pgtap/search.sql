@@ -53,7 +53,7 @@ SELECT is(note_on_options(:run), NULL, '... and notes nothing about its options'
 -- Every constant of the policy has its own name, with the default of the engine.
 SELECT is((SELECT options -> name FROM gepa.runs WHERE run = :run), value::jsonb, 'option ' || name)
 FROM (VALUES ('seed_window', '16'), ('window', '12'), ('min_rollouts', '8'), ('reserve', '0.25'), ('finalists', '4'),
-	('max_reflections', '0'), ('reflections_per_round', '2'), ('whole_rounds', 'false'), ('reflection_pace', '0.7'), ('recombinations', '1'),
+	('max_reflections', '0'), ('reflections_per_round', '2'), ('whole_rounds', 'false'), ('reflection_pace', '0.7'), ('recombinations', '1'), ('recombine_after', '0.25'),
 	('held_out', '-1'), ('pipelined', 'false'), ('intercept_mean', '0.3'), ('intercept_sd', '2'), ('line_mean', '0.1'),
 	('line_sd', '0.3'), ('candidate_sd', '0.12'), ('length_mean', '-0.4'), ('length_sd', '0.2'), ('sample_sd', '2'),
 	('lineage', 'true'), ('thompson', '0.7'), ('max_changes', '4'), ('max_additions', '2'), ('window_floor', '0.15'),

@@ -125,6 +125,7 @@ draw_policy(Setup *setup, EngineRandom *random)
 	policy->reflections_per_round = 1 + draw(random, 4);
 	policy->whole_rounds = draw(random, 3) == 0;
 	policy->recombinations = draw(random, 3);
+	policy->recombine_after = draw(random, 3) / 2.0;
 	policy->max_reflections = draw(random, 3) == 0 ? 1 + draw(random, 60) : 0;
 	policy->balance_labels = draw(random, 2) == 0;
 	policy->lineage = draw(random, 2) == 0;
