@@ -10,6 +10,7 @@ README.md beside this file says what is measured.
 import argparse
 import atexit
 import glob
+import itertools
 import json
 import math
 import os
@@ -19,11 +20,13 @@ import subprocess
 
 from batch import ROOT, Session
 
-OPTIONS = {"metric": "ranking", "examples": True, "max_examples": 6, "minibatch_size": 8}      # as in the demo
-MODES = {
-    "reference": {"mode": "reference", "hard_budget": True, "skip_known_texts": True, "ascending_order": True,
-                  "zero_mean_merge": True, "expand_placeholders": False, "reuse_rollouts": True},
-    "default": {"mode": "default"},
+OPTIONS = {"examples": True, "max_examples": 6, "minibatch_size": 8}      # as in the demo
+REFERENCE = {"mode": "reference", "hard_budget": True, "skip_known_texts": True, "ascending_order": True,
+             "zero_mean_merge": True, "expand_placeholders": False, "reuse_rollouts": True}
+SETTINGS = {                    # "ranking", the demo's metric, compares within a step, which the default mode does not take
+    "reference, ranking": {**REFERENCE, "metric": "ranking"},
+    "reference, score": {**REFERENCE, "metric": "score"},
+    "default, score": {"mode": "default", "metric": "score"},
 }
 SHARES = (0.25, 0.5, 0.25)     # train, test, val: as in the demo
 DRAWS = 4000                    # of the bootstrap
@@ -43,7 +46,7 @@ class Model:
 
 
 class Results:
-    """What was measured, one line per (mode, seed), kept between benches."""
+    """What was measured, one line per (setting, seed), kept between benches."""
 
     def __init__(self, folder):
         self.path = f"{folder}/search_text/results.jsonl"
@@ -56,7 +59,7 @@ class Results:
 
     def take(self, run):
         """Remember a run."""
-        self.runs[run["mode"], run["seed"]] = run
+        self.runs[run["setting"], run["seed"]] = run
 
     def add(self, run):
         """Remember it for later benches too."""
@@ -64,9 +67,9 @@ class Results:
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(run) + "\n")
 
-    def has(self, mode, seed, options):
+    def has(self, seed, setting, options):
         """Whether a run was measured as asked."""
-        run = self.runs.get((mode, seed))
+        run = self.runs.get((setting, seed))
         return run is not None and (run["budget"], run["test_rows"]) == (options.budget, options.test_rows)
 
 
@@ -93,9 +96,9 @@ CREATE SERVER lm FOREIGN DATA WRAPPER gepa_lm OPTIONS (base_url 'http://127.0.0.
 SELECT gepa.create_dataset('labelled', 'labelled_mails', 'id', '{{document}}', 'label', group_by => 'thread')""")
 
 
-def leaders(session, run, mode, marks):
+def leaders(session, run, setting, marks):
     """The candidate that a run would have deployed after so many rollouts."""
-    if mode == "reference":
+    if SETTINGS[setting]["mode"] == "reference":
         # a candidate is discovered before its validation, and known after it
         ways = rows_of(session, f"""SELECT rollouts_at_discovery + (SELECT count(*) FROM gepa.sample s
             WHERE s.run = c.run AND s.split = 'val') AS rollouts, candidate AS leads, score
@@ -117,10 +120,10 @@ def judge_rows(session, judge, run, rows):
         ORDER BY s.key::int""")
 
 
-def tune(session, mode, seed, options):
+def tune(session, setting, seed, options):
     """One run, and what its leaders are worth."""
-    judge = f"{mode} {seed}"
-    wanted = {**OPTIONS, **MODES[mode], "split": dict(zip(("train", "test", "val"), SHARES))}
+    judge = f"{setting}, {seed}"
+    wanted = {**OPTIONS, **SETTINGS[setting], "split": dict(zip(("train", "test", "val"), SHARES))}
     session.run(f"SELECT gepa.create_judge('{judge}', 'lm', 'Is this mail spam or ham?', labels => '{{spam,ham}}',"
                 " positive => '{spam}', options => '{\"window\": \"head\", \"max_chars\": 220}')")
     run = session.run(f"SELECT gepa.start('{judge}', 'labelled', NULL, {options.budget}, {seed}, '{json.dumps(wanted)}')").strip()
@@ -129,14 +132,14 @@ def tune(session, mode, seed, options):
     if row["status"] != "finished":
         raise SystemExit(f"run {run} ({judge}) has {row['status']}: {row['reason']}")
     marks = [mark for mark in (100, 200, 400) if mark < options.budget] + [options.budget]
-    found = {**leaders(session, run, mode, marks), options.budget: row["best_candidate"]}
+    found = {**leaders(session, run, setting, marks), options.budget: row["best_candidate"]}
     measured = {}
     for candidate in {0, *found.values()}:
-        force = ", force => true" if mode == "default" else ""
+        force = ", force => true" if SETTINGS[setting]["mode"] == "default" else ""
         session.run(f"SELECT gepa.deploy({run}, {candidate}{force})")
         measured[candidate] = judge_rows(session, judge, run, options.test_rows)
     candidates = int(session.run(f"SELECT count(*) FROM gepa.candidates WHERE run = {run}"))
-    return {"mode": mode, "seed": seed, "budget": options.budget, "test_rows": options.test_rows, **row,
+    return {"setting": setting, "seed": seed, "budget": options.budget, "test_rows": options.test_rows, **row,
             "candidates": candidates, "leaders": found, "measured": measured}
 
 
@@ -184,41 +187,45 @@ def rows_at(run, mark):
     return run["measured"][str(leader)]
 
 
+def cells(lists, value, sign=""):
+    """Mean over seeds of a value of one or two columns, with its interval, for both measures."""
+    results = []
+    for measure in (accuracy, area):
+        def of_seed(columns, measure=measure):
+            return value([measure(rows) for rows in columns])
+        results.append(shown(statistics.mean(map(of_seed, lists)), bootstrap(lists, of_seed), sign))
+    return " | ".join(results)
+
+
 def print_means(runs, marks):
-    """A table of means over seeds, and of paired differences."""
-    print("\n| rollouts | mode | accuracy | area under the ROC curve |\n|---|---|---|---|")
-    modes = [mode for mode in MODES if any(run["mode"] == mode for run in runs)]
+    """A table of means over seeds, and of paired differences to the default mode."""
+    print("\n| rollouts | setting | seeds | accuracy | area under the ROC curve |\n|---|---|---|---|---|")
     for mark in marks:
-        by_mode = {mode: {run["seed"]: rows_at(run, mark) for run in runs if run["mode"] == mode} for mode in modes}
-        for mode, seeds in by_mode.items():
-            lists = [[rows] for rows in seeds.values()]
-            cells = [shown(statistics.mean(measure(rows) for rows in seeds.values()),
-                           bootstrap(lists, lambda columns, measure=measure: measure(columns[0]))) for measure in (accuracy, area)]
-            print(f"| {mark} | {mode} | {' | '.join(cells)} |")
-        both = sorted(set.intersection(*(set(seeds) for seeds in by_mode.values())))
-        if len(modes) == 2 and both and mark:
-            lists = [[by_mode["reference"][seed], by_mode["default"][seed]] for seed in both]
-            cells = []
-            for measure in (accuracy, area):
-                def gain(columns, measure=measure):
-                    return measure(columns[1]) - measure(columns[0])
-                cells.append(shown(statistics.mean(map(gain, lists)), bootstrap(lists, gain), "+"))
-            print(f"| {mark} | default - reference, {len(both)} seeds | {' | '.join(cells)} |")
+        found = {name: {run["seed"]: rows_at(run, mark) for run in runs if run["setting"] == name} for name in SETTINGS}
+        for name, seeds in found.items():
+            if seeds:
+                print(f"| {mark} | {name} | {len(seeds)} | {cells([[rows] for rows in seeds.values()], lambda values: values[0])} |")
+        *others, ours = found
+        for name in others if mark else []:
+            lists = [[rows, found[ours][seed]] for seed, rows in found[name].items() if seed in found[ours]]
+            if lists:
+                print(f"| {mark} | {ours}, less {name} | {len(lists)} | {cells(lists, lambda values: values[1] - values[0], '+')} |")
 
 
 def print_runs(runs, marks):
     """A table with a line for each run."""
-    print(f"\n| mode | seed | candidates | {' | '.join(f'accuracy at {mark}' for mark in marks)} | {' | '.join(f'area at {mark}' for mark in marks)} |")
+    print(f"\n| setting | seed | candidates | {' | '.join(f'accuracy at {mark}' for mark in marks)} | {' | '.join(f'area at {mark}' for mark in marks)} |")
     print("|---|---|---|" + "---|" * (2 * len(marks)))
     for run in runs:
-        cells = [shown(accuracy(rows), wilson(accuracy(rows), len(rows))) for rows in (rows_at(run, mark) for mark in marks)]
-        cells += [f"{area(rows_at(run, mark)):.3f}" for mark in marks]
-        print(f"| {run['mode']} | {run['seed']} | {run['candidates']} | {' | '.join(cells)} |")
+        shares = [(accuracy(rows), len(rows)) for rows in (rows_at(run, mark) for mark in marks)]
+        line = [shown(share, wilson(share, n)) for share, n in shares] + [f"{area(rows_at(run, mark)):.3f}" for mark in marks]
+        print(f"| {run['setting']} | {run['seed']} | {run['candidates']} | {' | '.join(line)} |")
 
 
 def report(results):
     """Both tables."""
-    runs = [json.loads(json.dumps(results.runs[key])) for key in sorted(results.runs, key=lambda key: (list(MODES).index(key[0]), key[1]))]
+    order = list(SETTINGS)
+    runs = sorted(json.loads(json.dumps(list(results.runs.values()))), key=lambda run: (order.index(run["setting"]), run["seed"]))
     if not runs:
         raise SystemExit("nothing was measured yet")
     marks = sorted(int(mark) for mark in runs[0]["leaders"])
@@ -229,7 +236,7 @@ def report(results):
 def main():
     """Measure what is not measured yet, and print tables."""
     parser = argparse.ArgumentParser(prog="bench/search_text")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=int, default=400)
     parser.add_argument("--test-rows", type=int, default=100)
@@ -238,15 +245,15 @@ def main():
     options = parser.parse_args()
     folder = os.environ["GEPA_DEMO_DIR"]
     results = Results(folder)
-    missing = [(mode, seed) for seed in range(1, options.seeds + 1) for mode in options.modes
-               if not results.has(mode, seed, options)]
+    missing = [wanted for wanted in itertools.product(range(1, options.seeds + 1), options.settings)
+               if not results.has(*wanted, options)]
     if missing and not options.report:
         model = Model(folder, options.threads)
         session = Session()
         prepare(session, model, folder, options.threads)
-        for mode, seed in missing:
-            results.add(tune(session, mode, seed, options))
-            print(f"{mode}, seed {seed}: done", flush=True)
+        for seed, setting in missing:
+            results.add(tune(session, setting, seed, options))
+            print(f"{setting}, seed {seed}: done", flush=True)
     report(results)
 
 

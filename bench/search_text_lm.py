@@ -26,6 +26,7 @@ import numpy as np
 import tokenizers
 
 TOP = 20                # alternatives that are reported, as llama.cpp does
+AT_ONCE = 160           # tokens in one pass: few enough that what a layer makes stays in the processor's cache
 PREFIXES = 12           # beginnings whose keys and values are kept; 40 MB each with six examples
 
 
@@ -123,7 +124,13 @@ class Model:
         return result.reshape(n, self.heads * self.size)
 
     def forward(self, tokens, past):
-        """Run tokens after a beginning: state of the last one, and the longer beginning."""
+        """Run tokens after a beginning, a few at a time: state of the last one, and the longer beginning."""
+        for first in range(0, len(tokens), AT_ONCE):
+            state, past = self.run(tokens[first:first + AT_ONCE], past)
+        return state, past
+
+    def run(self, tokens, past):
+        """The same, all at once."""
         known, n = len(past.tokens), len(tokens)
         x = self.embedding[tokens]
         cut = self.heads * self.size, (self.heads + self.kv_heads) * self.size
