@@ -112,7 +112,7 @@ def leaders(session, run, setting, marks):
 
 def judge_rows(session, judge, run, rows):
     """Verdicts of the current version on held-out mails, half of each label, by their keys."""
-    return rows_of(session, f"""SELECT s.key, s.label AS truth, (v).label, (v).score
+    return rows_of(session, f"""SELECT s.key, s.label AS truth, (v).positive, (v).score
         FROM (SELECT key, label, gepa_verdict('{judge}', inputs ->> 'document') AS v
             FROM (SELECT *, row_number() OVER (PARTITION BY label ORDER BY digest) AS place
                 FROM gepa.sample WHERE run = {run} AND split = 'test') t
@@ -144,13 +144,13 @@ def tune(session, setting, seed, options):
 
 
 def accuracy(rows):
-    """Share of the mails that got their own label."""
-    return sum(row["label"] == row["truth"] for row in rows) / len(rows)
+    """Share of the mails that came to stand on their own side of the threshold."""
+    return sum(row["positive"] == (row["truth"] == "spam") for row in rows) / len(rows)
 
 
 def area(rows):
     """Area under the ROC curve: a spam mail's score beside a ham mail's."""
-    scores = [[row["score"] if row["score"] is not None else float(row["label"] == "spam") for row in rows
+    scores = [[row["score"] if row["score"] is not None else float(row["positive"]) for row in rows
                if row["truth"] == truth] for truth in ("spam", "ham")]
     pairs = [(a > b) + (a == b) / 2 for a in scores[0] for b in scores[1]]
     return sum(pairs) / len(pairs) if pairs else 0.5
