@@ -20,6 +20,53 @@
 
 #include "engine/engine_search.h"
 
+/* Did any of a proposal's rollouts come in since the last barrier? */
+static bool
+any_came(const Engine *engine, int proposal)
+{
+	int			i;
+
+	for (i = engine->search->first_step; i < engine->nsteps; i++)
+		if (engine->steps[i].step.proposal == proposal && engine->steps[i].ncame > 0)
+			return true;
+	return false;
+}
+
+/*
+ * Where rollouts did not come, the window is what the candidate that led was run on, or
+ * somebody now.
+ */
+static void
+trim_window(Engine *engine)
+{
+	EngineSearch *search = engine->search;
+	bool	   *seen = palloc0(search->items.nitems * sizeof(bool));
+	bool		all_came = true;
+	double		score;
+	int			n = 0;
+	int			i;
+	int			k;
+
+	for (i = search->first_step; i < engine->nsteps; i++)
+	{
+		const EngineStepRecord *record = &engine->steps[i];
+		const EngineStep *step = &record->step;
+
+		all_came = all_came && record->came == NULL;
+		for (k = 0; k < step->nsamples; k++)
+			if (record->came == NULL || record->came[k])
+				seen[gepa_engine_sample_item(engine, step->split, step->samples[k])] = true;
+	}
+	for (i = 0; i < search->nwindow && !all_came; i++)
+		if (seen[search->window[i]] ||
+			(search->incumbent >= 0 &&
+			 gepa_engine_model_score(&search->model, search->incumbent, search->window[i], &score)))
+			search->window[n++] = search->window[i];
+	if (!all_came)
+		search->nwindow = n;
+	pfree(seen);
+}
+
 static int
 enter_candidate(Engine *engine, int proposal, int parent)
 {
@@ -36,13 +83,23 @@ enter_candidate(Engine *engine, int proposal, int parent)
 }
 
 static void
-enter_children(Engine *engine, const EngineChildren *children)
+enter_children(Engine *engine, EngineChildren *children)
 {
 	int			i;
 
 	for (i = 0; i < children->n; i++)
-		if (children->items[i].evaluated)
-			enter_candidate(engine, children->items[i].proposal, children->items[i].parent);
+	{
+		EngineChild *child = &children->items[i];
+
+		if (!child->evaluated)
+			continue;
+		child->evaluated = any_came(engine, child->proposal);
+		if (child->evaluated)
+			enter_candidate(engine, child->proposal, child->parent);
+		else
+			gepa_engine_add_child_event(engine, ENGINE_EVENT_REJECTED, child,
+										"the run ended before it was run on a sample");
+	}
 }
 
 static void
@@ -75,7 +132,7 @@ take_rollouts(Engine *engine, bool *evaluated)
 		const EngineStep *step = &record->step;
 		int			candidate = engine->proposals[step->proposal].candidate;
 
-		if (step->kind != ENGINE_STEP_EVALUATE)
+		if (step->kind != ENGINE_STEP_EVALUATE || record->ncame == 0)
 			continue;
 		evaluated[candidate] = true;
 		for (k = 0; k < step->nsamples; k++)
@@ -262,15 +319,9 @@ accept_children(Engine *engine, const EngineChildren *children)
 		if (!child->evaluated)
 			continue;
 		candidate = engine->proposals[child->proposal].candidate;
-		event = gepa_engine_add_event(engine, ENGINE_EVENT_ACCEPTED, NULL,
-									  standing(engine, candidate));
-		event->proposal = child->proposal;
+		event = gepa_engine_add_child_event(engine, ENGINE_EVENT_ACCEPTED, child,
+											standing(engine, candidate));
 		event->candidate = candidate;
-		event->component = child->component;
-		event->reflect_step = child->reflect_step;
-		event->nparents = 1;
-		event->parents[0] = child->parent;
-		event->texts = (const char *const *) child->texts;
 		sum_window(engine, candidate, child->parent, event);
 	}
 }
@@ -293,6 +344,7 @@ gepa_engine_decide(Engine *engine, EngineDecisionKind kind)
 	bool	   *compared;
 	EngineDecision *decision;
 
+	trim_window(engine);
 	if (kind == ENGINE_DECISION_SEED)
 		enter_candidate(engine, 0, -1);
 	else if (kind == ENGINE_DECISION_GENERATION)

@@ -177,11 +177,41 @@ gepa_engine_observe_scores(Engine *engine, int step, int n, const double *scores
 		return false;
 
 	record->observed = true;
+	record->ncame = n;
 	engine->rollouts += n;
 	told.nobjectives = nobjectives;
 	told.names = objective_names;
 	told.values = objectives;
 	engine->loop->take_scores(engine, record, scores, &told);
+	return true;
+}
+
+bool
+gepa_engine_observe_part(Engine *engine, int step, int n, const double *scores,
+						 const bool *came)
+{
+	EngineStepRecord *record = find_outstanding(engine, step, ENGINE_STEP_EVALUATE);
+	double	   *known;
+	bool	   *kept;
+	int			i;
+
+	if (record == NULL || n != record->step.nsamples || engine->search == NULL)
+		return false;
+	for (i = 0; i < n; i++)
+		if (came[i] && isinf(scores[i]))
+			return false;
+	known = palloc(Max(n, 1) * sizeof(double));
+	for (i = 0; i < n; i++)
+	{
+		known[i] = came[i] ? scores[i] : NAN;
+		record->ncame += came[i];
+	}
+	record->came = kept = gepa_engine_alloc(&engine->arena, Max(n, 1) * sizeof(bool));
+	memcpy(kept, came, n * sizeof(bool));
+	record->observed = true;
+	engine->rollouts += record->ncame;
+	engine->loop->take_scores(engine, record, known, NULL);
+	pfree(known);
 	return true;
 }
 

@@ -208,6 +208,16 @@ extern bool gepa_engine_observe_scores(Engine *engine, int step, int n, const do
 									   const double *objectives);
 
 /*
+ * Default mode: tell what came in of an EVALUATE step whose rest will not, since the caller
+ * may spend no more (which it says before by gepa_engine_caller_stops).  Where came[i] is
+ * false the score is not looked at, and no rollout is counted.  A text of which no rollout
+ * came in is rejected; a seed of which none did ends the run without a winner.  Returns
+ * false as gepa_engine_observe_scores() does.
+ */
+extern bool gepa_engine_observe_part(Engine *engine, int step, int n, const double *scores,
+									 const bool *came);
+
+/*
  * Tell the new text of a REFLECT step, as extracted from the answer; NULL
  * when no answer could be had (the iteration is given up).
  */

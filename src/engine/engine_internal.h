@@ -106,6 +106,8 @@ typedef struct EngineStepRecord
 	int			task;			/* or child */
 	bool		observed;
 	const double *scores;		/* default mode */
+	int			ncame;			/* ... rollouts that were made */
+	const bool *came;			/* ... which, if not all */
 } EngineStepRecord;
 
 /* Every text that was ever proposed; 0 is the seed. */

@@ -160,6 +160,10 @@ extern bool gepa_engine_start_generation(Engine *engine);
 /* Evaluate children in their order, as far as their texts are there. */
 extern void gepa_engine_release_children(Engine *engine);
 
+/* An event about a child that is a proposal. */
+extern EngineEvent *gepa_engine_add_child_event(Engine *engine, EngineEventKind kind,
+												const EngineChild *child, const char *reason);
+
 /* No generation follows that would evaluate what is coming; the reason is static. */
 extern void gepa_engine_drop_coming(Engine *engine, const char *reason);
 

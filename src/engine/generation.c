@@ -209,9 +209,9 @@ is_faultless(const Engine *engine)
 	return true;
 }
 
-static EngineEvent *
-add_child_event(Engine *engine, EngineEventKind kind, const EngineChild *child,
-				const char *reason)
+EngineEvent *
+gepa_engine_add_child_event(Engine *engine, EngineEventKind kind, const EngineChild *child,
+							const char *reason)
 {
 	EngineEvent *event = gepa_engine_add_event(engine, kind, NULL, reason);
 
@@ -255,15 +255,15 @@ release_child(Engine *engine, EngineChild *child)
 	}
 	twin = gepa_engine_find_evaluated(engine, texts);
 	child->proposal = gepa_engine_add_proposal(engine, texts);
-	add_child_event(engine, ENGINE_EVENT_PROPOSED, child, origin_name(child->origin));
+	gepa_engine_add_child_event(engine, ENGINE_EVENT_PROPOSED, child, origin_name(child->origin));
 	if (twin >= 0)
 	{
 		int			candidate = engine->proposals[twin].candidate;
 
-		add_child_event(engine, ENGINE_EVENT_REJECTED, child,
-						gepa_engine_printf(&engine->arena, "same text as %s %d",
-										   candidate >= 0 ? "candidate" : "proposal",
-										   candidate >= 0 ? candidate : twin));
+		gepa_engine_add_child_event(engine, ENGINE_EVENT_REJECTED, child,
+									gepa_engine_printf(&engine->arena, "same text as %s %d",
+													   candidate >= 0 ? "candidate" : "proposal",
+													   candidate >= 0 ? candidate : twin));
 		return;
 	}
 	child->evaluated = true;
@@ -303,8 +303,9 @@ gepa_engine_drop_coming(Engine *engine, const char *reason)
 		if (child->given_up)
 			continue;
 		child->proposal = gepa_engine_add_proposal(engine, (const char *const *) child->texts);
-		add_child_event(engine, ENGINE_EVENT_PROPOSED, child, origin_name(child->origin));
-		add_child_event(engine, ENGINE_EVENT_REJECTED, child, reason);
+		gepa_engine_add_child_event(engine, ENGINE_EVENT_PROPOSED, child,
+									origin_name(child->origin));
+		gepa_engine_add_child_event(engine, ENGINE_EVENT_REJECTED, child, reason);
 	}
 	search->coming.n = 0;
 }

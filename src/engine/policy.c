@@ -168,6 +168,13 @@ gepa_engine_policy_start(Engine *engine)
 {
 	EngineSearch *search = engine->search;
 
+	if (search->incumbent < 0)
+	{
+		/* not a rollout of the seed came in */
+		search->phase = ENGINE_PHASE_OVER;
+		search->reason = engine->caller_reason != NULL ? engine->caller_reason :
+			"no rollout of the seed came in";
+	}
 	if (search->phase == ENGINE_PHASE_SEARCH)
 	{
 		if (!caller_ends(engine) && continue_search(engine))
@@ -198,7 +205,8 @@ close_barrier(Engine *engine)
 	switch (search->phase)
 	{
 		case ENGINE_PHASE_SEED:
-			gepa_engine_decide(engine, ENGINE_DECISION_SEED);
+			if (engine->rollouts > 0)
+				gepa_engine_decide(engine, ENGINE_DECISION_SEED);
 			search->phase = ENGINE_PHASE_SEARCH;
 			break;
 		case ENGINE_PHASE_SEARCH:

@@ -185,7 +185,8 @@ CREATE TABLE gepa.step
 	new_text text,					-- reflect: as extracted, NULL = no answer
 	prompt text,					-- reflect
 	answer text,					-- reflect: raw
-	detail text,					-- reflect: why there is no answer
+	detail text,					-- reflect: why there is no answer; evaluate: the
+									-- limit that rollouts did not come for
 	input_tokens int NOT NULL DEFAULT 0,
 	output_tokens int NOT NULL DEFAULT 0,
 	cost numeric NOT NULL DEFAULT 0,

@@ -70,7 +70,7 @@ static StoreStatement add_reflection = {
 };
 
 static StoreStatement select_steps = {
-	.sql = "SELECT seq, step, kind = 'reflect', new_text FROM gepa.step"
+	.sql = "SELECT seq, step, kind = 'reflect', new_text, detail FROM gepa.step"
 	" WHERE run = $1 ORDER BY seq"
 };
 
@@ -352,7 +352,8 @@ gepa_store_insert_step(int run, const StoreStep *step)
 		gepa_store_arg_double(&figures, step->cost);
 		gepa_store_arg_bigint(&figures, step->calls);
 		gepa_store_run(&scope, &add_reflection, &figures);
-		book_reflection(&scope, run, step);
+		if (step->calls > 0)
+			book_reflection(&scope, run, step);
 	}
 	gepa_store_leave(&scope);
 }
@@ -372,6 +373,7 @@ gepa_store_get_steps(int run, int *n)
 		steps[i].step = gepa_store_int(i, 2, 0);
 		steps[i].reflect = gepa_store_bool(i, 3);
 		steps[i].new_text = gepa_store_text(&scope, i, 4);
+		steps[i].detail = gepa_store_text(&scope, i, 5);
 	}
 	gepa_store_leave(&scope);
 	return steps;

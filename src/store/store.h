@@ -241,7 +241,9 @@ typedef struct StoreStep
 	char	   *new_text;		/* reflect */
 	char	   *prompt;
 	char	   *answer;
-	char	   *detail;
+	char	   *detail;			/* reflect: why there is no text; evaluate:
+								 * the limit that the rest did not come for,
+								 * NULL = all did */
 	int			calls;			/* reflect, as the following */
 	int			input_tokens;
 	int			output_tokens;

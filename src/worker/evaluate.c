@@ -571,3 +571,11 @@ gepa_worker_evaluation_scores(const WorkerEvaluation *eval)
 		rank(eval, scores);
 	return scores;
 }
+
+void
+gepa_worker_evaluation_end(WorkerEvaluation *eval)
+{
+	Assert(eval->closed);
+	settle_rejected(eval);
+	save_rollouts(eval);
+}

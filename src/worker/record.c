@@ -247,7 +247,8 @@ gepa_worker_put_progress(WorkerRun *run)
 	progress.best_score = best >= 0 ? gepa_engine_candidate_score(run->engine, best) : NAN;
 	progress.seconds = gepa_worker_take_elapsed(run);
 	spent = gepa_store_put_progress(run->row->run, &progress);
-	gepa_engine_caller_stops(run->engine, limit_reached(&run->options, &spent));
+	gepa_engine_caller_stops(run->engine, run->exhausted != NULL ? run->exhausted :
+							 limit_reached(&run->options, &spent));
 }
 
 void
@@ -256,6 +257,16 @@ gepa_worker_put_decisions(WorkerRun *run)
 	if (put_events(run))
 		put_frontier(run);
 	gepa_worker_put_progress(run);
+}
+
+static bool
+tell_scores(WorkerRun *run, const EngineStep *step, const StoreStep *entry, const double *scores)
+{
+	if (entry->detail != NULL)
+		return gepa_worker_observe_part(run, step);
+	if (run->options.metric == JUDGE_METRIC_RANKING)
+		gepa_store_put_scores(run->row->run, step->step, scores, step->nsamples);
+	return gepa_worker_observe_scores(run, step, scores);
 }
 
 void
@@ -269,14 +280,9 @@ gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
 	entry->step = step->step;
 	entry->reflect = (step->kind == ENGINE_STEP_REFLECT);
 	gepa_store_insert_step(run->row->run, entry);
-	if (entry->reflect)
-		taken = gepa_engine_observe_text(run->engine, step->step, entry->new_text);
-	else
-	{
-		if (run->options.metric == JUDGE_METRIC_RANKING)
-			gepa_store_put_scores(run->row->run, step->step, scores, step->nsamples);
-		taken = gepa_worker_observe_scores(run, step, scores);
-	}
+	taken = entry->reflect ?
+		gepa_engine_observe_text(run->engine, step->step, entry->new_text) :
+		tell_scores(run, step, entry, scores);
 	if (!taken)
 		elog(ERROR, "engine refuses the outcome of step %d", step->step);
 	gepa_worker_drop_asked(run, step->step);

@@ -92,10 +92,7 @@ tell_journal(Replay *replay, int *told)
 	return difference;
 }
 
-/*
- * What ended the run is no observation; the engine may decide once more by it.  But not
- * when a limit ended the run while steps were at work, of which there is no record.
- */
+/* What ended the run is no observation; the engine may decide once more by it. */
 static void
 tell_end(Replay *replay)
 {
@@ -104,11 +101,7 @@ tell_end(Replay *replay)
 	if (row->status != STORE_RUN_FINISHED || row->reason == NULL)
 		return;
 	if (gepa_worker_is_limit(row->reason))
-	{
-		if (gepa_store_count_decisions(row->run) == replay->ndecisions)
-			return;
 		gepa_engine_caller_stops(replay->run->engine, row->reason);
-	}
 	(void) gepa_engine_next(replay->run->engine);
 	take_events(replay);
 }

@@ -130,7 +130,6 @@ give_up_works(WorkerRun *run)
 	gepa_worker_close_works(run);
 	while (gepa_worker_record_done(run))
 		 /* each may complete a further decision */ ;
-	gepa_worker_drop_works(run);
 }
 
 /* A search that led nowhere, or perhaps nowhere, says so. */
@@ -153,7 +152,10 @@ finish(WorkerRun *run)
 	if (run->exhausted == NULL)
 		return reason_with_gain(run, gepa_engine_stop_reason(run->engine));
 	gepa_engine_caller_stops(run->engine, run->exhausted);
-	(void) gepa_engine_next(run->engine);
+	if (run->options.mode == ENGINE_MODE_DEFAULT)
+		gepa_worker_record_parts(run);
+	else
+		(void) gepa_engine_next(run->engine);
 	return run->exhausted;
 }
 
@@ -161,6 +163,7 @@ static void
 drive(WorkerRun *run)
 {
 	bool		stop = false;
+	const char *reason;
 
 	while (!stop && !is_exhausted(run) && gepa_worker_begin_works(run))
 	{
@@ -169,10 +172,9 @@ drive(WorkerRun *run)
 	}
 	if (stop || run->exhausted != NULL)
 		give_up_works(run);
-	if (stop)
-		end_run(run, STORE_RUN_STOPPED, STOPPED_REASON);
-	else
-		end_run(run, STORE_RUN_FINISHED, finish(run));
+	reason = stop ? STOPPED_REASON : finish(run);
+	gepa_worker_drop_works(run);
+	end_run(run, stop ? STORE_RUN_STOPPED : STORE_RUN_FINISHED, reason);
 }
 
 static void

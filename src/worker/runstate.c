@@ -286,6 +286,26 @@ gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step, const double 
 									  wanted ? objectives_of(run, step, scores) : NULL);
 }
 
+bool
+gepa_worker_observe_part(WorkerRun *run, const EngineStep *step)
+{
+	int			n;
+	StoreRollout *rollouts = gepa_store_get_rollouts(run->row->run, run->seed, step->step, &n);
+	double	   *scores = palloc0(sizeof(double) * Max(step->nsamples, 1));
+	bool	   *came = palloc0(sizeof(bool) * Max(step->nsamples, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		int			slot = rollouts[i].slot;
+
+		if (slot < 0 || slot >= step->nsamples)
+			return false;
+		scores[slot] = rollouts[i].score;
+		came[slot] = true;
+	}
+	return gepa_engine_observe_part(run->engine, step->step, step->nsamples, scores, came);
+}
+
 static bool
 replay_scores(WorkerRun *run, const EngineStep *step)
 {
@@ -353,12 +373,23 @@ gepa_worker_tell(WorkerRun *run, const StoreStep *entry)
 	step = run->asked[place];
 	if (step.kind != kind)
 		return false;
-	told = entry->reflect ?
-		gepa_engine_observe_text(run->engine, step.step, entry->new_text) :
-		replay_scores(run, &step);
+	if (entry->reflect)
+		told = gepa_engine_observe_text(run->engine, step.step, entry->new_text);
+	else if (entry->detail != NULL)
+		told = gepa_worker_observe_part(run, &step);
+	else
+		told = replay_scores(run, &step);
 	if (told)
 		gepa_worker_drop_asked(run, step.step);
 	return told;
+}
+
+/* A run that was giving up what was outstanding goes on with that. */
+static void
+note_limit(WorkerRun *run, const StoreStep *entry)
+{
+	if (entry->new_text == NULL && entry->detail != NULL && gepa_worker_is_limit(entry->detail))
+		run->exhausted = MemoryContextStrdup(run->context, entry->detail);
 }
 
 static void
@@ -376,6 +407,7 @@ replay_journal(WorkerRun *run)
 
 		if (!gepa_worker_tell(run, &entries[i]))
 			refuse_journal(run, entries[i].seq);
+		note_limit(run, &entries[i]);
 		/* Written with its entry. */
 		while (gepa_engine_next_event(run->engine, &event))
 			run->ndecisions += event.kind == ENGINE_EVENT_DECISION;

@@ -9,7 +9,9 @@
  *
  * Where the run's own account denies a call, the run is exhausted: nothing more is
  * sent, what is on the wire is waited for and saved, and the run is finished, with
- * the name of the limit as its reason.  The steps that were at work are given up.
+ * the name of the limit as its reason.  In default mode the engine is told what came in of
+ * the steps that were at work, and names the winner by it; in reference mode, which has no
+ * use for half a minibatch, they are given up.
  * Where a day's account does, the run fails, and can be resumed.
  *
  * With stop_on_all the limits are conditions among others, that must all be met,

@@ -199,6 +199,9 @@ extern WorkerRun *gepa_worker_prepare_run(StoreRun *row);
 extern bool gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step,
 									   const double *scores);
 
+/* The same of a step whose rest will not come, by its rollouts that are in the table. */
+extern bool gepa_worker_observe_part(WorkerRun *run, const EngineStep *step);
+
 /*
  * Tell the engine a journal entry; false when it had asked something else.
  * Entries stand in the order of observation, not of asking.
@@ -247,6 +250,9 @@ extern int	gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval);
 extern bool gepa_worker_evaluation_is_idle(const WorkerEvaluation *eval);
 extern double *gepa_worker_evaluation_scores(const WorkerEvaluation *eval);
 
+/* Of one that is closed, and will not be done: what it has is as it will stay. */
+extern void gepa_worker_evaluation_end(WorkerEvaluation *eval);
+
 extern WorkerReflection *gepa_worker_reflection_begin(WorkerRun *run, const EngineStep *step,
 													  StoreStep *entry);
 extern bool gepa_worker_reflection_poll(WorkerReflection *reflection);
@@ -276,7 +282,8 @@ extern void gepa_worker_note_step(WorkerRun *run, const StoreRollout *rollouts, 
  * works.c: steps at work.  Begin whatever the engine asks for; false when it is
  * finished.  Record the first step that is done; false if none is.  Sleep until
  * something may have come in.  Close all: nothing further is sent, what has
- * come in is saved.  Drop what is left.
+ * come in is saved.  Drop what is left.  Of an exhausted run in default mode, record
+ * what came in of all that is outstanding, so that the engine decides by it.
  */
 extern bool gepa_worker_begin_works(WorkerRun *run);
 extern bool gepa_worker_record_done(WorkerRun *run);
@@ -284,10 +291,12 @@ extern void gepa_worker_wait_works(const WorkerRun *run);
 extern bool gepa_worker_works_are_idle(const WorkerRun *run);	/* no call is under way */
 extern void gepa_worker_close_works(WorkerRun *run);
 extern void gepa_worker_drop_works(WorkerRun *run);
+extern void gepa_worker_record_parts(WorkerRun *run);
 
 /*
  * record.c: the outcome of a step goes into journal, engine and tables in one
- * transaction.
+ * transaction.  An evaluation whose rest will not come has the reason in entry->detail, and
+ * is told by the rollouts that are there.
  */
 extern void gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
 							   const double *scores);

@@ -196,3 +196,52 @@ gepa_worker_drop_works(WorkerRun *run)
 		MemoryContextDelete(work->context);
 	}
 }
+
+/* What came in of a step, whether it was begun or not (work is NULL). */
+static void
+record_part(WorkerRun *run, Work *work, EngineStep step)
+{
+	StoreStep	nothing = {0};
+	StoreStep  *entry = work != NULL ? &work->entry : &nothing;
+
+	if (work != NULL && work->evaluation != NULL)
+	{
+		MemoryContextSwitchTo(work->context);
+		gepa_worker_evaluation_end(work->evaluation);
+	}
+	if (entry->detail == NULL)
+		entry->detail = unconstify(char *, run->exhausted);
+	MemoryContextReset(run->step_context);
+	gepa_worker_record(run, &step, entry, NULL);
+	MemoryContextSwitchTo(run->step_context);
+	if (work != NULL)
+		MemoryContextDelete(work->context);
+}
+
+void
+gepa_worker_record_parts(WorkerRun *run)
+{
+	EngineStep	step;
+
+	while (run->works != NIL)
+	{
+		Work	   *work = linitial(run->works);
+
+		run->works = list_delete_first(run->works);
+		record_part(run, work, work->step);
+	}
+
+	/*
+	 * Of a text that came in the engine may ask for rollouts, of which there
+	 * are none.
+	 */
+	for (;;)
+	{
+		while (run->nasked > 0)
+			record_part(run, NULL, run->asked[0]);
+		step = gepa_engine_next(run->engine);
+		if (step.kind == ENGINE_STEP_FINISHED)
+			break;
+		gepa_worker_add_asked(run, &step);
+	}
+}

@@ -48,10 +48,13 @@ is(value($node, "SELECT count(*) > 5, count(*) FILTER (WHERE EXISTS (SELECT FROM
 	FROM gepa.decision d JOIN gepa.sample s USING (run) WHERE run = $run AND kind = 'held_out' AND s.key = ANY (samples)"), 't|0', 'groups are held out whole');
 
 # A limit that is met in the midst of a generation, and one that is met at its end.
-for my $limit ('"max_tokens": 3000', '"max_tokens": 8000, "pipelined": true', '"max_calls": 50', '"max_seconds": 0')
+for my $limit ('"max_tokens": 3000', '"max_tokens": 8000, "pipelined": true', '"max_calls": 50', '"max_calls": 10', '"max_seconds": 0')
 {
 	$run = start_run($node, budget => 300, options => "{$limit}");
 	is(wait_run($node, $run), 'finished', "a run with $limit");
+	is(run_flaws($node, $run) . search_flaws($node, $run), '', '... decides on what came in');
+	is(value($node, "SELECT kind, leads = best_candidate, (SELECT reason ~ '^max_' FROM gepa.runs r WHERE r.run = d.run)
+		FROM gepa.decisions d JOIN gepa.runs USING (run) WHERE d.run = $run ORDER BY decision DESC LIMIT 1"), 'winner|t|t', '... says who won');
 	is(value($node, "SELECT difference FROM gepa.replay($run)"), '', '... and a replay agrees');
 }
 

@@ -36,6 +36,10 @@ is((tuned('{"max_tokens": 20000}', "reason, input_tokens + output_tokens BETWEEN
 is((tuned('{"max_cost": 0.01}', "reason, cost BETWEEN 0.005 AND 0.01, $ended"))[1], 'max_cost|t|t|t', 'max_cost');
 is((tuned('{"max_seconds": 0}', "reason, reflections, $ended"))[1], 'max_seconds|0|t|t', 'max_seconds ends it between rounds');
 
+# The limit comes while others are at work.
+my ($limited) = tuned('{"max_calls": 60, "pipelined": true}', 'reason');
+is(run_flaws($node, $limited), '', 'all proposals are decided on');
+
 # As many as are asked for, none included.
 my $run;
 is((tuned('{"held_out": 20}', 'held_out_n'))[1], 20, 'held_out: so many');

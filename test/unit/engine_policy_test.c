@@ -565,6 +565,97 @@ test_caller_stops(void)
 	end_run(run);
 }
 
+/* A part of what was asked for: the first rollouts, so many, and no text. */
+static void
+tell_part(Run *run, const EngineStep *step, int ncame)
+{
+	double		scores[MAX_ITEMS];
+	bool		came[MAX_ITEMS];
+
+	if (step->kind == ENGINE_STEP_REFLECT)
+		tap_ok(gepa_engine_observe_text(run->engine, step->step, NULL), "a text does not come");
+	for (int i = 0; i < step->nsamples; i++)
+	{
+		came[i] = i < ncame;
+		scores[i] = came[i] ? better_with_lines(step, step->samples[i]) : INFINITY;
+	}
+	if (step->kind == ENGINE_STEP_EVALUATE)
+		tap_ok(gepa_engine_observe_part(run->engine, step->step, step->nsamples, scores, came),
+			   "a part of step %d is taken", step->step);
+}
+
+/* Answers in full up to so many rollouts, then so many of each step; the last decision's kind. */
+static int
+cut_short(Run *run, int64 rollouts, int ncame, int *proposed, int *rejected, int *accepted)
+{
+	EngineEvent event;
+	EngineStep	step;
+	EngineConfig config;
+	int			last = -1;
+
+	set_config(&config, 100, 60, 800);
+	config.caller_stops = true;
+	run->engine = gepa_engine_create(&config, NULL);
+	while ((step = gepa_engine_next(run->engine)).kind != ENGINE_STEP_FINISHED)
+	{
+		if (gepa_engine_rollouts(run->engine) < rollouts)
+		{
+			answer(run, &step, better_with_lines, add_line);
+			continue;
+		}
+		gepa_engine_caller_stops(run->engine, "max_calls");
+		tell_part(run, &step, ncame);
+	}
+	*proposed = *rejected = *accepted = 0;
+	while (gepa_engine_next_event(run->engine, &event))
+	{
+		*proposed += event.kind == ENGINE_EVENT_PROPOSED;
+		*rejected += event.kind == ENGINE_EVENT_REJECTED;
+		*accepted += event.kind == ENGINE_EVENT_ACCEPTED;
+		if (event.kind == ENGINE_EVENT_DECISION)
+			last = event.decision->kind;
+	}
+	return last;
+}
+
+/* What came in decides, and each proposal comes to an end. */
+static void
+test_parts(void)
+{
+	static const int limits[] = {30, 60, 90, 120, 400};
+	Run		   *run = palloc0(sizeof(Run));
+	int			proposed;
+	int			rejected;
+	int			accepted;
+	int			all;
+
+	for (int i = 0; i < lengthof(limits); i++)
+		for (int ncame = 0; ncame < 6; ncame += 5)
+		{
+			tap_is_int(cut_short(run, limits[i], ncame, &proposed, &rejected, &accepted),
+					   ENGINE_DECISION_WINNER, "a run that is cut short says who won");
+			tap_is_int(rejected + accepted, proposed, "... and decides on all proposals");
+			tap_ok(ncame > 0 || gepa_engine_rollouts(run->engine) < limits[i] + 12,
+				   "... what did not come is not counted");
+			tap_is_string(gepa_engine_stop_reason(run->engine), "max_calls", "... for that reason");
+			gepa_engine_free(run->engine);
+		}
+	(void) cut_short(run, 30, 0, &proposed, &all, &accepted);
+	gepa_engine_free(run->engine);
+	(void) cut_short(run, 30, 5, &proposed, &rejected, &accepted);
+	gepa_engine_free(run->engine);
+	tap_ok(all > rejected, "a text is rejected when none of its rollouts came in");
+
+	tap_is_int(cut_short(run, 0, 0, &proposed, &rejected, &accepted), -1,
+			   "a seed without a rollout leads nothing");
+	tap_is_int(gepa_engine_best(run->engine), -1, "and does not win");
+	gepa_engine_free(run->engine);
+	tap_is_int(cut_short(run, 0, 3, &proposed, &rejected, &accepted), ENGINE_DECISION_WINNER,
+			   "a seed with a few does");
+	gepa_engine_free(run->engine);
+	pfree(run);
+}
+
 /* Children are right wherever their rollouts do not fail. */
 static double
 mostly_failing(const EngineStep *step, int sample)
@@ -851,6 +942,7 @@ main(void)
 	test_held_out_groups();
 	test_stops();
 	test_caller_stops();
+	test_parts();
 	test_failed_rollouts();
 	test_failed_report();
 	test_rounds();

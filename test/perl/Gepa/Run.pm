@@ -136,9 +136,10 @@ sub wait_reflecting
 # Rows that are half written: queries that count them.
 my %flaws = (
 	'a step without rollouts, or rollouts without a step' => "SELECT count(*) FROM
-		(SELECT step FROM gepa.step WHERE run = %1\$d AND kind = 'evaluate') s
-		FULL JOIN (SELECT DISTINCT step FROM gepa.rollout WHERE run = %1\$d) o USING (step) WHERE s.step IS NULL OR o.step IS NULL",
-	'slots that are missing' => 'SELECT count(*) FROM (SELECT 1 FROM gepa.rollout WHERE run = %1$d
+		(SELECT step, detail FROM gepa.step WHERE run = %1\$d AND kind = 'evaluate') s
+		FULL JOIN (SELECT DISTINCT step FROM gepa.rollout WHERE run = %1\$d) o USING (step) WHERE s.step IS NULL OR (o.step IS NULL AND detail IS NULL)",
+	'slots that are missing' => 'SELECT count(*) FROM (SELECT 1 FROM gepa.rollout o WHERE run = %1$d
+			AND NOT EXISTS (SELECT FROM gepa.step s WHERE s.run = o.run AND s.step = o.step AND kind = $$evaluate$$ AND detail IS NOT NULL)
 		GROUP BY step HAVING max(slot) + 1 <> count(*)) s',
 	'a proposal undecided, or without its reflection' => "SELECT count(*) FROM gepa.proposal p LEFT JOIN gepa.step s
 		ON s.run = p.run AND s.step = p.reflect_step AND s.kind = 'reflect'

@@ -57,7 +57,7 @@ my %flaws = (
 		SELECT count(*) FROM gepa.runs r, LATERAL (SELECT count(*) AS n, avg(w.score) AS winner, avg(s.score) AS seed, avg(w.score - s.score) AS gain
 			FROM gepa.rollouts w JOIN gepa.rollouts s USING (run, sample) WHERE run = r.run AND w.candidate = r.best_candidate AND s.candidate = 0
 				AND sample IN $held AND w.score IS NOT NULL AND s.score IS NOT NULL) h
-		WHERE r.run = %1\$d AND ((r.held_out_n, round(r.gain::numeric, 9)) IS DISTINCT FROM (h.n, round(h.gain::numeric, 9))
+		WHERE r.run = %1\$d AND ((coalesce(r.held_out_n, 0), round(r.gain::numeric, 9)) IS DISTINCT FROM (h.n, round(h.gain::numeric, 9))
 			OR EXISTS (SELECT FROM gepa.candidates c WHERE c.run = r.run AND candidate IN (0, r.best_candidate)
 				AND round(held_out::numeric, 9) IS DISTINCT FROM round(CASE candidate WHEN r.best_candidate THEN h.winner ELSE h.seed END::numeric, 9)))");
 
