@@ -52,7 +52,7 @@ gepa_engine_check_stop(EngineStops *stops, const EngineConfig *config,
 		bool		holds;
 		const char *reason;
 	}			conditions[] = {
-		{config->budget > 0, progress->rollouts >= config->budget, "budget"},
+		{config->budget > 0 && !config->hard_budget, progress->rollouts >= config->budget, "budget"},
 		{config->max_proposals > 0, progress->iterations >= config->max_proposals, "max_proposals"},
 		{config->max_candidates > 0, progress->ncandidates >= config->max_candidates, "max_candidates"},
 		{!isnan(config->stop_at_score), progress->best >= config->stop_at_score, "stop_at_score"},

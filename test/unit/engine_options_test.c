@@ -358,8 +358,15 @@ test_stops(void)
 
 	config.stop_on_all = true;
 	config.max_proposals = 9;
+	tap_is_string(reason_of(&config, constant, &iterations), "max_proposals",
+				  "stop_on_all does not wait for a hard budget");
+	tap_is_int(iterations, 9, "but for all others");
+	config.budget = 40;
+	tap_is_string(reason_of(&config, constant, &iterations), "budget", "which binds in any case");
+	config.budget = 1000;
+	config.hard_budget = false;
 	tap_is_string(reason_of(&config, constant, &iterations), "budget",
-				  "stop_on_all waits for the budget too, which binds");
+				  "it waits for the reference's budget");
 	config.budget = 0;
 	tap_is_string(reason_of(&config, constant, &iterations), "max_proposals",
 				  "stop_on_all: the last of the conditions ends it");

@@ -535,6 +535,16 @@ test_stops(void)
 	end_run(run);
 
 	set_config(&config, 100, 60, 800);
+	config.max_proposals = 2;
+	config.max_candidates = 7;
+	config.stop_on_all = true;
+	tap_is_string(reason_of(&config, better_with_lines, &run), "max_proposals",
+				  "stop_on_all waits for all conditions, but not for the budget");
+	tap_ok(run->reflections >= 2 && gepa_engine_ncandidates(run->engine) >= 7 &&
+		   run->search_rollouts < 500, "and ends the search early: %d", (int) run->search_rollouts);
+	end_run(run);
+
+	set_config(&config, 100, 60, 800);
 	config.no_improvement = 2;
 	tap_is_string(reason_of(&config, worse_with_lines, &run), "no_improvement", "no_improvement");
 	end_run(run);
