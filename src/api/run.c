@@ -282,6 +282,21 @@ check_gain(const StoreRun *run, int candidate, bool force)
 						 run->best_candidate)));
 }
 
+/* Who leads now may be overtaken. */
+static void
+tell_unfinished(const StoreRun *run, int candidate)
+{
+	if (gepa_store_run_has_ended(run->status))
+		return;
+	ereport(NOTICE,
+			(errmsg("run %d has not ended", run->run),
+			 candidate == run->best_candidate ?
+			 errdetail("Candidate %d leads so far, and there is no figure of it on held-out samples yet.",
+					   candidate) :
+			 errdetail("Candidate %d leads so far.", run->best_candidate),
+			 errhint("Deploy again when it has; SELECT gepa.wait(%d) waits for that.", run->run)));
+}
+
 PG_FUNCTION_INFO_V1(gepa_deploy);
 Datum
 gepa_deploy(PG_FUNCTION_ARGS)
@@ -302,6 +317,8 @@ gepa_deploy(PG_FUNCTION_ARGS)
 	winner = gepa_apply_candidate(run, seed, candidate);
 	gepa_judge_check_spec(winner->spec);
 	/* The seed, named as such, is what one has. */
+	if (candidate > 0 || PG_ARGISNULL(1))
+		tell_unfinished(run, candidate);
 	check_gain(run, candidate, force || (candidate == 0 && !PG_ARGISNULL(1)));
 	PG_RETURN_INT32(gepa_store_add_version(run->judge, winner->spec, winner->lm, run->run,
 										   candidate));

@@ -40,6 +40,18 @@ is((tuned('{"max_seconds": 0}', "reason, reflections, $ended"))[1], 'max_seconds
 my ($limited) = tuned('{"max_calls": 60, "pipelined": true}', 'reason');
 is(run_flaws($node, $limited), '', 'all proposals are decided on');
 
+# Of a run that is still at it, deploy says so.
+$mock->reset;
+create_lm($node, 'slow', $mock, 'reflector+gate');
+$mock->gate(open => 0);
+my $going = start_run($node, reflection_lm => 'slow', budget => 300);
+ok(wait_reflecting($mock), 'a run waits for its reflection LM');
+like((outcome($node, "SELECT gepa.deploy($going)"))[1], qr/NOTICE:  00000: run $going has not ended\nDETAIL:  Candidate 0 leads so far, and there is no figure of it on held-out samples yet\.\nHINT:  /,
+	'deploy says that it has not ended');
+unlike((outcome($node, "SELECT gepa.deploy($going, 0)"))[1], qr/has not ended/, '... but of the seed, named as such');
+$mock->gate(open => 1);
+is(wait_run($node, $going), 'finished', 'it goes on');
+
 # As many as are asked for, none included.
 my $run;
 is((tuned('{"held_out": 20}', 'held_out_n'))[1], 20, 'held_out: so many');
