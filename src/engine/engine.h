@@ -182,8 +182,9 @@ extern void gepa_engine_config_init(EngineConfig *config);
 extern void gepa_engine_config_reference(EngineConfig *config);
 
 /*
- * NULL and *error (a message with its way out) when the configuration cannot
- * work: no component, empty sets, budget below the seed's validation, ...
+ * NULL and *error when the configuration cannot work: no component, empty sets, budget
+ * below the seed's validation, ...  A way out follows the message after "; ".  It is
+ * good until the next call.
  */
 extern Engine *gepa_engine_create(const EngineConfig *config, const char **error);
 extern void gepa_engine_free(Engine *engine);

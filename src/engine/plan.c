@@ -119,6 +119,28 @@ choose_held_out(const EngineConfig *config, int nitems)
 	return n < MIN_HELD_OUT ? 0 : n;
 }
 
+/* What is left of a budget for the search. */
+static int64
+search_rollouts(const EnginePolicy *policy, int64 budget, int held_out)
+{
+	return budget - 2 * (int64) held_out - (int64) rint(policy->reserve * budget);
+}
+
+static const char *
+too_few_rollouts(const EngineConfig *given, int nitems)
+{
+	static char message[160];
+	EngineConfig config = *given;
+
+	while (search_rollouts(&config.policy, config.budget, choose_held_out(&config, nitems)) <
+		   MIN_SEARCH)
+		config.budget++;
+	snprintf(message, sizeof(message),
+			 "the budget leaves too few rollouts to search with; raise it to at least " INT64_FORMAT
+			 ", or lower held_out or reserve", config.budget);
+	return message;
+}
+
 /* Divide what is left for the search among windows. */
 static void
 size_windows(const EnginePolicy *policy, EnginePlan *plan, int64 search, int nitems)
@@ -150,13 +172,13 @@ gepa_engine_plan(const EngineConfig *config, EnginePlan *plan)
 	plan->held_out = choose_held_out(config, nitems);
 	if (config->ntest > 0 ? plan->held_out > config->ntest : plan->held_out >= nitems)
 		return "held_out is more than there are samples for it; lower it";
-	if (config->ntest <= 0)
-		nitems -= plan->held_out;
 	plan->report = 2 * (int64) plan->held_out;
 	plan->reserve = (int64) rint(policy->reserve * config->budget);
-	search = config->budget - plan->report - plan->reserve;
+	search = search_rollouts(policy, config->budget, plan->held_out);
 	if (search < MIN_SEARCH)
-		return "the budget leaves too few rollouts to search with; raise it to at least 12, or lower held_out or reserve";
+		return too_few_rollouts(config, nitems);
+	if (config->ntest <= 0)
+		nitems -= plan->held_out;
 	size_windows(policy, plan, search, nitems);
 	plan->max_reflections = policy->max_reflections;
 	if (plan->max_reflections == 0)

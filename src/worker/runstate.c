@@ -202,6 +202,23 @@ fill_config(const WorkerRun *run, EngineConfig *config)
 	config->zero_mean_merge = options->zero_mean_merge;
 }
 
+/* The engine names a way out after what is wrong. */
+static void
+refuse_config(const WorkerRun *run, const char *error)
+{
+	const char *way_out = strstr(error, "; ");
+	int			length = way_out != NULL ? (int) (way_out - error) : (int) strlen(error);
+	char	   *hint = pstrdup(way_out != NULL ? way_out + 2 : "Start it with other options");
+
+	hint[0] = pg_toupper((unsigned char) hint[0]);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a run of judge \"%s\" like this cannot be carried out",
+					run->row->judge_name),
+			 errdetail("The engine says: %.*s.", length, error),
+			 errhint("%s.", hint)));
+}
+
 static Engine *
 create_engine(const WorkerRun *run)
 {
@@ -216,12 +233,7 @@ create_engine(const WorkerRun *run)
 	config.components = components;
 	engine = gepa_engine_create(&config, &error);
 	if (engine == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a run of judge \"%s\" like this cannot be carried out",
-						run->row->judge_name),
-				 errdetail("The engine says: %s.", error),
-				 errhint("Start it with other options.")));
+		refuse_config(run, error);
 	return engine;
 }
 

@@ -36,6 +36,10 @@ is((tuned('{"max_tokens": 20000}', "reason, input_tokens + output_tokens BETWEEN
 is((tuned('{"max_cost": 0.01}', "reason, cost BETWEEN 0.005 AND 0.01, $ended"))[1], 'max_cost|t|t|t', 'max_cost');
 is((tuned('{"max_seconds": 0}', "reason, reflections, $ended"))[1], 'max_seconds|0|t|t', 'max_seconds ends it between rounds');
 
+# A budget that cannot work.
+like((outcome($node, q(SELECT gepa.start('j', 'labels', 'writer', 5))))[1], qr/DETAIL:  The engine says: the budget leaves too few rollouts to search with\.\nHINT:  Raise it to at least 10, or lower held_out or reserve\.\n/,
+	'the hint is the way out');
+
 # The limit comes while others are at work.
 my ($limited) = tuned('{"max_calls": 60, "pipelined": true}', 'reason');
 is(run_flaws($node, $limited), '', 'all proposals are decided on');

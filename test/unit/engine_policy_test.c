@@ -904,7 +904,9 @@ test_refusals(void)
 #define WITH(change, word) \
 	do { set_config(&config, 40, 40, 200); change; refuse(&config, word); } while (0)
 	WITH(config.budget = 0, "give one");
-	WITH(config.budget = 9, "raise it");
+	WITH(config.budget = 9, "raise it to at least 10,");
+	WITH((config.budget = 40, config.policy.held_out = 20), "raise it to at least 64,");
+	WITH((config.budget = 63, config.policy.held_out = 20), "raise it to at least 64,");
 	WITH(config.policy.held_out = 80, "held_out");
 	WITH((config.ntest = 5, config.policy.held_out = 6), "held_out");
 	WITH((config.budget = 100, config.policy.held_out = 45), "lower held_out");
