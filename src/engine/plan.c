@@ -92,9 +92,8 @@ check_choice(const EnginePolicy *policy)
 		return "window_known must be above 0 and window_known_after not negative";
 	if (!is_spread(policy->window_decay))
 		return "window_decay must be between 0 and 100";
-	if (policy->records < 1 || policy->record_failures < 0 ||
-		policy->record_failures > policy->records)
-		return "records must be at least 1 and record_failures between 0 and records";
+	if (policy->records < 1 || policy->record_failures < 0)
+		return "records must be at least 1 and record_failures not negative";
 	return NULL;
 }
 

@@ -152,8 +152,6 @@ fill_config(const WorkerRun *run, EngineConfig *config)
 	gepa_engine_config_init(config);
 	config->mode = (EngineMode) options->mode;
 	config->policy = options->policy;
-	config->policy.record_failures = Min(options->policy.record_failures,
-										 options->policy.records);
 	config->ntest = run->nsamples[STORE_SPLIT_TEST];
 	config->nlabels = run->seed->nlabels;
 	config->train_label = run->sample_labels[STORE_SPLIT_TRAIN];

@@ -924,7 +924,14 @@ test_refusals(void)
 	WITH(config.policy.records = 0, "records");
 	WITH(config.policy.max_changes = -1, "max_changes");
 	WITH((config.nlabels = 1, config.val_label = bad_labels), "label");
+	WITH(config.policy.record_failures = -1, "record_failures");
 #undef WITH
+
+	set_config(&config, 40, 40, 200);
+	config.policy.records = 4;
+	engine = gepa_engine_create(&config, NULL);
+	tap_ok(engine != NULL, "fewer records than record_failures are taken");
+	gepa_engine_free(engine);
 
 	/* what matters in the other mode is no error */
 	set_config(&config, 40, 40, 200);
