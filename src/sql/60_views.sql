@@ -387,7 +387,8 @@ FROM gepa.proposal p
 	LEFT JOIN gepa.step s ON s.run = p.run AND s.step = p.reflect_step
 WHERE p.proposal > 0
 	AND pg_catalog.pg_has_role(r.owner, 'USAGE');
-COMMENT ON VIEW gepa.proposals IS 'texts that runs tried, accepted and rejected, and why';
+COMMENT ON VIEW gepa.proposals IS
+	'texts that runs tried, accepted and rejected, and why: reason is what held when it was decided, and scores in it may have changed since';
 
 CREATE VIEW gepa.reflections WITH (security_barrier) AS
 SELECT s.run,
