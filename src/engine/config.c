@@ -241,41 +241,51 @@ copy_numbers(EngineArena *arena, const int *numbers, int n)
 	return memcpy(copy, numbers, n * sizeof(int));
 }
 
+static void
+adopt_components(Engine *engine, const EngineConfig *given)
+{
+	EngineArena *arena = &engine->arena;
+	int			n = given->ncomponents;
+	EngineComponent *components = gepa_engine_alloc(arena, n * sizeof(EngineComponent));
+	int			i;
+
+	engine->usable = gepa_engine_alloc(arena, n * sizeof(bool));
+	for (i = 0; i < n; i++)
+	{
+		components[i].name = gepa_engine_strdup(arena, given->components[i].name);
+		components[i].kind = given->components[i].kind;
+		components[i].seed_text = gepa_engine_strdup(arena, given->components[i].seed_text);
+		engine->usable[i] = given->can_reflect ||
+			components[i].kind == ENGINE_COMPONENT_EXAMPLES;
+	}
+	engine->config.components = components;
+}
+
+/* None named are all. */
+static void
+adopt_validation(Engine *engine, const EngineConfig *given)
+{
+	int			n = given->validate != NULL ? given->nvalidate : given->nval;
+	int		   *samples = gepa_engine_alloc(&engine->arena, n * sizeof(int));
+	int			i;
+
+	for (i = 0; i < n; i++)
+		samples[i] = given->validate != NULL ? given->validate[i] : i;
+	engine->validate = engine->config.validate = samples;
+	engine->nvalidate = engine->config.nvalidate = n;
+}
+
 void
 gepa_engine_adopt_config(Engine *engine, const EngineConfig *given)
 {
 	EngineArena *arena = &engine->arena;
 	EngineConfig *config = &engine->config;
-	EngineComponent *components;
-	int		   *numbers;
-	int			i;
 
 	*config = *given;
-	components = gepa_engine_alloc(arena, config->ncomponents * sizeof(EngineComponent));
-	engine->usable = gepa_engine_alloc(arena, config->ncomponents * sizeof(bool));
-	for (i = 0; i < config->ncomponents; i++)
-	{
-		components[i].name = gepa_engine_strdup(arena, given->components[i].name);
-		components[i].kind = given->components[i].kind;
-		components[i].seed_text = gepa_engine_strdup(arena, given->components[i].seed_text);
-		engine->usable[i] = config->can_reflect ||
-			components[i].kind == ENGINE_COMPONENT_EXAMPLES;
-	}
-	config->components = components;
-
-	if (given->example_class != NULL && config->nexamples > 0)
-	{
-		numbers = gepa_engine_alloc(arena, config->nexamples * sizeof(int));
-		memcpy(numbers, given->example_class, config->nexamples * sizeof(int));
-		config->example_class = numbers;
-	}
-
-	engine->nvalidate = given->validate != NULL ? given->nvalidate : given->nval;
-	numbers = gepa_engine_alloc(arena, engine->nvalidate * sizeof(int));
-	for (i = 0; i < engine->nvalidate; i++)
-		numbers[i] = given->validate != NULL ? given->validate[i] : i;
-	engine->validate = config->validate = numbers;
-	config->nvalidate = engine->nvalidate;
+	adopt_components(engine, given);
+	adopt_validation(engine, given);
+	if (config->nexamples > 0)
+		config->example_class = copy_numbers(arena, given->example_class, config->nexamples);
 	config->train_label = copy_numbers(arena, given->train_label, config->ntrain);
 	config->val_label = copy_numbers(arena, given->val_label, config->nval);
 	config->sample_group = copy_numbers(arena, given->sample_group, config->ntrain + config->nval);

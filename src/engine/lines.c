@@ -302,19 +302,13 @@ compose(EngineLines *lines, EngineComposition *composition, const bool *member)
 	pfree(effect);
 }
 
-void
-gepa_engine_lines_add(EngineLines *lines, const char *const *texts, int parent)
+/* Read the components; new lines get their numbers. */
+static void
+read_components(EngineLines *lines, const char *const *texts, int parent, int **read, int *nread)
 {
-	int			n = lines->config->ncomponents;
-	EngineComposition *composition;
-	int		  **read = palloc(n * sizeof(int *));
-	int		   *nread = palloc(n * sizeof(int));
-	bool	   *member;
-	int64		words = 0;
 	int			c;
-	int			i;
 
-	for (c = 0; c < n; c++)
+	for (c = 0; c < lines->config->ncomponents; c++)
 	{
 		EngineRewrite rewrite = {0};
 
@@ -325,10 +319,17 @@ gepa_engine_lines_add(EngineLines *lines, const char *const *texts, int parent)
 		number_lines(lines, c, &rewrite,
 					 parent < 0 ? NULL : lines->compositions[parent].texts[c]);
 	}
+}
 
-	member = palloc0(Max(lines->nlines, 1) * sizeof(bool));
-	for (c = 0; c < n; c++)
-	{
+/* Mark the lines that have a number; returns how many words all of them have. */
+static int64
+mark_members(const EngineLines *lines, int *const *read, const int *nread, bool *member)
+{
+	int64		words = 0;
+	int			c;
+	int			i;
+
+	for (c = 0; c < lines->config->ncomponents; c++)
 		for (i = 0; i < nread[c]; i++)
 		{
 			const EngineKnownLine *known = &lines->known[read[c][i]];
@@ -337,8 +338,25 @@ gepa_engine_lines_add(EngineLines *lines, const char *const *texts, int parent)
 			if (known->number >= 0)
 				member[known->number] = true;
 		}
+	return words;
+}
+
+void
+gepa_engine_lines_add(EngineLines *lines, const char *const *texts, int parent)
+{
+	int			n = lines->config->ncomponents;
+	EngineComposition *composition;
+	int		  **read = palloc(n * sizeof(int *));
+	int		   *nread = palloc(n * sizeof(int));
+	bool	   *member;
+	int64		words;
+	int			c;
+
+	read_components(lines, texts, parent, read, nread);
+	member = palloc0(Max(lines->nlines, 1) * sizeof(bool));
+	words = mark_members(lines, read, nread, member);
+	for (c = 0; c < n; c++)
 		pfree(read[c]);
-	}
 	pfree(read);
 	pfree(nread);
 

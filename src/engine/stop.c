@@ -42,38 +42,23 @@ no_improvement(EngineStops *stops, int limit, double advance)
 	return stops->checks >= limit;
 }
 
-const char *
-gepa_engine_check_stop(EngineStops *stops, const EngineConfig *config,
-					   const EngineProgress *progress, int64 worst_case)
+typedef struct Condition
 {
-	struct
-	{
-		bool		given;
-		bool		holds;
-		const char *reason;
-	}			conditions[] = {
-		{config->budget > 0 && !config->hard_budget, progress->rollouts >= config->budget, "budget"},
-		{config->max_proposals > 0, progress->iterations >= config->max_proposals, "max_proposals"},
-		{config->max_candidates > 0, progress->ncandidates >= config->max_candidates, "max_candidates"},
-		{!isnan(config->stop_at_score), progress->best >= config->stop_at_score, "stop_at_score"},
-		{config->caller_stops, progress->caller != NULL, progress->caller},
-		{config->no_improvement > 0, false, "no_improvement"},
-	};
+	bool		given;
+	bool		holds;
+	const char *reason;
+} Condition;
+
+/* What ends the run: the first that holds, or with all of them the first of all. */
+static const char *
+combine(const Condition *conditions, int n, bool all)
+{
 	const char *reason = NULL;
 	int			given = 0;
 	int			holding = 0;
 	int			i;
 
-	/* has a memory, so it must see every check */
-	if (config->no_improvement > 0)
-		conditions[lengthof(conditions) - 1].holds =
-			no_improvement(stops, config->no_improvement, progress->advance);
-
-	if (config->hard_budget && config->budget > 0 &&
-		progress->rollouts + worst_case > config->budget)
-		return "budget";
-
-	for (i = 0; i < lengthof(conditions); i++)
+	for (i = 0; i < n; i++)
 	{
 		if (!conditions[i].given)
 			continue;
@@ -84,7 +69,29 @@ gepa_engine_check_stop(EngineStops *stops, const EngineConfig *config,
 		if (reason == NULL)
 			reason = conditions[i].reason;
 	}
-	return config->stop_on_all && holding < given ? NULL : reason;
+	return all && holding < given ? NULL : reason;
+}
+
+const char *
+gepa_engine_check_stop(EngineStops *stops, const EngineConfig *config,
+					   const EngineProgress *progress, int64 worst_case)
+{
+	/* has a memory, so it must see every check */
+	bool		stale = config->no_improvement > 0 &&
+		no_improvement(stops, config->no_improvement, progress->advance);
+	const Condition conditions[] = {
+		{config->budget > 0 && !config->hard_budget, progress->rollouts >= config->budget, "budget"},
+		{config->max_proposals > 0, progress->iterations >= config->max_proposals, "max_proposals"},
+		{config->max_candidates > 0, progress->ncandidates >= config->max_candidates, "max_candidates"},
+		{!isnan(config->stop_at_score), progress->best >= config->stop_at_score, "stop_at_score"},
+		{config->caller_stops, progress->caller != NULL, progress->caller},
+		{config->no_improvement > 0, stale, "no_improvement"},
+	};
+
+	if (config->hard_budget && config->budget > 0 &&
+		progress->rollouts + worst_case > config->budget)
+		return "budget";
+	return combine(conditions, lengthof(conditions), config->stop_on_all);
 }
 
 int64

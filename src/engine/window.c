@@ -171,49 +171,68 @@ highest_failure(const double *scores, int n)
 	return graded ? median : 0.0;
 }
 
+/* Items that the incumbent has a score on; those shown least come first. */
+static int
+list_scored(const EngineItems *items, const EngineModel *model, EngineRandom *random,
+			int incumbent, EngineRanked *scored, double *scores)
+{
+	int			n = 0;
+
+	for (int i = 0; i < items->nitems; i++)
+	{
+		if (!items->used[i] || !gepa_engine_model_score(model, incumbent, i, &scores[n]))
+			continue;
+		scored[n].item = i;
+		scored[n].key = items->records[i];
+		scored[n].tie = gepa_engine_random_uniform(random);
+		n++;
+	}
+	return n;
+}
+
+/*
+ * Take the successes out; what stays are failures, the lowest first where they were shown as
+ * often.  Returns how many.
+ */
+static int
+part_failures(EngineRanked *scored, const double *scores, int n, EngineRanked *successes)
+{
+	double		failure = highest_failure(scores, n);
+	int			nfailures = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (scores[i] <= failure && scores[i] < 1)
+		{
+			scored[nfailures] = scored[i];
+			scored[nfailures++].second = scores[i];
+		}
+		else
+			successes[i - nfailures] = scored[i];
+	}
+	return nfailures;
+}
+
 int
 gepa_engine_choose_records(EngineItems *items, const EngineModel *model, EngineRandom *random,
 						   const EnginePolicy *policy, int incumbent, int *result)
 {
-	EngineRanked *known = palloc0(Max(items->nitems, 1) * sizeof(EngineRanked));
+	EngineRanked *failures = palloc0(Max(items->nitems, 1) * sizeof(EngineRanked));
 	EngineRanked *successes = palloc(Max(items->nitems, 1) * sizeof(EngineRanked));
 	double	   *scores = palloc(Max(items->nitems, 1) * sizeof(double));
 	EngineItems dealt = *items;
-	double		failure;
-	int			nknown = 0;
-	int			nfailures = 0;
+	int			nscored = list_scored(items, model, random, incumbent, failures, scores);
+	int			nfailures = part_failures(failures, scores, nscored, successes);
 	int			n;
 
-	for (int i = 0; i < items->nitems; i++)
-	{
-		if (!items->used[i] || !gepa_engine_model_score(model, incumbent, i, &scores[nknown]))
-			continue;
-		known[nknown].item = i;
-		known[nknown].key = items->records[i];
-		known[nknown].tie = gepa_engine_random_uniform(random);
-		nknown++;
-	}
-	failure = highest_failure(scores, nknown);
-
-	/* failures stay in known, the lowest first where they were shown as often */
-	for (int i = 0; i < nknown; i++)
-	{
-		if (scores[i] <= failure && scores[i] < 1)
-		{
-			known[nfailures] = known[i];
-			known[nfailures++].second = scores[i];
-		}
-		else
-			successes[i - nfailures] = known[i];
-	}
 	if (!policy->balance_labels)
 		dealt.classes = NULL;
-	n = deal(&dealt, known, nfailures, Min(policy->record_failures, policy->records), result);
-	n += deal(&dealt, successes, nknown - nfailures, policy->records - n, result + n);
+	n = deal(&dealt, failures, nfailures, Min(policy->record_failures, policy->records), result);
+	n += deal(&dealt, successes, nscored - nfailures, policy->records - n, result + n);
 	for (int i = 0; i < n; i++)
 		items->records[result[i]]++;
 	gepa_engine_random_shuffle(random, result, n);
-	pfree(known);
+	pfree(failures);
 	pfree(successes);
 	pfree(scores);
 	return n;

@@ -120,6 +120,36 @@ gepa_worker_option_table(int *n)
 	return table;
 }
 
+/* The engine's own defaults, in the order of their names. */
+static void
+take_engine_defaults(WorkerRunOptions *options, const EngineConfig *config)
+{
+	options->acceptance = config->acceptance;
+	options->ascending_order = config->ascending_order;
+	options->candidate_selection = config->selection;
+	options->component_choice = config->component_choice;
+	options->epsilon = config->epsilon;
+	options->expand_placeholders = config->expand_placeholders;
+	options->frontier_type = config->frontier;
+	options->hard_budget = config->hard_budget;
+	options->max_examples = config->max_examples;
+	options->max_merges = config->max_merges;
+	options->merge = config->merge;
+	options->merge_overlap = config->merge_overlap;
+	options->minibatch_size = config->minibatch_size;
+	options->parallel_proposals = config->parents;
+	options->perfect_score = config->perfect_score;
+	options->policy = config->policy;
+	options->proposal_selection = config->keep;
+	options->proposal_top_k = config->keep_k;
+	options->proposals_per_parent = config->mutations;
+	options->skip_known_texts = config->skip_known_texts;
+	options->skip_perfect = config->skip_perfect;
+	options->stop_at_score = config->stop_at_score;
+	options->top_k = config->top_k;
+	options->zero_mean_merge = config->zero_mean_merge;
+}
+
 void
 gepa_worker_option_defaults(WorkerRunOptions *options, EngineMode mode)
 {
@@ -131,35 +161,12 @@ gepa_worker_option_defaults(WorkerRunOptions *options, EngineMode mode)
 
 	memset(options, 0, sizeof(WorkerRunOptions));
 	options->mode = mode;
-	options->acceptance = config.acceptance;
-	options->ascending_order = config.ascending_order;
-	options->candidate_selection = config.selection;
-	options->component_choice = config.component_choice;
-	options->epsilon = config.epsilon;
-	options->expand_placeholders = config.expand_placeholders;
-	options->frontier_type = config.frontier;
-	options->hard_budget = config.hard_budget;
+	take_engine_defaults(options, &config);
 	options->max_calls = options->max_cost = options->max_seconds = options->max_tokens = NAN;
-	options->max_examples = config.max_examples;
-	options->max_merges = config.max_merges;
 	options->max_prompt_chars = 20000;
-	options->merge = config.merge;
-	options->merge_overlap = config.merge_overlap;
 	options->metric = JUDGE_METRIC_LABEL;
-	options->minibatch_size = config.minibatch_size;
-	options->parallel_proposals = config.parents;
-	options->policy = config.policy;
-	options->proposal_selection = config.keep;
-	options->proposal_top_k = config.keep_k;
-	options->proposals_per_parent = config.mutations;
-	options->perfect_score = config.perfect_score;
 	options->reuse_rollouts = (mode != ENGINE_MODE_REFERENCE);
-	options->skip_known_texts = config.skip_known_texts;
-	options->skip_perfect = config.skip_perfect;
 	options->split[STORE_SPLIT_TRAIN] = 0.4;
 	options->split[STORE_SPLIT_VAL] = 0.3;
 	options->split[STORE_SPLIT_TEST] = 0.3;
-	options->stop_at_score = config.stop_at_score;
-	options->top_k = config.top_k;
-	options->zero_mean_merge = config.zero_mean_merge;
 }

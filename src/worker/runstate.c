@@ -145,26 +145,41 @@ find_units(WorkerRun *run)
 }
 
 static void
-fill_config(const WorkerRun *run, EngineConfig *config)
+fill_samples(const WorkerRun *run, EngineConfig *config)
 {
-	const WorkerRunOptions *options = &run->options;
-
-	gepa_engine_config_init(config);
-	config->mode = (EngineMode) options->mode;
-	config->policy = options->policy;
+	config->ntrain = run->nsamples[STORE_SPLIT_TRAIN];
+	config->nval = run->nsamples[STORE_SPLIT_VAL];
 	config->ntest = run->nsamples[STORE_SPLIT_TEST];
 	config->nlabels = run->seed->nlabels;
 	config->train_label = run->sample_labels[STORE_SPLIT_TRAIN];
 	config->val_label = run->sample_labels[STORE_SPLIT_VAL];
 	config->sample_group = run->sample_units;
-	config->seed = run->row->seed;
-	config->ntrain = run->nsamples[STORE_SPLIT_TRAIN];
-	config->nval = run->nsamples[STORE_SPLIT_VAL];
 	config->nclasses = run->seed->nlabels;
 	config->nexamples = run->nexamples;
 	config->example_class = run->example_class;
+	config->nvalidate = run->nvalidate;
+	config->validate = run->validate;
+}
+
+static void
+fill_stops(const WorkerRunOptions *options, EngineConfig *config)
+{
+	config->max_proposals = options->max_proposals;
+	config->stop_at_score = options->stop_at_score;
+	config->max_candidates = options->max_candidates;
+	config->no_improvement = options->no_improvement;
+	config->stop_on_all = options->stop_on_all;
+	config->caller_stops = !isnan(options->max_calls) || !isnan(options->max_cost) ||
+		!isnan(options->max_seconds) || !isnan(options->max_tokens);
+}
+
+/* What a mode does, and what the reference mode does otherwise than the reference. */
+static void
+fill_search(const WorkerRunOptions *options, EngineConfig *config)
+{
+	config->mode = (EngineMode) options->mode;
+	config->policy = options->policy;
 	config->max_examples = options->max_examples;
-	config->can_reflect = run->row->reflection_lm != NULL;
 	config->minibatch_size = options->minibatch_size;
 	config->skip_perfect = options->skip_perfect;
 	config->perfect_score = options->perfect_score;
@@ -174,14 +189,6 @@ fill_config(const WorkerRun *run, EngineConfig *config)
 	config->frontier = (EngineFrontier) options->frontier_type;
 	config->component_choice = (EngineComponentChoice) options->component_choice;
 	config->acceptance = (EngineAcceptance) options->acceptance;
-	config->budget = run->row->budget;
-	config->max_proposals = options->max_proposals;
-	config->stop_at_score = options->stop_at_score;
-	config->max_candidates = options->max_candidates;
-	config->no_improvement = options->no_improvement;
-	config->stop_on_all = options->stop_on_all;
-	config->caller_stops = !isnan(options->max_calls) || !isnan(options->max_cost) ||
-		!isnan(options->max_seconds) || !isnan(options->max_tokens);
 	config->parents = options->parallel_proposals;
 	config->mutations = options->proposals_per_parent;
 	config->keep = (EngineKeep) options->proposal_selection;
@@ -189,8 +196,6 @@ fill_config(const WorkerRun *run, EngineConfig *config)
 	config->merge = options->merge;
 	config->max_merges = options->max_merges;
 	config->merge_overlap = options->merge_overlap;
-	config->nvalidate = run->nvalidate;
-	config->validate = run->validate;
 	config->cache = options->cache;
 	config->shared_sets = options->shared_sets;
 	config->hard_budget = options->hard_budget;
@@ -198,6 +203,18 @@ fill_config(const WorkerRun *run, EngineConfig *config)
 	config->skip_known_texts = options->skip_known_texts;
 	config->ascending_order = options->ascending_order;
 	config->zero_mean_merge = options->zero_mean_merge;
+}
+
+static void
+fill_config(const WorkerRun *run, EngineConfig *config)
+{
+	gepa_engine_config_init(config);
+	config->seed = run->row->seed;
+	config->budget = run->row->budget;
+	config->can_reflect = run->row->reflection_lm != NULL;
+	fill_samples(run, config);
+	fill_search(&run->options, config);
+	fill_stops(&run->options, config);
 }
 
 /* The engine names a way out after what is wrong. */
