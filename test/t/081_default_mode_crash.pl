@@ -97,6 +97,26 @@ $run = start_run($node, options => '{"max_calls": 60}');
 is(wait_run($node, $run), 'finished', 'a run whose calls are used up');
 is(run_value($node, $run, 'reason, held_out_n IS NULL'), 'max_calls|t', '... says so, and has no comparison');
 is(value($node, "SELECT difference FROM gepa.replay($run)"), '', '... and can be replayed');
+
+# A worker that dies while it gives up what is outstanding: the next one goes on with that.
+my @given_up = split /\n/, value($node, "SELECT seq FROM gepa.step WHERE run = $run AND detail = 'max_calls' ORDER BY 1");
+cmp_ok(scalar @given_up, '>', 1, 'steps were at work when the limit came');
+my $tokens = start_run($node, options => '{"max_tokens": 3000}');
+is(wait_run($node, $tokens), 'finished', 'a run that has fewer tokens left than a call may take');
+my $end = value($node, "SELECT max(seq) + 1 FROM gepa.step WHERE run = $tokens");
+for my $case ([ $run, $given_up[0] ], [ $run, $given_up[-1] ], [ $tokens, $end ])
+{
+	my ($run, $from) = @$case;
+	my $facts = run_facts($node, $run);
+
+	value($node, "DELETE FROM gepa.decision d WHERE run = $run AND created_at >= (SELECT observed_at FROM gepa.step s WHERE s.run = d.run AND seq = $from);
+		DELETE FROM gepa.step WHERE run = $run AND seq >= $from;
+		UPDATE gepa.run SET status = 'failed', reason = 'lost', reflections = (SELECT count(*) FROM gepa.step s WHERE s.run = $run AND kind = 'reflect')
+			WHERE run = $run");
+	value($node, "SELECT gepa.resume($run)");
+	is(wait_run($node, $run), 'finished', "from entry $from: the run ends");
+	same_facts(run_facts($node, $run), $facts, '... as before');
+}
 $run = start_run($node, options => '{"max_calls": 60, "max_proposals": 2, "stop_on_all": true}');
 is(wait_run($node, $run), 'finished', 'a run that several conditions end together');
 is(run_flaws($node, $run) . value($node, "SELECT difference FROM gepa.replay($run)"), '', '... is whole, and can be replayed');
