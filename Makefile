@@ -20,8 +20,8 @@ OBJS_BASE   = src/base/attempt.o src/base/clock.o src/base/diff.o src/base/draw.
 	src/base/encoding.o src/base/json.o src/base/settings.o src/base/shmem.o src/base/status.o \
 	src/base/text.o src/base/wait.o
 OBJS_ENGINE = src/engine/axes.o src/engine/children.o src/engine/cholesky.o src/engine/config.o \
-	src/engine/decide.o src/engine/edit.o src/engine/edit_list.o src/engine/engine.o \
-	src/engine/example_list.o src/engine/examples.o src/engine/fit.o src/engine/fronts.o \
+	src/engine/decide.o src/engine/dispersion.o src/engine/edit.o src/engine/edit_list.o \
+	src/engine/engine.o src/engine/example_list.o src/engine/examples.o src/engine/fit.o src/engine/fronts.o \
 	src/engine/generation.o src/engine/heldout.o src/engine/identity.o src/engine/items.o \
 	src/engine/iterate.o src/engine/lineage.o src/engine/lines.o src/engine/memory.o \
 	src/engine/merge.o src/engine/model.o src/engine/order.o src/engine/plan.o \

@@ -68,4 +68,17 @@ extern double gepa_engine_project(const EngineModel *model, const EngineLines *l
 extern void gepa_engine_condition(const EngineModel *model, const EngineLines *lines,
 								  const double *axes, double *deviations);
 
+/* dispersion.c */
+
+extern double gepa_engine_cell_score(const EngineCell *cell);	/* within 0 and 1 */
+extern double gepa_engine_cell_weight(double p);	/* p (1 - p), bounded
+													 * below */
+
+/*
+ * What the scores say at these estimates: thetas by place, places by candidate.  Easiness
+ * was estimated with model->dispersion.  1 when all scores are 0 or 1.
+ */
+extern double gepa_engine_dispersion(const EngineModel *model, const int *places,
+									 const double *thetas);
+
 #endif							/* GEPA_ENGINE_MODEL_H */

@@ -141,6 +141,7 @@ typedef struct EngineModel
 	double	   *basis;			/* Cholesky factor of their prior covariance */
 	double	   *position;		/* b0, lambda, and on the axes, MAP */
 	double	   *factor;			/* Cholesky factor of the precision */
+	double		dispersion;		/* variance of scores, as a share of p (1 - p) */
 	double	   *easiness;		/* a_i and its variance, by item */
 	double	   *variance;
 } EngineModel;

@@ -6,7 +6,9 @@
  * Each step solves the normal equations of the working responses, with the prior,
  * for b0, lambda and the axes of candidates (axes.c); the easiness of each item
  * occurs in its own rollouts only and is eliminated beforehand.  Scores between 0 and 1
- * enter the same quasi-likelihood as 0 and 1 do.  Rollouts tell of thetas only, so the
+ * enter the same quasi-likelihood as 0 and 1 do, with a dispersion (dispersion.c): a fit takes
+ * its steps with that of the fit before, estimates it, and takes more with the new one, so
+ * that what is said to be certain goes by all that was seen.  Rollouts tell of thetas only, so the
  * equations are set up for thetas, a rank-one update per item over the candidates that
  * have rollouts there, and then taken to the axes.  What follows for the lines is worked
  * out once, at the end.
@@ -42,7 +44,6 @@
 /* What rounding may take off the posterior at its top. */
 #define ROUNDING 1e-9
 
-#define LEAST_WEIGHT 0.01
 #define MOST_EASINESS 6.0
 
 /* Working storage of one fit; k counts axes, so candidates. */
@@ -244,8 +245,9 @@ weigh_cells(EngineFit *fit)
 			double		p = gepa_engine_sigmoid(eta);
 			double		response;
 
-			*weight = Max(p * (1.0 - p), LEAST_WEIGHT);
-			response = *weight * eta + (Min(Max(cell->score, 0.0), 1.0) - p);
+			*weight = gepa_engine_cell_weight(p) / model->dispersion;
+			response = *weight * eta +
+				(gepa_engine_cell_score(cell) - p) / model->dispersion;
 			fit->information[ENGINE_TRIANGLE(k) + k] += *weight;
 			fit->response[k] += response;
 			fit->item_weights[i] += *weight;
@@ -366,7 +368,7 @@ log_posterior(const EngineFit *fit)
 			const EngineCell *cell = &model->cells[i][k];
 			double		eta = theta_of(fit, cell) + model->easiness[i];
 
-			sum += Min(Max(cell->score, 0.0), 1.0) * eta - softplus(eta);
+			sum += (gepa_engine_cell_score(cell) * eta - softplus(eta)) / model->dispersion;
 		}
 		if (sd > 0)
 			sum -= model->easiness[i] * model->easiness[i] / (2.0 * sd * sd);
@@ -434,6 +436,15 @@ newton_step(EngineFit *fit)
 	return halvings == 0;
 }
 
+static void
+take_steps(EngineFit *fit, int steps)
+{
+	int			whole = 0;
+
+	for (int i = 0; i < MOST_STEPS && whole < steps; i++)
+		whole += newton_step(fit);
+}
+
 /* Columns by what the candidates were found to be. */
 static void
 estimate_columns(EngineModel *model, const EngineLines *lines)
@@ -450,8 +461,7 @@ estimate_columns(EngineModel *model, const EngineLines *lines)
 void
 gepa_engine_model_fit(EngineModel *model, const EngineLines *lines)
 {
-	int			steps = model->fitted ? NEXT_STEPS : FIRST_STEPS;
-	int			whole = 0;
+	double		dispersion;
 	EngineFit	fit;
 
 	Assert(model->ncounted <= lines->ncandidates);
@@ -459,8 +469,13 @@ gepa_engine_model_fit(EngineModel *model, const EngineLines *lines)
 	place_axes(model, lines);
 	begin_fit(&fit, model, lines);
 	predict(&fit);
-	for (int i = 0; i < MOST_STEPS && whole < steps; i++)
-		whole += newton_step(&fit);
+	take_steps(&fit, model->fitted ? NEXT_STEPS : FIRST_STEPS);
+	dispersion = gepa_engine_dispersion(model, fit.places, fit.theta);
+	if (dispersion != model->dispersion)
+	{
+		model->dispersion = dispersion;
+		take_steps(&fit, NEXT_STEPS);
+	}
 	end_fit(&fit);
 	estimate_columns(model, lines);
 	model->fitted = true;

@@ -224,6 +224,7 @@ gepa_engine_model_init(EngineModel *model, EngineArena *arena, const EnginePolic
 	model->arena = arena;
 	model->policy = policy;
 	model->nitems = nitems;
+	model->dispersion = 1.0;
 	model->ncells = gepa_engine_alloc(arena, nitems * sizeof(int));
 	model->cells_allocated = gepa_engine_alloc(arena, nitems * sizeof(int));
 	model->cells = gepa_engine_alloc(arena, nitems * sizeof(EngineCell *));

@@ -358,9 +358,102 @@ test_continuous(void)
 			   "items that do not differ have no easiness");
 		tap_is_double(gepa_engine_model_accuracy(&world.model, &world.lines, 0, NULL), 0.8, 1e-3,
 					  "the accuracy is the mean");
+		/* no rest at all, 49 degrees of freedom, 20 of the prior */
+		tap_is_double(world.model.dispersion, continuous ? 20.0 / 69 : 1, 1e-4,
+					  "the dispersion");
 		world_close(&world);
 	}
-	tap_is_double(found[1], found[0], 1e-12, "scores between 0 and 1 count as as much of a 1");
+	tap_is_double(found[1], found[0], 1e-3, "scores between 0 and 1 count as as much of a 1");
+}
+
+/* -------- dispersion -------- */
+
+/*
+ * Six candidates on all of 60 items, of which one has a line: graded scores around the
+ * model's own means, with variance noise p (1 - p); 1 = coins.
+ */
+static void
+graded_world(World *world, uint64 seed, double noise, double effect)
+{
+	EngineRandom random;
+
+	world_open(world, all_terms(), 60);
+	gepa_engine_random_seed(&random, seed);
+	hand_line(&world->lines, -1);
+	for (int c = 0; c < 6; c++)
+		hand_candidate(&world->lines, 0, c == 5, line_0);
+	for (int i = 0; i < 60; i++)
+	{
+		double		easiness = 1.2 * gepa_engine_random_normal(&random);
+
+		for (int c = 0; c < 6; c++)
+		{
+			double		p = logistic(0.4 + easiness + (c == 5 ? effect : 0));
+			double		score = noise < 1 ?
+				p + sqrt(noise * p * (1 - p)) * gepa_engine_random_normal(&random) :
+				gepa_engine_random_uniform(&random) < p;
+
+			gepa_engine_model_add(&world->model, c, i, score);
+		}
+	}
+}
+
+/* What is said of the line is as far from the truth as it is said to be. */
+static void
+test_dispersion(double noise, double most_sd)
+{
+	double		squares = 0;
+	double		dispersion = 0;
+	double		said = 0;
+
+	for (int seed = 1; seed <= 100; seed++)
+	{
+		World		world;
+		double		rest;
+
+		graded_world(&world, seed, noise, 0.25);
+		fit(&world);
+		fit(&world);
+		rest = (theta(&world, 5) - theta(&world, 0) - 0.25) / sd(&world, 5, 0);
+		squares += rest * rest / 100;
+		said += sd(&world, 5, 0) / 100;
+		dispersion += world.model.dispersion / 100;
+		world_close(&world);
+	}
+	tap_ok(dispersion > 0.9 * noise && dispersion < noise + 0.1, "noise of %g: dispersion %.3f",
+		   noise, dispersion);
+	tap_ok(said < most_sd, "... a difference is known to %.3f", said);
+	tap_ok(squares < 1.4 && squares > 0.2, "... and is off by %.2f of that", sqrt(squares));
+}
+
+/* Coins have none of their own, whatever is around them; nor has a handful of scores. */
+static void
+test_coins(void)
+{
+	World		world;
+	double		coins;
+
+	graded_world(&world, 1, 1, 0.25);
+	fit(&world);
+	fit(&world);
+	tap_ok(world.model.dispersion == 1.0, "coins disperse as coins, to the bit");
+	coins = sd(&world, 5, 0);
+	hand_candidate(&world.lines, 0, 0, NULL);
+	for (int i = 0; i < 60; i++)
+		gepa_engine_model_add(&world.model, 6, i, i % 2 ? 0.001 : 0.999);
+	fit(&world);
+	tap_ok(world.model.dispersion > 0.9, "... and all but coins nearly so: %.3f",
+		   world.model.dispersion);
+	tap_is_double(sd(&world, 5, 0), coins, 0.02, "... which leaves the rest as it was");
+	world_close(&world);
+	world_open(&world, all_terms(), 60);
+	hand_candidate(&world.lines, 0, 0, NULL);
+	for (int i = 0; i < 3; i++)
+		gepa_engine_model_add(&world.model, 0, i, 0.7);
+	fit(&world);
+	tap_ok(world.model.dispersion > 0.85 && world.model.dispersion < 1,
+		   "three scores are no reason for certainty: %.2f", world.model.dispersion);
+	world_close(&world);
 }
 
 static void
@@ -607,6 +700,10 @@ main(void)
 	test_many_lines(40);
 	test_many_lines(120);
 	test_continuous();
+	test_dispersion(0.03, 0.13);
+	test_dispersion(0.25, 0.18);
+	test_dispersion(1, 0.3);
+	test_coins();
 	test_cells();
 	test_unknown();
 	test_off();
