@@ -325,10 +325,10 @@ extern JudgePaired gepa_judge_compare(const JudgeOutcome *a, const JudgeOutcome 
 extern double gepa_judge_mcnemar(const JudgeOutcome *a, const JudgeOutcome *b, int n);
 
 /*
- * Score threshold from scored outcomes: the one of best balanced accuracy or,
- * with precision > 0, the lowest one whose precision reaches it (falls back
- * to the most precise).  Midpoint between neighbouring scores.  Returns false
- * when nothing is scored or a class is missing.
+ * Score threshold from scored outcomes: the one of best balanced accuracy (of several
+ * the middle one, of two in the middle the lower) or, with precision > 0, the lowest one
+ * whose precision reaches it (falls back to the most precise).  Midpoint between
+ * neighbouring scores.  Returns false when nothing is scored or a class is missing.
  */
 extern bool gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n,
 										double precision, double *threshold);

@@ -23,6 +23,7 @@
 #include "judge/judge_internal.h"
 
 #define RESAMPLES 2000
+#define EQUAL_VALUES 1e-9
 
 typedef struct Counts
 {
@@ -368,6 +369,49 @@ cut_place(const Scored *scored, int n, int i)
 	return (scored[i - 1].score + scored[i].score) / 2;
 }
 
+/* What cutting before each row is worth; -1 where its score equals the last one. */
+static double *
+value_cuts(const Scored *scored, int n, int npositive, double precision)
+{
+	double	   *values = palloc(sizeof(double) * n);
+	double		tp = npositive;
+	double		fp = n - npositive;
+
+	/* Cut before row i: rows i and up are positive. */
+	for (int i = 0; i < n; i++)
+	{
+		values[i] = -1;
+		if (i == 0 || scored[i].score != scored[i - 1].score)
+			values[i] = cut_value(precision, tp, fp, npositive, n - npositive);
+		*(scored[i].expected ? &tp : &fp) -= 1;
+	}
+	return values;
+}
+
+/*
+ * The best cut.  Few rows leave many of the same balanced accuracy, and the lowest of
+ * these, or the highest, errs to one side; so it is the one in the middle.
+ */
+static int
+choose_cut(const double *values, int n, bool middle)
+{
+	int			best = 0;
+	int			nbest = 0;
+
+	for (int i = 1; i < n; i++)
+		if (values[i] > values[best] + EQUAL_VALUES)
+			best = i;
+	for (int i = best; middle && i < n; i++)
+		nbest += values[i] >= values[best] - EQUAL_VALUES;
+	for (int i = best; nbest > 0; i++)
+		if (values[i] >= values[best] - EQUAL_VALUES)
+		{
+			nbest -= 2;
+			best = i;
+		}
+	return best;
+}
+
 bool
 gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n, double precision,
 							double *threshold)
@@ -375,31 +419,16 @@ gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n, double precisio
 	int			nscored;
 	int			npositive;
 	Scored	   *scored = sort_scored(outcomes, NULL, n, &nscored, &npositive);
-	double		tp = npositive;
-	double		fp = nscored - npositive;
-	double		best = -1;
+	bool		both = npositive > 0 && npositive < nscored;
 
-	if (npositive == 0 || npositive == nscored)
+	if (both)
 	{
-		pfree(scored);
-		return false;
-	}
-	/* Cut before row i: rows i and up are positive. */
-	for (int i = 0; i < nscored; i++)
-	{
-		double		value;
+		double	   *values = value_cuts(scored, nscored, npositive, precision);
 
-		if (i == 0 || scored[i].score != scored[i - 1].score)
-		{
-			value = cut_value(precision, tp, fp, npositive, nscored - npositive);
-			if (value > best)
-			{
-				best = value;
-				*threshold = cut_place(scored, nscored, i);
-			}
-		}
-		*(scored[i].expected ? &tp : &fp) -= 1;
+		*threshold = cut_place(scored, nscored,
+							   choose_cut(values, nscored, precision <= 0));
+		pfree(values);
 	}
 	pfree(scored);
-	return true;
+	return both;
 }
