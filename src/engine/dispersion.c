@@ -10,8 +10,11 @@
  * freedom (quasi-likelihood: Wedderburn 1974; McCullagh and Nelder 1989, chapter 9).
  *
  * Coins cannot be told from their mean, so that phi of scores of which all are 0 or 1
- * is 1, exactly.  More than 1 would mean scores that the quasi-likelihood
- * does not know (they are within 0 and 1).  Known hole: what candidates and items have
+ * is 1, exactly.  A few scores say little of their spread, so that some residual degrees
+ * of freedom are taken to have been seen at phi = 1 (dispersion_prior); scores that the
+ * model explains all but exactly must not end all doubt (least_dispersion).  More than
+ * 1 would mean scores that the quasi-likelihood does not know (they are within 0 and
+ * 1).  Known hole: what candidates and items have
  * between them (a line that helps some items only) is noise to the model, and enters phi
  * as if it were drawn anew for each candidate.
  *
@@ -24,12 +27,6 @@
 #endif
 
 #include "engine/engine_model.h"
-
-/* So many residual degrees of freedom are taken to have been seen, at phi = 1. */
-#define PRIOR_FREEDOM 20.0
-
-/* Scores that a model explains all but exactly must not end all doubt. */
-#define LEAST_DISPERSION 0.02
 
 #define LEAST_WEIGHT 0.01
 
@@ -46,8 +43,8 @@ gepa_engine_cell_weight(double p)
 	return Max(p * (1.0 - p), LEAST_WEIGHT);
 }
 
-static bool
-has_graded(const EngineModel *model)
+bool
+gepa_engine_has_graded(const EngineModel *model)
 {
 	for (int i = 0; i < model->nitems; i++)
 		for (int k = 0; k < model->ncells[i]; k++)
@@ -71,11 +68,11 @@ item_freedom(const EngineModel *model, double weight)
 double
 gepa_engine_dispersion(const EngineModel *model, const int *places, const double *thetas)
 {
-	double		pearson = 0.0;
+	const EnginePolicy *policy = model->policy;
+	double		pearson = policy->dispersion_prior;
 	double		freedom = -model->naxes;
-	double		dispersion;
 
-	if (!has_graded(model))
+	if (!gepa_engine_has_graded(model))
 		return 1.0;
 	for (int i = 0; i < model->nitems; i++)
 	{
@@ -94,6 +91,8 @@ gepa_engine_dispersion(const EngineModel *model, const int *places, const double
 		}
 		freedom += model->ncells[i] - item_freedom(model, item_weight);
 	}
-	dispersion = (pearson + PRIOR_FREEDOM) / (Max(freedom, 0.0) + PRIOR_FREEDOM);
-	return Min(Max(dispersion, LEAST_DISPERSION), 1.0);
+	freedom = Max(freedom, 0.0) + policy->dispersion_prior;
+	if (freedom <= 0.0)
+		return 1.0;
+	return Min(Max(pearson / freedom, policy->least_dispersion), 1.0);
 }

@@ -80,6 +80,9 @@ typedef struct EnginePolicy
 	int			min_rollouts;	/* 8: of a candidate before it may lead */
 	double		reserve;		/* 0.25: of the budget, for the run-off */
 	int			finalists;		/* 4: in the run-off */
+	int			leader_rollouts;	/* 40: of the winner before the run ends,
+									 * where scores are graded; 0 = no more
+									 * than others */
 	int			max_reflections;	/* 0 = one per 66 rollouts of the budget */
 	int			reflections_per_round;	/* 2 */
 	double		reflection_pace;	/* 0.7: exponent of the quota; below 1 =
@@ -101,6 +104,8 @@ typedef struct EnginePolicy
 	double		length_mean;	/* -0.4, per hundred words */
 	double		length_sd;		/* 0.2 */
 	double		sample_sd;		/* 2.0; 0 = all items alike */
+	double		dispersion_prior;	/* 20: degrees of freedom at 1 */
+	double		least_dispersion;	/* 0.02 */
 	bool		lineage;		/* true: a derived line inherits the effect of
 								 * its ancestor */
 

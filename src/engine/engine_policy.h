@@ -158,6 +158,9 @@ extern bool gepa_engine_model_score(const EngineModel *model, int candidate, int
 									double *score);
 extern int	gepa_engine_model_count(const EngineModel *model, int candidate);
 
+/* Is any score neither 0 nor 1?  In dispersion.c. */
+extern bool gepa_engine_has_graded(const EngineModel *model);
+
 /* Newton steps from the last estimates; the same cells give the same bits. */
 extern void gepa_engine_model_fit(EngineModel *model, const EngineLines *lines);
 

@@ -180,10 +180,10 @@ extern int	gepa_engine_leaders(const Engine *engine, int n, int *result);
 
 /*
  * The window becomes items drawn alike from those that one of the candidates at
- * least was never asked about, as far as these rollouts go; returns how many.
+ * least was never asked about; returns how many.
  */
 extern int	gepa_engine_draw_wanting(Engine *engine, int ncandidates, const int *candidates,
-									 int64 left);
+									 int64 most);
 extern bool gepa_engine_start_run_off(Engine *engine);
 extern bool gepa_engine_start_report(Engine *engine);
 extern void gepa_engine_finish_report(Engine *engine);

@@ -348,7 +348,8 @@ seek_faults(Engine *engine)
 
 	search->recombined.n = search->children.n = 0;
 	gepa_engine_drop_coming(engine, "the candidate that leads was right on all it was run on");
-	gepa_engine_draw_wanting(engine, 1, &search->incumbent, gepa_engine_left(engine));
+	gepa_engine_draw_wanting(engine, 1, &search->incumbent,
+							 Min(search->plan.window, gepa_engine_left(engine)));
 	gepa_engine_ask_items(engine, engine->pool.proposals[search->incumbent],
 						  ENGINE_ROLE_TRIAL, search->nwindow, search->window);
 	return search->awaited > 0;

@@ -41,6 +41,8 @@ check_search(const EnginePolicy *policy)
 		return "reserve must be between 0 and 0.9";
 	if (policy->finalists < 2)
 		return "finalists must be at least 2";
+	if (policy->leader_rollouts < 0)
+		return "leader_rollouts must not be negative";
 	if (policy->max_reflections < 0)
 		return "max_reflections must not be negative; 0 means one per 66 rollouts";
 	if (policy->reflections_per_round < 1 || policy->reflections_per_round > MAX_CHILDREN)
@@ -73,6 +75,10 @@ check_model(const EnginePolicy *policy)
 	if (!is_spread(fabs(policy->intercept_mean)) || !is_spread(fabs(policy->line_mean)) ||
 		!is_spread(fabs(policy->length_mean)))
 		return "intercept_mean, line_mean and length_mean must be between -100 and 100";
+	if (!(policy->dispersion_prior >= 0.0 && policy->dispersion_prior <= 1e6))
+		return "dispersion_prior must be between 0 and 1000000";
+	if (!(policy->least_dispersion >= 0.001 && policy->least_dispersion <= 1.0))
+		return "least_dispersion must be between 0.001 and 1";
 	if (!is_spread(policy->thompson))
 		return "thompson must be between 0 and 100";
 	if (policy->max_changes < 0 || policy->max_additions < 0)

@@ -4,7 +4,10 @@
  *	  Default mode: the run-off, and the report on held-out samples.
  *
  * The run-off spends what is left on the best few candidates, on samples drawn
- * alike, which the windows of the search are not.  The report compares the winner with the
+ * alike, which the windows of the search are not.  Where scores are graded, the last of it
+ * is for the leader alone: a threshold will be chosen by its scores, which takes more
+ * of them than a comparison in which the others' rollouts tell of its lines too.  The report
+ * compares the winner with the
  * seed on samples that neither the search nor the run-off have seen, so that its
  * figures are not those of the luckiest of many.
  *
@@ -43,12 +46,12 @@ list_wanting(const Engine *engine, int ncandidates, const int *candidates, int *
 }
 
 int
-gepa_engine_draw_wanting(Engine *engine, int ncandidates, const int *candidates, int64 left)
+gepa_engine_draw_wanting(Engine *engine, int ncandidates, const int *candidates, int64 most)
 {
 	EngineSearch *search = engine->search;
 	int		   *wanting = palloc(search->items.nitems * sizeof(int));
 	int			n = list_wanting(engine, ncandidates, candidates, wanting);
-	int			size = (int) Min(Min(n, search->plan.window), left / ncandidates);
+	int			size = (int) Min(n, most);
 
 	search->window = gepa_engine_alloc(&engine->arena, Max(size, 1) * sizeof(int));
 	search->nwindow = size;
@@ -57,21 +60,52 @@ gepa_engine_draw_wanting(Engine *engine, int ncandidates, const int *candidates,
 	return size;
 }
 
+/* Rollouts that the candidate in the lead is to have yet, whoever else has some. */
+static int
+count_owed(const Engine *engine)
+{
+	const EngineSearch *search = engine->search;
+	int			owed = engine->config.policy.leader_rollouts -
+		engine->pool.coverage[search->incumbent];
+	int		   *wanting;
+
+	if (owed <= 0 || !gepa_engine_has_graded(&search->model))
+		return 0;
+	wanting = palloc(search->items.nitems * sizeof(int));
+	owed = Min(owed, list_wanting(engine, 1, &search->incumbent, wanting));
+	pfree(wanting);
+	return owed;
+}
+
+/* Whose turn it is, and on which items; returns how many candidates. */
+static int
+draw_run_off(Engine *engine, int64 left, int *finalists)
+{
+	EngineSearch *search = engine->search;
+	int			n = gepa_engine_leaders(engine, engine->config.policy.finalists, finalists);
+	int64		owed = Min(left, count_owed(engine));
+	int64		shared = left - owed;
+
+	/* the last few rollouts are for the best two */
+	n = (int) Min(n, Max(shared, 2));
+	if (n > 1 && shared >= n &&
+		gepa_engine_draw_wanting(engine, n, finalists,
+								 Min(search->plan.window, shared / n)) > 0)
+		return n;
+	finalists[0] = search->incumbent;
+	return owed > 0 && gepa_engine_draw_wanting(engine, 1, finalists, owed) > 0 ? 1 : 0;
+}
+
 bool
 gepa_engine_start_run_off(Engine *engine)
 {
 	EngineSearch *search = engine->search;
-	int			n = engine->config.policy.finalists;
-	int		   *finalists = palloc(n * sizeof(int));
+	int		   *finalists = palloc(engine->config.policy.finalists * sizeof(int));
 	int64		left = Min(gepa_engine_left(engine), search->run_off_left);
-	bool		drawn;
+	int			n = draw_run_off(engine, left, finalists);
 	int			i;
 
-	n = gepa_engine_leaders(engine, n, finalists);
-	/* the last few rollouts are for the best two */
-	n = (int) Min(n, Max(left, 2));
-	drawn = n > 1 && gepa_engine_draw_wanting(engine, n, finalists, left) > 0;
-	if (drawn)
+	if (n > 0)
 	{
 		gepa_engine_next_iteration(engine);
 		gepa_engine_open_barrier(engine);
@@ -81,7 +115,7 @@ gepa_engine_start_run_off(Engine *engine)
 									  ENGINE_ROLE_TRIAL, search->nwindow, search->window);
 	}
 	pfree(finalists);
-	return drawn;
+	return n > 0;
 }
 
 static void

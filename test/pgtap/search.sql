@@ -52,16 +52,16 @@ SELECT is(note_on_options(:run), NULL, '... and notes nothing about its options'
 
 -- Every constant of the policy has its own name, with the default of the engine.
 SELECT is((SELECT options -> name FROM gepa.runs WHERE run = :run), value::jsonb, 'option ' || name)
-FROM (VALUES ('seed_window', '16'), ('window', '12'), ('min_rollouts', '8'), ('reserve', '0.25'), ('finalists', '4'),
+FROM (VALUES ('seed_window', '16'), ('window', '12'), ('min_rollouts', '8'), ('reserve', '0.25'), ('finalists', '4'), ('leader_rollouts', '40'),
 	('max_reflections', '0'), ('reflections_per_round', '2'), ('whole_rounds', 'false'), ('reflection_pace', '0.7'), ('recombinations', '1'), ('recombine_after', '0.25'),
 	('held_out', '-1'), ('pipelined', 'false'), ('intercept_mean', '0.3'), ('intercept_sd', '2'), ('line_mean', '0.1'),
-	('line_sd', '0.3'), ('candidate_sd', '0.12'), ('length_mean', '-0.4'), ('length_sd', '0.2'), ('sample_sd', '2'),
+	('line_sd', '0.3'), ('candidate_sd', '0.12'), ('length_mean', '-0.4'), ('length_sd', '0.2'), ('sample_sd', '2'), ('dispersion_prior', '20'), ('least_dispersion', '0.02'),
 	('lineage', 'true'), ('thompson', '0.7'), ('max_changes', '4'), ('max_additions', '2'), ('window_floor', '0.15'),
 	('window_gain', '3.4'), ('window_known', '2'), ('window_known_after', '250'), ('window_decay', '0.5'), ('records', '12'),
 	('record_failures', '9'), ('balance_labels', 'true')) AS o(name, value);
 
 SELECT matches(refusal(format('SELECT start_with(%L)', options)), '^22023 .*' || (SELECT min(key) FROM jsonb_object_keys(options::jsonb) key), 'option ' || options)
-FROM (VALUES ('{"window": 0}'), ('{"window": 2.5}'), ('{"seed_window": 0}'), ('{"reserve": 1}'), ('{"reserve": -0.1}'), ('{"finalists": 1}'),
+FROM (VALUES ('{"window": 0}'), ('{"window": 2.5}'), ('{"seed_window": 0}'), ('{"reserve": 1}'), ('{"reserve": -0.1}'), ('{"finalists": 1}'), ('{"leader_rollouts": -1}'), ('{"dispersion_prior": -1}'), ('{"least_dispersion": 0}'),
 	('{"held_out": -2}'), ('{"pipelined": 1}'), ('{"line_sd": -1}'), ('{"candidate_sd": -0.1}'), ('{"thompson": "much"}'), ('{"records": 0}'),
 	('{"reflection_pace": 0}'), ('{"lineage": "yes"}'), ('{"recombinations": -1}'), ('{"min_rollouts": 0}')) AS o(options);
 

@@ -103,6 +103,13 @@ better_with_lines(const EngineStep *step, int sample)
 	return mix(sample * 7919 + step->split) % 10 < 3 + Min(lines, 6);
 }
 
+/* The same as probabilities. */
+static double
+graded_with_lines(const EngineStep *step, int sample)
+{
+	return 0.2 + 0.6 * better_with_lines(step, sample);
+}
+
 static char *
 add_line(const EngineStep *step)
 {
@@ -240,6 +247,36 @@ test_budget(void)
 	tap_ok(run->early * 2 > run->reflections, "most of them early: %d of %d", run->early,
 		   run->reflections);
 	end_run(run);
+}
+
+static int
+winner_rollouts(ScoreRule score, int leader_rollouts)
+{
+	EngineConfig config;
+	Run		   *run;
+	int			n;
+
+	set_config(&config, 200, 100, 400);
+	config.policy.leader_rollouts = leader_rollouts;
+	run = run_with(&config, score, add_line);
+	n = run->engine->pool.coverage[gepa_engine_best(run->engine)];
+	if (gepa_engine_rollouts(run->engine) > 400)
+		n = -1;
+	end_run(run);
+	return n;
+}
+
+/* A threshold is chosen by the winner's scores, if they are graded. */
+static void
+test_leader_rollouts(void)
+{
+	int			usual = winner_rollouts(graded_with_lines, 0);
+
+	tap_ok(usual > 0 && winner_rollouts(graded_with_lines, usual + 20) >= usual + 20,
+		   "the leader is owed rollouts, beyond the %d of a finalist", usual);
+	tap_is_int(winner_rollouts(better_with_lines, 80), winner_rollouts(better_with_lines, 0),
+			   "but not where right and wrong is all there is");
+	tap_ok(winner_rollouts(graded_with_lines, 1000) > 80, "nor more than the run-off has");
 }
 
 static void
@@ -913,6 +950,9 @@ test_refusals(void)
 	WITH(config.policy.reserve = 1.0, "reserve");
 	WITH(config.policy.window = 0, "window");
 	WITH(config.policy.finalists = 1, "finalists");
+	WITH(config.policy.leader_rollouts = -1, "leader_rollouts");
+	WITH(config.policy.dispersion_prior = -1.0, "dispersion_prior");
+	WITH(config.policy.least_dispersion = 0.0, "least_dispersion");
 	WITH(config.policy.reflections_per_round = 0, "reflections_per_round");
 	WITH(config.policy.reflection_pace = 0.0, "reflection_pace");
 	WITH(config.policy.recombinations = -1, "recombinations");
@@ -951,6 +991,7 @@ int
 main(void)
 {
 	test_budget();
+	test_leader_rollouts();
 	test_decisions();
 	test_perfect();
 	test_whole_rounds();

@@ -135,6 +135,7 @@ draw_policy(Setup *setup, EngineRandom *random)
 		policy->seed_window = 1 + draw(random, 30);
 		policy->min_rollouts = 1 + draw(random, 10);
 		policy->finalists = 2 + draw(random, 5);
+		policy->leader_rollouts = draw(random, 100);
 		policy->records = 1 + draw(random, 15);
 		policy->record_failures = draw(random, policy->records + 1);
 	}

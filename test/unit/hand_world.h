@@ -33,6 +33,8 @@ all_terms(void)
 	policy.length_mean = -0.4;
 	policy.length_sd = 0.2;
 	policy.sample_sd = 2.0;
+	policy.dispersion_prior = 20.0;
+	policy.least_dispersion = 0.02;
 	return policy;
 }
 

@@ -26,10 +26,13 @@ class World:
         self.rewrites = rewrites
         self.binary = seed % 2 == 0
         self.policy = dict(intercept_mean=0.3, intercept_sd=2.0, line_mean=0.1, line_sd=0.3,
-                           candidate_sd=0.12, length_mean=-0.4, length_sd=0.2, sample_sd=2.0)
+                           candidate_sd=0.12, length_mean=-0.4, length_sd=0.2, sample_sd=2.0,
+                           dispersion_prior=20.0, least_dispersion=0.02)
         for term in ('line_sd', 'candidate_sd', 'length_sd', 'sample_sd'):
             if rng.random() < 0.15:
                 self.policy[term] = 0.0
+        if seed % 7 == 3:
+            self.policy.update(dispersion_prior=3.0, least_dispersion=0.3)
         if rng.random() < 0.2:
             # where weights and easiness are bounded
             self.policy.update(intercept_mean=4.0, sample_sd=8.0)
@@ -202,7 +205,9 @@ class Model:
         variance = self.world.policy['sample_sd'] ** 2
         taken = numpy.sum(weights * variance / (weights * variance + 1))
         freedom = len(self.cells) - len({cell[0] for cell in self.cells}) - taken
-        return min(max((pearson + 20) / (max(freedom, 0) + 20), 0.02), 1)
+        prior = self.world.policy['dispersion_prior']
+        least = self.world.policy['least_dispersion']
+        return min(max((pearson + prior) / (max(freedom, 0) + prior), least), 1)
 
     def take_steps(self, names, items, steps):
         whole = 0

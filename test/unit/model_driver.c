@@ -6,7 +6,7 @@
  * A matrix is, in numbers:
  *
  *		intercept_mean intercept_sd line_mean line_sd candidate_sd length_mean
- *		length_sd sample_sd  nitems  nstages
+ *		length_sd sample_sd dispersion_prior least_dispersion  nitems  nstages
  *		of each stage:
  *			nlines			then of each new line its ancestor
  *			ncandidates		then of each new one its length, neffects, effects
@@ -46,6 +46,8 @@ read_policy(double intercept_mean)
 	policy.length_mean = number();
 	policy.length_sd = number();
 	policy.sample_sd = number();
+	policy.dispersion_prior = number();
+	policy.least_dispersion = number();
 	return policy;
 }
 
