@@ -120,6 +120,9 @@ held_out_text(const StoreRun *run)
 {
 	const EngineHeldOut *held = &run->held_out;
 
+	if (held->candidate == 0)
+		return psprintf("The winner is the seed itself, which scores %.3f on %d held-out samples.",
+						held->score, held->n);
 	return psprintf("On %d held-out samples the seed scores %.3f and candidate %d %.3f, a difference of %+.3f with a 95 %% interval from %+.3f to %+.3f.",
 					held->n, held->seed_score, held->candidate, held->score, held->gain,
 					held->low, held->high);

@@ -140,6 +140,8 @@ reason_with_gain(const WorkerRun *run, const char *reason)
 
 	if (!gepa_engine_held_out(run->engine, &held) || held.low > 0)
 		return reason;
+	if (held.candidate == 0)
+		return psprintf("%s; no gain over the seed, which is the winner", reason);
 	return psprintf("%s; no %sgain over the seed: %+.3f on %d held-out samples, 95 %% interval %+.3f to %+.3f",
 					reason, held.gain > 0 ? "certain " : "", held.gain, held.n, held.low,
 					held.high);

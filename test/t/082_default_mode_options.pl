@@ -61,6 +61,11 @@ my $run;
 is((tuned('{"held_out": 20}', 'held_out_n'))[1], 20, 'held_out: so many');
 is((tuned('{"held_out": 0}', 'held_out_n IS NULL AND gain IS NULL'))[1], 't', '... or none');
 
+# A seed that wins is its own match: there is nothing to give figures of.
+is((tuned('{"stop_at_score": 0.01}', 'reason, best_candidate'))[1], 'stop_at_score; no gain over the seed, which is the winner|0', 'a seed that wins is no gain');
+my $seed_wins = value($node, 'SELECT max(run) FROM gepa.runs');
+like((outcome($node, "SELECT gepa.deploy($seed_wins)"))[1], qr/DETAIL:  The winner is the seed itself, which scores \d\.\d{3} on \d+ held-out samples\.\n/, '... as deploy says');
+
 # Options of the other mode are told of.
 my (undef, $err) = outcome($node, q(SELECT gepa.optimize('j', 'labels', 'writer', 150, options => '{"minibatch_size": 8, "merge": true}')));
 like($err, qr/NOTICE:.*options without effect in mode "default": .*minibatch_size/, 'options without effect are told of');
