@@ -97,11 +97,14 @@ static void
 tell_end(Replay *replay)
 {
 	const StoreRun *row = replay->run->row;
+	char	   *cause;
 
 	if (row->status != STORE_RUN_FINISHED || row->reason == NULL)
 		return;
-	if (gepa_worker_is_limit(row->reason))
-		gepa_engine_caller_stops(replay->run->engine, row->reason);
+	/* without what it says of the gain */
+	cause = pnstrdup(row->reason, strcspn(row->reason, ";"));
+	if (gepa_worker_is_limit(cause))
+		gepa_engine_caller_stops(replay->run->engine, cause);
 	(void) gepa_engine_next(replay->run->engine);
 	take_events(replay);
 }

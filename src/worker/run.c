@@ -158,7 +158,8 @@ finish(WorkerRun *run)
 		gepa_worker_record_parts(run);
 	else
 		(void) gepa_engine_next(run->engine);
-	return run->exhausted;
+	/* a limit in the midst of the report leaves the pairs that came in */
+	return reason_with_gain(run, run->exhausted);
 }
 
 static void

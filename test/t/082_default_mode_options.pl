@@ -66,6 +66,10 @@ is((tuned('{"stop_at_score": 0.01}', 'reason, best_candidate'))[1], 'stop_at_sco
 my $seed_wins = value($node, 'SELECT max(run) FROM gepa.runs');
 like((outcome($node, "SELECT gepa.deploy($seed_wins)"))[1], qr/DETAIL:  The winner is the seed itself, which scores \d\.\d{3} on \d+ held-out samples\.\n/, '... as deploy says');
 
+# A limit in the midst of the report leaves some pairs, and what they say is said.
+is((tuned('{"stop_at_score": 0.01, "max_calls": 30}', 'reason, best_candidate, calls, held_out_n'))[1], 'max_calls; no gain over the seed, which is the winner|0|30|14',
+	'so does a report that is not whole');
+
 # Options of the other mode are told of.
 my (undef, $err) = outcome($node, q(SELECT gepa.optimize('j', 'labels', 'writer', 150, options => '{"minibatch_size": 8, "merge": true}')));
 like($err, qr/NOTICE:.*options without effect in mode "default": .*minibatch_size/, 'options without effect are told of');
