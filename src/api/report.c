@@ -167,7 +167,8 @@ add_run(Sides *sides, const StoreRun *run, StoreVersion *current)
 	if (n == 0)
 	{
 		ereport(NOTICE,
-				(errmsg("run %d held no samples out, so there is nothing to report", run->run),
+				(errmsg("run %d has no test samples and no comparison on held-out samples, so there is nothing to report",
+						run->run),
 				 errhint("Give gepa.start() a test share, for example options => '{\"split\": {\"train\": 0.4, \"val\": 0.3, \"test\": 0.3}}'.")));
 		return;
 	}

@@ -138,7 +138,13 @@ $run = start_run($node, judge => 's', options => '{"max_proposals": 1, "split": 
 wait_run($node, $run);
 ($out, $err) = outcome($node, "SELECT * FROM gepa.report('s')");
 is($out, '', 'a run without test rows has no report');
-like($err, qr/NOTICE:  00000: run $run held no samples out.*HINT:  Give gepa.start\(\) a test share/s,
+like($err, qr/NOTICE:  00000: run $run has no test samples and no comparison on held-out samples.*HINT:  Give gepa.start\(\) a test share/s,
 	'... which says what is missing');
+
+# Samples were held out, but a limit came before they were run.
+$run = start_run($node, judge => 's', options => '{"max_calls": 40, "split": {"train": 0.5, "val": 0.5}}');
+wait_run($node, $run);
+like((outcome($node, "SELECT * FROM gepa.report('s')"))[1], qr/NOTICE:  00000: run $run has no test samples and no comparison on held-out samples/,
+	'nor has one that met a limit before its comparison');
 
 done_testing();
