@@ -81,7 +81,7 @@ show_progress(const StoreRun *run, int64 *last_shown, int *last_rollouts)
 	*last_rollouts = run->rollouts;
 	if (run->best_candidate < 0)
 		ereport(NOTICE,
-				(errmsg("run %d: %d of %d rollouts, validating the seed",
+				(errmsg("run %d: %d of %d rollouts, no candidate yet",
 						run->run, run->rollouts, run->budget)));
 	else
 		ereport(NOTICE,
@@ -139,7 +139,7 @@ report_end(const StoreRun *run)
 				 errhint("Mend the cause, then SELECT gepa.resume(%d) goes on from there.", run->run)));
 	if (run->best_candidate < 0)
 		ereport(NOTICE,
-				(errmsg("run %d %s: %d rollouts, the seed is not validated yet",
+				(errmsg("run %d %s: %d rollouts, no candidate yet",
 						run->run, gepa_store_run_status_name(run->status), run->rollouts)));
 	else
 		ereport(NOTICE,
@@ -314,7 +314,7 @@ gepa_deploy(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run %d has no candidate to deploy yet", run->run),
-				 errhint("Wait until its seed has been validated; see gepa.progress.")));
+				 errhint("The first is the seed, once it has been run; see gepa.progress.")));
 	seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
 	gepa_store_check_owner("judge", seed->spec->name, seed->owner, GetUserId());
 	winner = gepa_apply_candidate(run, seed, candidate);
