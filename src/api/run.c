@@ -256,6 +256,19 @@ gepa_replay(PG_FUNCTION_ARGS)
  * Deploying
  */
 
+/* A limit ended the run, or there were too few samples to hold any out. */
+static void
+tell_no_comparison(const StoreRun *run, int candidate)
+{
+	if (run->mode == ENGINE_MODE_DEFAULT && candidate > 0 &&
+		gepa_store_run_has_ended(run->status))
+		ereport(NOTICE,
+				(errmsg("candidate %d of run %d was not compared with the seed on held-out samples",
+						candidate, run->run),
+				 errdetail("The run has made no such comparison."),
+				 errhint("gepa.report() measures what is deployed, if there are test samples.")));
+}
+
 /*
  * The search's own figures are too good; what it reports on samples that chose
  * nothing decides whether its winner is one.
@@ -263,8 +276,13 @@ gepa_replay(PG_FUNCTION_ARGS)
 static void
 check_gain(const StoreRun *run, int candidate, bool force)
 {
-	if (run->held_out.n == 0 || force)
+	if (force)
 		return;
+	if (run->held_out.n == 0)
+	{
+		tell_no_comparison(run, candidate);
+		return;
+	}
 	if (candidate == run->best_candidate && !(run->held_out.gain > 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

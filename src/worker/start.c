@@ -514,7 +514,7 @@ note_no_test(Start *start)
 	const WorkerRunOptions *options = &start->options;
 
 	if (options->mode == ENGINE_MODE_DEFAULT && options->policy.held_out != 0)
-		add_note(start, "there are no test samples: some of the others are held out for the report");
+		add_note(start, "there are no test samples: some of the others are held out for the report, if there are enough");
 	else
 		add_note(start, "there are no test samples: gepa.report() will have nothing held out to measure on");
 }

@@ -36,6 +36,13 @@ is((tuned('{"max_tokens": 20000}', "reason, input_tokens + output_tokens BETWEEN
 is((tuned('{"max_cost": 0.01}', "reason, cost BETWEEN 0.005 AND 0.01, $ended"))[1], 'max_cost|t|t|t', 'max_cost');
 is((tuned('{"max_seconds": 0}', "reason, reflections, $ended"))[1], 'max_seconds|0|t|t', 'max_seconds ends it between rounds');
 
+# Deploy takes such a winner, and says what is not known of it.
+my ($uncompared) = tuned('{"max_calls": 100}', 'reason');
+like((outcome($node, "SELECT gepa.deploy($uncompared, (SELECT max(candidate) FROM gepa.candidates WHERE run = $uncompared))"))[1],
+	qr/NOTICE:  00000: candidate \d+ of run $uncompared was not compared with the seed on held-out samples\nDETAIL:  The run has made no such comparison\.\n/,
+	'deploy says that there was no comparison');
+unlike((outcome($node, "SELECT gepa.deploy($uncompared, 0)"))[1], qr/compared/, '... which the seed needs none of');
+
 # A budget that cannot work.
 like((outcome($node, q(SELECT gepa.start('j', 'labels', 'writer', 5))))[1], qr/DETAIL:  The engine says: the budget leaves too few rollouts to search with\.\nHINT:  Raise it to at least 10, or lower held_out or reserve\.\n/,
 	'the hint is the way out');
