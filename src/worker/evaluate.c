@@ -269,6 +269,7 @@ give_up(Evaluation *eval)
 	if (eval->failure.hint == NULL)
 		eval->failure.hint = psprintf("See what SELECT * FROM gepa.check_lm('%s') says.",
 									  eval->lm->name);
+	eval->failure.fatal = true;
 	gepa_judge_report(eval->spec, eval->lm, &eval->failure);
 }
 

@@ -104,6 +104,7 @@ $run = start_run($node, options => '{"task_lm": "lost"}');
 is(wait_run($node, $run), 'failed', 'an endpoint that gives no answers fails the run');
 is(max(values %{ $mock->texts->{'judge-rules+html'} }), 3, '... when calls were tried in three rounds');
 like(status($run), qr/has no verdict from LM "lost": http_error\. .* not JSON .*Check that base_url/, '... and the row says what to look at');
+unlike(status($run), qr/on_error/, '... and nothing that is for queries');
 
 # Answers that cannot be used: rollouts without a score, and iterations
 # without a proposal.
