@@ -110,7 +110,6 @@ take_rollout(Engine *engine, int candidate, EngineSplit split, int sample, doubl
 	/* a failed rollout leaves its cell empty */
 	if (isnan(score))
 		return;
-	score = Max(0.0, Min(1.0, score));
 	gepa_engine_model_add(&engine->search->model, candidate, item, score);
 	engine->pool.coverage[candidate]++;
 	if (split != ENGINE_SPLIT_VAL)

@@ -199,7 +199,8 @@ extern EngineStep gepa_engine_next(Engine *engine);
  * Tell the scores of an EVALUATE step, in the order of its samples.
  * objectives: NULL, or nsamples x nobjectives values, row by row, with the
  * names in objective_names; a value that is NaN is not known.  In default mode
- * a score may be NaN: the rollout failed, counts, and is not asked for again.
+ * a score may be NaN: the rollout failed, counts, and is not asked for again; one
+ * beyond 0 and 1 counts as the nearer of them.
  * Returns false when the step is not outstanding, n does not fit, a score is not
  * finite, or the frontier needs objectives and a validation brings none (the
  * engine is unchanged).

@@ -105,7 +105,7 @@ typedef struct EngineStepRecord
 	EngineStepRole role;
 	int			task;			/* or child */
 	bool		observed;
-	const double *scores;		/* default mode */
+	const double *scores;		/* default mode: within 0 and 1, or NaN */
 	int			ncame;			/* ... rollouts that were made */
 	const bool *came;			/* ... which, if not all */
 } EngineStepRecord;

@@ -230,10 +230,13 @@ void
 gepa_engine_policy_take_scores(Engine *engine, EngineStepRecord *record, const double *scores,
 							   const EngineObjectives *objectives)
 {
-	Size		size = record->step.nsamples * sizeof(double);
-	double	   *kept = gepa_engine_alloc(&engine->arena, size);
+	int			n = record->step.nsamples;
+	double	   *kept = gepa_engine_alloc(&engine->arena, n * sizeof(double));
+	int			i;
 
-	memcpy(kept, scores, size);
+	/* NaN stays: the rollout failed */
+	for (i = 0; i < n; i++)
+		kept[i] = isnan(scores[i]) ? NAN : Max(0.0, Min(1.0, scores[i]));
 	record->scores = kept;
 	if (--engine->search->awaited == 0)
 		close_barrier(engine);

@@ -756,6 +756,28 @@ test_failed_report(void)
 	end_run(run);
 }
 
+/* What is beyond 0 and 1 counts as the nearer of them, in the report too. */
+static double
+beyond(const EngineStep *step, int sample)
+{
+	return step->proposal == 0 ? -3.0 : 2.0 + sample;
+}
+
+static void
+test_scores_beyond(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	EngineHeldOut held_out;
+
+	set_config(&config, 60, 40, 300);
+	run = run_with(&config, beyond, add_line);
+	tap_ok(gepa_engine_held_out(run->engine, &held_out) && held_out.seed_score == 0.0 &&
+		   held_out.score == 1.0 && held_out.gain == 1.0, "scores are held within 0 and 1");
+	tap_ok(held_out.high == 1.0 && held_out.search_score == 1.0, "... all of them");
+	end_run(run);
+}
+
 static void
 test_failed_rollouts(void)
 {
@@ -1003,6 +1025,7 @@ main(void)
 	test_stops();
 	test_caller_stops();
 	test_parts();
+	test_scores_beyond();
 	test_failed_rollouts();
 	test_failed_report();
 	test_rounds();
