@@ -235,6 +235,12 @@ gepa_engine_hold_out(Engine *engine)
 	if (ntest <= 0)
 	{
 		hold_out_items(engine, size);
+
+		/*
+		 * groups may be too large for as many; the search has what these
+		 * would cost
+		 */
+		search->plan.report = 2 * (int64) search->nheld_out;
 		return;
 	}
 	samples = palloc(ntest * sizeof(int));

@@ -530,6 +530,14 @@ test_held_out_groups(void)
 	tap_ok(!held[3], "but not the one of which the seed shows an example");
 	end_run(run);
 
+	for (i = 0; i < 160; i++)
+		labels[i] = i % 2;
+	run = run_with(&config, coin, add_line);
+	tap_is_int(run->report_rollouts, 0, "two groups of eighty are too large to be held out");
+	tap_ok(gepa_engine_rollouts(run->engine) > config.budget - config.policy.finalists,
+		   "... and what the report would have cost is spent on the search");
+	end_run(run);
+
 	labels[0] = 160;
 	tap_ok(gepa_engine_create(&config, NULL) == NULL, "a group out of range is refused");
 }
