@@ -31,6 +31,9 @@
 /* With more labels than this a window has hardly two of one. */
 #define MOST_STRATA 10
 
+/* After a thousand windows an item is still one to be drawn, if there is no better. */
+#define LEAST_WEIGHT 1e-300
+
 /* A place in an order: by key, then by second, then by tie, all ascending. */
 typedef struct EngineRanked
 {
@@ -105,7 +108,8 @@ gepa_engine_window_weights(const EngineItems *items, const EngineModel *model,
 		if (rollouts >= policy->window_known_after &&
 			gepa_engine_model_score(model, incumbent, i, &score))
 			weights[i] *= policy->window_known;
-		weights[i] *= pow(0.5, policy->window_decay * items->windows[i]);
+		weights[i] = Max(weights[i] * pow(0.5, policy->window_decay * items->windows[i]),
+						 LEAST_WEIGHT);
 	}
 }
 

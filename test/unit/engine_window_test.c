@@ -118,6 +118,10 @@ test_weights(void)
 	gepa_engine_window_weights(&world.items, &world.model, &world.lines, &world.policy, 0, 0,
 							   weights);
 	tap_ok(weights[0] == weights[3] && weights[3] > 0, "without gain all items are alike");
+	world.windows[2] = 5000;
+	gepa_engine_window_weights(&world.items, &world.model, &world.lines, &world.policy, 0, 0,
+							   weights);
+	tap_ok(weights[2] > 0 && isfinite(1 / weights[2]), "no item is used up");
 	world_close(&world);
 }
 
