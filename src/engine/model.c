@@ -30,7 +30,7 @@
 /* Of a variance on the logit scale, where a sigmoid is averaged over it. */
 #define LOGIT_SHRINKAGE 0.35
 
-/* Stands for no doubt at all, of the intercept alone. */
+/* Stands for no doubt at all, of the terms whose precision is that of their prior. */
 #define LEAST_SD 1e-6
 
 #define FIRST_AXES 16
@@ -77,7 +77,7 @@ gepa_engine_column_prior(const EngineModel *model, const EngineLines *lines, int
 {
 	const EnginePolicy *policy = model->policy;
 	EnginePrior intercept = {policy->intercept_mean, Max(policy->intercept_sd, LEAST_SD)};
-	EnginePrior length = {policy->length_mean, policy->length_sd};
+	EnginePrior length = {policy->length_mean, Max(policy->length_sd, LEAST_SD)};
 	EnginePrior candidate = {0.0, policy->candidate_sd};
 	int			first = gepa_engine_first_line(model);
 	int			known = policy->line_sd > 0 ? model->nlines : 0;

@@ -366,6 +366,25 @@ test_continuous(void)
 	tap_is_double(found[1], found[0], 1e-3, "scores between 0 and 1 count as as much of a 1");
 }
 
+/* A term with next to no room is at its mean, not at nothing that is a number. */
+static void
+test_tiny_length_sd(void)
+{
+	EnginePolicy policy = all_terms();
+	World		world;
+
+	policy.length_sd = 1e-200;
+	world_open(&world, policy, 20);
+	hand_candidate(&world.lines, 0, 0, NULL);
+	hand_candidate(&world.lines, 1, 0, NULL);
+	for (int i = 0; i < 20; i++)
+		gepa_engine_model_add(&world.model, i % 2, i, i < 12);
+	fit(&world);
+	tap_is_double(world.model.mean[1], policy.length_mean, 1e-6, "a length effect that is known");
+	tap_ok(isfinite(theta(&world, 1)) && isfinite(sd(&world, 1, 0)), "... leaves numbers");
+	world_close(&world);
+}
+
 /* -------- dispersion -------- */
 
 /*
@@ -707,6 +726,7 @@ main(void)
 	test_cells();
 	test_unknown();
 	test_off();
+	test_tiny_length_sd();
 	test_draw(1.0);
 	test_draw(0.7);
 	test_numbers();
