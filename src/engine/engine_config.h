@@ -125,8 +125,8 @@ typedef struct EnginePolicy
 	/* Records shown to the reflection LM */
 	int			records;		/* 12 */
 	int			record_failures;	/* 9: of these at most */
-	bool		balance_labels; /* true: windows and records take labels in
-								 * turn */
+	bool		balance_labels; /* true: records take labels in turn, as
+								 * windows always do */
 } EnginePolicy;
 
 /*
