@@ -360,12 +360,10 @@ cut_value(double precision, double true_positives, double false_positives,
 }
 
 static double
-cut_place(const Scored *scored, int n, int i)
+cut_place(const Scored *scored, int i)
 {
 	if (i == 0)
 		return Max(0.0, scored[0].score / 2);
-	if (i == n)
-		return Min(1.0, (scored[n - 1].score + 1) / 2);
 	return (scored[i - 1].score + scored[i].score) / 2;
 }
 
@@ -425,8 +423,7 @@ gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n, double precisio
 	{
 		double	   *values = value_cuts(scored, nscored, npositive, precision);
 
-		*threshold = cut_place(scored, nscored,
-							   choose_cut(values, nscored, precision <= 0));
+		*threshold = cut_place(scored, choose_cut(values, nscored, precision <= 0));
 		pfree(values);
 	}
 	pfree(scored);

@@ -182,6 +182,9 @@ check_threshold(void)
 	set_scores(8, .1, false, .2, false, .3, true, .4, false, .5, true, .6, false, .7, true, .8, true);
 	tap_ok(gepa_judge_choose_threshold(outcomes, 8, 0, &threshold), "chosen");
 	tap_is_double(threshold, 0.45, 1e-12, "the middle one of three equals");
+	set_scores(6, .1, false, .2, true, .3, false, .4, true, .5, false, .6, true);
+	tap_ok(gepa_judge_choose_threshold(outcomes, 6, 0, &threshold), "chosen");
+	tap_is_double(threshold, 0.35, 1e-12, "the last bit of thirds makes none better");
 	set_scores(2, .9, false, .1, true);
 	tap_ok(gepa_judge_choose_threshold(outcomes, 2, 0.99, &threshold), "falls back");
 	set_scores(2, .9, true, .1, true);
