@@ -270,13 +270,33 @@ winner_rollouts(ScoreRule score, int leader_rollouts)
 static void
 test_leader_rollouts(void)
 {
+	EngineConfig config;
+	Run		   *run;
 	int			usual = winner_rollouts(graded_with_lines, 0);
+	int			shared = 0;
+	int			alone = 0;
+	int			late = 0;
+	int			i;
 
 	tap_ok(usual > 0 && winner_rollouts(graded_with_lines, usual + 20) >= usual + 20,
 		   "the leader is owed rollouts, beyond the %d of a finalist", usual);
 	tap_is_int(winner_rollouts(better_with_lines, 80), winner_rollouts(better_with_lines, 0),
 			   "but not where right and wrong is all there is");
 	tap_ok(winner_rollouts(graded_with_lines, 1000) > 80, "nor more than the run-off has");
+
+	set_config(&config, 200, 100, 400);
+	config.policy.leader_rollouts = usual + 20;
+	run = run_with(&config, graded_with_lines, add_line);
+	for (i = 0; i < run->ndecisions; i++)
+		if (run->decisions[i].kind == ENGINE_DECISION_RUN_OFF)
+		{
+			shared += run->decisions[i].ncompared > 1;
+			late += alone > 0 && run->decisions[i].ncompared > 1;
+			alone += run->decisions[i].ncompared == 1;
+		}
+	tap_ok(shared > 0 && alone > 0 && late == 0, "finalists come first: %d rounds, then %d",
+		   shared, alone);
+	end_run(run);
 }
 
 static void
