@@ -13,10 +13,10 @@
  * is 1, exactly.  A few scores say little of their spread, so that some residual degrees
  * of freedom are taken to have been seen at phi = 1 (dispersion_prior); scores that the
  * model explains all but exactly must not end all doubt (least_dispersion).  More than
- * 1 would mean scores that the quasi-likelihood does not know (they are within 0 and
- * 1).  Known hole: what candidates and items have
- * between them (a line that helps some items only) is noise to the model, and enters phi
- * as if it were drawn anew for each candidate.
+ * 1 would mean scores that the quasi-likelihood does not know (they are within 0 and 1).
+ *
+ * Known hole: what candidates and items have between them (a line that helps some items
+ * only) is noise to the model, and enters phi as if it were drawn anew for each candidate.
  *
  *-------------------------------------------------------------------------
  */

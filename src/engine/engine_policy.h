@@ -132,8 +132,7 @@ typedef struct EngineModel
 	double	   *mean;			/* of these, MAP */
 
 	/*
-	 * What it solved for: b0, lambda, and an axis for each candidate
-	 * (model.c)
+	 * What it solved for: b0, lambda, and an axis for each candidate (axes.c)
 	 */
 	int			naxes;			/* candidates with rollouts */
 	int			axes_allocated;

@@ -6,10 +6,10 @@
  * The run-off spends what is left on the best few candidates, on samples drawn
  * alike, which the windows of the search are not.  Where scores are graded, the last of it
  * is for the leader alone: a threshold will be chosen by its scores, which takes more
- * of them than a comparison in which the others' rollouts tell of its lines too.  The report
- * compares the winner with the
- * seed on samples that neither the search nor the run-off have seen, so that its
- * figures are not those of the luckiest of many.
+ * of them than a comparison in which the others' rollouts tell of its lines too.
+ *
+ * The report compares the winner with the seed on samples that neither the search nor
+ * the run-off have seen, so that its figures are not those of the luckiest of many.
  *
  *-------------------------------------------------------------------------
  */
