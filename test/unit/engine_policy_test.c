@@ -392,6 +392,64 @@ test_whole_rounds(void)
 	end_run(run);
 }
 
+/* Proposals come first; the first recombination waits for its share of the search. */
+static int
+first_recombination(double recombine_after)
+{
+	EngineConfig config;
+	EngineEvent event;
+	Run		   *run = palloc0(sizeof(Run));
+	EngineStep	step;
+	int			rollouts = -1;
+
+	set_config(&config, 200, 100, 800);
+	config.policy.recombine_after = recombine_after;
+	run->engine = gepa_engine_create(&config, NULL);
+	while ((step = gepa_engine_next(run->engine)).kind != ENGINE_STEP_FINISHED)
+	{
+		while (gepa_engine_next_event(run->engine, &event))
+			if (rollouts < 0 && event.kind == ENGINE_EVENT_PROPOSED &&
+				strcmp(event.reason, "recombination") == 0)
+				rollouts = (int) gepa_engine_rollouts(run->engine);
+		answer(run, &step, better_with_lines, add_line);
+	}
+	end_run(run);
+	return rollouts;
+}
+
+static void
+test_recombine_after(void)
+{
+	int			early = first_recombination(0.0);
+	int			late = first_recombination(0.25);
+
+	tap_ok(early > 0 && early < 150, "recombination from the start: %d rollouts", early);
+	tap_ok(late >= 150, "... or from a quarter of 600 rollouts on: %d", late);
+}
+
+/* A round of the run-off is no larger than a window, whatever is left. */
+static void
+test_run_off_rounds(void)
+{
+	EngineConfig config;
+	Run		   *run;
+	int			largest = 0;
+	int			rounds = 0;
+	int			i;
+
+	set_config(&config, 200, 100, 800);
+	run = run_with(&config, better_with_lines, add_line);
+	for (i = 0; i < run->ndecisions; i++)
+		if (run->decisions[i].kind == ENGINE_DECISION_RUN_OFF)
+		{
+			largest = Max(largest, run->decisions[i].nsamples);
+			rounds++;
+		}
+	tap_ok(rounds > 2 && largest == 12, "a run-off of %d rounds on %d samples each", rounds,
+		   largest);
+	end_run(run);
+}
+
 /* More budget than there is to ask. */
 static void
 test_exhausted(void)
@@ -1042,6 +1100,8 @@ main(void)
 {
 	test_budget();
 	test_leader_rollouts();
+	test_run_off_rounds();
+	test_recombine_after();
 	test_decisions();
 	test_perfect();
 	test_whole_rounds();
