@@ -13,13 +13,15 @@
  * - When at least half of the old lines survive, it was an edit: the pairs that
  *   have the most words in common, from LEAST_OVERLAP up, best first; a new line
  *   that is like none is an addition.
- * - When fewer survive, it was a rewrite from scratch: in order, whatever they
- *	  have in common.  (Giving the estimates of lines that are left over, when it is
- *	  shorter, to lines that took the place of the seed's was tried: no difference.)
+ * - When fewer survive, it was a rewrite from scratch: by words as well, but of all lines
+ *	  that went and came, since a rewrite puts them in another order; then those left over
+ *	  in order within their hunks, whatever they have in common.  (Giving the estimates of
+ *	  lines that are left over, when it is shorter, to lines that took the place of the seed's
+ *	  was tried: no difference.)
  *
  * Time and memory are bounded: beyond MAX_CELLS of the table of subsequences, all
- * between the common start and end counts as one hunk; beyond MAX_PAIRS a hunk is paired
- * in order.  Both are far from what prompts are like.
+ * between the common start and end counts as one hunk; beyond MAX_PAIRS lines are paired
+ * in order only.  Both are far from what prompts are like.
  *
  * Known hole: words are told by blanks and signs, and only ASCII capitals are
  * folded; in scripts without blanks a line counts as one word, so that a rewording has
@@ -319,17 +321,45 @@ read_hunk(Comparison *comparison, Hunk *hunk, int *before, int *after)
 
 	hunk->nold = hunk->nnew = 0;
 	for (; *before < rewrite->nbefore && !comparison->kept_before[*before]; (*before)++)
-		if (!comparison->present[rewrite->before[*before]])
+		if (!comparison->present[rewrite->before[*before]] && !comparison->used[*before])
 			hunk->old[hunk->nold++] = *before;
 	for (; *after < rewrite->nafter && !comparison->kept_after[*after]; (*after)++)
 	{
 		int			line = rewrite->after[*after];
 
 		/* a line that is there twice is paired where it is first */
-		if (line >= rewrite->first_new && !comparison->present[line])
+		if (line >= rewrite->first_new && !comparison->present[line] &&
+			comparison->replaced[line - rewrite->first_new] < 0)
 			hunk->new[hunk->nnew++] = *after;
 		comparison->present[line] = true;
 	}
+}
+
+/* All lines that are lost or new, wherever they stand. */
+static void
+read_all(const Comparison *comparison, Hunk *hunk)
+{
+	const EngineRewrite *rewrite = comparison->rewrite;
+	bool	   *seen = palloc0(comparison->lines->nknown * sizeof(bool));
+	int			i;
+
+	hunk->nold = hunk->nnew = 0;
+	for (i = 0; i < rewrite->nbefore; i++)
+		if (!comparison->kept_before[i] && !comparison->present[rewrite->before[i]])
+			hunk->old[hunk->nold++] = i;
+	for (i = 0; i < rewrite->nafter; i++)
+	{
+		if (rewrite->after[i] >= rewrite->first_new && !seen[rewrite->after[i]])
+			hunk->new[hunk->nnew++] = i;
+		seen[rewrite->after[i]] = true;
+	}
+	pfree(seen);
+}
+
+static bool
+can_pair_by_words(const Hunk *hunk)
+{
+	return hunk->nold > 0 && hunk->nnew > 0 && (int64) hunk->nold * hunk->nnew <= MAX_PAIRS;
 }
 
 static void
@@ -342,16 +372,19 @@ pair_hunks(Comparison *comparison)
 	int			before = 0;
 	int			after = 0;
 
+	if (!edited)
+	{
+		read_all(comparison, &hunk);
+		if (can_pair_by_words(&hunk))
+			pair_by_words(comparison, &hunk);
+	}
 	while (before < rewrite->nbefore || after < rewrite->nafter)
 	{
 		read_hunk(comparison, &hunk, &before, &after);
-		if (hunk.nold > 0 && hunk.nnew > 0)
-		{
-			if (edited && (int64) hunk.nold * hunk.nnew <= MAX_PAIRS)
-				pair_by_words(comparison, &hunk);
-			else
-				pair_in_order(comparison, &hunk);
-		}
+		if (edited && can_pair_by_words(&hunk))
+			pair_by_words(comparison, &hunk);
+		else
+			pair_in_order(comparison, &hunk);
 		/* past the line that both have */
 		before++;
 		after++;
