@@ -24,7 +24,7 @@ OBJS_ENGINE = src/engine/axes.o src/engine/children.o src/engine/cholesky.o src/
 	src/engine/engine.o src/engine/example_list.o src/engine/examples.o src/engine/fit.o src/engine/fronts.o \
 	src/engine/generation.o src/engine/heldout.o src/engine/identity.o src/engine/items.o \
 	src/engine/iterate.o src/engine/lineage.o src/engine/lines.o src/engine/memory.o \
-	src/engine/merge.o src/engine/model.o src/engine/order.o src/engine/plan.o \
+	src/engine/merge.o src/engine/model.o src/engine/order.o src/engine/pieces.o src/engine/plan.o \
 	src/engine/policy.o src/engine/pool.o src/engine/propose.o src/engine/random.o \
 	src/engine/recombine.o src/engine/record.o src/engine/reduce.o src/engine/reflect.o \
 	src/engine/runoff.o src/engine/sampler.o src/engine/select.o src/engine/stop.o \

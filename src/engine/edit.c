@@ -67,9 +67,22 @@ gepa_engine_find_anchor(EngineLines *lines, int line, const EnginePiece *pieces,
 	return anchor;
 }
 
+/* A sentence is to begin a line. */
+static void
+break_before(EnginePiece *piece)
+{
+	piece->joined = false;
+	while (piece->length > 0 && gepa_engine_is_blank(*piece->start))
+	{
+		piece->start++;
+		piece->length--;
+	}
+}
+
 static void
 drop_line(EditedText *text, int line)
 {
+	bool		broken = false;
 	int			n = 0;
 	int			i;
 
@@ -81,9 +94,26 @@ drop_line(EditedText *text, int line)
 			!text->lines->known[piece->known].is_heading)
 			text->changed = true;
 		else
-			text->pieces[n++] = *piece;
+		{
+			EnginePiece kept = *piece;
+
+			if (broken && kept.joined)
+				break_before(&kept);
+			text->pieces[n++] = kept;
+			broken = false;
+			continue;
+		}
+		/* what follows the first sentence of a paragraph is the first now */
+		broken = !piece->joined || broken;
 	}
 	text->n = n;
+}
+
+/* Is the piece one of several on its line? */
+static bool
+is_in_paragraph(const EditedText *text, int place)
+{
+	return text->pieces[place].joined || (place + 1 < text->n && text->pieces[place + 1].joined);
 }
 
 static void
@@ -121,10 +151,10 @@ has_line(const EditedText *text, int line)
 static void
 add_line(EditedText *text, int line)
 {
-	static const EnginePiece empty_line = {"", 0, -1};
+	static const EnginePiece empty_line = {"", 0, -1, false};
 	const EngineLines *lines = text->lines;
 	const char *original = lines->lines[line].original;
-	EnginePiece piece = {original, strlen(original), 0};
+	EnginePiece piece = {original, strlen(original), 0, false};
 	int			anchor;
 
 	if (has_line(text, line))
@@ -139,7 +169,11 @@ add_line(EditedText *text, int line)
 		insert_piece(text, text->n, &empty_line);
 		anchor = text->n - 1;
 	}
+	piece.joined = is_in_paragraph(text, anchor) &&
+		gepa_engine_mark_length(piece.start, piece.length) == 0;
 	insert_piece(text, anchor + 1, &piece);
+	if (!piece.joined && anchor + 2 < text->n && text->pieces[anchor + 2].joined)
+		break_before(&text->pieces[anchor + 2]);
 	text->changed = true;
 }
 
@@ -160,8 +194,10 @@ write_text(const EditedText *text)
 		if (piece->known < 0 && blank)
 			continue;
 		blank = piece->known < 0;
-		if (!first)
+		if (!first && !piece->joined)
 			appendStringInfoChar(&buf, '\n');
+		else if (piece->joined && !gepa_engine_is_blank(*piece->start))
+			appendStringInfoChar(&buf, ' ');
 		first = false;
 		appendBinaryStringInfo(&buf, piece->start, piece->length);
 	}

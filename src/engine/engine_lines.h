@@ -34,7 +34,21 @@ typedef struct EnginePiece
 	const char *start;			/* not terminated */
 	int			length;
 	int			known;			/* -1 = blank */
+	bool		joined;			/* no line break before it: goes on with a
+								 * paragraph; its blanks stand before it */
 } EnginePiece;
+
+/* pieces.c */
+extern bool gepa_engine_is_blank(char c);
+
+/* How long is the mark of a point ("- ", "1. ") that the text begins with?  0 = none. */
+extern int	gepa_engine_mark_length(const char *text, int length);
+
+/*
+ * Cut a text into pieces that are not known yet, allocated by palloc; a list of examples
+ * at its commas.
+ */
+extern int	gepa_engine_cut_pieces(const char *text, bool is_list, EnginePiece **pieces);
 
 /* Read a text; pieces are allocated by palloc.  New lines become known. */
 extern int	gepa_engine_read_pieces(EngineLines *lines, int component, const char *text,

@@ -20,7 +20,8 @@
 
 /*
  * lines.c: what candidates are made of.  A line is a trimmed line of a component
- * that is not empty, inner blanks collapsed; of a component of examples, one number.
+ * that is not empty, inner blanks collapsed, without the mark of a point; of a paragraph,
+ * a sentence (pieces.c); of a component of examples, one number.
  * A line is known by its component and this text; those of the seed have no number,
  * but examples have.
  */
@@ -29,7 +30,7 @@
 typedef struct EngineLine
 {
 	int			component;
-	const char *text;			/* collapsed */
+	const char *text;			/* collapsed, without a mark */
 	const char *original;		/* as it was first written, but for blanks at
 								 * the end */
 	int			source;			/* candidate that had it first */

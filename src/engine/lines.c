@@ -4,11 +4,11 @@
  *	  What candidates are made of.
  *
  * A text is taken apart into lines, so that what is learned about a line from one
- * candidate counts for all that have it.  A line is known by its component and its
- * text without what cannot matter: blanks at its ends, and how many there are
- * between two words.  Only ASCII blanks are touched, so a text in any server
- * encoding survives.  Lines that do not stand in the seed get numbers in order of
- * first sight; what the seed says is the model's constant.
+ * candidate counts for all that have it; what is a line tells pieces.c.  A line is known
+ * by its component and its text without what cannot matter: the mark of a point, blanks at
+ * its ends, and how many there are between two words.  Only ASCII blanks are touched, so
+ * a text in any server encoding survives.  Lines that do not stand in the seed get numbers
+ * in order of first sight; what the seed says is the model's constant.
  *
  * A component of examples consists of its numbers.  There the seed's are numbered
  * as well: an example is a choice among many alike, and the model may learn that
@@ -49,12 +49,6 @@ is_examples(const EngineLines *lines, int component)
 	return lines->config->components[component].kind == ENGINE_COMPONENT_EXAMPLES;
 }
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
-
 /* Appends the text without blanks at its ends, one where there are several. */
 static void
 collapse(StringInfo buf, const char *text, int length)
@@ -64,7 +58,7 @@ collapse(StringInfo buf, const char *text, int length)
 
 	for (i = 0; i < length; i++)
 	{
-		if (is_blank(text[i]))
+		if (gepa_engine_is_blank(text[i]))
 		{
 			blank = buf->len > 0;
 			continue;
@@ -117,7 +111,8 @@ make_table(EngineLines *lines)
 
 /* The known line with this collapsed text; a new one when there is none. */
 static int
-look_up(EngineLines *lines, int component, const StringInfo text, const EnginePiece *piece)
+look_up(EngineLines *lines, int component, const StringInfo text, int nmarks,
+		const EnginePiece *piece)
 {
 	uint32		hash = hash_combine(hash_bytes((unsigned char *) text->data, text->len),
 									component);
@@ -147,7 +142,8 @@ look_up(EngineLines *lines, int component, const StringInfo text, const EnginePi
 	known->hash = hash;
 	known->text = gepa_engine_strdup(lines->arena, text->data);
 	known->original = original;
-	known->words = is_examples(lines, component) ? 0 : count_words(text->data);
+	/* the mark of a point takes its place in the prompt */
+	known->words = is_examples(lines, component) ? 0 : count_words(text->data) + nmarks;
 	known->is_heading = !is_examples(lines, component) && is_heading(text->data, text->len);
 	known->number = -1;
 	lines->table[place] = lines->nknown;
@@ -158,9 +154,10 @@ static int
 read_piece(EngineLines *lines, int component, const EnginePiece *piece, StringInfo buf)
 {
 	EnginePiece trimmed = *piece;
+	int			mark = 0;
 
 	resetStringInfo(buf);
-	while (trimmed.length > 0 && is_blank(trimmed.start[trimmed.length - 1]))
+	while (trimmed.length > 0 && gepa_engine_is_blank(trimmed.start[trimmed.length - 1]))
 		trimmed.length--;
 	/* 007 is the example 7 */
 	while (is_examples(lines, component) && trimmed.length > 1 && *trimmed.start == '0')
@@ -168,35 +165,34 @@ read_piece(EngineLines *lines, int component, const EnginePiece *piece, StringIn
 		trimmed.start++;
 		trimmed.length--;
 	}
+	/* blanks before a sentence part it from the one before */
+	while (piece->joined && trimmed.length > 0 && gepa_engine_is_blank(*trimmed.start))
+	{
+		trimmed.start++;
+		trimmed.length--;
+	}
 	collapse(buf, trimmed.start, trimmed.length);
-	return buf->len == 0 ? -1 : look_up(lines, component, buf, &trimmed);
+	if (!is_examples(lines, component))
+		mark = gepa_engine_mark_length(buf->data, buf->len);
+	if (mark > 0)
+	{
+		buf->len -= mark;
+		memmove(buf->data, buf->data + mark, buf->len + 1);
+	}
+	return buf->len == 0 ? -1 : look_up(lines, component, buf, mark > 0, &trimmed);
 }
 
 int
 gepa_engine_read_pieces(EngineLines *lines, int component, const char *text,
 						EnginePiece **pieces)
 {
-	char		separator = is_examples(lines, component) ? ',' : '\n';
+	int			n = gepa_engine_cut_pieces(text, is_examples(lines, component), pieces);
 	StringInfoData buf;
-	const char *c;
-	int			n = 1;
 	int			i;
 
-	for (c = text; *c != '\0'; c++)
-		if (*c == separator)
-			n++;
-	*pieces = palloc(n * sizeof(EnginePiece));
 	initStringInfo(&buf);
 	for (i = 0; i < n; i++)
-	{
-		EnginePiece *piece = &(*pieces)[i];
-		const char *end = strchr(text, separator);
-
-		piece->start = text;
-		piece->length = end ? end - text : strlen(text);
-		piece->known = read_piece(lines, component, piece, &buf);
-		text += piece->length + 1;
-	}
+		(*pieces)[i].known = read_piece(lines, component, &(*pieces)[i], &buf);
 	pfree(buf.data);
 	return n;
 }

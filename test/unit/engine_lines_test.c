@@ -83,6 +83,7 @@ find(const World *world, int component, const char *text)
 {
 	int			i;
 
+	text += gepa_engine_mark_length(text, strlen(text));
 	for (i = 0; i < world->lines.nlines; i++)
 		if (world->lines.lines[i].component == component &&
 			strcmp(world->lines.lines[i].text, text) == 0)
@@ -168,7 +169,7 @@ test_reading(void)
 		"Decide.\nSame");
 	tap_is_int(world.lines.nlines, 6, "new lines have numbers");
 	line = &world.lines.lines[0];
-	tap_is_string(line->text, "- New one", "blanks are collapsed");
+	tap_is_string(line->text, "New one", "blanks are collapsed, and the mark of a point is left out");
 	tap_is_string(line->original, "\t- New \t one", "the original is kept, but for its end");
 	tap_is_int(line->source, 1, "a line has a source");
 	tap_is_double(line->words, 3.0, 0.0, "words");
@@ -189,6 +190,74 @@ test_reading(void)
 				  "the length may be negative");
 	add(&world, 1, "-  New one\n- New one", "Same");
 	tap_is_string(lines_of(&world, 3), "0", "a known line has its number");
+	close_world(&world);
+}
+
+/* The texts of the lines of a new text, in order, with bars between them. */
+static const char *
+lines_in(World *world, const char *text)
+{
+	static char buf[2000];
+	int		   *read;
+	int			n = gepa_engine_read_lines(&world->lines, 0, text, &read);
+	int			i;
+
+	buf[0] = '\0';
+	for (i = 0; i < n; i++)
+		snprintf(buf + strlen(buf), sizeof(buf) - strlen(buf), "%s%s", i ? "|" : "",
+				 world->lines.known[read[i]].text);
+	pfree(read);
+	return buf;
+}
+
+/* Paragraphs are read by sentences, points are whole and without their marks. */
+static void
+test_paragraphs(void)
+{
+	World		world;
+
+	open_world(&world, "t");
+	tap_is_string(lines_in(&world, "If A,  say no. If B: yes!  Or (see Cd.) Then \"D.\" E?\nF. G"),
+				  "If A, say no.|If B: yes!|Or (see Cd.)|Then \"D.\"|E?|F. G", "sentences");
+	tap_is_string(lines_in(&world, "Use e.g. Tables. See x.y. Say 1. or 0. Go on"),
+				  "Use e.g. Tables.|See x.y. Say 1. or 0.|Go on", "dots that end nothing");
+	tap_is_string(lines_in(&world, "First: 1. One is bad. 2. Two is good. 10. Ten"),
+				  "First: 1.|One is bad.|Two is good.|Ten", "points within a paragraph");
+	tap_is_string(lines_in(&world, "- One. This says why.\n 2)  Two. And so. \n* T\n+ P\n\342\200\242 B"),
+				  "One. This says why.|Two. And so.|T|P|B", "points are whole");
+	tap_is_string(lines_in(&world, "-\n1.\n -5 is\n2024. Year\n**Bold** b\n-- x\n1.5 y\n12345) z"),
+				  "-|1.|-5 is|2024. Year|**Bold** b|-- x|1.5 y|12345) z", "what is no mark");
+	close_world(&world);
+}
+
+static void
+test_edit_paragraphs(void)
+{
+	World		world;
+
+	open_world(&world, "t");
+	add(&world, -1, "Decide well. Be strict.", NULL);
+	add(&world, 0, "Decide well. Be strict.  If A, no. If B, yes.", NULL);
+	tap_is_string(lines_of(&world, 1), "0 1", "a paragraph that goes on keeps the seed's sentences");
+	tap_is_string(EDIT(1, "-If A, no."), "Decide well. Be strict. If B, yes.",
+				  "a sentence is dropped");
+	tap_is_string(EDIT(0, "+If B, yes."), "Decide well. Be strict. If B, yes.",
+				  "a sentence is added to a paragraph");
+	tap_is_string(EDIT(1, "-If A, no.", "-If B, yes."), "Decide well. Be strict.",
+				  "without its own it is the seed, to the byte");
+	add(&world, 1, "New here. Be strict. If B, yes.\n- If C, yes. Always.", NULL);
+	tap_is_string(EDIT(2, "-New here."), "Be strict. If B, yes.\n- If C, yes. Always.",
+				  "what follows a first sentence begins the line");
+	tap_is_string(EDIT(2, "-New here.", "-If B, yes."), "Be strict.\n- If C, yes. Always.",
+				  "... and its other blanks stay");
+	tap_is_string(EDIT(1, "+- If C, yes. Always."),
+				  "Decide well. Be strict.  If A, no. If B, yes.\n- If C, yes. Always.",
+				  "a point does not join a paragraph");
+	add(&world, 2, "1. If B, yes.\n2. If C, yes. Always.", NULL);
+	tap_is_string(lines_of(&world, 3), "1 3", "points of another form are the same lines");
+	add(&world, 0, "Decide well.\n- Z\n\nBe strict. Last.", NULL);
+	tap_is_string(EDIT(0, "+- Z"), "Decide well.\n- Z\nBe strict.",
+				  "a point within a paragraph parts it");
 	close_world(&world);
 }
 
@@ -843,6 +912,8 @@ main(void)
 {
 	test_reading();
 	test_odd_texts();
+	test_paragraphs();
+	test_edit_paragraphs();
 	test_edited();
 	test_overlap();
 	test_hunks();
