@@ -92,10 +92,10 @@ SELECT gepa.create_dataset('labelled', source => 'labelled_mails', key => 'id', 
 	label => 'label', group_by => 'thread') AS dataset;
 
 \echo
-\echo '-- 4. Tune, for five minutes at most: search the examples to show'
+\echo '-- 4. Tune, for seven minutes at most: search the examples to show'
 SELECT gepa.optimize('spam', dataset => 'labelled', reflection_lm => :reflection_lm, budget => :budget, seed => 1,
 	options => '{"metric": "score", "examples": true, "max_examples": 6,
-		"max_seconds": 270, "split": {"train": 0.25, "val": 0.25, "test": 0.5}}') AS run \gset
+		"max_seconds": 420, "split": {"train": 0.25, "val": 0.25, "test": 0.5}}') AS run \gset
 SELECT run, status, reason, rollouts, rounds, best_candidate, round(best_score::numeric, 3) AS estimate,
 	input_tokens, output_tokens, cost, date_trunc('second', finished_at - started_at) AS took
 FROM gepa.runs WHERE run = :run;
