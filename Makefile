@@ -73,7 +73,7 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/job_create.o src/worker/job_judge.o src/worker/job_options.o \
 	src/worker/job_pieces.o \
 	src/worker/launcher.o src/worker/option_table.o src/worker/options.o src/worker/process.o src/worker/record.o \
-	src/worker/reflect.o src/worker/replay.o src/worker/requests.o src/worker/run.o \
+	src/worker/records.o src/worker/reflect.o src/worker/replay.o src/worker/requests.o src/worker/run.o \
 	src/worker/runstate.o src/worker/schedule.o src/worker/scheduler.o src/worker/scout.o \
 	src/worker/slots.o src/worker/spend.o src/worker/split.o src/worker/start.o \
 	src/worker/starter.o src/worker/stop.o src/worker/sweep.o src/worker/sweep_options.o \

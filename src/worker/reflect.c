@@ -3,10 +3,6 @@
  * reflect.c
  *	  Carrying out a REFLECT step: the reflection LM rewrites a component.
  *
- * The rollouts to reflect on are read back from the tables, in the order in which the
- * engine names them, so that a resumed run shows the LM what the undisturbed one would have.  The
- * documents appear as the judge saw them: cut and fenced.
- *
  * A reflection never waits: it is begun and then polled (works.c).
  *
  * An answer that is no use (refused, cut off, empty, too long) is asked for
@@ -29,90 +25,15 @@
 #define USEFUL_ATTEMPTS 2
 #define FIRST_PAUSE_MS 1000
 
-/*
- * Records
- */
-
-static EngineValue
-text_value(const char *text)
-{
-	EngineValue value;
-
-	memset(&value, 0, sizeof(value));
-	value.kind = ENGINE_VALUE_TEXT;
-	value.text = text;
-	return value;
-}
-
-static EngineValue
-map_value(int n, const char *const *keys, const EngineValue *items)
-{
-	EngineValue value;
-
-	memset(&value, 0, sizeof(value));
-	value.kind = ENGINE_VALUE_MAP;
-	value.nitems = n;
-	value.keys = keys;
-	value.items = items;
-	return value;
-}
-
-/* What the judge said, or why it said nothing. */
-static EngineValue
-outputs_value(const JudgeVerdict *verdict)
-{
-	static const char *const answered[] = {"label", "reasoning"};
-	static const char *const unanswered[] = {"failure", "answer"};
-	EngineValue *items = palloc(sizeof(EngineValue) * 2);
-
-	if (verdict->status == GEPA_STATUS_OK)
-	{
-		items[0] = text_value(verdict->label);
-		items[1] = text_value(verdict->reasoning);
-		return map_value(verdict->reasoning ? 2 : 1, answered, items);
-	}
-	items[0] = text_value(verdict->detail ? verdict->detail :
-						  gepa_status_name(verdict->status));
-	items[1] = text_value(verdict->answer);
-	return map_value(verdict->answer ? 2 : 1, unanswered, items);
-}
-
-static EngineValue
-record_value(const WorkerRun *run, const StoreRollout *rollout)
-{
-	static const char *const keys[] = {"Inputs", "Generated Outputs", "Feedback"};
-	EngineValue *items = palloc(sizeof(EngineValue) * lengthof(keys));
-	const StoreSample *sample = &run->samples[rollout->split][rollout->sample];
-
-	items[0] = text_value(gepa_judge_render_document(run->seed, &sample->document));
-	items[1] = outputs_value(&rollout->verdict);
-	items[2] = text_value(rollout->feedback ? rollout->feedback : "");
-	return map_value(lengthof(keys), keys, items);
-}
-
-/* The prompt; needs a transaction. */
+/* The prompt of a step; needs a transaction. */
 static char *
 make_prompt(const WorkerRun *run, const EngineStep *step)
 {
-	int			n = step->nrecords;
-	StoreRollout *rollouts = gepa_store_get_records(run->row->run, run->seed, step->records, &n);
-	EngineValue *records = palloc(sizeof(EngineValue) * Max(n, 1));
+	EngineValue *records = gepa_worker_records(run, step);
 	const char *template = run->options.reflection_template;
 
-	if (n != step->nrecords)
-		elog(ERROR, "%d of the %d rollouts to reflect on in step %d are recorded", n,
-			 step->nrecords, step->step);
-	for (int i = 0; i < n; i++)
-	{
-		/* Test samples are never shown. */
-		if (rollouts[i].split < STORE_SPLIT_TRAIN || rollouts[i].split > STORE_SPLIT_VAL ||
-			rollouts[i].sample < 0 || rollouts[i].sample >= run->nsamples[rollouts[i].split])
-			elog(ERROR, "rollout %d of step %d has no sample", rollouts[i].slot,
-				 rollouts[i].step);
-		records[i] = record_value(run, &rollouts[i]);
-	}
 	return gepa_engine_render_reflection(template ? template : gepa_judge_reflection_template(),
-										 step->texts[step->component], records, n,
+										 step->texts[step->component], records, step->nrecords,
 										 run->options.expand_placeholders);
 }
 

@@ -234,6 +234,12 @@ extern void gepa_worker_number_examples(WorkerRun *run);
 extern JudgeSpec *gepa_worker_candidate(WorkerRun *run, const char *const *texts);
 
 /*
+ * records.c: what a reflection is shown of the rollouts that a step names, nrecords of
+ * them, in the current context.  Needs a transaction.
+ */
+extern EngineValue *gepa_worker_records(const WorkerRun *run, const EngineStep *step);
+
+/*
  * evaluate.c, reflect.c: a step being carried out.  Begun in a memory context
  * that lasts until its outcome is recorded, and current at each call here;
  * polled until true, which never waits, with no transaction open in between.
