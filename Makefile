@@ -71,7 +71,7 @@ OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/cal
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 	src/worker/evaluate.o src/worker/examples.o src/worker/heldout.o src/worker/job.o \
 	src/worker/job_create.o src/worker/job_judge.o src/worker/job_options.o \
-	src/worker/job_pieces.o \
+	src/worker/grading.o src/worker/job_pieces.o src/worker/objectives.o src/worker/outputs.o \
 	src/worker/launcher.o src/worker/option_table.o src/worker/options.o src/worker/process.o src/worker/record.o \
 	src/worker/records.o src/worker/reflect.o src/worker/replay.o src/worker/requests.o src/worker/run.o \
 	src/worker/runstate.o src/worker/schedule.o src/worker/scheduler.o src/worker/scout.o \

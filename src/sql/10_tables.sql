@@ -153,7 +153,9 @@ CREATE TABLE gepa.run
 	held_out float8,
 	gain float8,					-- paired difference, and its 95 % interval
 	gain_low float8,
-	gain_high float8
+	gain_high float8,
+	grader_calls bigint NOT NULL DEFAULT 0, -- of calls, those of graders
+	grader_cost numeric NOT NULL DEFAULT 0 -- of cost
 );
 COMMENT ON TABLE gepa.run IS 'optimisations of a judge on a dataset';
 CREATE INDEX run_live_idx ON gepa.run (run) WHERE status IN ('queued', 'running', 'stopping');
@@ -239,6 +241,14 @@ CREATE TABLE gepa.rollout
 	cost numeric NOT NULL,
 	latency_ms float8 NOT NULL,
 	created_at timestamptz NOT NULL DEFAULT now(),
+	objectives jsonb,				-- name -> score
+	graders jsonb,					-- [{"grader":, "status":, "score":, "feedback":, ...}, ...]
+	trace jsonb,					-- what led to the output, step by step
+	graded bool NOT NULL DEFAULT true, -- false: its graders have not all answered yet
+	grader_calls int NOT NULL DEFAULT 0,
+	grader_input_tokens int NOT NULL DEFAULT 0,
+	grader_output_tokens int NOT NULL DEFAULT 0,
+	grader_cost numeric NOT NULL DEFAULT 0,
 	PRIMARY KEY (run, step, slot)
 );
 COMMENT ON TABLE gepa.rollout IS 'one text run on one sample and scored';

@@ -185,7 +185,9 @@ SELECT r.run,
 	gepa.shown(r.held_out_n) AS held_out_n,
 	gepa.shown(r.gain) AS gain,
 	gepa.shown(r.gain_low) AS gain_low,
-	gepa.shown(r.gain_high) AS gain_high
+	gepa.shown(r.gain_high) AS gain_high,
+	gepa.shown(r.grader_calls) AS grader_calls,
+	gepa.shown(r.grader_cost) AS grader_cost
 FROM gepa.run r
 	JOIN gepa.judge j ON j.judge = r.judge
 WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
@@ -423,7 +425,14 @@ SELECT o.run,
 	gepa.shown(o.latency_ms) AS latency_ms,
 	gepa.shown(o.proposal) AS proposal,
 	gepa.shown(o.step) AS step,
-	gepa.shown(o.created_at) AS created_at
+	gepa.shown(o.created_at) AS created_at,
+	gepa.shown(o.objectives) AS objectives,
+	gepa.shown(o.graders) AS graders,
+	gepa.shown(o.trace) AS trace,
+	gepa.shown(o.grader_calls) AS grader_calls,
+	gepa.shown(o.grader_input_tokens) AS grader_input_tokens,
+	gepa.shown(o.grader_output_tokens) AS grader_output_tokens,
+	gepa.shown(o.grader_cost) AS grader_cost
 FROM gepa.rollout o
 	JOIN gepa.run r ON r.run = o.run
 	JOIN gepa.sample s ON s.run = o.run AND s.split = o.split AND s.sample = o.sample

@@ -21,9 +21,18 @@
 static StoreStatement insert_rollout = {
 	.sql = "INSERT INTO gepa.rollout (run, step, slot, proposal, split, sample, score,"
 	" feedback, label, judge_score, from_logprobs, output, status, input_tokens,"
-	" output_tokens, cost, latency_ms)"
+	" output_tokens, cost, latency_ms, graded, objectives, graders, trace, grader_calls,"
+	" grader_input_tokens, grader_output_tokens, grader_cost)"
 	" VALUES ($1, $2, $3, $4, $5, $6, nullif($7, 'NaN'), $8, $9, $10, $11, $12::jsonb,"
-	" $13, $14, $15, $16::numeric, $17) ON CONFLICT DO NOTHING"
+	" $13, $14, $15, $16::numeric, $17, NOT $18, $19::jsonb, $20::jsonb, $21::jsonb, $22, $23, $24,"
+	" $25::numeric) ON CONFLICT DO NOTHING"
+};
+
+static StoreStatement update_rollout = {
+	.sql = "UPDATE gepa.rollout SET score = nullif($4, 'NaN'), feedback = $5, graded = NOT $6,"
+	" objectives = $7::jsonb, graders = $8::jsonb, trace = $9::jsonb, grader_calls = $10,"
+	" grader_input_tokens = $11, grader_output_tokens = $12, grader_cost = $13::numeric"
+	" WHERE run = $1 AND step = $2 AND slot = $3"
 };
 
 static StoreStatement add_rollouts = {
@@ -43,7 +52,9 @@ static StoreStatement update_scores = {
 	"o.slot, o.proposal, o.split, o.sample, coalesce(o.score, 'NaN'), o.feedback, o.label," \
 	" coalesce(o.judge_score, 'NaN'), o.from_logprobs, o.output ->> 'reasoning'," \
 	" o.output ->> 'detail', o.status, o.input_tokens, o.output_tokens, o.cost::float8," \
-	" o.latency_ms, o.output ->> 'answer', o.step"
+	" o.latency_ms, o.output ->> 'answer', o.step, NOT o.graded, o.objectives::text," \
+	" o.graders::text, o.trace::text, o.grader_calls, o.grader_input_tokens," \
+	" o.grader_output_tokens, o.grader_cost::float8"
 
 static StoreStatement select_rollouts = {
 	.sql = "SELECT " ROLLOUT_COLUMNS " FROM gepa.rollout o"
@@ -159,6 +170,34 @@ output_json(const JudgeVerdict *verdict)
 	return buf.data;
 }
 
+static void
+add_grade(StoreArgs *args, const StoreRollout *rollout)
+{
+	gepa_store_arg_bool(args, rollout->ungraded);
+	gepa_store_arg_text(args, rollout->objectives);
+	gepa_store_arg_text(args, rollout->graders);
+	gepa_store_arg_text(args, rollout->trace);
+	gepa_store_arg_int(args, rollout->grader_calls);
+	gepa_store_arg_int(args, rollout->grader_input_tokens);
+	gepa_store_arg_int(args, rollout->grader_output_tokens);
+	gepa_store_arg_double(args, rollout->grader_cost);
+}
+
+/* What became of an output that is in the table. */
+static void
+put_grade(StoreScope *scope, int run, const StoreRollout *rollout)
+{
+	StoreArgs	args = {0};
+
+	gepa_store_arg_int(&args, run);
+	gepa_store_arg_int(&args, rollout->step);
+	gepa_store_arg_int(&args, rollout->slot);
+	gepa_store_arg_double(&args, rollout->score);
+	gepa_store_arg_text(&args, rollout->feedback);
+	add_grade(&args, rollout);
+	gepa_store_run(scope, &update_rollout, &args);
+}
+
 static bool
 put_rollout(StoreScope *scope, int run, const StoreRollout *rollout)
 {
@@ -182,6 +221,7 @@ put_rollout(StoreScope *scope, int run, const StoreRollout *rollout)
 	gepa_store_arg_int(&args, verdict->output_tokens);
 	gepa_store_arg_double(&args, verdict->cost);
 	gepa_store_arg_double(&args, verdict->latency_ms);
+	add_grade(&args, rollout);
 	return gepa_store_run(scope, &insert_rollout, &args) > 0;
 }
 
@@ -197,10 +237,13 @@ gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n, const S
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
 	for (int i = 0; i < n; i++)
 	{
-		if (!put_rollout(&scope, run, &rollouts[i]))
-			continue;
-		inserted++;
-		gepa_store_spend_add(&spend, &rollouts[i].verdict);
+		if (rollouts[i].stored)
+			put_grade(&scope, run, &rollouts[i]);
+		else if (put_rollout(&scope, run, &rollouts[i]))
+		{
+			inserted++;
+			gepa_store_spend_add(&spend, &rollouts[i].verdict);
+		}
 	}
 	gepa_store_arg_int(&args, run);
 	gepa_store_arg_int(&args, inserted);
@@ -261,6 +304,14 @@ read_rollout(StoreScope *scope, const JudgeSpec *spec, uint64 row, StoreRollout 
 	verdict->latency_ms = gepa_store_double(row, 16);
 	verdict->answer = gepa_store_text(scope, row, 17);
 	rollout->step = gepa_store_int(row, 18, 0);
+	rollout->ungraded = gepa_store_bool(row, 19);
+	rollout->objectives = gepa_store_text(scope, row, 20);
+	rollout->graders = gepa_store_text(scope, row, 21);
+	rollout->trace = gepa_store_text(scope, row, 22);
+	rollout->grader_calls = gepa_store_int(row, 23, 0);
+	rollout->grader_input_tokens = gepa_store_int(row, 24, 0);
+	rollout->grader_output_tokens = gepa_store_int(row, 25, 0);
+	rollout->grader_cost = gepa_store_double(row, 26);
 	if (verdict->status == GEPA_STATUS_OK)
 		verdict->positive = gepa_judge_positive(spec, verdict->label, verdict->score,
 												verdict->from_logprobs);

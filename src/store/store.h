@@ -219,98 +219,12 @@ extern StoreSample *gepa_store_get_samples(int run, const JudgeSpec *spec,
 extern StoreSample *gepa_store_get_held_out(int run, const JudgeSpec *spec,
 											StoreSplit split, int *nsamples);
 
-/* journal.c: what a run worker records and reads back */
-
-typedef struct StoreRollout
-{
-	int			step;
-	int			slot;
-	int			proposal;
-	StoreSplit	split;
-	int			sample;
-	double		score;			/* by the metric; NaN = says nothing */
-	char	   *feedback;
-	JudgeVerdict verdict;
-} StoreRollout;
-
-typedef struct StoreStep
-{
-	int			seq;
-	int			step;
-	bool		reflect;		/* else evaluate */
-	char	   *new_text;		/* reflect */
-	char	   *prompt;
-	char	   *answer;
-	char	   *detail;			/* reflect: why there is no text; evaluate:
-								 * the limit that the rest did not come for,
-								 * NULL = all did */
-	int			calls;			/* reflect, as the following */
-	int			input_tokens;
-	int			output_tokens;
-	double		cost;
-} StoreStep;
-
-typedef struct StoreProposal
-{
-	int			proposal;
-	int			iteration;
-	int			nparents;
-	int			parents[2];
-	char	   *component;		/* NULL = several or none */
-	char	   *components;		/* JSON object text: name -> text */
-	int			reflect_step;	/* -1 = none */
-	int			candidate;		/* -1 = not in the pool */
-	int			decided;		/* -1 undecided, 0 rejected, 1 accepted */
-	char	   *reason;
-	double		parent_sum;
-	double		child_sum;
-	double		score;			/* accepted: mean on validation, or estimate */
-	int			rollouts_at_discovery;
-} StoreProposal;
-
-/*
- * Rollouts: inserted as they finish; a (step, slot) already there is kept.
- * seconds are added to the run's time at work; lost are calls that made none.
- */
-extern void gepa_store_insert_rollouts(int run, const StoreRollout *rollouts, int n,
-									   const StoreLost *lost, double seconds);
-
-/* Scores of a step's rollouts, by slot, where they are known only at its end. */
-extern void gepa_store_put_scores(int run, int step, const double *scores, int n);
-
-/* Rollouts of a step in order of slot; may be fewer than the step has. */
-extern StoreRollout *gepa_store_get_rollouts(int run, const JudgeSpec *spec, int step, int *n);
-
-/* Those named, in their order; *n says how many, and then how many are there. */
-extern StoreRollout *gepa_store_get_records(int run, const JudgeSpec *spec,
-											const EngineRecord *records, int *n);
-
-/* Append a step to the journal. */
-extern void gepa_store_insert_step(int run, const StoreStep *step);
-extern StoreStep *gepa_store_get_steps(int run, int *n);	/* by seq */
-
-/* Insert or replace by number. */
-extern void gepa_store_put_proposal(int run, const StoreProposal *proposal);
-extern StoreProposal *gepa_store_get_candidate(int run, int candidate);
-extern StoreProposal *gepa_store_get_proposals(int run, int *n);	/* by number */
-
-typedef struct StoreFront
-{
-	char	   *key;
-	double		score;
-	int			ncandidates;
-	int		   *candidates;
-} StoreFront;
-
-/* Replace the frontier of a run; writes only the rows that differ. */
-extern void gepa_store_put_frontier(int run, const StoreFront *fronts, int n);
-extern StoreFront *gepa_store_get_frontier(int run, int *n);
-
 #include "store/store_classifier.h"
 #include "store/store_decision.h"
 #include "store/store_diff.h"
 #include "store/store_figures.h"
 #include "store/store_job.h"
+#include "store/store_journal.h"
 #include "store/store_lease.h"
 #include "store/store_recipe.h"
 #include "store/store_ring.h"

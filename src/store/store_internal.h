@@ -44,7 +44,7 @@ typedef struct StoreStatement
 	SPIPlanPtr	plan;
 } StoreStatement;
 
-#define STORE_MAX_ARGS 24
+#define STORE_MAX_ARGS 28
 
 typedef struct StoreArgs
 {

@@ -39,7 +39,7 @@
 
 #include "base/clock.h"
 #include "base/settings.h"
-#include "worker/worker_internal.h"
+#include "worker/worker_grading.h"
 
 #define FLUSH_MS 50
 #define FLUSH_ROLLOUTS 32
@@ -59,7 +59,7 @@ struct WorkerEvaluation
 	EngineStep	step;
 	JudgeSpec  *spec;
 	LmServer   *lm;
-	JudgeRun   *judge;			/* a round is under way; NULL = pause */
+	WorkerOutputs *outputs;		/* a round is under way; NULL = pause */
 	int			round;			/* from 1 */
 	int			next;			/* slot to be looked at in this round */
 	int64		due;			/* of the next round, in a pause;
@@ -67,6 +67,9 @@ struct WorkerEvaluation
 	StoreRollout *rollouts;		/* by slot */
 	bool	   *done;			/* by slot: has its rollout */
 	bool	   *rejected;		/* by slot: its verdict waits in rollouts */
+	bool	   *waits;			/* by slot: has its output, but no grade yet */
+	bool	   *queued;			/* by slot: is in unsaved */
+	WorkerGrading *grading;		/* together with outputs */
 	int		   *twins;			/* by slot: the first of its sample */
 	int			nunsaved;
 	int		   *unsaved;		/* slots that are not committed yet */
@@ -101,6 +104,17 @@ gepa_worker_task_lm(const WorkerRun *run)
  */
 
 static void
+note_saved(Evaluation *eval)
+{
+	for (int i = 0; i < eval->nunsaved; i++)
+	{
+		eval->rollouts[eval->unsaved[i]].stored = true;
+		eval->queued[eval->unsaved[i]] = false;
+	}
+	eval->nunsaved = 0;
+}
+
+static void
 save_rollouts(Evaluation *eval)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -115,7 +129,7 @@ save_rollouts(Evaluation *eval)
 	gepa_store_insert_rollouts(eval->run->row->run, batch, eval->nunsaved, &eval->lost,
 							   gepa_worker_take_elapsed(eval->run));
 	gepa_worker_commit(context);
-	eval->nunsaved = 0;
+	note_saved(eval);
 	memset(&eval->lost, 0, sizeof(eval->lost));
 	pfree(batch);
 	gepa_worker_announce_change(eval->run->row->run);
@@ -127,22 +141,22 @@ sample_of(const Evaluation *eval, int slot)
 	return &eval->run->samples[gepa_worker_split_of(&eval->step)][eval->step.samples[slot]];
 }
 
-/* The metric's; in default mode a rejected call leaves its cell empty. */
-static double
-score_of(const Evaluation *eval, const StoreSample *sample, const JudgeVerdict *verdict)
+static void
+queue_rollout(Evaluation *eval, int slot)
 {
-	const WorkerRunOptions *options = &eval->run->options;
-
-	if (options->mode == ENGINE_MODE_DEFAULT && gepa_status_no_answer(verdict->status))
-		return NAN;
-	return gepa_judge_grade(eval->spec, (JudgeMetric) options->metric, sample->label, verdict);
+	if (eval->nunsaved == 0)
+		eval->save_due = gepa_clock_after_ms(FLUSH_MS);
+	if (!eval->queued[slot])
+		eval->unsaved[eval->nunsaved++] = slot;
+	eval->queued[slot] = true;
+	if (eval->nunsaved >= FLUSH_ROLLOUTS)
+		save_rollouts(eval);
 }
 
-static void
-add_rollout(Evaluation *eval, int slot, const JudgeVerdict *verdict)
+static StoreRollout *
+place_rollout(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 {
 	const EngineStep *step = &eval->step;
-	const StoreSample *sample = sample_of(eval, slot);
 	StoreRollout *rollout = &eval->rollouts[slot];
 
 	rollout->step = step->step;
@@ -150,16 +164,76 @@ add_rollout(Evaluation *eval, int slot, const JudgeVerdict *verdict)
 	rollout->proposal = step->proposal;
 	rollout->split = gepa_worker_split_of(step);
 	rollout->sample = step->samples[slot];
-	rollout->score = score_of(eval, sample, verdict);
-	rollout->feedback = gepa_judge_feedback(eval->spec, sample->label, sample->feedback,
-											verdict);
 	rollout->verdict = *verdict;
+	return rollout;
+}
+
+/* It has all that belongs to it. */
+static void
+complete_rollout(Evaluation *eval, int slot)
+{
+	eval->rollouts[slot].ungraded = false;
+	eval->waits[slot] = false;
 	eval->done[slot] = true;
-	if (eval->nunsaved == 0)
-		eval->save_due = gepa_clock_after_ms(FLUSH_MS);
-	eval->unsaved[eval->nunsaved++] = slot;
-	if (eval->nunsaved >= FLUSH_ROLLOUTS)
-		save_rollouts(eval);
+	queue_rollout(eval, slot);
+}
+
+static void
+take_grade(Evaluation *eval, int slot, const WorkerGrade *grade)
+{
+	StoreRollout *rollout = &eval->rollouts[slot];
+
+	rollout->score = grade->score;
+	rollout->feedback = grade->feedback;
+	rollout->objectives = grade->objectives;
+	rollout->graders = grade->graders;
+	rollout->grader_calls = grade->calls;
+	rollout->grader_input_tokens = grade->input_tokens;
+	rollout->grader_output_tokens = grade->output_tokens;
+	rollout->grader_cost = grade->cost;
+	complete_rollout(eval, slot);
+}
+
+static void
+take_grades(Evaluation *eval)
+{
+	int			slot;
+	WorkerGrade grade;
+
+	while (gepa_worker_grading_collect(eval->grading, &slot, &grade))
+		take_grade(eval, slot, &grade);
+}
+
+/* The output is there, and saved as it is if the grade takes longer. */
+static void
+await_grade(Evaluation *eval, int slot)
+{
+	StoreRollout *rollout = &eval->rollouts[slot];
+
+	rollout->ungraded = true;
+	rollout->score = NAN;
+	eval->waits[slot] = true;
+	gepa_worker_grading_submit(eval->grading, sample_of(eval, slot), &rollout->verdict, slot);
+	take_grades(eval);
+	if (eval->waits[slot])
+		queue_rollout(eval, slot);
+}
+
+static void
+add_output(Evaluation *eval, int slot, const WorkerOutput *output)
+{
+	StoreRollout *rollout = place_rollout(eval, slot, &output->verdict);
+
+	rollout->trace = output->trace;
+	if (!output->scored)
+		await_grade(eval, slot);
+	else
+	{
+		rollout->score = output->score;
+		rollout->feedback = output->feedback;
+		rollout->objectives = output->objectives;
+		complete_rollout(eval, slot);
+	}
 }
 
 /*
@@ -180,7 +254,9 @@ take_recorded(Evaluation *eval)
 		if (slot < 0 || slot >= eval->step.nsamples)
 			continue;
 		eval->rollouts[slot] = recorded[i];
-		eval->done[slot] = true;
+		eval->rollouts[slot].stored = true;
+		eval->done[slot] = !recorded[i].ungraded;
+		eval->waits[slot] = recorded[i].ungraded;
 	}
 }
 
@@ -210,7 +286,7 @@ find_twins(const Evaluation *eval)
 static bool
 is_wanted(const Evaluation *eval, int slot)
 {
-	return !eval->done[slot] && !eval->rejected[slot] &&
+	return !eval->done[slot] && !eval->waits[slot] && !eval->rejected[slot] &&
 		!(eval->run->options.reuse_rollouts && eval->twins[slot] < slot);
 }
 
@@ -239,18 +315,20 @@ report_denial(Evaluation *eval)
 }
 
 static void
-take_verdict(Evaluation *eval, int slot, const JudgeVerdict *verdict)
+take_output(Evaluation *eval, int slot, const WorkerOutput *output)
 {
+	const JudgeVerdict *verdict = &output->verdict;
+
 	if (verdict->fatal && !eval->closed)
 		gepa_judge_report(eval->spec, eval->lm, verdict);
 	if (!gepa_status_no_answer(verdict->status))
 	{
 		eval->run->taken_any = true;
-		add_rollout(eval, slot, verdict);
+		add_output(eval, slot, output);
 	}
 	else if (verdict->rejected)
 	{
-		eval->rollouts[slot].verdict = *verdict;
+		place_rollout(eval, slot, verdict);
 		eval->rejected[slot] = true;
 	}
 	else
@@ -333,10 +411,13 @@ settle_rejected(Evaluation *eval)
 {
 	for (int slot = 0; slot < eval->step.nsamples; slot++)
 	{
-		JudgeVerdict verdict = eval->rollouts[slot].verdict;
+		WorkerGrade grade;
 
-		if (eval->rejected[slot])
-			add_rollout(eval, slot, &verdict);
+		if (!eval->rejected[slot])
+			continue;
+		gepa_worker_grade_by_metric(eval->run, eval->spec, sample_of(eval, slot),
+									&eval->rollouts[slot].verdict, &grade);
+		take_grade(eval, slot, &grade);
 		eval->rejected[slot] = false;
 	}
 }
@@ -347,14 +428,19 @@ copy_twins(Evaluation *eval)
 {
 	for (int slot = 0; slot < eval->step.nsamples; slot++)
 	{
-		JudgeVerdict verdict;
+		StoreRollout *rollout = &eval->rollouts[slot];
+		JudgeVerdict *verdict = &rollout->verdict;
 
 		if (eval->done[slot])
 			continue;
-		verdict = eval->rollouts[eval->twins[slot]].verdict;
-		verdict.input_tokens = verdict.output_tokens = verdict.attempts = verdict.calls = 0;
-		verdict.cost = verdict.latency_ms = 0;
-		add_rollout(eval, slot, &verdict);
+		*rollout = eval->rollouts[eval->twins[slot]];
+		rollout->slot = slot;
+		rollout->stored = false;
+		verdict->input_tokens = verdict->output_tokens = verdict->attempts = verdict->calls = 0;
+		verdict->cost = verdict->latency_ms = 0;
+		rollout->grader_calls = rollout->grader_input_tokens = rollout->grader_output_tokens = 0;
+		rollout->grader_cost = 0;
+		complete_rollout(eval, slot);
 	}
 	save_rollouts(eval);
 }
@@ -379,14 +465,11 @@ renew_lm(Evaluation *eval)
 static void
 begin_round(Evaluation *eval)
 {
-	LmOrigin	origin = {.purpose = LM_PURPOSE_ROLLOUT,.judge = eval->run->row->judge,
-	.run = eval->run->row->run};
-
 	eval->round++;
 	eval->failed = false;
 	eval->next = 0;
-	eval->judge = gepa_judge_open(eval->spec, eval->lm, &origin);
-	gepa_judge_charge(eval->judge, eval->run->budget);
+	eval->outputs = gepa_worker_outputs_open(eval->run, eval->spec, eval->lm);
+	eval->grading = gepa_worker_grading_open(eval->run, eval->spec);
 }
 
 /* Some call got no answer: another round, or the end of the run. */
@@ -422,8 +505,9 @@ static bool
 end_round(Evaluation *eval)
 {
 	save_rollouts(eval);
-	gepa_judge_close(eval->judge);
-	eval->judge = NULL;
+	gepa_worker_outputs_close(eval->outputs);
+	gepa_worker_grading_close(eval->grading);
+	eval->outputs = NULL;
 	if (eval->failed && !eval->closed && eval->run->exhausted == NULL)
 		put_off(eval);
 	if (eval->failed)
@@ -436,12 +520,20 @@ end_round(Evaluation *eval)
 static void
 take_arrived(Evaluation *eval)
 {
-	JudgeVerdict verdict;
-	void	   *tag;
+	int			slot;
+	WorkerOutput output;
 
-	while (gepa_judge_pending(eval->judge) > 0 &&
-		   gepa_judge_collect(eval->judge, 0, &tag, &verdict))
-		take_verdict(eval, (int) (intptr_t) tag, &verdict);
+	take_grades(eval);
+	while (gepa_worker_outputs_collect(eval->outputs, &slot, &output))
+		take_output(eval, slot, &output);
+}
+
+/* Calls under way, of either kind. */
+static int
+pending(const Evaluation *eval)
+{
+	return gepa_worker_outputs_pending(eval->outputs) +
+		gepa_worker_grading_pending(eval->grading);
 }
 
 /*
@@ -453,14 +545,16 @@ submit_some(Evaluation *eval)
 {
 	int			window = eval->lm->max_concurrency * WINDOW_FACTOR;
 
-	while (eval->next < eval->step.nsamples && gepa_judge_pending(eval->judge) < window)
+	while (eval->next < eval->step.nsamples && pending(eval) < window)
 	{
 		int			slot = eval->next++;
 
-		if (!is_wanted(eval, slot))
+		if (eval->waits[slot])
+			await_grade(eval, slot);	/* of an earlier round */
+		else if (is_wanted(eval, slot))
+			gepa_worker_outputs_submit(eval->outputs, sample_of(eval, slot), slot);
+		else
 			continue;
-		gepa_judge_submit(eval->judge, &sample_of(eval, slot)->document, NULL,
-						  (void *) (intptr_t) slot);
 		take_arrived(eval);
 	}
 }
@@ -482,6 +576,8 @@ gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step)
 	eval->done = palloc0(sizeof(bool) * n);
 	eval->unsaved = palloc(sizeof(int) * n);
 	eval->rejected = palloc0(sizeof(bool) * n);
+	eval->waits = palloc0(sizeof(bool) * n);
+	eval->queued = palloc0(sizeof(bool) * n);
 	eval->twins = find_twins(eval);
 	run->nunsettled++;
 	gepa_worker_enter(run, context);
@@ -498,7 +594,7 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 {
 	if (eval->over)
 		return settle(eval);
-	if (eval->judge == NULL)
+	if (eval->outputs == NULL)
 	{
 		if (eval->closed || eval->run->exhausted != NULL || eval->due > gepa_clock_us())
 			return false;
@@ -508,7 +604,7 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 	take_arrived(eval);
 	if (!eval->closed && eval->run->exhausted == NULL)
 		submit_some(eval);
-	if (eval->next == eval->step.nsamples && gepa_judge_pending(eval->judge) == 0)
+	if (eval->next == eval->step.nsamples && pending(eval) == 0)
 		return end_round(eval);
 	if (eval->nunsaved > 0 && gepa_clock_us() >= eval->save_due)
 		save_rollouts(eval);
@@ -520,9 +616,10 @@ gepa_worker_evaluation_close(WorkerEvaluation *eval)
 {
 	eval->closed = true;
 	save_rollouts(eval);		/* before there is any more trouble */
-	if (eval->judge != NULL)
+	if (eval->outputs != NULL)
 	{
-		gepa_judge_stop(eval->judge);
+		gepa_worker_outputs_stop(eval->outputs);
+		gepa_worker_grading_stop(eval->grading);
 		take_arrived(eval);
 	}
 	save_rollouts(eval);
@@ -532,15 +629,17 @@ gepa_worker_evaluation_close(WorkerEvaluation *eval)
 bool
 gepa_worker_evaluation_is_idle(const WorkerEvaluation *eval)
 {
-	return eval->judge == NULL || gepa_judge_pending(eval->judge) == 0;
+	return eval->outputs == NULL || pending(eval) == 0;
 }
 
 int
 gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval)
 {
-	if (eval->nunsaved == 0 && (eval->over || eval->judge != NULL || eval->run->exhausted != NULL))
+	bool		asks = eval->outputs != NULL;
+
+	if (eval->nunsaved == 0 && (eval->over || asks || eval->run->exhausted != NULL))
 		return WORKER_SLICE_MS;
-	return gepa_clock_ms_until(eval->judge != NULL ? eval->save_due : eval->due);
+	return gepa_clock_ms_until(asks ? eval->save_due : eval->due);
 }
 
 /* By the other rollouts of the step; only now all of them are there. */
@@ -571,6 +670,16 @@ gepa_worker_evaluation_scores(const WorkerEvaluation *eval)
 	if (eval->run->options.metric == JUDGE_METRIC_RANKING)
 		rank(eval, scores);
 	return scores;
+}
+
+const char **
+gepa_worker_evaluation_objectives(const WorkerEvaluation *eval)
+{
+	const char **objectives = palloc(sizeof(char *) * Max(eval->step.nsamples, 1));
+
+	for (int slot = 0; slot < eval->step.nsamples; slot++)
+		objectives[slot] = eval->rollouts[slot].objectives;
+	return objectives;
 }
 
 void

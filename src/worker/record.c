@@ -260,18 +260,19 @@ gepa_worker_put_decisions(WorkerRun *run)
 }
 
 static bool
-tell_scores(WorkerRun *run, const EngineStep *step, const StoreStep *entry, const double *scores)
+tell_scores(WorkerRun *run, const EngineStep *step, const StoreStep *entry, const double *scores,
+			const char *const *objectives)
 {
 	if (entry->detail != NULL)
 		return gepa_worker_observe_part(run, step);
 	if (run->options.metric == JUDGE_METRIC_RANKING)
 		gepa_store_put_scores(run->row->run, step->step, scores, step->nsamples);
-	return gepa_worker_observe_scores(run, step, scores);
+	return gepa_worker_observe_scores(run, step, scores, objectives);
 }
 
 void
 gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
-				   const double *scores)
+				   const double *scores, const char *const *objectives)
 {
 	bool		taken;
 
@@ -282,7 +283,7 @@ gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
 	gepa_store_insert_step(run->row->run, entry);
 	taken = entry->reflect ?
 		gepa_engine_observe_text(run->engine, step->step, entry->new_text) :
-		tell_scores(run, step, entry, scores);
+		tell_scores(run, step, entry, scores, objectives);
 	if (!taken)
 		elog(ERROR, "engine refuses the outcome of step %d", step->step);
 	gepa_worker_drop_asked(run, step->step);

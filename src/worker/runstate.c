@@ -281,38 +281,6 @@ gepa_worker_split_of(const EngineStep *step)
 	return STORE_SPLIT_NONE;
 }
 
-/* Row by row, NaN where a sample's label is another. */
-static double *
-objectives_of(const WorkerRun *run, const EngineStep *step, const double *scores)
-{
-	StoreSplit	split = gepa_worker_split_of(step);
-	int			nlabels = run->seed->nlabels;
-	double	   *values = palloc(sizeof(double) * Max(step->nsamples, 1) * nlabels);
-
-	for (int i = 0; i < step->nsamples; i++)
-	{
-		const StoreSample *sample = &run->samples[split][step->samples[i]];
-
-		for (int k = 0; k < nlabels; k++)
-			values[i * nlabels + k] =
-				strcmp(run->seed->labels[k], sample->label) == 0 ? scores[i] : NAN;
-	}
-	return values;
-}
-
-bool
-gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step, const double *scores)
-{
-	bool		wanted = run->options.mode == ENGINE_MODE_REFERENCE &&
-		run->options.frontier_type != ENGINE_FRONTIER_INSTANCE &&
-		(step->split == ENGINE_SPLIT_VAL || run->options.shared_sets);
-
-	return gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
-									  wanted ? run->seed->nlabels : 0,
-									  (const char *const *) run->seed->labels,
-									  wanted ? objectives_of(run, step, scores) : NULL);
-}
-
 bool
 gepa_worker_observe_part(WorkerRun *run, const EngineStep *step)
 {
@@ -328,7 +296,7 @@ gepa_worker_observe_part(WorkerRun *run, const EngineStep *step)
 		if (slot < 0 || slot >= step->nsamples)
 			return false;
 		scores[slot] = rollouts[i].score;
-		came[slot] = true;
+		came[slot] = !rollouts[i].ungraded;
 	}
 	return gepa_engine_observe_part(run->engine, step->step, step->nsamples, scores, came);
 }
@@ -339,11 +307,15 @@ replay_scores(WorkerRun *run, const EngineStep *step)
 	int			n;
 	StoreRollout *rollouts = gepa_store_get_rollouts(run->row->run, run->seed, step->step, &n);
 	double	   *scores = palloc(sizeof(double) * Max(n, 1));
+	const char **objectives = palloc(sizeof(char *) * Max(n, 1));
 
 	for (int i = 0; i < n; i++)
+	{
 		scores[i] = rollouts[i].score;
+		objectives[i] = rollouts[i].objectives;
+	}
 	gepa_worker_note_step(run, rollouts, n);
-	return n == step->nsamples && gepa_worker_observe_scores(run, step, scores);
+	return n == step->nsamples && gepa_worker_observe_scores(run, step, scores, objectives);
 }
 
 void

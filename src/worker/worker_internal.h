@@ -151,6 +151,8 @@ typedef struct WorkerRun
 	char	  **examples;		/* JSON text per number, NULL = not yet made */
 	int		   *example_class;	/* label of each */
 	const char *seed_examples;	/* the seed's list of numbers; NULL = none */
+	int			nobjectives;	/* seen so far, other than labels */
+	char	  **objective_names;
 	int			nvalidate;		/* validation samples in use, if not all */
 	int		   *validate;
 	Engine	   *engine;
@@ -193,11 +195,12 @@ extern JudgeSpec *gepa_worker_program(const JudgeSpec *version,
 extern WorkerRun *gepa_worker_prepare_run(StoreRun *row);
 
 /*
- * Tell the engine the scores of a step.  Where the frontier wants objectives
- * they are the labels: a sample's score counts for the label it should have.
+ * objectives.c: tell the engine the scores of a step, and what objectives its rollouts
+ * bring: JSON objects by slot, NULL where there is none.  Where none has any and the
+ * frontier wants some they are the labels.
  */
 extern bool gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step,
-									   const double *scores);
+									   const double *scores, const char *const *objectives);
 
 /* The same of a step whose rest will not come, by its rollouts that are in the table. */
 extern bool gepa_worker_observe_part(WorkerRun *run, const EngineStep *step);
@@ -256,6 +259,9 @@ extern int	gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval);
 extern bool gepa_worker_evaluation_is_idle(const WorkerEvaluation *eval);
 extern double *gepa_worker_evaluation_scores(const WorkerEvaluation *eval);
 
+/* By slot as in gepa_worker_observe_scores(). */
+extern const char **gepa_worker_evaluation_objectives(const WorkerEvaluation *eval);
+
 /* Of one that is closed, and will not be done: what it has is as it will stay. */
 extern void gepa_worker_evaluation_end(WorkerEvaluation *eval);
 
@@ -305,7 +311,7 @@ extern void gepa_worker_record_parts(WorkerRun *run);
  * is told by the rollouts that are there.
  */
 extern void gepa_worker_record(WorkerRun *run, const EngineStep *step, StoreStep *entry,
-							   const double *scores);
+							   const double *scores, const char *const *objectives);
 
 /*
  * Figures of the run into its row; the engine learns whether one of the limits

@@ -121,12 +121,16 @@ gepa_worker_record_done(WorkerRun *run)
 {
 	Work	   *work = take_done(run);
 	double	   *scores = NULL;
+	const char **objectives = NULL;
 
 	if (work != NULL && work->evaluation != NULL)
+	{
 		scores = gepa_worker_evaluation_scores(work->evaluation);
+		objectives = gepa_worker_evaluation_objectives(work->evaluation);
+	}
 	MemoryContextReset(run->step_context);
 	if (work != NULL)
-		gepa_worker_record(run, &work->step, &work->entry, scores);
+		gepa_worker_record(run, &work->step, &work->entry, scores, objectives);
 	MemoryContextSwitchTo(run->step_context);
 	if (work != NULL)
 		MemoryContextDelete(work->context);
@@ -212,7 +216,7 @@ record_part(WorkerRun *run, Work *work, EngineStep step)
 	if (entry->detail == NULL)
 		entry->detail = unconstify(char *, run->exhausted);
 	MemoryContextReset(run->step_context);
-	gepa_worker_record(run, &step, entry, NULL);
+	gepa_worker_record(run, &step, entry, NULL, NULL);
 	MemoryContextSwitchTo(run->step_context);
 	if (work != NULL)
 		MemoryContextDelete(work->context);

@@ -202,7 +202,7 @@ INSERT INTO contract_view VALUES
 		' rollouts integer, reflections integer, best_candidate integer, best_score double precision,'
 		' input_tokens bigint, output_tokens bigint, cost numeric, created_at timestamp with time zone,'
 		' started_at timestamp with time zone, finished_at timestamp with time zone, calls bigint, rounds integer,'
-		' held_out_n integer, gain double precision, gain_low double precision, gain_high double precision'),
+		' held_out_n integer, gain double precision, gain_low double precision, gain_high double precision, grader_calls bigint, grader_cost numeric'),
 	('budgets', 'judge text, role text, calls bigint, tokens bigint, cost numeric, spent_calls bigint, spent_tokens bigint,'
 		' spent_cost numeric, reserved_calls bigint, reserved_tokens bigint, reserved_cost numeric,'
 		' renewed_at timestamp with time zone, changed_at timestamp with time zone'),
@@ -235,7 +235,7 @@ INSERT INTO contract_view VALUES
 		' since timestamp with time zone'),
 	('rollouts', 'run integer, candidate integer, sample text, split text, score double precision, feedback text,'
 		' label text, output jsonb, status text, input_tokens integer, output_tokens integer, cost numeric,'
-		' latency_ms double precision'),
+		' latency_ms double precision, objectives jsonb, graders jsonb, trace jsonb, grader_calls integer, grader_input_tokens integer, grader_output_tokens integer, grader_cost numeric'),
 	('verdicts', 'judge text, version integer, digest text, label text, positive boolean, score double precision,'
 		' status text, reasoning text, input_tokens integer, output_tokens integer, cost numeric,'
 		' created_at timestamp with time zone, payer text'),
