@@ -70,7 +70,7 @@ gepa_create_judge(PG_FUNCTION_ARGS)
 	char	   *lm_name = gepa_api_name_arg(fcinfo, 1, "lm");
 	char	  **positive;
 	int			npositive;
-	LmServer   *lm;
+	JudgeServers *lms;
 
 	spec.name = gepa_api_text_arg(fcinfo, 0, "name");
 	gepa_api_check_judge_name(spec.name);
@@ -81,10 +81,10 @@ gepa_create_judge(PG_FUNCTION_ARGS)
 	set_positive(&spec, npositive, positive);
 	gepa_judge_apply_options(&spec, parse_options(gepa_api_object_arg(fcinfo, 5, "options")));
 
-	lm = gepa_lm_resolve(lm_name, GetUserId());
-	spec.lm_identity = gepa_lm_identity(lm);
-	gepa_lm_free(lm);
 	gepa_judge_check_spec(&spec);
+	lms = gepa_judge_resolve(&spec, lm_name, GetUserId());
+	gepa_judge_identify(&spec, lms);
+	gepa_judge_free_servers(lms);
 	PG_RETURN_INT32(gepa_store_create_judge(&spec, lm_name, GetUserId()));
 }
 
@@ -121,7 +121,7 @@ gepa_alter_judge(PG_FUNCTION_ARGS)
 	GepaJson   *options;
 	JudgeSpec  *old;
 	JudgeSpec	spec;
-	LmServer   *lm;
+	JudgeServers *lms;
 
 	gepa_store_check_owner("judge", version->spec->name, version->owner, GetUserId());
 
@@ -150,10 +150,10 @@ gepa_alter_judge(PG_FUNCTION_ARGS)
 	}
 	gepa_judge_apply_options(&spec, merge_options(old, options));
 
-	lm = gepa_lm_resolve(lm_name ? lm_name : version->lm, GetUserId());
-	spec.lm_identity = gepa_lm_identity(lm);
 	gepa_judge_check_spec(&spec);
-	PG_RETURN_INT32(gepa_store_add_version(version->judge, &spec, lm->name, 0, 0));
+	lms = gepa_judge_resolve(&spec, lm_name ? lm_name : version->lm, GetUserId());
+	gepa_judge_identify(&spec, lms);
+	PG_RETURN_INT32(gepa_store_add_version(version->judge, &spec, lms->lm->name, 0, 0));
 }
 
 PG_FUNCTION_INFO_V1(gepa_drop_judge);

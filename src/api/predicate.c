@@ -28,7 +28,7 @@ judge_one(FunctionCallInfo fcinfo, bool is_jsonb, ApplyJudge **judge)
 	if (answer == NULL)
 		answer = gepa_node_ask(fcinfo, is_jsonb, judge);
 	if (answer != NULL && gepa_apply_raises(&answer->verdict))
-		gepa_judge_report((*judge)->spec, (*judge)->lm, &answer->verdict);
+		gepa_judge_report((*judge)->spec, (*judge)->servers, &answer->verdict);
 	return answer;
 }
 

@@ -52,7 +52,7 @@ make_elements(const ApplyContents *contents, MakeElement make, Datum *values)
 		if (contents->nulls[i])
 			continue;
 		if (gepa_apply_raises(verdict))
-			gepa_judge_report(judge->spec, judge->lm, verdict);
+			gepa_judge_report(judge->spec, judge->servers, verdict);
 		contents->nulls[i] = verdict->status != GEPA_STATUS_OK;
 		values[i] = make(verdict);
 	}

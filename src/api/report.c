@@ -92,7 +92,7 @@ judge_rows(StoreVersion *version, const StoreSample *samples, int n)
 	for (int i = 0; i < n; i++)
 		if (verdicts[i].verdict.status == GEPA_STATUS_BUDGET &&
 			gepa_apply_raises(&verdicts[i].verdict))
-			gepa_judge_report(judge->spec, judge->lm, &verdicts[i].verdict);
+			gepa_judge_report(judge->spec, judge->servers, &verdicts[i].verdict);
 	gepa_apply_close(judge);
 	return outcomes;
 }

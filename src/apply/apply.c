@@ -20,22 +20,23 @@
 static void
 check_identity(ApplyJudge *judge, uint8 *digest)
 {
-	char	   *identity = gepa_lm_identity(judge->lm);
+	const char *expected;
+	char	   *found;
+	const LmServer *lm = gepa_judge_find_mismatch(judge->spec, judge->servers, &expected, &found);
 
-	if (strcmp(identity, judge->spec->lm_identity) == 0)
+	if (lm == NULL)
 		return;
 	if (!gepa_allow_lm_mismatch)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("settings of LM \"%s\" differ from those that version %d of judge \"%s\" was made for",
-						judge->lm->name, judge->version->version, judge->spec->name),
-				 errdetail("The version has %s, the LM now %s.",
-						   judge->spec->lm_identity, identity),
+						lm->name, judge->version->version, judge->spec->name),
+				 errdetail("The version has %s, the LM now %s.", expected, found),
 				 errhint("Set the LM back, make a new version with gepa.alter_judge('%s'), or set gepa.allow_lm_mismatch to run it all the same.",
 						 judge->spec->name)));
 
 	/* Forced: such verdicts have a digest of their own. */
-	judge->spec->lm_identity = identity;
+	gepa_judge_identify(judge->spec, judge->servers);
 	gepa_store_verdict_digest(judge->spec, judge->lm->name, judge->version->owner, digest);
 }
 
@@ -65,7 +66,8 @@ gepa_apply_open(StoreVersion *version, LmPurpose purpose)
 	judge->purpose = purpose;
 	judge->spec = version->spec;
 	memcpy(digest, version->verdict_digest, JUDGE_DIGEST_LENGTH);
-	judge->lm = gepa_lm_resolve(version->lm, GetUserId());
+	judge->servers = gepa_judge_resolve(version->spec, version->lm, GetUserId());
+	judge->lm = judge->servers->lm;
 	check_identity(judge, digest);
 	gepa_store_account(&judge->account, digest, version->owner, GetUserId());
 	judge->budget = open_budget(judge);
@@ -87,6 +89,6 @@ gepa_apply_close(ApplyJudge *judge)
 {
 	if (judge->stream != NULL)
 		gepa_apply_stream_close(judge->stream);
-	gepa_lm_free(judge->lm);
+	gepa_judge_free_servers(judge->servers);
 	MemoryContextDelete(judge->context);
 }

@@ -25,6 +25,7 @@ typedef struct ApplyJudge
 	StoreVersion *version;
 	JudgeSpec  *spec;			/* of the version, with the LM as it is now */
 	LmServer   *lm;
+	JudgeServers *servers;		/* all LMs of the version; lm is the first */
 	LmPurpose	purpose;
 	StoreAccount account;		/* of the current user */
 	LmBudget   *budget;			/* that its calls are charged to */
@@ -48,8 +49,8 @@ typedef struct ApplyBatch
 } ApplyBatch;
 
 /*
- * A version ready to judge for the current user: checks USAGE on its LM and
- * that the LM is what the version was made for (55000, unless
+ * A version ready to judge for the current user: checks USAGE on its LMs and
+ * that they are what the version was made for (55000, unless
  * gepa.allow_lm_mismatch).  purpose is what the log of calls will say.  Needs
  * a transaction; lives in a new child of the current context; the version must
  * outlive it.

@@ -54,7 +54,7 @@ raise_fatal(const ApplyBatch *batch)
 
 	for (int i = 0; i < batch->n; i++)
 		if (batch->answers[i]->state == APPLY_KNOWN && batch->answers[i]->verdict.verdict.fatal)
-			gepa_judge_report(judge->spec, judge->lm, &batch->answers[i]->verdict.verdict);
+			gepa_judge_report(judge->spec, judge->servers, &batch->answers[i]->verdict.verdict);
 }
 
 static void

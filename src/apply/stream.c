@@ -98,7 +98,7 @@ open_run(ApplyStream *stream)
 	if (judge->spec->version == 0)
 		origin.run = judge->version->run;	/* its candidate, not deployed */
 	old = MemoryContextSwitchTo(stream->context);
-	stream->run = gepa_judge_open(judge->spec, judge->lm, &origin);
+	stream->run = gepa_judge_open(judge->spec, judge->servers, &origin);
 	gepa_judge_charge(stream->run, judge->budget);
 	MemoryContextSwitchTo(old);
 }
@@ -291,7 +291,7 @@ look_again(ApplyStream *stream, StreamEntry *entry)
 static bool
 may_call(ApplyStream *stream, StreamEntry *entry)
 {
-	int64		longest_ms = gepa_lm_longest_call_ms(stream->judge->lm);
+	int64		longest_ms = gepa_judge_longest_ms(stream->judge->servers);
 
 	for (;;)
 	{
@@ -313,7 +313,7 @@ may_call(ApplyStream *stream, StreamEntry *entry)
 static void
 fill(ApplyStream *stream)
 {
-	int			window = stream->judge->lm->max_concurrency * WINDOW_FACTOR;
+	int			window = gepa_judge_places(stream->judge->servers) * WINDOW_FACTOR;
 	StreamEntry *entry;
 	bool		submitted = false;
 

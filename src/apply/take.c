@@ -112,6 +112,9 @@ gepa_apply_stream_take(ApplyStream *stream)
 			break;
 		if (!gepa_judge_collect(stream->run, 0, &tag, &taken->verdict))
 			break;
+		/* Given up between two steps: it is called again, or never. */
+		if (taken->verdict.status == GEPA_STATUS_CANCELLED)
+			continue;
 		taken->entry = tag;
 		stream->ntaken++;
 	}

@@ -79,6 +79,32 @@ hash(const StringInfo buf, uint8 *digest)
 		   digest);
 }
 
+static void
+put_parts(StringInfo buf, const char *what, int n, char *const *parts)
+{
+	for (int i = 0; i < n; i++)
+	{
+		appendStringInfo(buf, "%s;", what);
+		put_part(buf, parts[i]);
+	}
+}
+
+/* The name of its LM as well: the judge's own is in the digest of verdicts. */
+static void
+put_step(StringInfo buf, const JudgeStep *step)
+{
+	appendStringInfoString(buf, "step;");
+	put_part(buf, step->name);
+	put_parts(buf, "shown", step->ninputs, step->inputs);
+	put_parts(buf, "output", step->noutputs, step->outputs);
+	put_parts(buf, "schema", step->noutputs, step->schemas);
+	if (step->lm != NULL)
+	{
+		put_part(buf, step->lm);
+		put_part(buf, step->lm_identity ? step->lm_identity : "");
+	}
+}
+
 void
 gepa_judge_digest(const JudgeSpec *spec, bool with_threshold, uint8 *digest)
 {
@@ -99,6 +125,9 @@ gepa_judge_digest(const JudgeSpec *spec, bool with_threshold, uint8 *digest)
 		appendStringInfoString(&buf, "input;");
 		put_part(&buf, spec->inputs[i]);
 	}
+	for (int i = 0; i < spec->nsteps; i++)
+		put_step(&buf, &spec->steps[i]);
+	put_parts(&buf, "verdict shown", spec->nverdict_inputs, spec->verdict_inputs);
 	for (int i = 0; i < spec->nlabels; i++)
 	{
 		appendStringInfo(&buf, "label %d;", spec->positive[i]);

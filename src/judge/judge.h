@@ -16,14 +16,16 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "lm/lm.h"
+#include "judge/judge_program.h"
 
 #define JUDGE_DIGEST_LENGTH 32	/* SHA-256 */
 #define JUDGE_FENCE_KEY_LENGTH 32
 
 typedef enum JudgeComponentKind
 {
-	JUDGE_COMPONENT_INSTRUCTION,
-	JUDGE_COMPONENT_EXAMPLES	/* text is a JSON array, see examples.c */
+	JUDGE_COMPONENT_INSTRUCTION,	/* of the verdict */
+	JUDGE_COMPONENT_EXAMPLES,	/* text is a JSON array, see examples.c */
+	JUDGE_COMPONENT_STEP		/* the prompt of the step of its name */
 } JudgeComponentKind;
 
 typedef struct JudgeComponent
@@ -50,7 +52,12 @@ typedef struct JudgeSpec
 	char	   *name;			/* of the judge, for messages */
 	int			version;		/* 0 = not a stored version */
 	int			ncomponents;
-	JudgeComponent *components; /* order is meaning; exactly one instruction */
+	JudgeComponent *components; /* order is meaning; one of each step, in
+								 * their order, then exactly one instruction */
+	int			nsteps;			/* before the verdict's; 0 = simple */
+	JudgeStep  *steps;
+	int			nverdict_inputs;	/* what the verdict is made of; 0 = all */
+	char	  **verdict_inputs;
 	int			ninputs;
 	char	  **inputs;			/* names of the input fields */
 	int			nlabels;
@@ -72,6 +79,9 @@ typedef struct JudgeDocument
 	const char *const *fields;
 } JudgeDocument;
 
+/*
+ * Tokens, attempts, calls, cost and latency are those of all steps.
+ */
 typedef struct JudgeVerdict
 {
 	GepaStatus	status;
@@ -81,6 +91,10 @@ typedef struct JudgeVerdict
 	bool		from_logprobs;	/* score is a probability, not 0/1 */
 	char	   *reasoning;		/* the model's reason or thinking, or NULL */
 	char	   *answer;			/* raw answer, for records; or NULL */
+	char	   *trace;			/* what the steps said, JSON text; NULL for a
+								 * simple judge */
+	int			failed_step;	/* which one has ended it, from 1; 0 = none,
+								 * or the last */
 	char	   *detail;			/* why not ok */
 	char	   *hint;
 	bool		fatal;			/* see LmReply */
@@ -189,34 +203,41 @@ extern char *gepa_judge_example_json(const JudgeSpec *spec,
 typedef struct JudgeRun JudgeRun;
 
 /*
- * Judge documents with one spec on one LM, concurrently up to the LM's limit.
- * The run owns a child of the current memory context; spec and server must
+ * Judge documents with one spec, concurrently up to the limits of its LMs.
+ * The run owns a child of the current memory context; spec and servers must
  * outlive it; origin is copied.  submit copies the document; digest is that of its
  * content if the caller has it, else NULL.  collect waits
  * for the next finished document (timeout as gepa_lm_batch_collect) and
  * returns false when none is there; the verdict's strings live in the current
  * context.
  */
-extern JudgeRun *gepa_judge_open(const JudgeSpec *spec, const LmServer *server,
+extern JudgeRun *gepa_judge_open(const JudgeSpec *spec, const JudgeServers *servers,
 								 const LmOrigin *origin);
 extern void gepa_judge_submit(JudgeRun *run, const JudgeDocument *document,
 							  const uint8 *digest, void *tag);
 extern bool gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag,
 							   JudgeVerdict *verdict);
 
-/* Charge its calls, as gepa_lm_batch_charge(). */
+/* Charge the calls of all steps, as gepa_lm_batch_charge(). */
 extern void gepa_judge_charge(JudgeRun *run, LmBudget *budget);
 
+/* Documents that were submitted and not collected. */
 extern int	gepa_judge_pending(const JudgeRun *run);
-extern int	gepa_judge_sent(const JudgeRun *run);	/* these as
-													 * gepa_lm_batch_... */
+
+/* Calls of all steps, as gepa_lm_batch_... */
+extern int	gepa_judge_sent(const JudgeRun *run);
 extern int	gepa_judge_peak(const JudgeRun *run);
 extern int	gepa_judge_due_ms(const JudgeRun *run);
-extern void gepa_judge_stop(JudgeRun *run); /* send nothing more */
+
+/*
+ * Send nothing more.  A document of whose steps one is answered, and another was to
+ * come, has status cancelled.
+ */
+extern void gepa_judge_stop(JudgeRun *run);
 extern void gepa_judge_close(JudgeRun *run);
 
 /* Raise a verdict that is not ok as an ERROR that names judge and LM. */
-extern void gepa_judge_report(const JudgeSpec *spec, const LmServer *server,
+extern void gepa_judge_report(const JudgeSpec *spec, const JudgeServers *servers,
 							  const JudgeVerdict *verdict);
 
 /* parse.c */

@@ -75,9 +75,8 @@ gepa_judge_positive(const JudgeSpec *spec, const char *label, double score,
  * Reading the answer
  */
 
-/* The content without blanks and without one pair of fences around it. */
-static void
-trim_answer(const char *content, const char **start, const char **end)
+void
+gepa_judge_trim_answer(const char *content, const char **start, const char **end)
 {
 	const char *p = content + strspn(content, " \t\r\n");
 	const char *e = p + strlen(p);
@@ -210,7 +209,7 @@ read_answer(const JudgeSpec *spec, const char *content)
 	const char *end;
 	const GepaJson *json;
 
-	trim_answer(content, &start, &end);
+	gepa_judge_trim_answer(content, &start, &end);
 	json = gepa_json_parse(start, end - start, NULL);
 	answer.is_object = json != NULL && json->kind == GEPA_JSON_OBJECT;
 	if (answer.is_object)
@@ -259,10 +258,8 @@ set_unparseable(const Answer *answer, const char *content, JudgeVerdict *verdict
 }
 
 void
-gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verdict)
+gepa_judge_take_reply(const LmReply *reply, JudgeVerdict *verdict)
 {
-	Answer		answer;
-
 	memset(verdict, 0, sizeof(*verdict));
 	verdict->status = reply->status;
 	verdict->answer = reply->content;
@@ -279,6 +276,14 @@ gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verd
 	verdict->throttled = reply->throttled;
 	verdict->cost = reply->cost;
 	verdict->latency_ms = reply->latency_ms;
+}
+
+void
+gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verdict)
+{
+	Answer		answer;
+
+	gepa_judge_take_reply(reply, verdict);
 	if (verdict->status != GEPA_STATUS_OK)
 		return;
 

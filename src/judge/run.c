@@ -3,10 +3,15 @@
  * run.c
  *	  Judging documents: the one path from document to verdict.
  *
- * A run is a batch of calls on one LM with one spec.  Each submitted document
- * becomes a prompt; each reply becomes a verdict.  Both pass through a context
- * that is reset per document: the batch keeps a copy of the prompt, and the
- * caller gets one of what the verdict needs of the reply.
+ * A run is one batch of calls on each LM of a program.  Each submitted document
+ * begins a course (course.c) and is, at any time, one call: that of the step it is
+ * at.  With the reply it goes on to the next step, perhaps on another LM, or is done.
+ * Documents at different steps do not wait for each other.
+ *
+ * Prompts and replies pass through a context that is reset for each: the batch keeps
+ * a copy of the prompt, and the caller gets one of what the verdict needs of the
+ * reply.  A document of a program with steps has a context of its own, for what it
+ * shows to later steps.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,78 +19,155 @@
 
 #include "utils/memutils.h"
 
+#include "base/clock.h"
 #include "judge/judge_internal.h"
 
-/* What a call carries along. */
-typedef struct Pending
+/* A document on its way. */
+typedef struct RunDocument
 {
+	MemoryContext context;		/* its own; NULL for a simple judge's */
+	JudgeCourse course;
 	void	   *tag;
-	int			chars_seen;
-	int			chars_total;
-} Pending;
+} RunDocument;
 
 struct JudgeRun
 {
 	MemoryContext context;
 	MemoryContext scratch;		/* one prompt, or one reply */
-	const JudgeSpec *spec;
-	const LmServer *server;
-	LmBatch    *batch;
-	char	   *schema;
-	JudgeExample *examples;
-	int			nexamples;
+	JudgeProgram program;
+	const JudgeServers *servers;
+	int			nbatches;
+	LmBatch   **batches;		/* one of each LM */
+	int		   *batch_of;		/* by step, the verdict's last */
+	int			npending;
+	int			peak;			/* of calls on the wire, where there are
+								 * several batches */
+	bool		stopped;
 };
 
+/*
+ * Opening
+ */
+
+static void
+init_program(JudgeProgram *program, const JudgeSpec *spec)
+{
+	program->spec = spec;
+	program->schema = gepa_judge_schema(spec);
+	program->step_schemas = palloc(sizeof(char *) * Max(spec->nsteps, 1));
+	for (int i = 0; i < spec->nsteps; i++)
+		program->step_schemas[i] = gepa_judge_step_schema(&spec->steps[i]);
+	for (int i = 0; i < spec->ncomponents; i++)
+		if (spec->components[i].kind == JUDGE_COMPONENT_EXAMPLES)
+			program->examples = gepa_judge_examples_parse(spec, spec->components[i].text,
+														  &program->nexamples);
+}
+
+/* The first is the judge's own LM. */
+static void
+open_batches(JudgeRun *run, const LmOrigin *origin)
+{
+	int			nsteps = run->program.spec->nsteps;
+	const JudgeServers *servers = run->servers;
+
+	run->batches = palloc(sizeof(LmBatch *) * (nsteps + 1));
+	run->batch_of = palloc0(sizeof(int) * (nsteps + 1));
+	run->batches[run->nbatches++] = gepa_lm_batch_open(servers->lm, origin);
+	for (int i = 0; i < nsteps; i++)
+	{
+		int			known = 0;
+
+		while (known < i && servers->steps[known] != servers->steps[i])
+			known++;
+		if (servers->steps[i] == servers->lm)
+			run->batch_of[i] = 0;
+		else if (known < i)
+			run->batch_of[i] = run->batch_of[known];
+		else
+		{
+			run->batch_of[i] = run->nbatches;
+			run->batches[run->nbatches++] = gepa_lm_batch_open(servers->steps[i], origin);
+		}
+	}
+}
+
 JudgeRun *
-gepa_judge_open(const JudgeSpec *spec, const LmServer *server, const LmOrigin *origin)
+gepa_judge_open(const JudgeSpec *spec, const JudgeServers *servers, const LmOrigin *origin)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gepa judge run",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	JudgeRun   *run = palloc0(sizeof(JudgeRun));
 
+	Assert(servers->nsteps == spec->nsteps);
 	run->context = context;
 	run->scratch = AllocSetContextCreate(context, "gepa judge prompt",
 										 ALLOCSET_DEFAULT_SIZES);
-	run->spec = spec;
-	run->server = server;
-	run->schema = gepa_judge_schema(spec);
-	for (int i = 0; i < spec->ncomponents; i++)
-		if (spec->components[i].kind == JUDGE_COMPONENT_EXAMPLES)
-			run->examples = gepa_judge_examples_parse(spec, spec->components[i].text,
-													  &run->nexamples);
-	run->batch = gepa_lm_batch_open(server, origin);
+	run->servers = servers;
+	init_program(&run->program, spec);
+	open_batches(run, origin);
 	MemoryContextSwitchTo(old);
 	return run;
+}
+
+/*
+ * Asking
+ */
+
+static void
+note_peak(JudgeRun *run)
+{
+	if (run->nbatches > 1)
+		run->peak = Max(run->peak, gepa_judge_sent(run));
+}
+
+/* The call of the step that a document is at. */
+static void
+ask(JudgeRun *run, RunDocument *document, const JudgeDocument *content, const uint8 *digest)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->scratch);
+	LmRequest	request;
+
+	gepa_judge_course_ask(&run->program, &document->course, content, digest, &request);
+	gepa_lm_batch_submit(run->batches[run->batch_of[document->course.step]], &request, document);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(run->scratch);
+	note_peak(run);
+}
+
+static RunDocument *
+add_document(JudgeRun *run, const JudgeDocument *content, const uint8 *digest, void *tag)
+{
+	bool		simple = run->program.spec->nsteps == 0;
+	MemoryContext context = simple ? run->context :
+		AllocSetContextCreate(run->context, "gepa judge document", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	RunDocument *document = palloc(sizeof(RunDocument));
+
+	document->context = simple ? NULL : context;
+	document->tag = tag;
+	gepa_judge_course_begin(&run->program, &document->course, content, digest);
+	MemoryContextSwitchTo(old);
+	return document;
 }
 
 void
 gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, const uint8 *digest, void *tag)
 {
-	Pending    *pending = MemoryContextAlloc(run->context, sizeof(Pending));
-	MemoryContext old = MemoryContextSwitchTo(run->scratch);
-	JudgePrompt prompt;
-	LmRequest	request = {0};
 	uint8		own[JUDGE_DIGEST_LENGTH];
 
 	if (digest == NULL)
+	{
 		gepa_judge_content_digest(document, own);
-	gepa_judge_render(run->spec, run->examples, run->nexamples, document,
-					  digest != NULL ? digest : own, &prompt);
-	pending->tag = tag;
-	pending->chars_seen = prompt.chars_seen;
-	pending->chars_total = prompt.chars_total;
-	request.nmessages = prompt.nmessages;
-	request.messages = prompt.messages;
-	request.schema_name = "verdict";
-	request.schema = run->schema;
-	request.nchoices = run->spec->nlabels;
-	request.choices = (const char *const *) run->spec->labels;
-	request.want_logprobs = true;
-	gepa_lm_batch_submit(run->batch, &request, pending);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(run->scratch);
+		digest = own;
+	}
+	run->npending++;
+	ask(run, add_document(run, document, digest, tag), document, digest);
 }
+
+/*
+ * Collecting
+ */
 
 static char *
 copy_text(const char *text)
@@ -93,80 +175,188 @@ copy_text(const char *text)
 	return text == NULL ? NULL : pstrdup(text);
 }
 
-/*
- * The reply goes as soon as it is read: with log-probabilities it is some
- * hundred times what the verdict keeps of it.
- */
-bool
-gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag, JudgeVerdict *verdict)
+/* Its strings, into the current context. */
+static void
+keep_verdict(JudgeVerdict *verdict)
 {
-	MemoryContext old = MemoryContextSwitchTo(run->scratch);
-	LmReply    *reply = gepa_lm_batch_collect(run->batch, timeout_ms);
-	Pending    *pending;
-
-	if (reply != NULL)
-		gepa_judge_parse(run->spec, reply, verdict);
-	MemoryContextSwitchTo(old);
-	if (reply == NULL)
-		return false;
 	verdict->answer = copy_text(verdict->answer);
 	verdict->reasoning = copy_text(verdict->reasoning);
 	verdict->detail = copy_text(verdict->detail);
 	verdict->hint = copy_text(verdict->hint);
-	pending = reply->tag;
-	verdict->chars_seen = pending->chars_seen;
-	verdict->chars_total = pending->chars_total;
-	*tag = pending->tag;
-	pfree(pending);
+	verdict->trace = copy_text(verdict->trace);
+}
+
+static bool
+take(JudgeRun *run, RunDocument *document, const LmReply *reply, JudgeVerdict *verdict)
+{
+	MemoryContext old = MemoryContextSwitchTo(document->context ? document->context : run->scratch);
+	bool		done = gepa_judge_course_take(&run->program, &document->course, reply, verdict);
+
+	if (!done && run->stopped)
+	{
+		gepa_judge_course_cancel(&run->program, &document->course, verdict);
+		done = true;
+	}
+	MemoryContextSwitchTo(old);
+	return done;
+}
+
+static void
+forget(JudgeRun *run, RunDocument *document)
+{
+	run->npending--;
+	if (document->context != NULL)
+		MemoryContextDelete(document->context);
+	else
+		pfree(document);
+}
+
+/*
+ * One reply of one LM, if there is any; *done when a document has its verdict by it.
+ * The reply goes as soon as it is read: with log-probabilities it is some hundred times
+ * what the verdict keeps of it.
+ */
+static bool
+collect_reply(JudgeRun *run, LmBatch *batch, void **tag, JudgeVerdict *verdict, bool *done)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->scratch);
+	LmReply    *reply = gepa_lm_batch_collect(batch, 0);
+	RunDocument *document;
+
+	*done = false;
+	MemoryContextSwitchTo(old);
+	if (reply == NULL)
+		return false;
+	document = reply->tag;
+	*done = take(run, document, reply, verdict);
+	if (*done)
+	{
+		keep_verdict(verdict);
+		*tag = document->tag;
+		forget(run, document);
+	}
 	MemoryContextReset(run->scratch);
+	if (!*done)
+		ask(run, document, NULL, NULL);
 	return true;
 }
+
+/* What has come in, of any LM, until a document is done; true then. */
+static bool
+collect_arrived(JudgeRun *run, void **tag, JudgeVerdict *verdict)
+{
+	bool		any = true;
+
+	while (any)
+	{
+		any = false;
+		for (int i = 0; i < run->nbatches; i++)
+		{
+			bool		done;
+
+			if (gepa_lm_batch_pending(run->batches[i]) == 0)
+				continue;
+			any = collect_reply(run, run->batches[i], tag, verdict, &done) || any;
+			if (done)
+				return true;
+		}
+	}
+	note_peak(run);
+	return false;
+}
+
+bool
+gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag, JudgeVerdict *verdict)
+{
+	int64		end = gepa_clock_after_ms(Max(timeout_ms, 0));
+
+	for (;;)
+	{
+		int			wait_ms;
+
+		if (collect_arrived(run, tag, verdict))
+			return true;
+		if (run->npending == 0 || timeout_ms == 0 ||
+			(timeout_ms > 0 && gepa_clock_us() >= end))
+			return false;
+		wait_ms = gepa_judge_due_ms(run);
+		if (timeout_ms > 0 && (wait_ms < 0 || wait_ms > gepa_clock_ms_until(end)))
+			wait_ms = gepa_clock_ms_until(end);
+		gepa_lm_wait(wait_ms);
+	}
+}
+
+/*
+ * All batches
+ */
 
 void
 gepa_judge_charge(JudgeRun *run, LmBudget *budget)
 {
-	gepa_lm_batch_charge(run->batch, budget);
+	for (int i = 0; i < run->nbatches; i++)
+		gepa_lm_batch_charge(run->batches[i], budget);
 }
 
 int
 gepa_judge_pending(const JudgeRun *run)
 {
-	return gepa_lm_batch_pending(run->batch);
+	return run->npending;
 }
 
 int
 gepa_judge_sent(const JudgeRun *run)
 {
-	return gepa_lm_batch_sent(run->batch);
+	int			sent = 0;
+
+	for (int i = 0; i < run->nbatches; i++)
+		sent += gepa_lm_batch_sent(run->batches[i]);
+	return sent;
 }
 
 int
 gepa_judge_peak(const JudgeRun *run)
 {
-	return gepa_lm_batch_peak(run->batch);
+	int			peak = run->peak;
+
+	for (int i = 0; i < run->nbatches; i++)
+		peak = Max(peak, gepa_lm_batch_peak(run->batches[i]));
+	return peak;
 }
 
 int
 gepa_judge_due_ms(const JudgeRun *run)
 {
-	return gepa_lm_batch_due_ms(run->batch);
+	int			due = -1;
+
+	for (int i = 0; i < run->nbatches; i++)
+	{
+		int			own = gepa_lm_batch_due_ms(run->batches[i]);
+
+		if (own >= 0)
+			due = due < 0 ? own : Min(due, own);
+	}
+	return due;
 }
 
 void
 gepa_judge_stop(JudgeRun *run)
 {
-	gepa_lm_batch_stop(run->batch);
+	run->stopped = true;
+	for (int i = 0; i < run->nbatches; i++)
+		gepa_lm_batch_stop(run->batches[i]);
 }
 
 void
 gepa_judge_close(JudgeRun *run)
 {
-	gepa_lm_batch_close(run->batch);
+	for (int i = 0; i < run->nbatches; i++)
+		gepa_lm_batch_close(run->batches[i]);
 	MemoryContextDelete(run->context);
 }
 
 void
-gepa_judge_report(const JudgeSpec *spec, const LmServer *server, const JudgeVerdict *verdict)
+gepa_judge_report(const JudgeSpec *spec, const JudgeServers *servers,
+				  const JudgeVerdict *verdict)
 {
 	int			code = verdict->sqlerrcode ? verdict->sqlerrcode :
 		ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
@@ -182,7 +372,7 @@ gepa_judge_report(const JudgeSpec *spec, const LmServer *server, const JudgeVerd
 	ereport(ERROR,
 			(errcode(code),
 			 errmsg("judge \"%s\" has no verdict from LM \"%s\": %s",
-					spec->name ? spec->name : "", server->name,
+					spec->name ? spec->name : "", gepa_judge_failed_lm(servers, verdict)->name,
 					gepa_status_name(verdict->status)),
 			 verdict->detail ? errdetail("%s", verdict->detail) : 0,
 			 errhint("%s", advice)));

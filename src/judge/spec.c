@@ -19,7 +19,8 @@
 static const char *const window_names[] = {"head", "head_tail", "head_middle_tail"};
 
 static const char *const option_names[] = {
-	"examples", "inputs", "max_chars", "reasoning", "threshold", "window"
+	"examples", "inputs", "max_chars", "reasoning", "steps", "threshold", "verdict_inputs",
+	"window"
 };
 
 const char *
@@ -50,7 +51,7 @@ check_names(const GepaJson *options)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unrecognized judge option \"%s\"", options->keys[i]),
-					 errhint("Valid options are examples, inputs, max_chars, reasoning, threshold, window.")));
+					 errhint("Valid options are examples, inputs, max_chars, reasoning, steps, threshold, verdict_inputs, window.")));
 	}
 }
 
@@ -183,6 +184,7 @@ gepa_judge_apply_options(JudgeSpec *spec, const GepaJson *options)
 	if (reasoning != NULL && reasoning->kind != GEPA_JSON_BOOL)
 		refuse_option("reasoning", "Give true or false.");
 	spec->reasoning = reasoning != NULL && reasoning->boolean;
+	gepa_judge_read_steps(spec, options);
 	read_examples(spec, gepa_json_get(options, "examples"));
 }
 
@@ -199,9 +201,11 @@ gepa_judge_options_json(const JudgeSpec *spec)
 			appendStringInfoChar(&buf, ',');
 		gepa_json_quote(&buf, spec->inputs[i]);
 	}
-	appendStringInfo(&buf, "],\"window\":\"%s\",\"max_chars\":%d,\"reasoning\":%s,\"threshold\":%.17g}",
+	appendStringInfo(&buf, "],\"window\":\"%s\",\"max_chars\":%d,\"reasoning\":%s,\"threshold\":%.17g",
 					 gepa_judge_window_name(spec->window), spec->max_chars,
 					 spec->reasoning ? "true" : "false", spec->threshold);
+	gepa_judge_write_steps(&buf, spec);
+	appendStringInfoChar(&buf, '}');
 	return buf.data;
 }
 
@@ -247,6 +251,7 @@ void
 gepa_judge_check_spec(const JudgeSpec *spec)
 {
 	check_labels(spec);
+	gepa_judge_check_steps(spec);
 	for (int i = 0; i < spec->ncomponents; i++)
 	{
 		const JudgeComponent *component = &spec->components[i];
@@ -254,6 +259,12 @@ gepa_judge_check_spec(const JudgeSpec *spec)
 
 		if (component->kind == JUDGE_COMPONENT_EXAMPLES)
 			(void) gepa_judge_examples_parse(spec, component->text, &n);
+		else if (gepa_is_blank(component->text) && component->kind == JUDGE_COMPONENT_STEP)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("prompt of step \"%s\" of judge \"%s\" is empty",
+							component->name, spec->name),
+					 errhint("Say in a sentence what the step should do.")));
 		else if (gepa_is_blank(component->text))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

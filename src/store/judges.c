@@ -75,9 +75,24 @@ static StoreStatement insert_fence = {
 	.sql = "INSERT INTO gepa.fence (key) VALUES ($1) ON CONFLICT DO NOTHING"
 };
 
+static const char *const kind_names[] = {
+	[JUDGE_COMPONENT_INSTRUCTION] = "instruction",
+	[JUDGE_COMPONENT_EXAMPLES] = "examples",
+	[JUDGE_COMPONENT_STEP] = "step"
+};
+
 /*
  * Reading
  */
+
+static JudgeComponentKind
+read_kind(const char *name)
+{
+	for (int i = 0; i < lengthof(kind_names); i++)
+		if (strcmp(kind_names[i], name) == 0)
+			return (JudgeComponentKind) i;
+	return JUDGE_COMPONENT_INSTRUCTION;
+}
 
 static const GepaJson *
 parse_stored(const char *text, const char *what)
@@ -103,12 +118,10 @@ read_components(JudgeSpec *spec, const char *text)
 	for (int i = 0; i < array->nitems; i++)
 	{
 		const GepaJson *item = gepa_json_item(array, i);
-		const char *kind = gepa_json_get_string(item, "kind");
 
 		spec->components[i].name = pstrdup(gepa_json_get_string(item, "name"));
 		spec->components[i].text = pstrdup(gepa_json_get_string(item, "text"));
-		spec->components[i].kind = strcmp(kind, "examples") == 0 ?
-			JUDGE_COMPONENT_EXAMPLES : JUDGE_COMPONENT_INSTRUCTION;
+		spec->components[i].kind = read_kind(gepa_json_get_string(item, "kind"));
 	}
 }
 
@@ -304,8 +317,7 @@ components_json(const JudgeSpec *spec)
 
 		appendStringInfoString(&buf, i > 0 ? ",{\"name\":" : "{\"name\":");
 		gepa_json_quote(&buf, c->name);
-		appendStringInfo(&buf, ",\"kind\":\"%s\",\"text\":",
-						 c->kind == JUDGE_COMPONENT_EXAMPLES ? "examples" : "instruction");
+		appendStringInfo(&buf, ",\"kind\":\"%s\",\"text\":", kind_names[c->kind]);
 		gepa_json_quote(&buf, c->text);
 		appendStringInfoChar(&buf, '}');
 	}

@@ -58,7 +58,7 @@ struct WorkerEvaluation
 	WorkerRun  *run;
 	EngineStep	step;
 	JudgeSpec  *spec;
-	LmServer   *lm;
+	JudgeServers *lms;
 	WorkerOutputs *outputs;		/* a round is under way; NULL = pause */
 	int			round;			/* from 1 */
 	int			next;			/* slot to be looked at in this round */
@@ -83,20 +83,22 @@ struct WorkerEvaluation
 
 typedef struct WorkerEvaluation Evaluation;
 
-LmServer *
-gepa_worker_task_lm(const WorkerRun *run)
+JudgeServers *
+gepa_worker_task_lms(const WorkerRun *run)
 {
-	LmServer   *lm = gepa_lm_resolve(run->row->lm, GetUserId());
-	char	   *identity = gepa_lm_identity(lm);
+	JudgeServers *lms = gepa_judge_resolve(run->seed, run->row->lm, GetUserId());
+	const char *expected;
+	char	   *found;
+	const LmServer *lm = gepa_judge_find_mismatch(run->seed, lms, &expected, &found);
 
-	if (strcmp(identity, run->row->lm_identity) != 0 && !gepa_allow_lm_mismatch)
+	if (lm != NULL && !gepa_allow_lm_mismatch)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("settings of LM \"%s\" are no longer those that the run was started with",
 						lm->name),
-				 errdetail("The run has %s, the LM now %s.", run->row->lm_identity, identity),
+				 errdetail("The run has %s, the LM now %s.", expected, found),
 				 errhint("Set the LM back and resume the run, start a new run, or set gepa.allow_lm_mismatch for the run's owner.")));
-	return lm;
+	return lms;
 }
 
 /*
@@ -311,7 +313,7 @@ report_denial(Evaluation *eval)
 	eval->failure.fatal = true;
 	eval->failure.hint = psprintf("%s Then SELECT gepa.resume(%d) goes on.", eval->failure.hint,
 								  eval->run->row->run);
-	gepa_judge_report(eval->spec, eval->lm, &eval->failure);
+	gepa_judge_report(eval->spec, eval->lms, &eval->failure);
 }
 
 static void
@@ -320,7 +322,7 @@ take_output(Evaluation *eval, int slot, const WorkerOutput *output)
 	const JudgeVerdict *verdict = &output->verdict;
 
 	if (verdict->fatal && !eval->closed)
-		gepa_judge_report(eval->spec, eval->lm, verdict);
+		gepa_judge_report(eval->spec, eval->lms, verdict);
 	if (!gepa_status_no_answer(verdict->status))
 	{
 		eval->run->taken_any = true;
@@ -346,9 +348,9 @@ give_up(Evaluation *eval)
 {
 	if (eval->failure.hint == NULL)
 		eval->failure.hint = psprintf("See what SELECT * FROM gepa.check_lm('%s') says.",
-									  eval->lm->name);
+									  gepa_judge_failed_lm(eval->lms, &eval->failure)->name);
 	eval->failure.fatal = true;
-	gepa_judge_report(eval->spec, eval->lm, &eval->failure);
+	gepa_judge_report(eval->spec, eval->lms, &eval->failure);
 }
 
 /* Is there a verdict on some document, or only rejections? */
@@ -449,16 +451,16 @@ copy_twins(Evaluation *eval)
  * Rounds
  */
 
-/* The LM as it is by now; its address, or a key, may have been mended. */
+/* The LMs as they are by now; an address, or a key, may have been mended. */
 static void
-renew_lm(Evaluation *eval)
+renew_lms(Evaluation *eval)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	gepa_lm_free(eval->lm);
-	eval->lm = NULL;
+	gepa_judge_free_servers(eval->lms);
+	eval->lms = NULL;
 	gepa_worker_enter(eval->run, context);
-	eval->lm = gepa_worker_task_lm(eval->run);
+	eval->lms = gepa_worker_task_lms(eval->run);
 	gepa_worker_commit(context);
 }
 
@@ -468,7 +470,7 @@ begin_round(Evaluation *eval)
 	eval->round++;
 	eval->failed = false;
 	eval->next = 0;
-	eval->outputs = gepa_worker_outputs_open(eval->run, eval->spec, eval->lm);
+	eval->outputs = gepa_worker_outputs_open(eval->run, eval->spec, eval->lms);
 	eval->grading = gepa_worker_grading_open(eval->run, eval->spec);
 }
 
@@ -476,7 +478,7 @@ begin_round(Evaluation *eval)
 static void
 put_off(Evaluation *eval)
 {
-	long		hold_ms = gepa_lm_hold_ms(eval->lm);
+	long		hold_ms = gepa_judge_hold_ms(eval->lms);
 
 	if (eval->round == WORKER_ROUNDS || hold_ms > WORKER_LONGEST_HOLD_MS)
 		give_up(eval);
@@ -543,7 +545,7 @@ pending(const Evaluation *eval)
 static void
 submit_some(Evaluation *eval)
 {
-	int			window = eval->lm->max_concurrency * WINDOW_FACTOR;
+	int			window = gepa_judge_places(eval->lms) * WINDOW_FACTOR;
 
 	while (eval->next < eval->step.nsamples && pending(eval) < window)
 	{
@@ -582,7 +584,7 @@ gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step)
 	run->nunsettled++;
 	gepa_worker_enter(run, context);
 	eval->spec = gepa_worker_candidate(run, step->texts);
-	eval->lm = gepa_worker_task_lm(run);
+	eval->lms = gepa_worker_task_lms(run);
 	take_recorded(eval);
 	gepa_worker_commit(context);
 	begin_round(eval);
@@ -598,7 +600,7 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 	{
 		if (eval->closed || eval->run->exhausted != NULL || eval->due > gepa_clock_us())
 			return false;
-		renew_lm(eval);
+		renew_lms(eval);
 		begin_round(eval);
 	}
 	take_arrived(eval);

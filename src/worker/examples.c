@@ -141,7 +141,7 @@ gepa_worker_candidate(WorkerRun *run, const char *const *texts)
 	{
 		JudgeComponent *component = &spec->components[run->tuned[i]];
 
-		if (component->kind == JUDGE_COMPONENT_INSTRUCTION)
+		if (component->kind != JUDGE_COMPONENT_EXAMPLES)
 			component->text = pstrdup(texts[i]);
 		/* The seed's own list stays as it was written. */
 		else if (strcmp(texts[i], run->seed_examples) != 0)

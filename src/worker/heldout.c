@@ -54,7 +54,7 @@ settle_undecided(WorkerHeldOut *held, JudgeOutcome *outcome, const ApplyJudge *j
 				 const JudgeVerdict *verdict)
 {
 	if (gepa_status_no_answer(verdict->status) && !verdict->rejected)
-		gepa_judge_report(judge->spec, judge->lm, verdict);
+		gepa_judge_report(judge->spec, judge->servers, verdict);
 	held->undecided++;
 	outcome->decided = true;
 	outcome->positive = !outcome->expected;

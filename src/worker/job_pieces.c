@@ -204,14 +204,24 @@ take_piece(WorkerJob *job)
  * Answers
  */
 
+static void
+set_outage(WorkerJob *job, const ApplyJudge *judge, const JudgeVerdict *verdict,
+		   const char *otherwise)
+{
+	const LmServer *lm = gepa_judge_failed_lm(judge->servers, verdict);
+
+	job->outage_lm = MemoryContextStrdup(job->context, lm->name);
+	job->outage = MemoryContextStrdup(job->context,
+									  verdict->detail ? verdict->detail : otherwise);
+}
+
 /* A failure that no call can escape: perhaps the LM was mended since. */
 static void
 note_fatal(WorkerJob *job, const ApplyJudge *judge, const JudgeVerdict *verdict)
 {
 	if (gepa_clock_us() - job->opened_at < (int64) OLD_JUDGE_MS * 1000)
-		gepa_judge_report(judge->spec, judge->lm, verdict);
-	job->outage_lm = MemoryContextStrdup(job->context, judge->lm->name);
-	job->outage = MemoryContextStrdup(job->context, verdict->detail ? verdict->detail : "");
+		gepa_judge_report(judge->spec, judge->servers, verdict);
+	set_outage(job, judge, verdict, "");
 }
 
 static void
@@ -220,8 +230,7 @@ note_outage(WorkerJob *job, const ApplyTicket *ticket)
 	const JudgeVerdict *verdict = &ticket->answer->verdict.verdict;
 	const char *status = gepa_status_name(verdict->status);
 
-	job->outage_lm = MemoryContextStrdup(job->context, ticket->judge->lm->name);
-	job->outage = MemoryContextStrdup(job->context, verdict->detail ? verdict->detail : status);
+	set_outage(job, ticket->judge, verdict, status);
 }
 
 static void

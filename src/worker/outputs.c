@@ -17,13 +17,13 @@ struct WorkerOutputs
 };
 
 WorkerOutputs *
-gepa_worker_outputs_open(WorkerRun *run, const JudgeSpec *spec, const LmServer *lm)
+gepa_worker_outputs_open(WorkerRun *run, const JudgeSpec *spec, const JudgeServers *lms)
 {
 	WorkerOutputs *outputs = palloc0(sizeof(WorkerOutputs));
 	LmOrigin	origin = {.purpose = LM_PURPOSE_ROLLOUT,.judge = run->row->judge,
 	.run = run->row->run};
 
-	outputs->judge = gepa_judge_open(spec, lm, &origin);
+	outputs->judge = gepa_judge_open(spec, lms, &origin);
 	gepa_judge_charge(outputs->judge, run->budget);
 	return outputs;
 }

@@ -67,7 +67,7 @@ find_tuned(WorkerRun *run)
 {
 	run->tuned = palloc(sizeof(int) * run->seed->ncomponents);
 	for (int i = 0; i < run->seed->ncomponents; i++)
-		if (run->seed->components[i].kind == JUDGE_COMPONENT_INSTRUCTION ||
+		if (run->seed->components[i].kind != JUDGE_COMPONENT_EXAMPLES ||
 			run->options.max_examples > 0)
 			run->tuned[run->ntuned++] = i;
 }

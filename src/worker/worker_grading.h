@@ -32,7 +32,7 @@ typedef struct WorkerOutput
 typedef struct WorkerOutputs WorkerOutputs;
 
 extern WorkerOutputs *gepa_worker_outputs_open(WorkerRun *run, const JudgeSpec *spec,
-											   const LmServer *lm);
+											   const JudgeServers *lms);
 extern void gepa_worker_outputs_submit(WorkerOutputs *outputs, const StoreSample *sample,
 									   int slot);
 

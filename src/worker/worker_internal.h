@@ -273,10 +273,10 @@ extern int	gepa_worker_reflection_wait_ms(const WorkerReflection *reflection);
 extern bool gepa_worker_reflection_is_idle(const WorkerReflection *reflection);
 
 /*
- * The run's task LM as it is now, into the current context; needs a
- * transaction.  Raises 55000 when its settings are no longer the run's.
+ * The LMs of the run's program as they are now, into the current context; needs a
+ * transaction.  Raises 55000 when the settings of one are no longer the run's.
  */
-extern LmServer *gepa_worker_task_lm(const WorkerRun *run);
+extern JudgeServers *gepa_worker_task_lms(const WorkerRun *run);
 
 /* Note whether the LM took any of a step's rollouts, all of one proposal. */
 extern void gepa_worker_note_step(WorkerRun *run, const StoreRollout *rollouts, int n);

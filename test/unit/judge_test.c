@@ -117,9 +117,10 @@ render(const JudgeSpec *spec, const JudgeExample *examples, int nexamples,
 	   const JudgeDocument *document, JudgePrompt *prompt)
 {
 	uint8		digest[JUDGE_DIGEST_LENGTH];
+	JudgeView	view = {spec->ninputs, (const char *const *) spec->inputs, document->fields, digest};
 
 	gepa_judge_content_digest(document, digest);
-	gepa_judge_render(spec, examples, nexamples, document, digest, prompt);
+	gepa_judge_render(spec, examples, nexamples, &view, prompt);
 }
 
 static void

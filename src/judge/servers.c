@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ *
+ * servers.c
+ *	  The LMs of a program.
+ *
+ * A step may name an LM of its own; whoever judges needs USAGE on all of them, and
+ * each has to be what the version was made for.  Steps on one server share it, so
+ * that its key is read once, and its calls are one batch.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "judge/judge_internal.h"
+
+static LmServer *
+find_resolved(const JudgeServers *servers, const char *name)
+{
+	if (name == NULL || strcmp(name, servers->lm->name) == 0)
+		return servers->lm;
+	for (int i = 0; i < servers->nsteps; i++)
+		if (strcmp(servers->steps[i]->name, name) == 0)
+			return servers->steps[i];
+	return NULL;
+}
+
+JudgeServers *
+gepa_judge_resolve(const JudgeSpec *spec, const char *lm, Oid userid)
+{
+	JudgeServers *servers = palloc0(sizeof(JudgeServers));
+
+	servers->steps = palloc0(sizeof(LmServer *) * Max(spec->nsteps, 1));
+	servers->lm = gepa_lm_resolve(lm, userid);
+	while (servers->nsteps < spec->nsteps)
+	{
+		const char *name = spec->steps[servers->nsteps].lm;
+		LmServer   *server = find_resolved(servers, name);
+
+		servers->steps[servers->nsteps] = server ? server : gepa_lm_resolve(name, userid);
+		servers->nsteps++;
+	}
+	return servers;
+}
+
+/* Whether a step's LM is the judge's, or that of a step before it. */
+static bool
+is_known(const JudgeServers *servers, int step)
+{
+	bool		known = servers->steps[step] == servers->lm;
+
+	for (int i = 0; i < step; i++)
+		known = known || servers->steps[i] == servers->steps[step];
+	return known;
+}
+
+void
+gepa_judge_free_servers(JudgeServers *servers)
+{
+	for (int i = servers->nsteps - 1; i >= 0; i--)
+		if (!is_known(servers, i))
+			gepa_lm_free(servers->steps[i]);
+	gepa_lm_free(servers->lm);
+	pfree(servers->steps);
+	pfree(servers);
+}
+
+void
+gepa_judge_identify(JudgeSpec *spec, const JudgeServers *servers)
+{
+	spec->lm_identity = gepa_lm_identity(servers->lm);
+	for (int i = 0; i < spec->nsteps; i++)
+		spec->steps[i].lm_identity = spec->steps[i].lm == NULL ? NULL :
+			gepa_lm_identity(servers->steps[i]);
+}
+
+const LmServer *
+gepa_judge_find_mismatch(const JudgeSpec *spec, const JudgeServers *servers,
+						 const char **expected, char **found)
+{
+	*expected = spec->lm_identity;
+	*found = gepa_lm_identity(servers->lm);
+	if (strcmp(*found, *expected) != 0)
+		return servers->lm;
+	for (int i = 0; i < spec->nsteps; i++)
+	{
+		if (spec->steps[i].lm == NULL)
+			continue;
+		*expected = spec->steps[i].lm_identity;
+		*found = gepa_lm_identity(servers->steps[i]);
+		if (strcmp(*found, *expected) != 0)
+			return servers->steps[i];
+	}
+	return NULL;
+}
+
+const LmServer *
+gepa_judge_failed_lm(const JudgeServers *servers, const JudgeVerdict *verdict)
+{
+	if (verdict->failed_step > 0 && verdict->failed_step <= servers->nsteps)
+		return servers->steps[verdict->failed_step - 1];
+	return servers->lm;
+}
+
+int
+gepa_judge_places(const JudgeServers *servers)
+{
+	int			places = servers->lm->max_concurrency;
+
+	for (int i = 0; i < servers->nsteps; i++)
+		if (!is_known(servers, i))
+			places += servers->steps[i]->max_concurrency;
+	return places;
+}
+
+int64
+gepa_judge_longest_ms(const JudgeServers *servers)
+{
+	int64		longest = gepa_lm_longest_call_ms(servers->lm);
+
+	for (int i = 0; i < servers->nsteps; i++)
+		longest += gepa_lm_longest_call_ms(servers->steps[i]);
+	return longest;
+}
+
+long
+gepa_judge_hold_ms(const JudgeServers *servers)
+{
+	long		hold = gepa_lm_hold_ms(servers->lm);
+
+	for (int i = 0; i < servers->nsteps; i++)
+		hold = Max(hold, gepa_lm_hold_ms(servers->steps[i]));
+	return hold;
+}
