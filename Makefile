@@ -44,6 +44,7 @@ OBJS_JUDGE  = src/judge/bayes.o src/judge/course.o src/judge/digest.o src/judge/
 	src/judge/spec.o src/judge/step_answer.o src/judge/steps.o src/judge/totals.o src/judge/tradeoff.o src/judge/window.o
 OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
 	src/store/datasets.o src/store/decisions.o src/store/diff.o src/store/expression.o src/store/figures.o \
+	src/store/functions.o \
 	src/store/handover.o src/store/job_claims.o src/store/job_rows.o src/store/job_source.o \
 	src/store/job_target.o src/store/job_verify.o src/store/job_write.o src/store/jobs.o \
 	src/store/journal.o src/store/judges.o src/store/lease.o src/store/lookup.o \

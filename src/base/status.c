@@ -22,7 +22,8 @@ static const char *const names[] = {
 	[GEPA_STATUS_TIMEOUT] = "timeout",
 	[GEPA_STATUS_HTTP_ERROR] = "http_error",
 	[GEPA_STATUS_BUDGET] = "budget",
-	[GEPA_STATUS_CANCELLED] = "cancelled"
+	[GEPA_STATUS_CANCELLED] = "cancelled",
+	[GEPA_STATUS_FUNCTION_ERROR] = "function_error"
 };
 
 const char *
@@ -61,6 +62,7 @@ gepa_status_no_answer(GepaStatus status)
 		case GEPA_STATUS_REFUSED:
 		case GEPA_STATUS_TRUNCATED:
 		case GEPA_STATUS_TOO_LONG:
+		case GEPA_STATUS_FUNCTION_ERROR:
 			break;
 	}
 	return false;

@@ -22,7 +22,8 @@ typedef enum GepaStatus
 	GEPA_STATUS_TIMEOUT,		/* no answer within request_timeout */
 	GEPA_STATUS_HTTP_ERROR,		/* no answer: connection or HTTP failure */
 	GEPA_STATUS_BUDGET,			/* a limit forbade the call */
-	GEPA_STATUS_CANCELLED		/* given up before an answer came */
+	GEPA_STATUS_CANCELLED,		/* given up before an answer came */
+	GEPA_STATUS_FUNCTION_ERROR	/* a function of the user's own failed */
 } GepaStatus;
 
 /* status.c */

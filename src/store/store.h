@@ -223,6 +223,7 @@ extern StoreSample *gepa_store_get_held_out(int run, const JudgeSpec *spec,
 #include "store/store_decision.h"
 #include "store/store_diff.h"
 #include "store/store_figures.h"
+#include "store/store_function.h"
 #include "store/store_job.h"
 #include "store/store_journal.h"
 #include "store/store_lease.h"
