@@ -62,6 +62,7 @@ typedef struct Estimate
 {
 	StoreVersion *version;
 	const LmServer *lm;
+	JudgePace	pace;
 	StoreAccount account;
 	StoreScan	scan;
 	StoreRates	rates;
@@ -81,7 +82,7 @@ typedef struct Estimate
  * The sample
  */
 
-/* In characters that the model is shown, or else in bytes of the prompt. */
+/* In characters that the model is shown, or else in bytes of the prompts of all steps. */
 static double
 size_of(const Estimate *estimate, const JudgeDocument *document)
 {
@@ -95,9 +96,11 @@ size_of(const Estimate *estimate, const JudgeDocument *document)
 			size += gepa_judge_cut(document->fields[i], spec->window, spec->max_chars).chars_seen;
 		return size;
 	}
+	size += strlen(gepa_judge_render_document(spec, document));
+	size *= estimate->pace.calls;
 	for (int i = 0; i < spec->ncomponents; i++)
 		size += strlen(spec->components[i].text);
-	return size + strlen(gepa_judge_render_document(spec, document));
+	return size;
 }
 
 static void
@@ -231,7 +234,7 @@ at_most(JudgeInterval interval, double most)
 	return interval;
 }
 
-/* Of one call. */
+/* Of one document. */
 static JudgeInterval
 input_tokens(const Estimate *estimate)
 {
@@ -256,8 +259,9 @@ output_tokens(const Estimate *estimate)
 
 	if (estimate->measured)
 		return gepa_judge_mean(rates->output_tokens, rates->output_deviation, rates->input.n);
-	return at_most(estimate->version->spec->reasoning ? reason_tokens : label_tokens,
-				   estimate->lm->max_tokens > 0 ? estimate->lm->max_tokens : INFINITY);
+	return plus(at_most(estimate->version->spec->reasoning ? reason_tokens : label_tokens,
+						estimate->lm->max_tokens > 0 ? estimate->lm->max_tokens : INFINITY),
+				times(reason_tokens, estimate->pace.calls - 1));
 }
 
 static JudgeInterval
@@ -269,23 +273,23 @@ at_least(JudgeInterval interval, JudgeInterval least)
 	return interval;
 }
 
-/* From one answer to the next, with as many calls in flight as the LM may have. */
+/* From one verdict to the next, with as many calls in flight as the LMs may have. */
 static JudgeInterval
 seconds(const Estimate *estimate, JudgeInterval tokens)
 {
 	const StoreRates *rates = &estimate->rates;
-	const LmServer *lm = estimate->lm;
+	const JudgePace *pace = &estimate->pace;
 	JudgeInterval minute = {60, 60, 60};
-	JudgeInterval latency = call_seconds;
+	JudgeInterval latency = times(call_seconds, pace->calls);
 
 	if (estimate->measured)
 		latency = times(gepa_judge_mean(rates->latency_ms, rates->latency_deviation,
 										rates->input.n), 0.001);
-	latency = times(latency, 1.0 / Max(lm->max_concurrency, 1));
-	if (lm->requests_per_minute > 0)
-		latency = at_least(latency, times(minute, 1.0 / lm->requests_per_minute));
-	if (lm->tokens_per_minute > 0)
-		latency = at_least(latency, times(tokens, 60.0 / lm->tokens_per_minute));
+	latency = times(latency, 1.0 / pace->places);
+	if (pace->documents_per_minute > 0)
+		latency = at_least(latency, times(minute, 1.0 / pace->documents_per_minute));
+	if (pace->tokens_per_minute > 0)
+		latency = at_least(latency, times(tokens, 60.0 / pace->tokens_per_minute));
 	return latency;
 }
 
@@ -305,50 +309,54 @@ put(const Estimate *estimate, const char *item, JudgeInterval figure, const char
 	tuplestore_putvalues(estimate->rsinfo->setResult, estimate->rsinfo->setDesc, values, nulls);
 }
 
-/* Returns how many calls there will be. */
+/* Returns how many documents there are to judge. */
 static JudgeInterval
 put_rows(const Estimate *estimate)
 {
 	const JudgeSurvey *survey = &estimate->survey;
 	JudgeInterval rows = gepa_judge_count_rows(survey);
-	JudgeInterval calls = gepa_judge_product(rows, gepa_judge_share(survey, VALUE_CALLS,
-																	VALUE_LOOKED));
+	JudgeInterval documents = gepa_judge_product(rows, gepa_judge_share(survey, VALUE_CALLS,
+																		VALUE_LOOKED));
 	char	   *looked = psprintf("%.0f rows looked up", sum(estimate, VALUE_LOOKED));
 
 	put(estimate, "rows", rows, "rows", !estimate->blocks ? "counted" :
 		psprintf("counted in %d of %.0f blocks", survey->n, survey->nunits));
 	put(estimate, "stored", gepa_judge_share(survey, VALUE_STORED, VALUE_DOCUMENTS), "share",
 		looked);
-	put(estimate, "to_judge", calls, "calls", estimate->ncopies == 0 ? looked :
-		psprintf("%s; %d of them have the document of another one, and are one call with it",
-				 looked, estimate->ncopies));
-	return calls;
+	if (estimate->ncopies > 0)
+		looked = psprintf("%s; %d of them have the document of another one, and are one call with it",
+						  looked, estimate->ncopies);
+	if (estimate->pace.calls > 1)
+		looked = psprintf("%s; %d calls each", looked, estimate->pace.calls);
+	put(estimate, "to_judge", times(documents, estimate->pace.calls), "calls", looked);
+	return documents;
 }
 
 static void
-put_calls(const Estimate *estimate, JudgeInterval calls)
+put_calls(const Estimate *estimate, JudgeInterval documents)
 {
 	const LmServer *lm = estimate->lm;
+	const JudgePace *pace = &estimate->pace;
 	JudgeInterval input = input_tokens(estimate);
 	JudgeInterval output = output_tokens(estimate);
-	JudgeInterval cost = plus(times(input, lm->input_price * 1e-6),
-							  times(output, lm->output_price * 1e-6));
+	JudgeInterval cost = plus(times(input, pace->input_price * 1e-6),
+							  times(output, pace->output_price * 1e-6));
 	bool		measured = estimate->measured;
 	char	   *stored = psprintf("%d stored verdicts of version %d", estimate->rates.input.n,
 								  estimate->version->version);
 
-	put(estimate, "input_tokens", gepa_judge_product(calls, input), "tokens", measured ? stored :
+	put(estimate, "input_tokens", gepa_judge_product(documents, input), "tokens", measured ? stored :
 		"a guess: 2.5 to 6 bytes a token");
-	put(estimate, "output_tokens", gepa_judge_product(calls, output), "tokens", measured ? stored :
+	put(estimate, "output_tokens", gepa_judge_product(documents, output), "tokens", measured ? stored :
 		psprintf("a guess: %.0f to %.0f a call", output.low, output.high));
-	put(estimate, "cost", gepa_judge_product(calls, cost), "money",
-		lm->input_price == 0 && lm->output_price == 0 ?
+	put(estimate, "cost", gepa_judge_product(documents, cost), "money",
+		pace->input_price == 0 && pace->output_price == 0 ?
 		psprintf("LM \"%s\" has no prices", lm->name) :
 		psprintf("prices of LM \"%s\", nothing off for its prompt cache", lm->name));
-	put(estimate, "hours", gepa_judge_product(calls, times(seconds(estimate, plus(input, output)),
-														   1.0 / 3600)),
-		"hours", psprintf("%d calls at a time%s; %s", lm->max_concurrency,
-						  lm->requests_per_minute > 0 || lm->tokens_per_minute > 0 ?
+	put(estimate, "hours", gepa_judge_product(documents, times(seconds(estimate, plus(input, output)),
+															   1.0 / 3600)),
+		"hours", psprintf("%.0f calls at a time%s; %s", pace->places,
+						  pace->documents_per_minute > 0 || pace->tokens_per_minute > 0 ?
 						  " within the LM's rates" : "",
 						  measured ? stored : "a guess: 0.1 to 3 seconds a call"));
 }
@@ -400,6 +408,7 @@ open_estimate(Estimate *estimate, FunctionCallInfo fcinfo)
 {
 	char	   *judge = gepa_api_text_arg(fcinfo, 0, "judge");
 	int			version;
+	JudgeServers *lms;
 
 	estimate->scan.relation = gepa_api_text_arg(fcinfo, 1, "source");
 	estimate->scan.document = gepa_api_text_arg(fcinfo, 2, "document");
@@ -412,8 +421,10 @@ open_estimate(Estimate *estimate, FunctionCallInfo fcinfo)
 				 errmsg("\"sample\" must be between %d and %d", LEAST_SAMPLE, MOST_SAMPLE),
 				 errhint("Four times as many rows halve the intervals.")));
 	estimate->version = gepa_store_get_version(judge, version);
-	gepa_lm_check_usage(estimate->version->lm, GetUserId());
-	estimate->lm = gepa_lm_describe(estimate->version->lm, GetUserId());
+	gepa_judge_check_usage(estimate->version->spec, estimate->version->lm, GetUserId());
+	lms = gepa_judge_describe(estimate->version->spec, estimate->version->lm, GetUserId());
+	estimate->lm = lms->lm;
+	estimate->pace = gepa_judge_pace(lms);
 	gepa_store_account(&estimate->account, estimate->version->verdict_digest,
 					   estimate->version->owner, GetUserId());
 	gepa_store_get_rates(&estimate->account, &estimate->rates);

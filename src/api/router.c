@@ -48,7 +48,7 @@ check_lms(const StoreRouter *router)
 	{
 		const StoreVersion *version = gepa_store_get_target(router->targets[i]);
 
-		gepa_lm_free(gepa_lm_resolve(version->lm, GetUserId()));
+		gepa_judge_free_servers(gepa_judge_resolve(version->spec, version->lm, GetUserId()));
 	}
 }
 

@@ -292,9 +292,9 @@ int
 gepa_apply_desk_concurrency(const ApplyDesk *desk)
 {
 	ListCell   *cell;
-	int			most = desk->named->judge != NULL ? desk->named->judge->lm->max_concurrency : 0;
+	int			most = desk->named->judge != NULL ? gepa_judge_places(desk->named->judge->servers) : 0;
 
 	foreach(cell, desk->named->judges)
-		most += ((ApplyJudge *) lfirst(cell))->lm->max_concurrency;
+		most += gepa_judge_places(((ApplyJudge *) lfirst(cell))->servers);
 	return Max(most, 1);
 }

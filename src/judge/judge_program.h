@@ -54,6 +54,33 @@ extern JudgeServers *gepa_judge_resolve(const struct JudgeSpec *spec, const char
 										Oid userid);
 extern void gepa_judge_free_servers(JudgeServers *servers);
 
+/*
+ * The same without keys, to be told of and not to be called; NULL where the user may
+ * not use all of them.  Plain data in the current context.
+ */
+extern JudgeServers *gepa_judge_describe(const struct JudgeSpec *spec, const char *lm,
+										 Oid userid);
+
+/* Raise what gepa_judge_resolve() would, but for what is wrong with a key. */
+extern void gepa_judge_check_usage(const struct JudgeSpec *spec, const char *lm, Oid userid);
+
+/*
+ * What all LMs of a program together make of a document.  Its tokens are taken to be
+ * spread evenly over its calls.
+ */
+typedef struct JudgePace
+{
+	int			calls;			/* that a document takes */
+	double		input_price;	/* per million tokens, of all its calls */
+	double		output_price;
+	double		places;			/* calls at a time, when the LM that is the
+								 * most in demand has no place free */
+	double		documents_per_minute;	/* by rate limits; 0 = no such limit */
+	double		tokens_per_minute;
+} JudgePace;
+
+extern JudgePace gepa_judge_pace(const JudgeServers *servers);
+
 /* Set the identities of a spec by what its LMs are now. */
 extern void gepa_judge_identify(struct JudgeSpec *spec, const JudgeServers *servers);
 

@@ -64,6 +64,36 @@ gepa_judge_free_servers(JudgeServers *servers)
 	pfree(servers);
 }
 
+JudgeServers *
+gepa_judge_describe(const JudgeSpec *spec, const char *lm, Oid userid)
+{
+	JudgeServers *servers = palloc0(sizeof(JudgeServers));
+
+	servers->steps = palloc0(sizeof(LmServer *) * Max(spec->nsteps, 1));
+	servers->lm = gepa_lm_describe(lm, userid);
+	while (servers->lm != NULL && servers->nsteps < spec->nsteps)
+	{
+		const char *name = spec->steps[servers->nsteps].lm;
+		LmServer   *server = find_resolved(servers, name);
+
+		if (server == NULL)
+			server = gepa_lm_describe(name, userid);
+		if (server == NULL)
+			return NULL;
+		servers->steps[servers->nsteps++] = server;
+	}
+	return servers->lm == NULL ? NULL : servers;
+}
+
+void
+gepa_judge_check_usage(const JudgeSpec *spec, const char *lm, Oid userid)
+{
+	gepa_lm_check_usage(lm, userid);
+	for (int i = 0; i < spec->nsteps; i++)
+		if (spec->steps[i].lm != NULL)
+			gepa_lm_check_usage(spec->steps[i].lm, userid);
+}
+
 void
 gepa_judge_identify(JudgeSpec *spec, const JudgeServers *servers)
 {
@@ -110,6 +140,49 @@ gepa_judge_places(const JudgeServers *servers)
 		if (!is_known(servers, i))
 			places += servers->steps[i]->max_concurrency;
 	return places;
+}
+
+static double
+lower_limit(double limit, double other)
+{
+	return other > 0 && (limit == 0 || other < limit) ? other : limit;
+}
+
+/* One LM, which has so many of the calls. */
+static void
+add_pace(JudgePace *pace, const LmServer *lm, int calls)
+{
+	double		share = (double) calls / pace->calls;
+
+	pace->input_price += lm->input_price * share;
+	pace->output_price += lm->output_price * share;
+	pace->places = lower_limit(pace->places, Max(lm->max_concurrency, 1) / share);
+	pace->documents_per_minute = lower_limit(pace->documents_per_minute,
+											 (double) lm->requests_per_minute / calls);
+	pace->tokens_per_minute = lower_limit(pace->tokens_per_minute,
+										  lm->tokens_per_minute / share);
+}
+
+static int
+count_calls(const JudgeServers *servers, const LmServer *lm)
+{
+	int			n = servers->lm == lm;
+
+	for (int i = 0; i < servers->nsteps; i++)
+		n += servers->steps[i] == lm;
+	return n;
+}
+
+JudgePace
+gepa_judge_pace(const JudgeServers *servers)
+{
+	JudgePace	pace = {.calls = servers->nsteps + 1};
+
+	add_pace(&pace, servers->lm, count_calls(servers, servers->lm));
+	for (int i = 0; i < servers->nsteps; i++)
+		if (!is_known(servers, i))
+			add_pace(&pace, servers->steps[i], count_calls(servers, servers->steps[i]));
+	return pace;
 }
 
 int64

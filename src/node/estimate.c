@@ -104,11 +104,15 @@ read_judge(NodeFacts *facts, const StoreVersion *version)
 {
 	StoreFigures *figures = &facts->figures;
 	StoreAccount account;
+	JudgeServers *lms;
 
 	gepa_store_account(&account, version->verdict_digest, version->owner, GetUserId());
 	gepa_store_get_figures(version->spec, &account, figures);
 	facts->version = version;
 	facts->lm = gepa_lm_describe(version->lm, GetUserId());
+	lms = gepa_judge_describe(version->spec, version->lm, GetUserId());
+	if (lms != NULL)
+		facts->pace = gepa_judge_pace(lms);
 	facts->pass_rate = (figures->positive + PRIOR_PASS_RATE * PRIOR_WEIGHT) /
 		(figures->sampled + PRIOR_WEIGHT);
 }
@@ -242,18 +246,19 @@ gepa_node_judge_name(const Node *call)
  * Calls
  */
 
-/* A document of that many bytes in a prompt, in tokens. */
+/* A document of that many bytes in the prompts of all steps, in tokens. */
 static double
 prompt_tokens(const JudgeSpec *spec, double width)
 {
 	double		chars = FRAME_CHARS + Min(width, (double) spec->max_chars * spec->ninputs);
 
+	chars *= spec->nsteps + 1;
 	for (int i = 0; i < spec->ncomponents; i++)
 		chars += strlen(spec->components[i].text);
 	return chars / CHARS_PER_TOKEN;
 }
 
-/* Of one call. */
+/* Of one document. */
 static void
 estimate_call(const NodeFacts *facts, double width, NodeEstimate *call)
 {
@@ -271,13 +276,15 @@ estimate_call(const NodeFacts *facts, double width, NodeEstimate *call)
 		call->output_tokens = LABEL_TOKENS;
 		if (facts->version->spec->reasoning)
 			call->output_tokens += REASON_TOKENS;
-		call->seconds = (PRIOR_LATENCY_MS + PRIOR_READING_MS * call->input_tokens / 1000) / 1000;
+		call->output_tokens += facts->version->spec->nsteps * REASON_TOKENS;
+		call->seconds = (PRIOR_LATENCY_MS * (facts->version->spec->nsteps + 1) +
+						 PRIOR_READING_MS * call->input_tokens / 1000) / 1000;
 	}
-	if (facts->lm != NULL)
+	if (facts->pace.calls > 0)
 	{
-		call->cost = (call->input_tokens * facts->lm->input_price +
-					  call->output_tokens * facts->lm->output_price) / 1e6;
-		call->seconds /= Max(facts->lm->max_concurrency, 1);
+		call->cost = (call->input_tokens * facts->pace.input_price +
+					  call->output_tokens * facts->pace.output_price) / 1e6;
+		call->seconds /= facts->pace.places;
 	}
 }
 

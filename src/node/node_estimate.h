@@ -25,6 +25,8 @@ typedef struct NodeFacts
 									 * its last judge */
 	const LmServer *lm;			/* without a key; NULL: the user may not use
 								 * it */
+	JudgePace	pace;			/* no calls: the user may not use all of its
+								 * LMs */
 	StoreFigures figures;		/* of the user's account; of a router, the
 								 * mean of its judges', with what is stored of
 								 * all */

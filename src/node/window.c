@@ -54,7 +54,7 @@ concurrency(const NodeState *node)
 
 	for (NodeSession *session = node->execution->sessions; session != NULL; session = session->next)
 		if (session->judge != NULL)
-			most = Max(most, session->judge->lm->max_concurrency);
+			most = Max(most, gepa_judge_places(session->judge->servers));
 	return most > 0 ? most : DEFAULT_CONCURRENCY;
 }
 

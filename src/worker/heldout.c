@@ -90,6 +90,7 @@ gepa_worker_judge_held_out(WorkerHeldOut *held, StoreVersion *version, int run,
 {
 	StoreSample *samples;
 	ApplyJudge *judge;
+	JudgePace	pace;
 	int			some;
 
 	memset(held, 0, sizeof(WorkerHeldOut));
@@ -98,11 +99,12 @@ gepa_worker_judge_held_out(WorkerHeldOut *held, StoreVersion *version, int run,
 	judge = gepa_apply_open(version, LM_PURPOSE_REPORT);
 	gepa_worker_commit(context);
 
-	held->places = judge->lm->max_concurrency;
-	held->requests_per_minute = judge->lm->requests_per_minute;
-	held->tokens_per_minute = judge->lm->tokens_per_minute;
+	pace = gepa_judge_pace(judge->servers);
+	held->places = pace.places;
+	held->documents_per_minute = pace.documents_per_minute;
+	held->tokens_per_minute = pace.tokens_per_minute;
 	held->outcomes = palloc0(sizeof(JudgeOutcome) * Max(held->n, 1));
-	some = held->places * ROWS_PER_PLACE;
+	some = (int) (held->places * ROWS_PER_PLACE);
 	for (int first = 0; first < held->n; first += some)
 	{
 		if (stops != NULL && stops())

@@ -45,20 +45,26 @@ typedef struct Start
  * What is named in the request
  */
 
+/* A task LM of another name takes the judge's place; the steps' own LMs stay. */
 static void
-check_identity(const Start *start, const LmServer *lm)
+check_identity(const Start *start, const JudgeServers *lms)
 {
 	const StoreVersion *version = start->version;
+	JudgeSpec	spec = *version->spec;
+	const char *expected;
+	char	   *found;
+	const LmServer *lm;
 
-	if (strcmp(start->lm, version->lm) != 0 || gepa_allow_lm_mismatch ||
-		strcmp(start->lm_identity, version->spec->lm_identity) == 0)
+	if (strcmp(start->lm, version->lm) != 0)
+		spec.lm_identity = start->lm_identity;
+	lm = gepa_judge_find_mismatch(&spec, lms, &expected, &found);
+	if (lm == NULL || gepa_allow_lm_mismatch)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("settings of LM \"%s\" differ from those that version %d of judge \"%s\" was made for",
 					lm->name, version->version, version->spec->name),
-			 errdetail("The version has %s, the LM now %s.",
-					   version->spec->lm_identity, start->lm_identity),
+			 errdetail("The version has %s, the LM now %s.", expected, found),
 			 errhint("Make a version with the present settings with gepa.alter_judge('%s'), or set gepa.allow_lm_mismatch.",
 					 version->spec->name)));
 }
@@ -67,13 +73,13 @@ static void
 check_lms(Start *start)
 {
 	const char *reflection_lm = start->request->reflection_lm;
-	LmServer   *lm;
+	JudgeServers *lms;
 
 	start->lm = start->options.task_lm ? start->options.task_lm : start->version->lm;
-	lm = gepa_lm_resolve(start->lm, GetUserId());
-	start->lm_identity = gepa_lm_identity(lm);
-	check_identity(start, lm);
-	gepa_lm_free(lm);
+	lms = gepa_judge_resolve(start->version->spec, start->lm, GetUserId());
+	start->lm_identity = gepa_lm_identity(lms->lm);
+	check_identity(start, lms);
+	gepa_judge_free_servers(lms);
 	if (reflection_lm != NULL)
 		gepa_lm_free(gepa_lm_resolve(reflection_lm, GetUserId()));
 }

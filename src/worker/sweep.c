@@ -48,6 +48,18 @@ typedef struct Plan
  * What is wanted
  */
 
+/* Steps may be new, or on other LMs; the judge's own is what the base was made for. */
+static void
+identify_steps(JudgeSpec *spec, const char *lm)
+{
+	char	   *identity = spec->lm_identity;
+	JudgeServers *lms = gepa_judge_resolve(spec, lm, GetUserId());
+
+	gepa_judge_identify(spec, lms);
+	gepa_judge_free_servers(lms);
+	spec->lm_identity = identity;
+}
+
 /* The version that runs with a setting start from. */
 static int
 setting_version(const StoreVersion *base, const WorkerSetting *setting)
@@ -68,6 +80,7 @@ setting_version(const StoreVersion *base, const WorkerSetting *setting)
 		   sizeof(JudgeComponent) * base->spec->ncomponents);
 	gepa_judge_apply_options(&spec, options);
 	gepa_judge_check_spec(&spec);
+	identify_steps(&spec, base->lm);
 	return gepa_store_keep_version(base->judge, &spec, base->lm);
 }
 

@@ -235,8 +235,8 @@ yield_of(const WorkerHeldOut *held, double latency_ms, double tokens)
 {
 	double		yield = latency_ms > 0 ? held->places * 1000.0 / latency_ms : NAN;
 
-	if (held->requests_per_minute > 0)
-		yield = fmin(yield, held->requests_per_minute / 60.0);
+	if (held->documents_per_minute > 0)
+		yield = fmin(yield, held->documents_per_minute / 60.0);
 	if (held->tokens_per_minute > 0 && tokens > 0)
 		yield = fmin(yield, held->tokens_per_minute / 60.0 / tokens);
 	return yield;

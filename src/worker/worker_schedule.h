@@ -49,9 +49,9 @@ typedef struct WorkerHeldOut
 	double		latency_ms;		/* of these */
 	int			called;			/* rows that were not stored */
 	double		seconds;		/* that all took */
-	int			places;			/* max_concurrency of the LM */
-	int			requests_per_minute;	/* its rate limits; 0 = none */
-	int			tokens_per_minute;
+	double		places;			/* this and the following: see JudgePace */
+	double		documents_per_minute;
+	double		tokens_per_minute;
 } WorkerHeldOut;
 
 /*
