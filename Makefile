@@ -41,7 +41,8 @@ OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.
 OBJS_JUDGE  = src/judge/bayes.o src/judge/course.o src/judge/digest.o src/judge/examples.o \
 	src/judge/grade.o src/judge/measure.o src/judge/parse.o src/judge/recipe.o \
 	src/judge/render.o src/judge/run.o src/judge/schema.o src/judge/score.o src/judge/servers.o \
-	src/judge/spec.o src/judge/step_answer.o src/judge/steps.o src/judge/totals.o src/judge/tradeoff.o src/judge/window.o
+	src/judge/spec.o src/judge/step_answer.o src/judge/step_record.o \
+	src/judge/steps.o src/judge/totals.o src/judge/tradeoff.o src/judge/window.o
 OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
 	src/store/datasets.o src/store/decisions.o src/store/diff.o src/store/expression.o src/store/figures.o \
 	src/store/functions.o \

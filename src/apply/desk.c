@@ -292,8 +292,10 @@ int
 gepa_apply_desk_concurrency(const ApplyDesk *desk)
 {
 	ListCell   *cell;
-	int			most = desk->named->judge != NULL ? gepa_judge_places(desk->named->judge->servers) : 0;
+	int			most = 0;
 
+	if (desk->named->judge != NULL)
+		most = gepa_judge_places(desk->named->judge->servers);
 	foreach(cell, desk->named->judges)
 		most += gepa_judge_places(((ApplyJudge *) lfirst(cell))->servers);
 	return Max(most, 1);

@@ -68,9 +68,8 @@ count_outputs(const JudgeSpec *spec)
 	return n;
 }
 
-/* What the verdict is made of: what was chosen, or all there is. */
-static const char **
-verdict_inputs(const JudgeSpec *spec, int *n)
+const char **
+gepa_judge_verdict_inputs(const JudgeSpec *spec, int *n)
 {
 	const char **names = palloc(sizeof(char *) * (spec->ninputs + count_outputs(spec) +
 												  spec->nverdict_inputs));
@@ -178,7 +177,7 @@ ask_verdict(const JudgeProgram *program, JudgeCourse *course, const JudgeDocumen
 	else
 	{
 		int			n;
-		const char **names = verdict_inputs(spec, &n);
+		const char **names = gepa_judge_verdict_inputs(spec, &n);
 
 		view = make_view(spec, course, n, names);
 	}

@@ -42,6 +42,9 @@ extern void gepa_judge_render(const JudgeSpec *spec, const JudgeExample *example
 extern void gepa_judge_render_step(const JudgeSpec *spec, int step, const JudgeView *view,
 								   JudgePrompt *prompt);
 
+/* Fields alone, cut and fenced. */
+extern char *gepa_judge_render_view(const JudgeSpec *spec, const JudgeView *view);
+
 /* examples.c: NULL and *error instead of raising */
 extern JudgeExample *gepa_judge_examples_read(const JudgeSpec *spec, const char *text,
 											  int *nexamples, const char **error);
@@ -95,6 +98,9 @@ extern void gepa_judge_take_reply(const LmReply *reply, JudgeVerdict *verdict);
 extern void gepa_judge_trim_answer(const char *content, const char **start, const char **end);
 
 /* course.c: one document's way through a program; frontend safe */
+
+/* What the verdict is made of: what was chosen, or all there is. */
+extern const char **gepa_judge_verdict_inputs(const JudgeSpec *spec, int *n);
 
 /* What is the same for all documents. */
 typedef struct JudgeProgram

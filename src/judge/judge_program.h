@@ -30,6 +30,7 @@ typedef struct JudgeStep
 	char	   *lm_identity;	/* gepa_lm_identity() of lm; NULL without one */
 } JudgeStep;
 
+struct JudgeDocument;
 struct JudgeSpec;
 struct JudgeVerdict;
 
@@ -110,5 +111,23 @@ extern long gepa_judge_hold_ms(const JudgeServers *servers);
 /* The step of that name, -1 if none; the number of the component that has its prompt. */
 extern int	gepa_judge_find_step(const struct JudgeSpec *spec, const char *name);
 extern int	gepa_judge_step_component(const struct JudgeSpec *spec, int step);
+
+/* step_record.c: by the trace of a verdict, for reflection on a component */
+
+/*
+ * What a step (nsteps: the verdict) was shown of a document, cut and fenced, as far as
+ * it came; and what a step put out, NULL if it was not reached or has failed.
+ */
+extern char *gepa_judge_render_inputs(const struct JudgeSpec *spec, int step,
+									  const struct JudgeDocument *document, const char *trace);
+extern char *gepa_judge_render_outputs(const struct JudgeSpec *spec, int step,
+									   const struct JudgeDocument *document, const char *trace);
+
+/* Why a step has no outputs, and its raw answer if any; NULL = it was not reached. */
+extern const char *gepa_judge_traced_failure(const struct JudgeSpec *spec, int step,
+											 const char *trace, const char **answer);
+
+/* The default reflection template for prompts of steps; as that for instructions. */
+extern char *gepa_judge_step_template(const struct JudgeSpec *spec, int step);
 
 #endif							/* GEPA_JUDGE_JUDGE_PROGRAM_H */

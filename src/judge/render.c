@@ -219,6 +219,16 @@ gepa_judge_render_document(const JudgeSpec *spec, const JudgeDocument *document)
 	return render_user(spec, &view, &showing, &seen, &total);
 }
 
+char *
+gepa_judge_render_view(const JudgeSpec *spec, const JudgeView *view)
+{
+	Showing		showing = {spec->max_chars, true, false};
+	int			seen;
+	int			total;
+
+	return render_user(spec, view, &showing, &seen, &total);
+}
+
 /* The label alone: nobody wrote a reason down. */
 static char *
 render_answer(const JudgeExample *example)

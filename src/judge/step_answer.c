@@ -15,11 +15,15 @@
 #include "postgres_fe.h"
 #endif
 
+#include <math.h>
+
 #include "base/text.h"
 #include "judge/judge_internal.h"
 
 /* How much of a bad answer an error detail shows, in bytes. */
 #define SHOWN_BYTES 120
+
+#define MAX_NUMBER_CHARS 60
 
 char *
 gepa_judge_step_schema(const JudgeStep *step)
@@ -57,6 +61,28 @@ make_output(const GepaJson *value)
 	return output;
 }
 
+/* A number that tables would not take, or double precision not hold. */
+static bool
+is_absurd(const char *number)
+{
+	double		value = fabs(strtod(number, NULL));
+
+	if (value == 0)
+		return strpbrk(number, "eE") != NULL || strlen(number) > MAX_NUMBER_CHARS;
+	return value < 1e-300 || value > 1e300 || strlen(number) > MAX_NUMBER_CHARS;
+}
+
+static bool
+has_absurd_number(const GepaJson *value)
+{
+	if (value->kind == GEPA_JSON_NUMBER)
+		return is_absurd(value->text);
+	for (int i = 0; i < value->nitems; i++)
+		if (has_absurd_number(value->items[i]))
+			return true;
+	return false;
+}
+
 static char *
 check_output(const JudgeStep *step, int number, const GepaJson *value)
 {
@@ -65,6 +91,8 @@ check_output(const JudgeStep *step, int number, const GepaJson *value)
 
 	if (value == NULL)
 		return psprintf("The answer has no \"%s\".", step->outputs[number]);
+	if (has_absurd_number(value))
+		return psprintf("Output \"%s\" has a number out of range.", step->outputs[number]);
 	breach = gepa_judge_schema_breach(gepa_json_parse(schema, strlen(schema), NULL), value);
 	return breach == NULL ? NULL :
 		psprintf("Output \"%s\" %s.", step->outputs[number], breach);

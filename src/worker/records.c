@@ -57,17 +57,58 @@ outputs_value(const JudgeVerdict *verdict)
 	return map_value(verdict->answer ? 2 : 1, unanswered, items);
 }
 
+/* What a step put out, or why it did not. */
 static EngineValue
-record_value(const WorkerRun *run, const StoreRollout *rollout)
+step_value(const WorkerRun *run, int step, const StoreRollout *rollout,
+		   const JudgeDocument *document)
+{
+	static const char *const unanswered[] = {"failure", "answer"};
+	EngineValue *items = palloc(sizeof(EngineValue) * 2);
+	const char *outputs = gepa_judge_render_outputs(run->seed, step, document, rollout->trace);
+	const char *answer;
+	const char *failure;
+
+	if (outputs != NULL)
+		return text_value(outputs);
+	failure = gepa_judge_traced_failure(run->seed, step, rollout->trace, &answer);
+	items[0] = text_value(failure ? failure :
+						  rollout->verdict.detail ? rollout->verdict.detail : "not reached");
+	items[1] = text_value(answer);
+	return map_value(answer ? 2 : 1, unanswered, items);
+}
+
+/* Whose inputs and outputs are shown: those of the step whose prompt is to be written. */
+static EngineValue
+record_value(const WorkerRun *run, int step, const StoreRollout *rollout)
 {
 	static const char *const keys[] = {"Inputs", "Generated Outputs", "Feedback"};
 	EngineValue *items = palloc(sizeof(EngineValue) * lengthof(keys));
-	const StoreSample *sample = &run->samples[rollout->split][rollout->sample];
+	const JudgeDocument *document = &run->samples[rollout->split][rollout->sample].document;
 
-	items[0] = text_value(gepa_judge_render_document(run->seed, &sample->document));
-	items[1] = outputs_value(&rollout->verdict);
+	items[0] = text_value(gepa_judge_render_inputs(run->seed, step, document, rollout->trace));
+	items[1] = step < run->seed->nsteps ? step_value(run, step, rollout, document) :
+		outputs_value(&rollout->verdict);
 	items[2] = text_value(rollout->feedback ? rollout->feedback : "");
 	return map_value(lengthof(keys), keys, items);
+}
+
+/* The step that the component at hand is the prompt of; nsteps = the verdict. */
+static int
+step_of(const WorkerRun *run, const EngineStep *step)
+{
+	const JudgeComponent *component = &run->seed->components[run->tuned[step->component]];
+
+	return component->kind == JUDGE_COMPONENT_STEP ?
+		gepa_judge_find_step(run->seed, component->name) : run->seed->nsteps;
+}
+
+const char *
+gepa_worker_default_template(const WorkerRun *run, const EngineStep *step)
+{
+	int			number = step_of(run, step);
+
+	return number < run->seed->nsteps ? gepa_judge_step_template(run->seed, number) :
+		gepa_judge_reflection_template();
 }
 
 EngineValue *
@@ -87,7 +128,7 @@ gepa_worker_records(const WorkerRun *run, const EngineStep *step)
 			rollouts[i].sample < 0 || rollouts[i].sample >= run->nsamples[rollouts[i].split])
 			elog(ERROR, "rollout %d of step %d has no sample", rollouts[i].slot,
 				 rollouts[i].step);
-		records[i] = record_value(run, &rollouts[i]);
+		records[i] = record_value(run, step_of(run, step), &rollouts[i]);
 	}
 	return records;
 }

@@ -32,7 +32,9 @@ make_prompt(const WorkerRun *run, const EngineStep *step)
 	EngineValue *records = gepa_worker_records(run, step);
 	const char *template = run->options.reflection_template;
 
-	return gepa_engine_render_reflection(template ? template : gepa_judge_reflection_template(),
+	if (template == NULL)
+		template = gepa_worker_default_template(run, step);
+	return gepa_engine_render_reflection(template,
 										 step->texts[step->component], records, step->nrecords,
 										 run->options.expand_placeholders);
 }

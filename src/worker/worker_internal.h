@@ -242,6 +242,9 @@ extern JudgeSpec *gepa_worker_candidate(WorkerRun *run, const char *const *texts
  */
 extern EngineValue *gepa_worker_records(const WorkerRun *run, const EngineStep *step);
 
+/* The template for the component of a step, where the run's options have none. */
+extern const char *gepa_worker_default_template(const WorkerRun *run, const EngineStep *step);
+
 /*
  * evaluate.c, reflect.c: a step being carried out.  Begun in a memory context
  * that lasts until its outcome is recorded, and current at each call here;

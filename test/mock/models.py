@@ -19,6 +19,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
+import steps
 from world import LEXICON
 
 RULE = re.compile(r'RULE: documents that mention "([^"]+)" are "?([^\s".,]+)')
@@ -178,6 +179,8 @@ def answer_text(task, label, reasoning):
 def judge(request, options, gullible=False):
     """judge-rules and judge-gullible; options are those of the model's name."""
     task = read_task(request, "noschema" in options)
+    if steps.is_step(schema_of(request)):
+        return Answer(steps.answer(schema_of(request), task.system, task.document, LEXICON_WORD))
     label, sure, words = decide(task, options.get("bias"))
     obeys = COMMAND.search(task.document if "gullible" in options else
                            task.outside if gullible else "")
@@ -262,6 +265,8 @@ def reflector(request):
     prompt = message_text((request.get("messages") or [{}])[-1])
     parts = prompt.split("```")
     current = (parts[1] if len(parts) > 2 else prompt).strip("\n")
+    if steps.is_list_prompt(current):
+        return Answer(f"Better:\n```\n{steps.better_list(current, prompt, unfence, LEXICON_WORD)}\n```")
     stated = dict(RULE.findall(current))
     records = read_records(prompt)
     dropped = misleading(records, stated)

@@ -7,6 +7,7 @@
 #   my $judge = judge_on($node, $mock, 'judge-rules', temperature => 0);   on an LM of its name
 #   may_call($node, 'alice', 'bob');              EXECUTE on what costs money, as the README grants it
 #   load_world($node, 'labels', rows => 200, seed => 1);
+#   world_rule(seed => 1)                         its rule, as [word, label] pairs
 #   is(value($node, $sql), 'x');                  one value; dies on an ERROR
 #   stored($node, 'j', 3, 'all of them')           as many verdicts of a judge, once the writer has come to it
 #   my ($out, $err) = outcome($node, $sql);       SQLSTATE and all: never dies
@@ -32,7 +33,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(gepa_node create_lm judge_on may_call load_world value outcome background finish wait_sql
+our @EXPORT = qw(gepa_node create_lm judge_on may_call load_world world_rule value outcome background finish wait_sql
   session_waits kill_server kill_process stored);
 
 my $world = abs_path(dirname(__FILE__) . '/../../mock/world.py');
@@ -133,6 +134,18 @@ sub load_world
 	  or die "world.py: $errors";
 	$node->safe_psql('postgres', $script);
 	return;
+}
+
+# The hidden rule of such a table: [word, label], ...
+sub world_rule
+{
+	my (%options) = @_;
+	my @arguments = map { ("--$_", $options{$_}) } sort keys %options;
+	my ($rules, $errors) = ('', '');
+
+	IPC::Run::run([ 'python3', $world, '--rule', @arguments ], '>', \$rules, '2>', \$errors)
+	  or die "world.py: $errors";
+	return map { /mention "(\w+)" are (\w+)/ ? [ $1, $2 ] : () } split /\n/, $rules;
 }
 
 sub value
