@@ -27,7 +27,7 @@ OBJS_ENGINE = src/engine/axes.o src/engine/children.o src/engine/cholesky.o src/
 	src/engine/merge.o src/engine/model.o src/engine/order.o src/engine/pieces.o src/engine/plan.o \
 	src/engine/policy.o src/engine/pool.o src/engine/propose.o src/engine/random.o \
 	src/engine/recombine.o src/engine/record.o src/engine/reduce.o src/engine/reflect.o \
-	src/engine/runoff.o src/engine/sampler.o src/engine/select.o src/engine/stop.o \
+	src/engine/runoff.o src/engine/sampler.o src/engine/seeds.o src/engine/select.o src/engine/stop.o \
 	src/engine/window.o
 OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.o \
 	src/lm/batch.o src/lm/body.o src/lm/budget.o src/lm/canned.o src/lm/cause.o \

@@ -129,6 +129,8 @@ check_components(const EngineConfig *config)
 			error = gepa_engine_check_examples(config, component->seed_text);
 		}
 	}
+	if (error == NULL)
+		error = gepa_engine_check_seeds(config);
 	if (error == NULL && !changeable)
 		error = "no component can be changed; give a reflection LM or add a component of examples";
 	return error;
@@ -205,8 +207,8 @@ check_numbers(const EngineConfig *config)
 	if (isnan(config->perfect_score) && config->skip_perfect)
 		return "skip_perfect needs a perfect_score";
 	if (config->mode == ENGINE_MODE_REFERENCE && config->hard_budget && config->budget > 0 &&
-		config->budget < nvalidate)
-		return "the budget does not cover the seed's validation; raise it to at least the number of validation samples plus a few iterations";
+		config->budget < nvalidate * (1 + (int64) config->nseeds))
+		return "the budget does not cover the seed's validation; raise it to at least the number of validation samples, for each seed, plus a few iterations";
 	if (!are_labels(config, config->train_label, config->ntrain) ||
 		!are_labels(config, config->val_label, config->nval))
 		return "a sample has a label that does not exist; nlabels says how many there are";
@@ -286,6 +288,7 @@ gepa_engine_adopt_config(Engine *engine, const EngineConfig *given)
 
 	*config = *given;
 	adopt_components(engine, given);
+	gepa_engine_adopt_seeds(engine, given);
 	adopt_validation(engine, given);
 	if (config->nexamples > 0)
 		config->example_class = copy_numbers(arena, given->example_class, config->nexamples);

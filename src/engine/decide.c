@@ -67,18 +67,20 @@ trim_window(Engine *engine)
 	pfree(seen);
 }
 
+/* The lines of a further seed are compared with the first one's, which it does not descend from. */
 static int
 enter_candidate(Engine *engine, int proposal, int parent)
 {
 	EngineSearch *search = engine->search;
 	const char *const *texts = engine->proposals[proposal].texts;
 	int			parents[2] = {parent, -1};
+	int			compared = parent < 0 && proposal > 0 ? 0 : parent;
 	int			candidate = gepa_engine_pool_add(&engine->pool, texts, parents, 0, NULL, NULL);
 
 	engine->pool.proposals[candidate] = proposal;
 	engine->pool.discovery[candidate] = search->asked_at;
 	engine->proposals[proposal].candidate = candidate;
-	gepa_engine_lines_add(&search->lines, texts, parent);
+	gepa_engine_lines_add(&search->lines, texts, compared);
 	return candidate;
 }
 
@@ -325,13 +327,34 @@ accept_children(Engine *engine, const EngineChildren *children)
 	}
 }
 
+/* Those of which rollouts came in; of the first one it is known that the run has one. */
 static void
-accept_seed(Engine *engine)
+enter_seeds(Engine *engine)
 {
-	EngineEvent *event = gepa_engine_add_event(engine, ENGINE_EVENT_ACCEPTED, NULL, "seed");
+	int			s;
 
-	event->proposal = event->candidate = 0;
-	event->texts = engine->proposals[0].texts;
+	for (s = 0; s <= engine->config.nseeds; s++)
+		if (s == 0 || any_came(engine, s))
+			enter_candidate(engine, s, -1);
+		else
+			gepa_engine_add_seed_event(engine, ENGINE_EVENT_REJECTED, s,
+									   "the run ended before it was run on a sample");
+}
+
+static void
+accept_seeds(Engine *engine)
+{
+	int			s;
+
+	for (s = 0; s <= engine->config.nseeds; s++)
+	{
+		int			candidate = engine->proposals[s].candidate;
+
+		if (candidate >= 0)
+			gepa_engine_add_seed_event(engine, ENGINE_EVENT_ACCEPTED, s, s == 0 ? "seed" :
+									   gepa_engine_printf(&engine->arena, "seed; %s",
+														  standing(engine, candidate)));
+	}
 }
 
 void
@@ -345,7 +368,7 @@ gepa_engine_decide(Engine *engine, EngineDecisionKind kind)
 
 	trim_window(engine);
 	if (kind == ENGINE_DECISION_SEED)
-		enter_candidate(engine, 0, -1);
+		enter_seeds(engine);
 	else if (kind == ENGINE_DECISION_GENERATION)
 	{
 		enter_children(engine, &search->recombined);
@@ -362,7 +385,7 @@ gepa_engine_decide(Engine *engine, EngineDecisionKind kind)
 	search->advances += search->incumbent != led;
 
 	if (kind == ENGINE_DECISION_SEED)
-		accept_seed(engine);
+		accept_seeds(engine);
 	else if (kind == ENGINE_DECISION_GENERATION)
 	{
 		accept_children(engine, &search->recombined);

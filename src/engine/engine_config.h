@@ -151,6 +151,13 @@ typedef struct EngineConfig
 	int			max_examples;	/* default 6 */
 	bool		can_reflect;	/* false: text components never change */
 
+	/*
+	 * Further seeds, each a text for every component.  They are proposals 1
+	 * to nseeds and, without parents, candidates with the same numbers.
+	 */
+	int			nseeds;
+	const char *const *const *seeds;
+
 	/* Default mode */
 	EnginePolicy policy;
 	int			ntest;			/* samples of the test set that the held-out

@@ -52,6 +52,19 @@ extern const char *gepa_engine_check_config(const EngineConfig *config);
 /* Copy what the configuration points to; it is the engine's from then on. */
 extern void gepa_engine_adopt_config(Engine *engine, const EngineConfig *given);
 
+/* seeds.c: what a run begins with */
+
+#define ENGINE_MAX_SEEDS 100	/* beside the first */
+
+/* NULL, or what is wrong with the further seeds. */
+extern const char *gepa_engine_check_seeds(const EngineConfig *config);
+extern void gepa_engine_adopt_seeds(Engine *engine, const EngineConfig *given);
+
+/* They are proposals 0 to nseeds. */
+extern void gepa_engine_propose_seeds(Engine *engine, const char *reason);
+extern EngineEvent *gepa_engine_add_seed_event(Engine *engine, EngineEventKind kind, int seed,
+											   const char *reason);
+
 /* stop.c: conditions looked at between iterations */
 
 typedef struct EngineProgress
@@ -89,7 +102,7 @@ extern int64 gepa_engine_auto_budget(int n, int ncomponents, int nval, int per_t
 /* What a step's answer is for. */
 typedef enum EngineStepRole
 {
-	ENGINE_ROLE_SEED,			/* the seed's validation */
+	ENGINE_ROLE_SEED,			/* a seed's validation */
 	ENGINE_ROLE_PARENT,			/* a parent on a minibatch */
 	ENGINE_ROLE_REFLECT,		/* a new text */
 	ENGINE_ROLE_CHILD,			/* a child on the same samples */
@@ -213,7 +226,9 @@ struct Engine
 	EngineEvent *events;
 	int			events_drained;
 
-	bool		running;		/* an iteration, or the seed's validation */
+	bool		running;		/* an iteration, or the seeds' validation */
+	int			seeds_awaited;	/* reference mode: validations to come */
+	struct EngineResult **seed_results; /* ... and those that came, by seed */
 	int			ntasks;
 	EngineTask *tasks;
 	int			nkept;

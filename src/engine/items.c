@@ -81,28 +81,36 @@ gepa_engine_items_init(Engine *engine)
 		items->used[config->ntrain + engine->validate[i]] = true;
 }
 
-/* Mark training samples that the seed shows as examples. */
+static void
+mark_examples(const Engine *engine, const char *list, bool *marked)
+{
+	char	   *end;
+
+	while (*list != '\0')
+	{
+		long		example = strtol(list, &end, 10);
+
+		if (example < engine->config.ntrain)
+			marked[example] = true;
+		list = *end == ',' ? end + 1 : end;
+	}
+}
+
+/* Mark training samples that a seed shows as examples. */
 static void
 mark_seed_examples(const Engine *engine, bool *marked)
 {
 	const EngineConfig *config = &engine->config;
 	int			i;
+	int			s;
 
 	for (i = 0; i < config->ncomponents; i++)
 	{
-		const char *text = config->components[i].seed_text;
-		char	   *end;
-
 		if (config->components[i].kind != ENGINE_COMPONENT_EXAMPLES)
 			continue;
-		while (*text != '\0')
-		{
-			long		example = strtol(text, &end, 10);
-
-			if (example < config->ntrain)
-				marked[example] = true;
-			text = *end == ',' ? end + 1 : end;
-		}
+		mark_examples(engine, config->components[i].seed_text, marked);
+		for (s = 0; s < config->nseeds; s++)
+			mark_examples(engine, config->seeds[s][i], marked);
 	}
 }
 

@@ -35,32 +35,36 @@ static void settle(Engine *engine);
 void
 gepa_engine_begin(Engine *engine)
 {
-	int			n = engine->config.ncomponents;
-	const char **texts = gepa_engine_alloc(&engine->arena, n * sizeof(char *));
-	EngineEvent *event;
-	int			i;
+	int			n = 1 + engine->config.nseeds;
+	int			s;
 
-	for (i = 0; i < n; i++)
-		texts[i] = engine->config.components[i].seed_text;
-	gepa_engine_add_proposal(engine, texts);
-	event = gepa_engine_add_event(engine, ENGINE_EVENT_PROPOSED, NULL, NULL);
-	event->proposal = 0;
-	event->texts = texts;
-	gepa_engine_add_evaluation(engine, ENGINE_ROLE_SEED, -1, 0, ENGINE_SPLIT_VAL,
-							   engine->nvalidate, engine->validate);
+	gepa_engine_propose_seeds(engine, NULL);
+	for (s = 0; s < n; s++)
+		gepa_engine_add_evaluation(engine, ENGINE_ROLE_SEED, -1, s, ENGINE_SPLIT_VAL,
+								   engine->nvalidate, engine->validate);
+	engine->seed_results = gepa_engine_alloc(&engine->arena, n * sizeof(EngineResult *));
+	engine->seeds_awaited = n;
 	engine->running = true;
 }
 
+/* They enter the pool in their order, whatever that of the answers was. */
 static void
-take_seed(Engine *engine, const EngineResult *results)
+take_seed(Engine *engine, int seed, EngineResult *results)
 {
 	static const int no_parents[2] = {-1, -1};
-	EngineEvent *event;
+	int			s;
 
-	gepa_engine_enter_pool(engine, 0, no_parents, results);
-	event = gepa_engine_add_event(engine, ENGINE_EVENT_ACCEPTED, NULL, "seed");
-	event->proposal = event->candidate = 0;
-	event->texts = engine->proposals[0].texts;
+	engine->seed_results[seed] = results;
+	if (--engine->seeds_awaited > 0)
+		return;
+	for (s = 0; s <= engine->config.nseeds; s++)
+	{
+		int			candidate = gepa_engine_enter_pool(engine, s, no_parents,
+													   engine->seed_results[s]);
+
+		engine->pool.discovery[candidate] = (int64) s * engine->nvalidate;
+		gepa_engine_add_seed_event(engine, ENGINE_EVENT_ACCEPTED, s, "seed");
+	}
 	engine->running = false;
 }
 
@@ -409,7 +413,7 @@ gepa_engine_take_scores(Engine *engine, EngineStepRecord *record, const double *
 	switch (record->role)
 	{
 		case ENGINE_ROLE_SEED:
-			take_seed(engine, results);
+			take_seed(engine, record->step.proposal, results);
 			return;
 		case ENGINE_ROLE_PARENT:
 			take_parent(engine, task, scores);

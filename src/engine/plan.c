@@ -26,9 +26,10 @@
 #define HELD_OUT_BUDGET 16		/* one held-out sample per so many rollouts */
 #define ROLLOUTS_PER_REFLECTION 66
 #define MIN_REFLECTIONS 4
-#define MIN_SEARCH 8			/* a seed's window and one generation */
+#define MIN_SEARCH 8			/* the seed's window and one generation */
 #define MIN_WINDOW 2
-#define SEED_SHARE 4			/* of the search's rollouts, at most */
+#define SEED_SHARE 4			/* of the search's rollouts, at most; all
+								 * seeds */
 #define WINDOW_SHARE 8
 #define MAX_CHILDREN 100
 
@@ -124,6 +125,13 @@ choose_held_out(const EngineConfig *config, int nitems)
 	return n < MIN_HELD_OUT ? 0 : n;
 }
 
+/* The least that a search can be done with. */
+static int64
+least_search(const EngineConfig *config)
+{
+	return MIN_SEARCH + (int64) config->nseeds * MIN_WINDOW;
+}
+
 /* What is left of a budget for the search. */
 static int64
 search_rollouts(const EnginePolicy *policy, int64 budget, int held_out)
@@ -138,7 +146,7 @@ too_few_rollouts(const EngineConfig *given, int nitems)
 	EngineConfig config = *given;
 
 	while (search_rollouts(&config.policy, config.budget, choose_held_out(&config, nitems)) <
-		   MIN_SEARCH)
+		   least_search(&config))
 		config.budget++;
 	snprintf(message, sizeof(message),
 			 "the budget leaves too few rollouts to search with; raise it to at least " INT64_FORMAT
@@ -148,11 +156,14 @@ too_few_rollouts(const EngineConfig *given, int nitems)
 
 /* Divide what is left for the search among windows. */
 static void
-size_windows(const EnginePolicy *policy, EnginePlan *plan, int64 search, int nitems)
+size_windows(const EngineConfig *config, EnginePlan *plan, int64 search, int nitems)
 {
+	const EnginePolicy *policy = &config->policy;
+	int64		for_a_seed = search / SEED_SHARE / (1 + config->nseeds);
+
 	plan->window = (int) Max(MIN_WINDOW, Min(policy->window, search / WINDOW_SHARE));
 	plan->window = Min(Min(plan->window, policy->window), nitems);
-	plan->seed_window = (int) Max(MIN_WINDOW, Min(policy->seed_window, search / SEED_SHARE));
+	plan->seed_window = (int) Max(MIN_WINDOW, Min(policy->seed_window, for_a_seed));
 	plan->seed_window = Min(Min(plan->seed_window, policy->seed_window), nitems);
 	plan->min_rollouts = Min(policy->min_rollouts, plan->window);
 }
@@ -180,11 +191,11 @@ gepa_engine_plan(const EngineConfig *config, EnginePlan *plan)
 	plan->report = 2 * (int64) plan->held_out;
 	plan->reserve = (int64) rint(policy->reserve * config->budget);
 	search = search_rollouts(policy, config->budget, plan->held_out);
-	if (search < MIN_SEARCH)
+	if (search < least_search(config))
 		return too_few_rollouts(config, nitems);
 	if (config->ntest <= 0)
 		nitems -= plan->held_out;
-	size_windows(policy, plan, search, nitems);
+	size_windows(config, plan, search, nitems);
 	plan->max_reflections = policy->max_reflections;
 	if (plan->max_reflections == 0)
 		plan->max_reflections = (int) Max(MIN_REFLECTIONS,

@@ -46,10 +46,7 @@ gepa_engine_policy_begin(Engine *engine)
 {
 	EngineSearch *search = gepa_engine_alloc(&engine->arena, sizeof(EngineSearch));
 	const EngineConfig *config = &engine->config;
-	const char **texts = gepa_engine_alloc(&engine->arena,
-										   config->ncomponents * sizeof(char *));
-	EngineEvent *event;
-	int			i;
+	int			s;
 
 	engine->search = search;
 	gepa_engine_plan(config, &search->plan);
@@ -60,18 +57,13 @@ gepa_engine_policy_begin(Engine *engine)
 						   search->items.nitems);
 	gepa_engine_hold_out(engine);
 
-	for (i = 0; i < config->ncomponents; i++)
-		texts[i] = config->components[i].seed_text;
-	gepa_engine_add_proposal(engine, texts);
-	event = gepa_engine_add_event(engine, ENGINE_EVENT_PROPOSED, NULL, "seed");
-	event->proposal = 0;
-	event->texts = texts;
-
+	gepa_engine_propose_seeds(engine, "seed");
 	search->window = gepa_engine_alloc(&engine->arena, search->plan.seed_window * sizeof(int));
 	search->nwindow = gepa_engine_draw_window(&search->items, &engine->random, NULL,
 											  search->plan.seed_window, search->window);
 	gepa_engine_open_barrier(engine);
-	gepa_engine_ask_items(engine, 0, ENGINE_ROLE_SEED, search->nwindow, search->window);
+	for (s = 0; s <= config->nseeds; s++)
+		gepa_engine_ask_items(engine, s, ENGINE_ROLE_SEED, search->nwindow, search->window);
 }
 
 /* Has the candidate that leads been right on all there is? */

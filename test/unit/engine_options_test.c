@@ -527,6 +527,9 @@ refuse(const EngineConfig *config, const char *word)
 static void
 test_refusals(void)
 {
+	static const char *const other[1] = {"other"};
+	static const char *const seed[1] = {"seed"};
+	static const char *const *const same_seeds[2] = {other, seed};
 	static const EngineComponent twins[2] = {
 		{"a", ENGINE_COMPONENT_TEXT, "x"}, {"a", ENGINE_COMPONENT_TEXT, "y"}
 	};
@@ -548,6 +551,9 @@ test_refusals(void)
 	WITH(config.merge_overlap = 0, "merge_overlap");
 	WITH((config.shared_sets = true, config.ntrain = 9), "shared_sets");
 	WITH((config.validate = twice, config.nvalidate = 2), "twice");
+	WITH((config.seeds = same_seeds, config.nseeds = 2), "two seeds have the same texts");
+	WITH((config.seeds = same_seeds + 1, config.nseeds = 1), "two seeds have the same texts");
+	WITH((config.seeds = same_seeds, config.nseeds = 1, config.budget = 19), "for each seed");
 #undef WITH
 }
 
@@ -578,6 +584,74 @@ test_subset(void)
 	gepa_engine_free(engine);
 }
 
+/* Three seeds of which the last is the best. */
+static double
+last_seed_leads(const EngineStep *step, int sample)
+{
+	return strcmp(step->texts[0], "third") == 0 ? 0.9 : 0.2;
+}
+
+static const char *const second_seed[1] = {"second"};
+static const char *const third_seed[1] = {"third"};
+static const char *const *const further_seeds[2] = {second_seed, third_seed};
+
+/* Answer the validations of three seeds in that order. */
+static void
+answer_seeds(Engine *engine, const int order[3])
+{
+	EngineStep	steps[3];
+	double		scores[10];
+	int			i;
+	int			k;
+
+	for (i = 0; i < 3; i++)
+		steps[i] = gepa_engine_next(engine);
+	tap_ok(gepa_engine_next(engine).kind == ENGINE_STEP_WAIT,
+		   "seeds: all are asked for at a time, and nothing else");
+	for (i = 0; i < 3; i++)
+	{
+		const EngineStep *step = &steps[order[i]];
+
+		tap_is_int(gepa_engine_ncandidates(engine), 0, "none is a candidate before all are there");
+		for (k = 0; k < 10; k++)
+			scores[k] = last_seed_leads(step, step->samples[k]);
+		gepa_engine_observe_scores(engine, step->step, 10, scores, 0, NULL, NULL);
+	}
+}
+
+static void
+test_seeds(void)
+{
+	static const int backwards[3] = {2, 1, 0};
+	EngineConfig config;
+	Engine	   *engine;
+	EngineEvent event;
+	int			parents[2];
+	int			accepted = 0;
+
+	set_config(&config, 10, 10, 100);
+	config.nseeds = 2;
+	config.seeds = further_seeds;
+	engine = gepa_engine_create(&config, NULL);
+	answer_seeds(engine, backwards);
+	tap_is_int(gepa_engine_ncandidates(engine), 3, "then all are");
+	tap_is_string(gepa_engine_candidate_texts(engine, 1)[0], "second",
+				  "in their own order, whatever that of the answers");
+	tap_is_int(gepa_engine_candidate_parents(engine, 2, parents), 0, "they have no parents");
+	tap_ok(gepa_engine_best(engine) == 2 && gepa_engine_rollouts(engine) == 30,
+		   "the best one leads, and each has cost its validation");
+	tap_ok(gepa_engine_candidate_discovery(engine, 1) == 10 &&
+		   gepa_engine_candidate_discovery(engine, 2) == 20,
+		   "of which those before it count as spent when it was found");
+	while (gepa_engine_next_event(engine, &event))
+		accepted += event.kind == ENGINE_EVENT_ACCEPTED && event.nparents == 0 &&
+			event.proposal == event.candidate && strcmp(event.reason, "seed") == 0;
+	tap_is_int(accepted, 3, "an event says so of each");
+	run_with(engine, "better", last_seed_leads);
+	tap_is_int(gepa_engine_candidate_parents(engine, 0, parents), 0, "the run goes on");
+	gepa_engine_free(engine);
+}
+
 int
 main(void)
 {
@@ -595,5 +669,6 @@ main(void)
 	test_observations();
 	test_refusals();
 	test_subset();
+	test_seeds();
 	return tap_done();
 }

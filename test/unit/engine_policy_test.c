@@ -1039,9 +1039,85 @@ refuse(const EngineConfig *config, const char *word)
 		   strstr(error, word) != NULL, "refused: %s", error ? error : "(nothing)");
 }
 
+/* Knows which of three seeds is good. */
+static double
+second_is_good(const EngineStep *step, int sample)
+{
+	return strstr(step->texts[0], "second") != NULL ? sample % 8 != 0 : sample % 4 == 0;
+}
+
+static int
+count_seed_rollouts(const Run *run, int proposal, bool *alike)
+{
+	int			n = 0;
+	int			i;
+
+	/* two steps each, of training and of validation samples */
+	for (i = 0; i < 6; i++)
+		if (run->steps[i].proposal == proposal)
+		{
+			const EngineStep *first = &run->steps[i % 2];
+
+			n += run->steps[i].nsamples;
+			*alike = *alike && run->steps[i].nsamples == first->nsamples &&
+				memcmp(run->steps[i].samples, first->samples,
+					   first->nsamples * sizeof(int)) == 0;
+		}
+	return n;
+}
+
+static void
+test_seeds(void)
+{
+	static const char *const second[1] = {"seed\nsecond"};
+	static const char *const third[1] = {"third"};
+	static const char *const *const further[2] = {second, third};
+	EngineConfig config;
+	Run		   *run;
+	int			parents[2];
+	bool		alike = true;
+
+	set_config(&config, 60, 60, 600);
+	config.nseeds = 2;
+	config.seeds = further;
+	run = run_with(&config, second_is_good, add_line);
+	tap_ok(count_seed_rollouts(run, 0, &alike) == 16 &&
+		   count_seed_rollouts(run, 1, &alike) == 16 &&
+		   count_seed_rollouts(run, 2, &alike) == 16 && alike,
+		   "seeds: each is run on the same window");
+	tap_ok(run->decisions[0].kind == ENGINE_DECISION_SEED && run->decisions[0].ncompared == 3 &&
+		   run->decisions[0].leads == 1, "and the one that is right most leads");
+	tap_ok(gepa_engine_candidate_parents(run->engine, 1, parents) == 0 &&
+		   gepa_engine_candidate_parents(run->engine, 2, parents) == 0 &&
+		   strcmp(gepa_engine_candidate_texts(run->engine, 2)[0], "third") == 0,
+		   "they are candidates without parents, in their order");
+	tap_ok(gepa_engine_candidate_parents(run->engine, 3, parents) == 1 && parents[0] == 1,
+		   "what follows descends from the one that leads");
+	tap_ok(strstr(gepa_engine_candidate_texts(run->engine, gepa_engine_best(run->engine))[0],
+				  "second") != NULL, "and so does the winner");
+	tap_ok(gepa_engine_rollouts(run->engine) <= 600, "within the budget");
+	end_run(run);
+
+	/*
+	 * of a small budget the seeds' windows are no more than one seed's would
+	 * be
+	 */
+	set_config(&config, 60, 60, 80);
+	config.nseeds = 2;
+	config.seeds = further;
+	run = run_with(&config, second_is_good, add_line);
+	tap_ok(run->engine->search->plan.seed_window * 3 <= 80 / 4 &&
+		   run->engine->search->plan.seed_window >= 2, "small budgets are shared among them: %d",
+		   run->engine->search->plan.seed_window);
+	end_run(run);
+}
+
 static void
 test_refusals(void)
 {
+	static const char *const same[1] = {"seed"};
+	static const char *const other[1] = {"other"};
+	static const char *const *const seeds[2] = {other, same};
 	static const int bad_labels[40] = {0, 1};
 	EngineConfig config;
 	Engine	   *engine;
@@ -1073,6 +1149,8 @@ test_refusals(void)
 	WITH(config.policy.max_changes = -1, "max_changes");
 	WITH((config.nlabels = 1, config.val_label = bad_labels), "label");
 	WITH(config.policy.record_failures = -1, "record_failures");
+	WITH((config.nseeds = 2, config.seeds = seeds), "two seeds have the same texts");
+	WITH((config.nseeds = 1, config.seeds = seeds, config.budget = 9), "raise it to at least 13,");
 #undef WITH
 
 	set_config(&config, 40, 40, 200);
@@ -1120,6 +1198,7 @@ main(void)
 	test_dropped();
 	test_components();
 	test_examples();
+	test_seeds();
 	test_refusals();
 	return tap_done();
 }
