@@ -17,18 +17,19 @@ PGFILEDESC = "gepa - tune LLM judges and filter documents with them"
 
 # One line per folder, in the order of the layers; every object by name.
 OBJS_BASE   = src/base/attempt.o src/base/clock.o src/base/diff.o src/base/draw.o \
-	src/base/encoding.o src/base/json.o src/base/settings.o src/base/shmem.o src/base/status.o \
-	src/base/text.o src/base/wait.o
-OBJS_ENGINE = src/engine/axes.o src/engine/children.o src/engine/cholesky.o src/engine/config.o \
-	src/engine/decide.o src/engine/dispersion.o src/engine/edit.o src/engine/edit_list.o \
-	src/engine/engine.o src/engine/example_list.o src/engine/examples.o src/engine/fit.o src/engine/fronts.o \
-	src/engine/generation.o src/engine/heldout.o src/engine/identity.o src/engine/items.o \
-	src/engine/iterate.o src/engine/lineage.o src/engine/lines.o src/engine/memory.o \
-	src/engine/merge.o src/engine/model.o src/engine/order.o src/engine/pieces.o src/engine/plan.o \
+	src/base/encoding.o src/base/json.o src/base/settings.o src/base/shmem.o \
+	src/base/status.o src/base/text.o src/base/wait.o
+OBJS_ENGINE = src/engine/axes.o src/engine/children.o src/engine/cholesky.o \
+	src/engine/config.o src/engine/decide.o src/engine/dispersion.o src/engine/edit.o \
+	src/engine/edit_list.o src/engine/engine.o src/engine/example_list.o \
+	src/engine/examples.o src/engine/fit.o src/engine/fronts.o src/engine/generation.o \
+	src/engine/heldout.o src/engine/identity.o src/engine/items.o src/engine/iterate.o \
+	src/engine/lineage.o src/engine/lines.o src/engine/memory.o src/engine/merge.o \
+	src/engine/model.o src/engine/order.o src/engine/pieces.o src/engine/plan.o \
 	src/engine/policy.o src/engine/pool.o src/engine/propose.o src/engine/random.o \
 	src/engine/recombine.o src/engine/record.o src/engine/reduce.o src/engine/reflect.o \
-	src/engine/runoff.o src/engine/sampler.o src/engine/seeds.o src/engine/select.o src/engine/stop.o \
-	src/engine/window.o
+	src/engine/runoff.o src/engine/sampler.o src/engine/seeds.o src/engine/select.o \
+	src/engine/stop.o src/engine/window.o
 OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.o \
 	src/lm/batch.o src/lm/body.o src/lm/budget.o src/lm/canned.o src/lm/cause.o \
 	src/lm/check.o src/lm/connection.o src/lm/deadline.o src/lm/doors.o src/lm/expect.o \
@@ -38,24 +39,25 @@ OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.
 	src/lm/receive.o src/lm/record.o src/lm/retry.o src/lm/secret.o src/lm/server.o \
 	src/lm/share.o src/lm/sockets.o src/lm/stats.o src/lm/tokens.o src/lm/transfer.o \
 	src/lm/transport.o
-OBJS_JUDGE  = src/judge/bayes.o src/judge/course.o src/judge/digest.o src/judge/examples.o \
-	src/judge/grade.o src/judge/measure.o src/judge/parse.o src/judge/recipe.o \
-	src/judge/render.o src/judge/run.o src/judge/schema.o src/judge/score.o src/judge/servers.o \
-	src/judge/spec.o src/judge/step_answer.o src/judge/step_record.o \
-	src/judge/steps.o src/judge/totals.o src/judge/tradeoff.o src/judge/window.o
+OBJS_JUDGE  = src/judge/bayes.o src/judge/course.o src/judge/digest.o \
+	src/judge/examples.o src/judge/grade.o src/judge/measure.o src/judge/parse.o \
+	src/judge/recipe.o src/judge/render.o src/judge/run.o src/judge/schema.o \
+	src/judge/score.o src/judge/servers.o src/judge/spec.o src/judge/step_answer.o \
+	src/judge/step_record.o src/judge/steps.o src/judge/totals.o src/judge/tradeoff.o \
+	src/judge/window.o
 OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
-	src/store/datasets.o src/store/decisions.o src/store/diff.o src/store/expression.o src/store/figures.o \
-	src/store/functions.o \
-	src/store/handover.o src/store/job_claims.o src/store/job_rows.o src/store/job_source.o \
-	src/store/job_target.o src/store/job_verify.o src/store/job_write.o src/store/jobs.o \
-	src/store/journal.o src/store/judges.o src/store/lease.o src/store/lookup.o \
-	src/store/memory.o src/store/nearby.o src/store/pack.o src/store/partitions.o \
-	src/store/pending.o src/store/probe.o src/store/prune.o src/store/rates.o \
-	src/store/recipes.o src/store/relation.o src/store/ring.o src/store/ring_writer.o \
-	src/store/router_rules.o src/store/routers.o src/store/rows.o src/store/runs.o \
-	src/store/scan.o src/store/scan_sample.o src/store/schedules.o src/store/spend.o \
-	src/store/spool.o src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o \
-	src/store/watch.o src/store/watch_rows.o
+	src/store/datasets.o src/store/decisions.o src/store/diff.o src/store/expression.o \
+	src/store/figures.o src/store/functions.o src/store/handover.o src/store/job_claims.o \
+	src/store/job_rows.o src/store/job_source.o src/store/job_target.o \
+	src/store/job_verify.o src/store/job_write.o src/store/jobs.o src/store/journal.o \
+	src/store/judges.o src/store/lease.o src/store/lookup.o src/store/memory.o \
+	src/store/nearby.o src/store/pack.o src/store/partitions.o src/store/pending.o \
+	src/store/probe.o src/store/prune.o src/store/rates.o src/store/recipes.o \
+	src/store/relation.o src/store/ring.o src/store/ring_writer.o src/store/router_rules.o \
+	src/store/routers.o src/store/rows.o src/store/runs.o src/store/scan.o \
+	src/store/scan_sample.o src/store/schedules.o src/store/spend.o src/store/spool.o \
+	src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o src/store/watch.o \
+	src/store/watch_rows.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 	src/apply/candidate.o src/apply/classify.o src/apply/contents.o src/apply/desk.o \
 	src/apply/document.o src/apply/named.o src/apply/route_check.o \
@@ -71,11 +73,12 @@ OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/cal
 	src/node/safe.o src/node/safe_plan.o src/node/scroll.o src/node/support.o \
 	src/node/walk.o src/node/window.o
 OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
-	src/worker/evaluate.o src/worker/examples.o src/worker/heldout.o src/worker/job.o \
-	src/worker/job_create.o src/worker/job_judge.o src/worker/job_options.o \
-	src/worker/grading.o src/worker/job_pieces.o src/worker/objectives.o src/worker/outputs.o \
-	src/worker/launcher.o src/worker/option_table.o src/worker/options.o src/worker/process.o src/worker/record.o \
-	src/worker/records.o src/worker/reflect.o src/worker/replay.o src/worker/requests.o src/worker/run.o \
+	src/worker/evaluate.o src/worker/examples.o src/worker/grading.o src/worker/guard.o \
+	src/worker/heldout.o src/worker/job.o src/worker/job_create.o src/worker/job_judge.o \
+	src/worker/job_options.o src/worker/job_pieces.o src/worker/launcher.o \
+	src/worker/objectives.o src/worker/option_table.o src/worker/options.o \
+	src/worker/outputs.o src/worker/process.o src/worker/record.o src/worker/records.o \
+	src/worker/reflect.o src/worker/replay.o src/worker/requests.o src/worker/run.o \
 	src/worker/runstate.o src/worker/schedule.o src/worker/scheduler.o src/worker/scout.o \
 	src/worker/slots.o src/worker/spend.o src/worker/split.o src/worker/start.o \
 	src/worker/starter.o src/worker/stop.o src/worker/sweep.o src/worker/sweep_options.o \
@@ -84,9 +87,9 @@ OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
 OBJS_API    = src/api/args.o src/api/branches.o src/api/budget.o src/api/candidates.o \
 	src/api/classifier.o src/api/dataset.o src/api/diff.o src/api/estimate.o src/api/job.o \
 	src/api/judge.o src/api/known.o src/api/lm.o src/api/lm_stats.o src/api/predicate.o \
-	src/api/predicate_array.o src/api/progress.o src/api/recipe.o src/api/report.o src/api/report_search.o \
-	src/api/router.o src/api/run.o src/api/schedule.o src/api/shown.o src/api/sweep.o \
-	src/api/verdicts.o src/api/watch.o
+	src/api/predicate_array.o src/api/progress.o src/api/recipe.o src/api/report.o \
+	src/api/report_search.o src/api/router.o src/api/run.o src/api/schedule.o \
+	src/api/shown.o src/api/sweep.o src/api/verdicts.o src/api/watch.o
 OBJS = src/gepa.o $(OBJS_BASE) $(OBJS_ENGINE) $(OBJS_LM) $(OBJS_JUDGE) \
 	$(OBJS_STORE) $(OBJS_APPLY) $(OBJS_NODE) $(OBJS_WORKER) $(OBJS_API)
 
