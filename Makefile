@@ -53,11 +53,11 @@ OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
 	src/store/judges.o src/store/lease.o src/store/lookup.o src/store/memory.o \
 	src/store/nearby.o src/store/pack.o src/store/partitions.o src/store/pending.o \
 	src/store/probe.o src/store/prune.o src/store/rates.o src/store/recipes.o \
-	src/store/relation.o src/store/ring.o src/store/ring_writer.o src/store/router_rules.o \
-	src/store/routers.o src/store/rows.o src/store/runs.o src/store/scan.o \
-	src/store/scan_sample.o src/store/schedules.o src/store/spend.o src/store/spool.o \
-	src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o src/store/watch.o \
-	src/store/watch_rows.o
+	src/store/reflections.o src/store/relation.o src/store/ring.o src/store/ring_writer.o \
+	src/store/router_rules.o src/store/routers.o src/store/rows.o src/store/runs.o \
+	src/store/scan.o src/store/scan_sample.o src/store/schedules.o src/store/spend.o \
+	src/store/spool.o src/store/spool_read.o src/store/sweeps.o src/store/verdicts.o \
+	src/store/watch.o src/store/watch_rows.o
 OBJS_APPLY  = src/apply/answers.o src/apply/apply.o src/apply/call.o \
 	src/apply/candidate.o src/apply/classify.o src/apply/contents.o src/apply/desk.o \
 	src/apply/document.o src/apply/named.o src/apply/route_check.o \
@@ -72,18 +72,20 @@ OBJS_NODE   = src/node/ahead.o src/node/answer.o src/node/attempt.o src/node/cal
 	src/node/place_under.o src/node/private.o src/node/progress.o src/node/rows.o \
 	src/node/safe.o src/node/safe_plan.o src/node/scroll.o src/node/support.o \
 	src/node/walk.o src/node/window.o
-OBJS_WORKER = src/worker/calendar.o src/worker/contest.o src/worker/due.o \
-	src/worker/evaluate.o src/worker/examples.o src/worker/grading.o src/worker/guard.o \
-	src/worker/heldout.o src/worker/job.o src/worker/job_create.o src/worker/job_judge.o \
-	src/worker/job_options.o src/worker/job_pieces.o src/worker/launcher.o \
+OBJS_WORKER = src/worker/ask.o src/worker/calendar.o src/worker/combee.o \
+	src/worker/contest.o src/worker/due.o src/worker/evaluate.o src/worker/examples.o \
+	src/worker/grading.o src/worker/guard.o src/worker/heldout.o src/worker/job.o \
+	src/worker/job_create.o src/worker/job_judge.o src/worker/job_options.o \
+	src/worker/job_pieces.o src/worker/launcher.o src/worker/new_text.o \
 	src/worker/objectives.o src/worker/option_table.o src/worker/options.o \
-	src/worker/outputs.o src/worker/process.o src/worker/record.o src/worker/records.o \
-	src/worker/reflect.o src/worker/replay.o src/worker/requests.o src/worker/run.o \
-	src/worker/runstate.o src/worker/schedule.o src/worker/scheduler.o src/worker/scout.o \
-	src/worker/slots.o src/worker/spend.o src/worker/split.o src/worker/start.o \
-	src/worker/starter.o src/worker/stop.o src/worker/sweep.o src/worker/sweep_options.o \
-	src/worker/sweeper.o src/worker/tend.o src/worker/timetable.o src/worker/watch.o \
-	src/worker/works.o src/worker/writer.o
+	src/worker/outputs.o src/worker/process.o src/worker/prompt.o src/worker/proposer.o \
+	src/worker/record.o src/worker/records.o src/worker/reflect.o src/worker/replay.o \
+	src/worker/requests.o src/worker/run.o src/worker/runstate.o src/worker/schedule.o \
+	src/worker/scheduler.o src/worker/scout.o src/worker/seeds.o src/worker/slots.o \
+	src/worker/spend.o src/worker/split.o src/worker/start.o src/worker/starter.o \
+	src/worker/stop.o src/worker/sweep.o src/worker/sweep_options.o src/worker/sweeper.o \
+	src/worker/tend.o src/worker/timetable.o src/worker/watch.o src/worker/works.o \
+	src/worker/writer.o
 OBJS_API    = src/api/args.o src/api/branches.o src/api/budget.o src/api/candidates.o \
 	src/api/classifier.o src/api/dataset.o src/api/diff.o src/api/estimate.o src/api/job.o \
 	src/api/judge.o src/api/known.o src/api/lm.o src/api/lm_stats.o src/api/predicate.o \

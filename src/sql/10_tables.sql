@@ -155,7 +155,8 @@ CREATE TABLE gepa.run
 	gain_low float8,
 	gain_high float8,
 	grader_calls bigint NOT NULL DEFAULT 0, -- of calls, those of graders
-	grader_cost numeric NOT NULL DEFAULT 0 -- of cost
+	grader_cost numeric NOT NULL DEFAULT 0, -- of cost
+	proposer_owner regrole			-- of the function in option proposer
 );
 COMMENT ON TABLE gepa.run IS 'optimisations of a judge on a dataset';
 CREATE INDEX run_live_idx ON gepa.run (run) WHERE status IN ('queued', 'running', 'stopping');
@@ -197,6 +198,25 @@ CREATE TABLE gepa.step
 	UNIQUE (run, step)
 );
 COMMENT ON TABLE gepa.step IS 'journal of observations of a run, in order';
+
+CREATE TABLE gepa.reflection_call
+(
+	run int NOT NULL REFERENCES gepa.run ON DELETE CASCADE,
+	step int NOT NULL,				-- whose entry in the journal has its last answer
+	part int NOT NULL,				-- group of records; after them, all groups together
+	attempt int NOT NULL,			-- from 1
+	records int[] NOT NULL,			-- of those of the step, by place
+	prompt text NOT NULL,
+	answer text,					-- raw
+	new_text text,					-- as extracted, NULL = of no use
+	detail text,					-- why
+	input_tokens int NOT NULL,
+	output_tokens int NOT NULL,
+	cost numeric NOT NULL,
+	observed_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (run, step, part, attempt)
+);
+COMMENT ON TABLE gepa.reflection_call IS 'answers of reflections before their last ones';
 
 -- Every text that was evaluated: 0 is the seed, then the children.
 CREATE TABLE gepa.proposal

@@ -407,7 +407,27 @@ FROM gepa.step s
 	JOIN gepa.run r ON r.run = s.run
 WHERE s.kind = 'reflect'
 	AND pg_catalog.pg_has_role(r.owner, 'USAGE');
-COMMENT ON VIEW gepa.reflections IS 'calls of the reflection LM, those without a usable answer included';
+COMMENT ON VIEW gepa.reflections IS 'what was asked of the reflection LM, that without a usable answer included; figures are those of all its calls';
+
+CREATE VIEW gepa.reflection_calls WITH (security_barrier) AS
+SELECT c.run,
+	gepa.shown(c.step) AS step,
+	gepa.shown(c.part) AS part,
+	gepa.shown(c.attempt) AS attempt,
+	gepa.shown(c.records) AS records,
+	gepa.shown(c.prompt) AS prompt,
+	gepa.shown(c.answer) AS answer,
+	gepa.shown(c.new_text) AS text,
+	gepa.shown(c.detail) AS detail,
+	gepa.shown(c.input_tokens) AS input_tokens,
+	gepa.shown(c.output_tokens) AS output_tokens,
+	gepa.shown(c.cost) AS cost,
+	gepa.shown(c.observed_at) AS observed_at
+FROM gepa.reflection_call c
+	JOIN gepa.run r ON r.run = c.run
+WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
+COMMENT ON VIEW gepa.reflection_calls IS
+	'answers of the reflection LM before the last of a reflection: of groups of records (option combee), and those that were of no use';
 
 CREATE VIEW gepa.rollouts WITH (security_barrier) AS
 SELECT o.run,

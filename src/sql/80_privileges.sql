@@ -23,6 +23,7 @@ GRANT SELECT ON
 	gepa.budgets, gepa.spend, gepa.lms, gepa.judges, gepa.judge_versions, gepa.datasets, gepa.verdicts,
 	gepa.verdict_errors, gepa.runs, gepa.progress, gepa.samples,
 	gepa.candidates, gepa.decisions, gepa.frontier, gepa.proposals, gepa.reflections,
+	gepa.reflection_calls,
 	gepa.rollouts, gepa.schedules, gepa.lm_calls, gepa.lm_stats, gepa.quality_cost,
 	gepa.classifiers, gepa.routers, gepa.router_versions, gepa.jobs, gepa.job_errors
 TO PUBLIC;

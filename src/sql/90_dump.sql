@@ -13,6 +13,7 @@ SELECT pg_catalog.pg_extension_config_dump('gepa.run', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.router_run', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.sample', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.step', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.reflection_call', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.proposal', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.rollout', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.front', '');

@@ -71,7 +71,9 @@ static StoreStatement select_records = {
 static StoreStatement insert_step = {
 	.sql = "INSERT INTO gepa.step (run, seq, step, kind, new_text, prompt, answer, detail,"
 	" input_tokens, output_tokens, cost)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::numeric)"
+	" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 + coalesce(sum(c.input_tokens), 0),"
+	" $10 + coalesce(sum(c.output_tokens), 0), $11::numeric + coalesce(sum(c.cost), 0)"
+	" FROM gepa.reflection_call c WHERE c.run = $1 AND c.step = $3"
 };
 
 static StoreStatement add_reflection = {

@@ -21,8 +21,9 @@ static const char *const status_names[] = {
 
 static StoreStatement insert_run = {
 	.sql = "INSERT INTO gepa.run (judge, seed_version, dataset, owner, lm, lm_identity,"
-	" reflection_lm, budget, seed, options, notes)"
-	" VALUES ($1, $2, $3, $4::regrole, $5, $6, $7, $8, $9, $10::jsonb, $11::jsonb)"
+	" reflection_lm, budget, seed, options, notes, proposer_owner)"
+	" VALUES ($1, $2, $3, $4::regrole, $5, $6, $7, $8, $9, $10::jsonb, $11::jsonb,"
+	" nullif($12, 0)::regrole)"
 	" RETURNING run"
 };
 
@@ -39,7 +40,8 @@ static StoreStatement select_run = {
 	" r.xmin::text, (extract(epoch FROM r.created_at) * 1000000)::int8,"
 	" r.options ->> 'mode' = 'reference', coalesce(r.held_out_n, 0),"
 	" coalesce(r.held_out_seed, 'NaN'), coalesce(r.held_out, 'NaN'),"
-	" coalesce(r.gain, 'NaN'), coalesce(r.gain_low, 'NaN'), coalesce(r.gain_high, 'NaN')"
+	" coalesce(r.gain, 'NaN'), coalesce(r.gain_low, 'NaN'), coalesce(r.gain_high, 'NaN'),"
+	" coalesce(r.proposer_owner::oid, 0)"
 	" FROM gepa.run r JOIN gepa.judge j ON j.judge = r.judge WHERE r.run = $1"
 };
 
@@ -154,6 +156,7 @@ gepa_store_create_run(const StoreRun *run, const char *notes,
 	gepa_store_arg_bigint(&args, run->seed);
 	gepa_store_arg_text(&args, run->options);
 	gepa_store_arg_text(&args, notes);
+	gepa_store_arg_oid(&args, run->proposer_owner);
 	gepa_store_run(&scope, &insert_run, &args);
 	id = gepa_store_int(0, 1, 0);
 	for (int i = 0; i < nsamples; i++)
@@ -213,6 +216,7 @@ gepa_store_get_run(int run)
 		result->born = gepa_store_bigint(0, 19);
 		result->mode = gepa_store_bool(0, 20) ? ENGINE_MODE_REFERENCE : ENGINE_MODE_DEFAULT;
 		read_held_out(&result->held_out, result->best_candidate);
+		result->proposer_owner = gepa_store_oid(0, 27);
 	}
 	gepa_store_leave(&scope);
 	return result;

@@ -167,6 +167,8 @@ typedef struct StoreRun
 	char	   *lm;
 	char	   *lm_identity;
 	char	   *reflection_lm;	/* NULL = none */
+	Oid			proposer_owner; /* of the function in its options; InvalidOid
+								 * = there is none */
 	int			budget;
 	int64		seed;
 	char	   *options;		/* JSON text, complete */
@@ -228,6 +230,7 @@ extern StoreSample *gepa_store_get_held_out(int run, const JudgeSpec *spec,
 #include "store/store_journal.h"
 #include "store/store_lease.h"
 #include "store/store_recipe.h"
+#include "store/store_reflection.h"
 #include "store/store_ring.h"
 #include "store/store_router.h"
 #include "store/store_scan.h"

@@ -44,7 +44,8 @@ typedef struct StoreStep
 	char	   *detail;			/* reflect: why there is no text; evaluate:
 								 * the limit that the rest did not come for,
 								 * NULL = all did */
-	int			calls;			/* reflect, as the following */
+	int			calls;			/* reflect, as the following; without those
+								 * that are recorded apart */
 	int			input_tokens;
 	int			output_tokens;
 	double		cost;

@@ -42,7 +42,9 @@ static const WorkerOption table[] = {
 	{"cache", WORKER_OPTION_BOOL, WORKER_OPTION_IN_REFERENCE, FIELD(cache), 0, 0, NULL},
 	{"candidate_sd", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.candidate_sd), 0, 100, NULL},
 	{"candidate_selection", WORKER_OPTION_WORD, WORKER_OPTION_IN_REFERENCE, FIELD(candidate_selection), 0, 0, selection_words},
+	{"combee", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(combee), 0, 0, NULL},
 	{"component_choice", WORKER_OPTION_WORD, WORKER_OPTION_ALWAYS, FIELD(component_choice), 0, 0, choice_words},
+	{"copy_guard", WORKER_OPTION_INT, WORKER_OPTION_ALWAYS, FIELD(copy_guard), 0, 1000, NULL},
 	{"dispersion_prior", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.dispersion_prior), 0, 1000000, NULL},
 	{"epsilon", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_REFERENCE, FIELD(epsilon), 0, 1, NULL},
 	{"examples", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(examples), 0, 0, NULL},
@@ -66,6 +68,7 @@ static const WorkerOption table[] = {
 	{"max_changes", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.max_changes), 0, 100, NULL},
 	{"max_cost", WORKER_OPTION_NUMBER, WORKER_OPTION_ALWAYS, FIELD(max_cost), 0, INFINITY, NULL},
 	{"max_examples", WORKER_OPTION_INT, WORKER_OPTION_ALWAYS, FIELD(max_examples), 0, 100, NULL},
+	{"max_growth", WORKER_OPTION_INT, WORKER_OPTION_ALWAYS, FIELD(max_growth), 0, INT_MAX, NULL},
 	{"max_merges", WORKER_OPTION_INT, WORKER_OPTION_IN_REFERENCE, FIELD(max_merges), 0, INT_MAX, NULL},
 	{"max_prompt_chars", WORKER_OPTION_INT, WORKER_OPTION_ALWAYS, FIELD(max_prompt_chars), 1, INT_MAX, NULL},
 	{"max_proposals", WORKER_OPTION_INT, WORKER_OPTION_ALWAYS, FIELD(max_proposals), 0, INT_MAX, NULL},
@@ -86,18 +89,23 @@ static const WorkerOption table[] = {
 	{"proposal_selection", WORKER_OPTION_WORD, WORKER_OPTION_IN_REFERENCE, FIELD(proposal_selection), 0, 0, keep_words},
 	{"proposal_top_k", WORKER_OPTION_INT, WORKER_OPTION_IN_REFERENCE, FIELD(proposal_top_k), 1, INT_MAX, NULL},
 	{"proposals_per_parent", WORKER_OPTION_INT, WORKER_OPTION_IN_REFERENCE, FIELD(proposals_per_parent), 1, 10, NULL},
+	{"proposer", WORKER_OPTION_TEXT, WORKER_OPTION_ALWAYS, FIELD(proposer), 0, 0, NULL},
 	{"recombinations", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.recombinations), 0, 100, NULL},
 	{"recombine_after", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.recombine_after), 0, 1, NULL},
 	{"record_failures", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.record_failures), 0, 100, NULL},
 	{"records", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.records), 1, 100, NULL},
 	{"reflection_pace", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.reflection_pace), 0.01, 10, NULL},
 	{"reflection_template", WORKER_OPTION_TEXT, WORKER_OPTION_ALWAYS, FIELD(reflection_template), 0, 0, NULL},
+	{"reflection_templates", WORKER_OPTION_TEXTS, WORKER_OPTION_ALWAYS, FIELD(reflection_templates), 0, 0, NULL},
 	{"reflections_per_round", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.reflections_per_round), 1, 100, NULL},
 	{"reserve", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.reserve), 0, 0.9, NULL},
 	{"reuse_rollouts", WORKER_OPTION_BOOL, WORKER_OPTION_IN_REFERENCE, FIELD(reuse_rollouts), 0, 0, NULL},
 	{"sample_sd", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.sample_sd), 0, 100, NULL},
+	{"seed_from", WORKER_OPTION_TEXT, WORKER_OPTION_ALWAYS, FIELD(seed_from), 0, 0, NULL},
 	{"seed_window", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.seed_window), 1, 1000, NULL},
+	{"seeds", WORKER_OPTION_SEEDS, WORKER_OPTION_ALWAYS, FIELD(seeds), 0, 0, NULL},
 	{"shared_sets", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(shared_sets), 0, 0, NULL},
+	{"show_rejected", WORKER_OPTION_INT, WORKER_OPTION_ALWAYS, FIELD(show_rejected), 0, 100, NULL},
 	{"skip_known_texts", WORKER_OPTION_BOOL, WORKER_OPTION_IN_REFERENCE, FIELD(skip_known_texts), 0, 0, NULL},
 	{"skip_perfect", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(skip_perfect), 0, 0, NULL},
 	{"stop_at_score", WORKER_OPTION_NUMBER, WORKER_OPTION_ALWAYS, FIELD(stop_at_score), 0, 1, NULL},
@@ -166,7 +174,8 @@ gepa_worker_option_defaults(WorkerRunOptions *options, EngineMode mode)
 	options->mode = mode;
 	take_engine_defaults(options, &config);
 	options->max_calls = options->max_cost = options->max_seconds = options->max_tokens = NAN;
-	options->max_prompt_chars = 20000;
+	options->copy_guard = mode == ENGINE_MODE_REFERENCE ? 0 : 8;
+	options->max_prompt_chars = WORKER_MAX_PROMPT_CHARS;
 	options->metric = JUDGE_METRIC_LABEL;
 	options->reuse_rollouts = (mode != ENGINE_MODE_REFERENCE);
 	options->split[STORE_SPLIT_TRAIN] = 0.4;

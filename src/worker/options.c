@@ -16,6 +16,7 @@
 #include "common/shortest_dec.h"
 
 #include "base/json.h"
+#include "base/text.h"
 #include "worker/worker_internal.h"
 
 /* "split" is an object: {"train": 0.4, "val": 0.3, "test": 0.3, "seed": 0} */
@@ -124,6 +125,36 @@ read_keys(const WorkerOption *def, const GepaJson *value, WorkerKeys *keys)
 	}
 }
 
+static void
+read_texts(const char *name, const char *must, const GepaJson *value, WorkerTexts *texts)
+{
+	if (value->kind != GEPA_JSON_OBJECT || value->nitems == 0)
+		refuse(name, must);
+	texts->n = value->nitems;
+	texts->names = palloc(sizeof(char *) * value->nitems);
+	texts->texts = palloc(sizeof(char *) * value->nitems);
+	for (int i = 0; i < value->nitems; i++)
+	{
+		if (value->items[i]->kind != GEPA_JSON_STRING || gepa_is_blank(value->items[i]->text))
+			refuse(name, must);
+		texts->names[i] = pstrdup(value->keys[i]);
+		texts->texts[i] = pstrdup(value->items[i]->text);
+	}
+}
+
+static void
+read_seeds(const char *name, const GepaJson *value, WorkerSeeds *seeds)
+{
+	const char *must = "an array of objects that give components their texts";
+
+	if (value->kind != GEPA_JSON_ARRAY || value->nitems == 0)
+		refuse(name, must);
+	seeds->n = value->nitems;
+	seeds->seeds = palloc0(sizeof(WorkerTexts) * value->nitems);
+	for (int i = 0; i < value->nitems; i++)
+		read_texts(name, must, value->items[i], &seeds->seeds[i]);
+}
+
 /* null is the same as leaving the key out. */
 static void
 read_option(const WorkerOption *def, const GepaJson *value, WorkerRunOptions *options)
@@ -152,6 +183,12 @@ read_option(const WorkerOption *def, const GepaJson *value, WorkerRunOptions *op
 			break;
 		case WORKER_OPTION_KEYS:
 			read_keys(def, value, field);
+			break;
+		case WORKER_OPTION_TEXTS:
+			read_texts(def->name, "an object that gives components their texts", value, field);
+			break;
+		case WORKER_OPTION_SEEDS:
+			read_seeds(def->name, value, field);
 			break;
 		case WORKER_OPTION_WORD:
 			*(int *) field = read_word(def, value);
@@ -207,12 +244,33 @@ find_def(const char *key)
 	return NULL;
 }
 
+static void
+check_template(const char *name, const char *template)
+{
+	const char *missing = gepa_engine_check_template(template);
+
+	if (missing != NULL)
+		refuse(name,
+			   psprintf("a text with the placeholders <curr_param> and <side_info>; %s", missing));
+}
+
+static void
+check_templates(const WorkerRunOptions *options)
+{
+	const WorkerTexts *templates = &options->reflection_templates;
+
+	if (options->reflection_template != NULL)
+		check_template("reflection_template", options->reflection_template);
+	for (int i = 0; i < templates->n; i++)
+		check_template(psprintf("reflection_templates.%s", templates->names[i]),
+					   templates->texts[i]);
+}
+
 void
 gepa_worker_parse_options(const char *json, WorkerRunOptions *options)
 {
 	const char *error = NULL;
 	GepaJson   *object = gepa_json_parse(json, strlen(json), &error);
-	const char *missing;
 
 	if (object == NULL || object->kind != GEPA_JSON_OBJECT)
 		ereport(ERROR,
@@ -237,12 +295,13 @@ gepa_worker_parse_options(const char *json, WorkerRunOptions *options)
 		else
 			refuse_key(object->keys[i]);
 	}
-
-	missing = options->reflection_template ?
-		gepa_engine_check_template(options->reflection_template) : NULL;
-	if (missing != NULL)
-		refuse("reflection_template",
-			   psprintf("a text with the placeholders <curr_param> and <side_info>; %s", missing));
+	check_templates(options);
+	if (options->combee && options->proposer != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("run options \"combee\" and \"proposer\" cannot be combined"),
+				 errdetail("One has the reflection LM write new texts, the other a function."),
+				 errhint("Leave one of them out.")));
 }
 
 /* Given, but for the other mode. */
@@ -286,14 +345,56 @@ write_keys(StringInfo buf, const WorkerKeys *keys)
 }
 
 static void
+write_texts(StringInfo buf, const WorkerTexts *texts)
+{
+	for (int i = 0; i < texts->n; i++)
+	{
+		appendStringInfoChar(buf, i == 0 ? '{' : ',');
+		gepa_json_quote(buf, texts->names[i]);
+		appendStringInfoChar(buf, ':');
+		gepa_json_quote(buf, texts->texts[i]);
+	}
+	appendStringInfoChar(buf, '}');
+}
+
+static void
+write_seeds(StringInfo buf, const WorkerSeeds *seeds)
+{
+	for (int i = 0; i < seeds->n; i++)
+	{
+		appendStringInfoChar(buf, i == 0 ? '[' : ',');
+		write_texts(buf, &seeds->seeds[i]);
+	}
+	appendStringInfoChar(buf, ']');
+}
+
+/* Numbers, texts and lists that are not set have no value to write. */
+static bool
+is_set(const WorkerOption *def, const void *field)
+{
+	switch (def->kind)
+	{
+		case WORKER_OPTION_TEXT:
+			return *(char *const *) field != NULL;
+		case WORKER_OPTION_KEYS:
+			return ((const WorkerKeys *) field)->n > 0;
+		case WORKER_OPTION_TEXTS:
+			return ((const WorkerTexts *) field)->n > 0;
+		case WORKER_OPTION_SEEDS:
+			return ((const WorkerSeeds *) field)->n > 0;
+		case WORKER_OPTION_NUMBER:
+			return !isnan(*(const double *) field);
+		default:
+			return true;
+	}
+}
+
+static void
 write_option(StringInfo buf, const WorkerOption *def, const WorkerRunOptions *options)
 {
 	const void *field = field_of(options, def);
 
-	/* Numbers and texts that are not set have no value to write. */
-	if ((def->kind == WORKER_OPTION_TEXT && *(char *const *) field == NULL) ||
-		(def->kind == WORKER_OPTION_KEYS && ((const WorkerKeys *) field)->n == 0) ||
-		(def->kind == WORKER_OPTION_NUMBER && isnan(*(const double *) field)))
+	if (!is_set(def, field))
 		return;
 	appendStringInfo(buf, "\"%s\":", def->name);
 	switch (def->kind)
@@ -312,6 +413,12 @@ write_option(StringInfo buf, const WorkerOption *def, const WorkerRunOptions *op
 			break;
 		case WORKER_OPTION_KEYS:
 			write_keys(buf, field);
+			break;
+		case WORKER_OPTION_TEXTS:
+			write_texts(buf, field);
+			break;
+		case WORKER_OPTION_SEEDS:
+			write_seeds(buf, field);
 			break;
 		case WORKER_OPTION_WORD:
 			gepa_json_quote(buf, def->words[*(const int *) field]);

@@ -31,6 +31,12 @@ find_kind(const JudgeSpec *spec, JudgeComponentKind kind)
 	return -1;
 }
 
+bool
+gepa_worker_can_reflect(const char *reflection_lm, const WorkerRunOptions *options)
+{
+	return reflection_lm != NULL || options->proposer != NULL;
+}
+
 JudgeSpec *
 gepa_worker_program(const JudgeSpec *version, const WorkerRunOptions *options,
 					bool can_reflect, char *lm_identity)
@@ -211,7 +217,7 @@ fill_config(const WorkerRun *run, EngineConfig *config)
 	gepa_engine_config_init(config);
 	config->seed = run->row->seed;
 	config->budget = run->row->budget;
-	config->can_reflect = run->row->reflection_lm != NULL;
+	config->can_reflect = gepa_worker_can_reflect(run->row->reflection_lm, &run->options);
 	fill_samples(run, config);
 	fill_search(&run->options, config);
 	fill_stops(&run->options, config);
@@ -244,6 +250,7 @@ create_engine(const WorkerRun *run)
 
 	fill_components(run, components);
 	fill_config(run, &config);
+	gepa_worker_fill_seeds(run, &config);
 	config.ncomponents = run->ntuned;
 	config.components = components;
 	engine = gepa_engine_create(&config, &error);
@@ -429,7 +436,8 @@ gepa_worker_prepare_run(StoreRun *row)
 	run->row = row;
 	gepa_worker_parse_options(row->options, &run->options);
 	run->seed = gepa_worker_program(version->spec, &run->options,
-									row->reflection_lm != NULL, row->lm_identity);
+									gepa_worker_can_reflect(row->reflection_lm, &run->options),
+									row->lm_identity);
 	for (int s = 0; s < STORE_NSPLITS; s++)
 		if (s != STORE_SPLIT_TEST || uses_test_samples(&run->options))
 			run->samples[s] = gepa_store_get_samples(row->run, run->seed, (StoreSplit) s,

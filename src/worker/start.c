@@ -18,7 +18,7 @@
 #include "utils/builtins.h"
 
 #include "base/settings.h"
-#include "worker/worker_internal.h"
+#include "worker/worker_reflect.h"
 
 #define FEWEST_SAMPLES 10
 #define MOST_NAMED 5			/* offending labels named in a message */
@@ -33,6 +33,7 @@ typedef struct Start
 	JudgeSpec  *program;
 	const char *lm;
 	char	   *lm_identity;
+	Oid			proposer_owner;
 	int			nsamples;
 	StoreSample *samples;
 	WorkerSplitReport report;
@@ -84,6 +85,12 @@ check_lms(Start *start)
 		gepa_lm_free(gepa_lm_resolve(reflection_lm, GetUserId()));
 }
 
+static bool
+can_reflect(const Start *start)
+{
+	return gepa_worker_can_reflect(start->request->reflection_lm, &start->options);
+}
+
 static void
 check_names(Start *start)
 {
@@ -96,8 +103,13 @@ check_names(Start *start)
 	gepa_store_check_owner("dataset", request->dataset, start->dataset->owner, userid);
 	gepa_worker_parse_options(request->options, &start->options);
 	check_lms(start);
+	if (start->options.proposer != NULL)
+		start->options.proposer = gepa_worker_find_proposer(start->options.proposer,
+															&start->proposer_owner);
 	start->program = gepa_worker_program(start->version->spec, &start->options,
-										 request->reflection_lm != NULL, start->lm_identity);
+										 can_reflect(start), start->lm_identity);
+	gepa_worker_check_named(start->program, &start->options);
+	gepa_worker_take_seed_from(start->program, &start->options, userid);
 }
 
 /*
@@ -241,7 +253,7 @@ static bool
 tunes_examples(const Start *start)
 {
 	return start->options.max_examples > 0 &&
-		(start->options.examples || start->request->reflection_lm == NULL ||
+		(start->options.examples || !can_reflect(start) ||
 		 start->version->spec->ncomponents < start->program->ncomponents);
 }
 
@@ -432,7 +444,8 @@ check_budget(const Start *start)
 		start->sizes[STORE_SPLIT_VAL];
 	int64		proposals = (int64) options->parallel_proposals * options->proposals_per_parent;
 	int64		kept = proposals;
-	int64		needed = nval + 1;
+	int64		seeds = (1 + (int64) options->seeds.n) * nval;
+	int64		needed = seeds + 1;
 
 	if (options->mode == ENGINE_MODE_DEFAULT)
 		return;
@@ -441,14 +454,14 @@ check_budget(const Start *start)
 	else if (options->proposal_selection == ENGINE_KEEP_TOP_K)
 		kept = Min(proposals, options->proposal_top_k);
 	if (options->hard_budget)
-		needed = nval + proposals * 2 * options->minibatch_size + kept * nval;
+		needed = seeds + proposals * 2 * options->minibatch_size + kept * nval;
 	if (start->request->budget >= needed)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("a budget of %d rollouts is too small", start->request->budget),
-			 errdetail("Validating the seed takes %lld; each of the %lld proposals of an iteration takes twice the minibatch of %d, and up to %lld are validated on %lld.",
-					   (long long) nval, (long long) proposals, options->minibatch_size,
+			 errdetail("Validating what it begins with takes %lld; each of the %lld proposals of an iteration takes twice the minibatch of %d, and up to %lld are validated on %lld.",
+					   (long long) seeds, (long long) proposals, options->minibatch_size,
 					   (long long) kept, (long long) nval),
 			 errhint("Give a budget of at least %lld, or a smaller validation split.",
 					 (long long) needed)));
@@ -581,6 +594,7 @@ create_run(Start *start)
 	row.lm = unconstify(char *, start->lm);
 	row.lm_identity = start->lm_identity;
 	row.reflection_lm = unconstify(char *, request->reflection_lm);
+	row.proposer_owner = start->proposer_owner;
 	row.budget = request->budget;
 	row.seed = request->seed;
 	row.options = gepa_worker_options_json(&start->options);

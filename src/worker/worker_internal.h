@@ -180,6 +180,19 @@ typedef struct WorkerRun
  */
 extern void gepa_worker_enter(const WorkerRun *run, MemoryContext context);
 
+/* Can texts be changed, by an LM or by a function? */
+extern bool gepa_worker_can_reflect(const char *reflection_lm, const WorkerRunOptions *options);
+
+/*
+ * seeds.c: templates and seeds of the options may only name texts of the program; raises
+ * 22023.  Option seed_from becomes one of the seeds, of a judge that the role owns.  Give
+ * the engine a run's further seeds.
+ */
+extern void gepa_worker_check_named(const JudgeSpec *program, const WorkerRunOptions *options);
+extern void gepa_worker_take_seed_from(const JudgeSpec *program, WorkerRunOptions *options,
+									   Oid userid);
+extern void gepa_worker_fill_seeds(const WorkerRun *run, EngineConfig *config);
+
 /*
  * The program that a run tunes: the version's, with an empty component of
  * examples where the run adds one.  Raises 22023 when nothing can be tuned.

@@ -11,12 +11,30 @@
 #include "engine/engine.h"
 #include "store/store.h"
 
+/* Default of max_prompt_chars. */
+#define WORKER_MAX_PROMPT_CHARS 20000
+
 /* Keys of samples. */
 typedef struct WorkerKeys
 {
 	int			n;
 	char	  **keys;
 } WorkerKeys;
+
+/* Texts of components, by their names. */
+typedef struct WorkerTexts
+{
+	int			n;
+	char	  **names;
+	char	  **texts;
+} WorkerTexts;
+
+/* Further seeds. */
+typedef struct WorkerSeeds
+{
+	int			n;
+	WorkerTexts *seeds;
+} WorkerSeeds;
 
 /* Options of a run, complete. */
 typedef struct WorkerRunOptions
@@ -25,7 +43,10 @@ typedef struct WorkerRunOptions
 	bool		ascending_order;
 	bool		cache;
 	int			candidate_selection;	/* EngineSelection */
+	bool		combee;			/* reflect in groups, then on what these say */
 	int			component_choice;	/* EngineComponentChoice */
+	int			copy_guard;		/* words in a row that a new text may not have
+								 * in common with a document; 0 = any */
 	double		epsilon;
 	bool		examples;		/* tune examples beside the instruction */
 	bool		expand_placeholders;
@@ -35,6 +56,8 @@ typedef struct WorkerRunOptions
 	int			max_candidates; /* 0 = no such condition, as below */
 	double		max_cost;
 	int			max_examples;
+	int			max_growth;		/* characters that a new text may be longer
+								 * than the one before; 0 = any */
 	int			max_merges;
 	int			max_prompt_chars;
 	int			max_proposals;
@@ -53,9 +76,17 @@ typedef struct WorkerRunOptions
 	int			proposal_selection; /* EngineKeep */
 	int			proposal_top_k;
 	int			proposals_per_parent;
+	char	   *proposer;		/* function that writes new texts, by
+								 * qualified name; NULL = the reflection LM */
 	char	   *reflection_template;	/* NULL = the judge's default */
+	WorkerTexts reflection_templates;	/* of components that have their own */
 	bool		reuse_rollouts; /* of a sample that a step has twice */
+	char	   *seed_from;		/* the judge's version that one of seeds is
+								 * from; NULL = none */
+	WorkerSeeds seeds;			/* beside the judge's version */
 	bool		shared_sets;
+	int			show_rejected;	/* earlier proposals that are shown to the
+								 * reflection LM */
 	bool		skip_known_texts;
 	bool		skip_perfect;
 	double		split[STORE_NSPLITS];	/* shares */
@@ -77,6 +108,8 @@ typedef enum WorkerOptionKind
 	WORKER_OPTION_NUMBER,		/* NaN = not set */
 	WORKER_OPTION_TEXT,			/* NULL = not set */
 	WORKER_OPTION_KEYS,			/* WorkerKeys; n = 0 is not set */
+	WORKER_OPTION_TEXTS,		/* WorkerTexts; likewise */
+	WORKER_OPTION_SEEDS,		/* WorkerSeeds; likewise */
 	WORKER_OPTION_WORD			/* int: place in the list of words */
 } WorkerOptionKind;
 
