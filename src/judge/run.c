@@ -8,6 +8,9 @@
  * at.  With the reply it goes on to the next step, perhaps on another LM, or is done.
  * Documents at different steps do not wait for each other.
  *
+ * The calls of all its steps are reserved with the first one, so that no document is
+ * begun that the budget has not calls enough for.
+ *
  * Prompts and replies pass through a context that is reset for each: the batch keeps
  * a copy of the prompt, and the caller gets one of what the verdict needs of the
  * reply.  A document of a program with steps has a context of its own, for what it
@@ -17,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "lib/ilist.h"
 #include "utils/memutils.h"
 
 #include "base/clock.h"
@@ -25,6 +29,8 @@
 /* A document on its way. */
 typedef struct RunDocument
 {
+	dlist_node	node;			/* this and the next: not of a simple judge */
+	LmHold		hold;			/* calls of its steps */
 	MemoryContext context;		/* its own; NULL for a simple judge's */
 	JudgeCourse course;
 	void	   *tag;
@@ -39,6 +45,9 @@ struct JudgeRun
 	int			nbatches;
 	LmBatch   **batches;		/* one of each LM */
 	int		   *batch_of;		/* by step, the verdict's last */
+	dlist_head	documents;
+	LmBudget   *budget;			/* NULL = none */
+	MemoryContextCallback on_reset;
 	int			npending;
 	int			peak;			/* of calls on the wire, where there are
 								 * several batches */
@@ -91,6 +100,20 @@ open_batches(JudgeRun *run, const LmOrigin *origin)
 	}
 }
 
+/* The batches, which are children of the run's context, have ended by now. */
+static void
+release_holds(void *arg)
+{
+	JudgeRun   *run = arg;
+	dlist_iter	iter;
+
+	if (run->budget == NULL)
+		return;
+	dlist_foreach(iter, &run->documents)
+		gepa_lm_budget_release_hold(run->budget,
+									&dlist_container(RunDocument, node, iter.cur)->hold);
+}
+
 JudgeRun *
 gepa_judge_open(const JudgeSpec *spec, const JudgeServers *servers, const LmOrigin *origin)
 {
@@ -107,6 +130,10 @@ gepa_judge_open(const JudgeSpec *spec, const JudgeServers *servers, const LmOrig
 	init_program(&run->program, spec);
 	open_batches(run, origin);
 	MemoryContextSwitchTo(old);
+	dlist_init(&run->documents);
+	run->on_reset.func = release_holds;
+	run->on_reset.arg = run;
+	MemoryContextRegisterResetCallback(context, &run->on_reset);
 	return run;
 }
 
@@ -129,6 +156,11 @@ ask(JudgeRun *run, RunDocument *document, const JudgeDocument *content, const ui
 	LmRequest	request;
 
 	gepa_judge_course_ask(&run->program, &document->course, content, digest, &request);
+	if (document->context != NULL)
+	{
+		document->hold.wanted = run->program.spec->nsteps + 1 - document->course.step;
+		request.hold = &document->hold;
+	}
 	gepa_lm_batch_submit(run->batches[run->batch_of[document->course.step]], &request, document);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(run->scratch);
@@ -138,14 +170,17 @@ ask(JudgeRun *run, RunDocument *document, const JudgeDocument *content, const ui
 static RunDocument *
 add_document(JudgeRun *run, const JudgeDocument *content, const uint8 *digest, void *tag)
 {
-	bool		simple = run->program.spec->nsteps == 0;
-	MemoryContext context = simple ? run->context :
-		AllocSetContextCreate(run->context, "gepa judge document", ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	RunDocument *document = palloc(sizeof(RunDocument));
+	RunDocument *document = MemoryContextAllocZero(run->context, sizeof(RunDocument));
+	MemoryContext old = CurrentMemoryContext;
 
-	document->context = simple ? NULL : context;
 	document->tag = tag;
+	if (run->program.spec->nsteps > 0)
+	{
+		document->context = AllocSetContextCreate(run->context, "gepa judge document",
+												  ALLOCSET_SMALL_SIZES);
+		dlist_push_tail(&run->documents, &document->node);
+		MemoryContextSwitchTo(document->context);
+	}
 	gepa_judge_course_begin(&run->program, &document->course, content, digest);
 	MemoryContextSwitchTo(old);
 	return document;
@@ -206,9 +241,13 @@ forget(JudgeRun *run, RunDocument *document)
 {
 	run->npending--;
 	if (document->context != NULL)
+	{
+		dlist_delete(&document->node);
 		MemoryContextDelete(document->context);
-	else
-		pfree(document);
+		if (run->budget != NULL)
+			gepa_lm_budget_release_hold(run->budget, &document->hold);
+	}
+	pfree(document);
 }
 
 /*
@@ -293,6 +332,7 @@ gepa_judge_collect(JudgeRun *run, int timeout_ms, void **tag, JudgeVerdict *verd
 void
 gepa_judge_charge(JudgeRun *run, LmBudget *budget)
 {
+	run->budget = budget;
 	for (int i = 0; i < run->nbatches; i++)
 		gepa_lm_batch_charge(run->batches[i], budget);
 }

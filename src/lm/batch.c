@@ -58,6 +58,7 @@ typedef struct Call
 	LmTransfer *transfer;		/* RUNNING only */
 	int64		due;			/* DELAYED only */
 	LmReservation reservation;	/* of the batch's budget */
+	LmHold	   *hold;			/* as in the request */
 	LmReply    *reply;
 } Call;
 
@@ -109,7 +110,7 @@ settle_cancelled(LmBatch *batch, Call *call)
 {
 	LmAmounts	spent = call->reservation.expected.likely;
 
-	gepa_lm_budget_settle(batch->budget, &call->reservation, &spent);
+	gepa_lm_budget_settle(batch->budget, &call->reservation, call->hold, &spent);
 }
 
 static void
@@ -356,7 +357,7 @@ settle(Call *call, int sends)
 		spent.of[LM_COST] = gepa_lm_cost_units(reply->cost);
 	}
 	spent.of[LM_CALLS] = sends;
-	gepa_lm_budget_settle(batch->budget, &call->reservation, &spent);
+	gepa_lm_budget_settle(batch->budget, &call->reservation, call->hold, &spent);
 	gepa_lm_show(gepa_lm_gate_shown(batch->visit.gate), call->length, reply->input_tokens,
 				 reply->output_tokens);
 }
@@ -476,7 +477,7 @@ may_spend(Call *call)
 
 	switch (gepa_lm_budget_reserve(batch->budget, batch->server,
 								   gepa_lm_gate_shown(batch->visit.gate), call->length,
-								   &call->reservation))
+								   call->hold, &call->reservation))
 	{
 		case LM_GRANTED:
 			return true;
@@ -488,6 +489,13 @@ may_spend(Call *call)
 			break;
 	}
 	return false;
+}
+
+/* So must those behind it, but for calls that were reserved with others before. */
+static bool
+must_wait(const Call *call)
+{
+	return call->batch->budget_due > 0 && call->hold == NULL;
 }
 
 static void
@@ -520,7 +528,7 @@ admit_answered(LmBatch *batch)
 
 		if (may_spend(call))
 			call_answered(call);
-		else if (batch->budget_due > 0)
+		else if (must_wait(call))
 			break;
 	}
 }
@@ -541,7 +549,7 @@ admit_list(LmBatch *batch, dlist_head *list, int64 now)
 			continue;
 		if (!may_spend(call))
 		{
-			if (batch->budget_due > 0)
+			if (must_wait(call))
 				break;
 			continue;
 		}
@@ -684,6 +692,7 @@ gepa_lm_batch_submit(LmBatch *batch, const LmRequest *request, void *tag)
 
 	call->batch = batch;
 	call->once = request->once;
+	call->hold = request->hold;
 	call->context = context;
 	call->reply = MemoryContextAllocZero(context, sizeof(LmReply));
 	call->reply->tag = tag;

@@ -448,35 +448,61 @@ note_denial(LmBudget *budget, LmBudgetKind kind, LmMeasure of, const LmAmounts *
 	budget->denied_need = need->of[of];
 }
 
+/* What to ask of an account: the calls that are held need not be asked for again. */
+static LmExpected
+expect_of(const LmReservation *reservation, const LmHold *hold, int account)
+{
+	LmExpected	expected = reservation->expected;
+	int64		calls;
+
+	if (hold == NULL || (hold->held && hold->left[account] <= 0))
+		return expected;
+	calls = hold->held ? 0 : hold->wanted;
+	expected.most.of[LM_CALLS] = expected.likely.of[LM_CALLS] = calls;
+	return expected;
+}
+
 /* On all accounts or on none; the lock is held. */
 static LmGrant
-ask_all(LmBudget *budget, LmReservation *reservation)
+ask_all(LmBudget *budget, const LmHold *hold, LmReservation *reservation)
 {
-	const LmExpected *expected = &reservation->expected;
 	LmGrant		worst = LM_GRANTED;
 	int			day = gepa_lm_budget_day();
 
 	for (int i = 0; i < LM_NBUDGETS; i++)
 	{
 		LmAccount  *account = budget->parts[i].account;
+		LmExpected	expected = expect_of(reservation, hold, i);
 		LmMeasure	of = LM_CALLS;
 		LmGrant		grant;
 
 		if (account == NULL)
 			continue;
 		gepa_lm_account_renew(account, day);
-		grant = gepa_lm_account_ask(account, &expected->most, &expected->likely,
+		grant = gepa_lm_account_ask(account, &expected.most, &expected.likely,
 									&reservation->take[i], &of);
 		if (grant == LM_DENIED && worst != LM_DENIED)
-			note_denial(budget, (LmBudgetKind) i, of, &expected->likely);
+			note_denial(budget, (LmBudgetKind) i, of, &expected.likely);
 		worst = Max(worst, grant);
 		reservation->exact = reservation->exact || account->limit.of[LM_CALLS] != LM_NO_LIMIT;
 	}
 	return worst;
 }
 
+/* The calls of one that is granted with others go over to these. */
 static void
-hold_all(LmBudget *budget, LmReservation *reservation)
+take_hold(LmHold *hold, LmReservation *reservation)
+{
+	hold->held = true;
+	for (int i = 0; i < LM_NBUDGETS; i++)
+	{
+		hold->left[i] = reservation->take[i].of[LM_CALLS];
+		reservation->take[i].of[LM_CALLS] = 0;
+	}
+}
+
+static void
+hold_all(LmBudget *budget, LmHold *hold, LmReservation *reservation)
 {
 	reservation->held = true;
 	for (int i = 0; i < LM_NBUDGETS; i++)
@@ -489,11 +515,13 @@ hold_all(LmBudget *budget, LmReservation *reservation)
 		for (int m = 0; m < LM_NMEASURES; m++)
 			part->held.of[m] += reservation->take[i].of[m];
 	}
+	if (hold != NULL && !hold->held)
+		take_hold(hold, reservation);
 }
 
 LmGrant
 gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server, const LmShown *shown,
-					   size_t bytes, LmReservation *reservation)
+					   size_t bytes, LmHold *hold, LmReservation *reservation)
 {
 	LmGrant		grant;
 
@@ -507,15 +535,29 @@ gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server, const LmShown *
 		return LM_GRANTED;
 	lock_accounts();
 	find_accounts(budget);
-	grant = ask_all(budget, reservation);
+	grant = ask_all(budget, hold, reservation);
 	if (grant == LM_GRANTED)
-		hold_all(budget, reservation);
+		hold_all(budget, hold, reservation);
 	unlock_accounts();
 	return grant;
 }
 
+/* Of what is held the calls that were sent, at most; they are held no longer. */
+static int64
+draw_from(LmHold *hold, int account, const LmAmounts *spent)
+{
+	int64		calls;
+
+	if (hold == NULL || !hold->held)
+		return 0;
+	calls = Min(hold->left[account], spent->of[LM_CALLS]);
+	hold->left[account] -= calls;
+	return calls;
+}
+
 void
-gepa_lm_budget_settle(LmBudget *budget, LmReservation *reservation, const LmAmounts *spent)
+gepa_lm_budget_settle(LmBudget *budget, LmReservation *reservation, LmHold *hold,
+					  const LmAmounts *spent)
 {
 	int			day;
 
@@ -527,14 +569,15 @@ gepa_lm_budget_settle(LmBudget *budget, LmReservation *reservation, const LmAmou
 	for (int i = 0; i < LM_NBUDGETS; i++)
 	{
 		Part	   *part = &budget->parts[i];
-		const LmAmounts *held = reservation->held ? &reservation->take[i] : &nothing;
+		LmAmounts	held = reservation->held ? reservation->take[i] : nothing;
 
 		if (part->account == NULL)
 			continue;
 		gepa_lm_account_renew(part->account, day);
-		gepa_lm_account_settle(part->account, held, spent);
+		held.of[LM_CALLS] += draw_from(hold, i, spent);
+		gepa_lm_account_settle(part->account, &held, spent);
 		for (int m = 0; m < LM_NMEASURES; m++)
-			part->held.of[m] -= held->of[m];
+			part->held.of[m] -= held.of[m];
 	}
 	reservation->held = false;
 	unlock_accounts();
@@ -544,7 +587,20 @@ void
 gepa_lm_budget_release(LmBudget *budget, LmReservation *reservation)
 {
 	if (reservation->held)
-		gepa_lm_budget_settle(budget, reservation, &nothing);
+		gepa_lm_budget_settle(budget, reservation, NULL, &nothing);
+}
+
+void
+gepa_lm_budget_release_hold(LmBudget *budget, LmHold *hold)
+{
+	LmReservation reservation = {.held = hold->held};
+
+	if (!hold->held)
+		return;
+	for (int i = 0; i < LM_NBUDGETS; i++)
+		reservation.take[i].of[LM_CALLS] = hold->left[i];
+	gepa_lm_budget_release(budget, &reservation);
+	memset(hold, 0, sizeof(*hold));
 }
 
 /*

@@ -123,6 +123,9 @@ typedef struct LmRequest
 	const char *const *choices;
 	bool		want_logprobs;	/* honoured only if the LM has them on */
 	bool		once;			/* do not try again what fails */
+	LmHold	   *hold;			/* of the batch's budget, of this call and
+								 * others; NULL = of itself; must outlive the
+								 * call */
 } LmRequest;
 
 /* One token of the answer with the alternatives the model weighed. */

@@ -167,6 +167,21 @@ typedef struct LmCharge
 
 extern LmBudget *gepa_lm_budget_open(const LmCharge *charge);
 
+/*
+ * Calls that belong together: with the first all of them are reserved, or it is not
+ * sent, so that no budget ends them in the middle for want of calls.  Each attempt
+ * takes one; attempts beyond are reserved as others are.  All zero but wanted to begin
+ * with; the owner releases what is left, after the last call has ended.
+ */
+typedef struct LmHold
+{
+	int			wanted;			/* this call, and those that follow */
+	bool		held;
+	int64		left[LM_NBUDGETS];	/* calls, by account */
+} LmHold;
+
+extern void gepa_lm_budget_release_hold(LmBudget *budget, LmHold *hold);
+
 /* Which account has denied a call last, and for want of what; false if none did. */
 extern bool gepa_lm_budget_denied(const LmBudget *budget, LmBudgetKind *kind,
 								  LmMeasure *measure);

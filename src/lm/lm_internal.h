@@ -354,13 +354,16 @@ typedef struct LmReservation
 	LmAmounts	take[LM_NBUDGETS];	/* 0 on accounts that were not there */
 } LmReservation;
 
-/* For an attempt at a request of so many bytes, to an LM that has shown so much. */
+/*
+ * For an attempt at a request of so many bytes, to an LM that has shown so much; hold
+ * as in LmRequest.
+ */
 extern LmGrant gepa_lm_budget_reserve(LmBudget *budget, const LmServer *server,
-									  const LmShown *shown, size_t bytes,
+									  const LmShown *shown, size_t bytes, LmHold *hold,
 									  LmReservation *reservation);
 
 /* It has taken so much, or was not sent.  Never raise; fit for reset callbacks. */
-extern void gepa_lm_budget_settle(LmBudget *budget, LmReservation *reservation,
+extern void gepa_lm_budget_settle(LmBudget *budget, LmReservation *reservation, LmHold *hold,
 								  const LmAmounts *spent);
 extern void gepa_lm_budget_release(LmBudget *budget, LmReservation *reservation);
 
