@@ -228,7 +228,7 @@ gepa_apply_answers_know(ApplyStream *stream, StreamEntry *entry, const ApplyVerd
 
 	known.label = find_label(stream->judge->spec, known.label);
 	known.reasoning = gepa_apply_copy_text(known.reasoning);
-	known.answer = NULL;
+	known.answer = known.trace = NULL;
 	known.detail = gepa_apply_copy_text(known.detail);
 	known.hint = gepa_apply_copy_text(known.hint);
 	MemoryContextSwitchTo(old);

@@ -272,6 +272,7 @@ put_trace(JudgeCourse *course, const char *name, const JudgeStep *step,
 static void
 finish(const JudgeProgram *program, JudgeCourse *course, JudgeVerdict *verdict)
 {
+	verdict->asked = course->step + 1;
 	verdict->chars_seen = course->chars_seen;
 	verdict->chars_total = course->chars_total;
 	if (program->spec->nsteps == 0)
@@ -352,4 +353,5 @@ gepa_judge_course_cancel(const JudgeProgram *program, JudgeCourse *course,
 	verdict->detail = "The document was given up between two steps.";
 	verdict->failed_step = course->step < program->spec->nsteps ? course->step + 1 : 0;
 	finish(program, course, verdict);
+	verdict->asked = course->step;
 }

@@ -93,6 +93,7 @@ typedef struct JudgeVerdict
 	char	   *answer;			/* raw answer, for records; or NULL */
 	char	   *trace;			/* what the steps said, JSON text; NULL for a
 								 * simple judge */
+	int			asked;			/* steps that were; 0 = it was not called for */
 	int			failed_step;	/* which one has ended it, from 1; 0 = none,
 								 * or the last */
 	char	   *detail;			/* why not ok */

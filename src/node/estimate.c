@@ -299,6 +299,7 @@ gepa_node_estimate(const NodeFacts *facts, double rows, double width, NodeEstima
 	estimate->output_tokens *= estimate->calls;
 	estimate->cost *= estimate->calls;
 	estimate->seconds *= estimate->calls;
+	estimate->calls *= Max(facts->pace.calls, 1);
 }
 
 /*

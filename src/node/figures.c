@@ -96,9 +96,9 @@ add_answer(NodeFigures *figures, const JudgeVerdict *verdict, ApplyAnswerOrigin 
 		*(origin == APPLY_STORED ? &figures->stored : &figures->elsewhere) += 1;
 		return;
 	}
-	figures->requests++;
-	figures->wasted += wasted;
-	figures->retries += Max(verdict->attempts - 1, 0);
+	figures->requests += verdict->asked;
+	figures->wasted += wasted ? verdict->asked : 0;
+	figures->retries += Max(verdict->attempts - verdict->asked, 0);
 	figures->throttled += verdict->throttled;
 	figures->input_tokens += verdict->input_tokens;
 	figures->output_tokens += verdict->output_tokens;

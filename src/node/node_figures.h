@@ -29,7 +29,7 @@ typedef struct NodeFigures
 	int64		coalesced;		/* asked for before in this statement */
 	int64		stored;			/* found in the store */
 	int64		elsewhere;		/* called by other processes meanwhile */
-	int64		requests;		/* called for this node: answers, and failures */
+	int64		requests;		/* sent for this node: of each step one */
 	int64		retries;
 	int64		throttled;		/* answers "too many requests" */
 	int64		failures[GEPA_STATUS_CANCELLED + 1];	/* by GepaStatus */
