@@ -7,7 +7,8 @@
  * Its contract is in docs/lm.md: asked to choose a label it looks for the
  * words that the system message puts in double quotes and answers the first
  * label if the document holds one of them, else the second; with more labels
- * it answers the one whose own word occurs, else one by hash.  Asked for text
+ * it answers the one whose own word occurs, else one by hash.  Asked for outputs of a
+ * step it makes of the quoted words that the inputs hold what their schemas want.  Asked for text
  * it repeats the instruction it finds between triple backticks with one line
  * added.  Frontend safe.
  *
@@ -160,6 +161,110 @@ answer_label(const LmServer *server, const LmRequest *request, const char *syste
 		put_tokens(request, choice, before.data, reply);
 }
 
+/*
+ * Outputs of a step
+ */
+
+/* The quoted words of the instruction that the inputs hold, as a JSON array. */
+static GepaJson *
+found_words(const char *system, const char *inputs)
+{
+	const char *end = strstr(system, "\n\nAnswer with a JSON object");
+	GepaJson   *list = palloc0(sizeof(GepaJson));
+
+	list->kind = GEPA_JSON_ARRAY;
+	list->items = palloc(sizeof(GepaJson *) * (strlen(system) / 2 + 1));
+	for (;;)
+	{
+		const char *open = strchr(system, '"');
+		const char *close = open ? strchr(open + 1, '"') : NULL;
+		GepaJson   *word;
+
+		if (close == NULL || end == NULL || close >= end)
+			return list;
+		if (contains(inputs, open + 1, close - open - 1))
+		{
+			word = palloc0(sizeof(GepaJson));
+			word->kind = GEPA_JSON_STRING;
+			word->text = pnstrdup(open + 1, close - open - 1);
+			list->items[list->nitems++] = word;
+		}
+		system = close + 1;
+	}
+}
+
+static char *
+joined(const GepaJson *words)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < words->nitems; i++)
+		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", words->items[i]->text);
+	return buf.data;
+}
+
+static double
+count_within(const GepaJson *schema, double n)
+{
+	double		limit;
+
+	if (gepa_json_get_number(schema, "minimum", &limit))
+		n = Max(n, limit);
+	if (gepa_json_get_number(schema, "maximum", &limit))
+		n = Min(n, limit);
+	return n;
+}
+
+/* What was found, as a value of a schema: the first of several types. */
+static void
+put_value(StringInfo buf, const GepaJson *schema, const GepaJson *words)
+{
+	const GepaJson *choices = gepa_json_get(schema, "enum");
+	const GepaJson *properties = gepa_json_get(schema, "properties");
+	const GepaJson *types = gepa_json_get(schema, "type");
+	const char *type = types == NULL ? "string" :
+		types->kind == GEPA_JSON_ARRAY ? gepa_json_item(types, 0)->text : types->text;
+
+	if (choices != NULL)
+		gepa_json_write(buf, gepa_json_item(choices, 0));
+	else if (strcmp(type, "array") == 0)
+		gepa_json_write(buf, words);
+	else if (strcmp(type, "number") == 0 || strcmp(type, "integer") == 0)
+		appendStringInfo(buf, "%g", count_within(schema, words->nitems));
+	else if (strcmp(type, "boolean") == 0)
+		appendStringInfoString(buf, words->nitems > 0 ? "true" : "false");
+	else if (strcmp(type, "object") == 0)
+	{
+		appendStringInfoChar(buf, '{');
+		for (int i = 0; properties != NULL && i < properties->nitems; i++)
+		{
+			appendStringInfoString(buf, i > 0 ? "," : "");
+			gepa_json_quote(buf, properties->keys[i]);
+			appendStringInfoChar(buf, ':');
+			put_value(buf, properties->items[i], words);
+		}
+		appendStringInfoChar(buf, '}');
+	}
+	else
+		gepa_json_quote(buf, joined(words));
+}
+
+/* False when the schema cannot be read. */
+static bool
+answer_outputs(const LmRequest *request, const char *system, const char *inputs, LmReply *reply)
+{
+	const GepaJson *schema = gepa_json_parse(request->schema, strlen(request->schema), NULL);
+	StringInfoData buf;
+
+	if (gepa_json_get(schema, "properties") == NULL)
+		return false;
+	initStringInfo(&buf);
+	put_value(&buf, schema, found_words(system, inputs));
+	reply->content = buf.data;
+	return true;
+}
+
 static void
 answer_text(const char *prompt, LmReply *reply)
 {
@@ -194,7 +299,7 @@ answer(const LmServer *server, const LmRequest *request, LmReply *reply)
 	reply->finish_reason = pstrdup("stop");
 	if (request->schema != NULL && request->nchoices > 0)
 		answer_label(server, request, system, unfence(last), reply);
-	else
+	else if (request->schema == NULL || !answer_outputs(request, system, unfence(last), reply))
 		answer_text(last, reply);
 	reply->output_tokens = count_words(reply->content);
 }
