@@ -39,6 +39,9 @@ my $report = value($node, "SELECT * FROM gepa.report('j')");
 my $filter = "SELECT string_agg(id::text, ',' ORDER BY id) FROM labels WHERE gepa_judge('j', body)";
 my $kept = value($node, $filter);
 value($node, "SELECT gepa_judge('b', 'text')");
+value($node, q{SELECT gepa.create_judge('program', 'plain', 'Is it good?', options =>
+	'{"steps": [{"name": "find", "prompt": "Say everything.", "lm": "plain", "outputs": {"found": {"type": "string"}}}]}')});
+my $stepped = value($node, "SELECT gepa_judge('program', 'a text for two steps')");
 
 # Another role's verdicts, and some outside of any partition.
 value($node, "CREATE ROLE guest; GRANT USAGE ON FOREIGN SERVER plain TO guest");
@@ -100,6 +103,8 @@ sub check_copy
 	is(value($of, $routes, db => $db), $routed, "$name: a classifier says what it said");
 	is(calls($of, $db, q{SET ROLE guest; SELECT gepa_judge('j', 'a guest''s text')}), 0, "$name: each role finds its own");
 	is_deeply([ calls($of, $db, $filter) ], [ $kept, 0 ], "$name: stored verdicts make no call");
+	is_deeply([ calls($of, $db, "SELECT gepa_judge('program', 'a text for two steps')") ], [ $stepped, 0 ], "$name: nor do those of a program");
+	is((calls($of, $db, "SELECT gepa_judge('program', 'another text')"))[1], 2, "$name: ... whose steps are asked for what is new");
 	is_deeply([ calls($of, $db, "SELECT * FROM gepa.report('j')") ], [ $report, 0 ], "$name: nor does the report");
 	is( value($of, "SELECT gepa.create_judge('new', 'plain', 'New?') > (SELECT max(id) FROM gepa.judges),
 			gepa.create_dataset('new', 'labels', 'id', '{body}', 'keep') > (SELECT max(id) FROM gepa.datasets),

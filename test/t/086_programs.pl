@@ -37,12 +37,12 @@ ok( $mock->wait_for(
 is($mock->journal->{by_model}{'judge-rules+gate'}{peak}, 3, 'each LM has its own limit');
 $mock->gate(open => 1);
 my ($counts) = finish($session);
-is($counts, '12|12', 'the program knows all labels: the last step saw what the first two made of the documents');
+is($counts, "12|12\n", 'the program knows all labels: the last step saw what the first two made of the documents');
 my $journal = $mock->journal;
 is("$journal->{by_model}{'judge-rules'}{requests}|$journal->{by_model}{'judge-rules+gate'}{requests}", '24|12',
 	'three calls a document');
 cmp_ok($journal->{by_model}{'judge-rules'}{peak}, '<=', 2, 'no more at a time than each LM takes');
-like(value($node, "EXPLAIN SELECT FROM pages WHERE gepa_judge('p', body)"), qr/Gepa Judge/, 'a judge node took part');
+like(value($node, "EXPLAIN SELECT FROM pages WHERE gepa_judge('p', body)"), qr/Custom Scan \(Judge\).*Judge: p, version 1/s, 'a judge node took part');
 
 # What later steps are shown.
 my @requests = $mock->requests;
@@ -59,7 +59,19 @@ value($node, $query);
 is($mock->journal->{requests}, $journal->{requests}, 'asked again, nothing is called');
 is(value($node, "SELECT sum(cost) = (SELECT sum(cost) FROM gepa.lm_calls WHERE judge = 'p') FROM gepa.verdicts WHERE judge = 'p'"), 't',
 	'the log of calls has the same cost');
+like(value($node, "EXPLAIN (ANALYZE, TIMING OFF) SELECT FROM pages WHERE gepa_judge('p', body || '.')"), qr/Calls: requests=36\n/, 'as does EXPLAIN');
 is(value($node, "SELECT value FROM gepa.estimate('p', 'pages', 'body || id') WHERE item = 'to_judge'"), 36, 'an estimate counts the calls of all steps');
+
+# A budget of calls: what a document takes is reserved with its first call.
+$mock->reset;
+is( value($node, "SET gepa.on_budget = 'null'; SET gepa.max_query_calls = 8; SELECT count(*), count(kept) FROM (SELECT gepa_judge('p', body || '?') AS kept FROM pages OFFSET 0) p"),
+	'12|2', 'of eight calls two documents are judged');
+is($mock->journal->{requests}, 6, '... and no third one is begun');
+is(value($node, "SET gepa.on_budget = 'null'; SET gepa.max_query_calls = 2; SELECT status FROM gepa_verdict('p', 'another')"), 'budget', 'two calls are none');
+value($node, q(SELECT gepa.set_budget(judge => 'p', calls => 1000)));
+is(value($node, "SELECT count(gepa_judge('p', body || '!')) FROM pages"), 12, 'a budget of a day allows them');
+is(value($node, "SELECT reserved_calls FROM gepa.budgets WHERE judge = 'p'"), 0, '... and holds nothing when they have ended');
+value($node, q(SELECT gepa.set_budget(judge => 'p')));
 
 # A step that fails in the middle.
 my %failing = (
