@@ -18,7 +18,8 @@
  *	  POST /latency/X		answers requests that come from now on after X ms
  *
  * Labels are the first two of the enum in the request's schema: the first means
- * that the word is there.  Without a schema the answer is the text True or False.
+ * that the word is there.  The answer has the schema's first property; of a schema
+ * without an enum it is a text.  Without a schema the answer is the text True or False.
  * With "logprobs" it has five tokens with twenty alternatives each.
  *
  * A connection carries one request at a time.  The latency is the same for all,
@@ -318,6 +319,17 @@ read_labels(const char *body, char labels[2][MAX_LABEL])
 	}
 }
 
+/* The name of what the answer has. */
+static void
+read_property(const char *body, char property[MAX_LABEL])
+{
+	const char *p = strstr(body, "\"properties\":{\"");
+
+	strcpy(property, "label");
+	if (p != NULL && sscanf(p + 15, "%99[^\"]\"", property) == 1 && strcmp(property, "reasoning") == 0)
+		strcpy(property, "label");
+}
+
 static void
 put_alternatives(Buffer *body, const char *token)
 {
@@ -364,6 +376,7 @@ static void
 put_answer(Buffer *out, const char *request)
 {
 	char		labels[2][MAX_LABEL] = {"True", "False"};
+	char		property[MAX_LABEL];
 	bool		has_schema = strstr(request, "\"json_schema\"") != NULL;
 	const char *text = last_occurrence(request, "\"user\"");
 	int			which = strstr(text ? text : request, mock.word) == NULL;
@@ -374,8 +387,9 @@ put_answer(Buffer *out, const char *request)
 		read_labels(request, labels);
 	put(&body, "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"mock\","
 		"\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+	read_property(request, property);
 	if (has_schema)
-		put(&body, "\"{\\\"label\\\": \\\"%s\\\"}\"", label);
+		put(&body, "\"{\\\"%s\\\": \\\"%s\\\"}\"", property, label);
 	else
 		put(&body, "\"%s\"", label);
 	put(&body, "},\"finish_reason\":\"stop\"");
