@@ -3,7 +3,7 @@
  * outputs.c
  *	  Where the outputs of an evaluation come from.
  *
- * A judge's are verdicts, of a JudgeRun on the run's task LM.
+ * A judge's are verdicts, of a JudgeRun on the LMs of the program.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,6 +43,7 @@ gepa_worker_outputs_collect(WorkerOutputs *outputs, int *slot, WorkerOutput *out
 	if (gepa_judge_pending(outputs->judge) == 0 ||
 		!gepa_judge_collect(outputs->judge, 0, &tag, &output->verdict))
 		return false;
+	output->trace = output->verdict.trace;
 	*slot = (int) (intptr_t) tag;
 	return true;
 }
