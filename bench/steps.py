@@ -35,6 +35,7 @@ class Bench:
         subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=gnu99", "-o", program,
                         os.path.join(ROOT, "bench/mock_lm.c"), "-lssl", "-lcrypto"], check=True)
         self.mocks = (FastMock(program), FastMock(program))
+        self.session.run("CREATE SERVER writer FOREIGN DATA WRAPPER gepa_lm OPTIONS (api 'canned', model 'canned')")
         self.session.run(f"""CREATE TABLE docs (id int PRIMARY KEY, body text, keep text);
             INSERT INTO docs SELECT i, CASE WHEN i % 3 = 0 THEN '{WORD} ' ELSE '' END || i || ' ' || {BODIES.format(words=100)},
             CASE WHEN i % 3 = 0 THEN 'true' ELSE 'false' END FROM generate_series(1, {options.rows}) i;
@@ -63,10 +64,9 @@ class Bench:
         return self.options.rows
 
     def tune(self, judge):
-        """The seed on the validation samples, which is the whole budget; returns the rollouts."""
-        budget = self.options.rows * 9 // 10
-        run = self.session.run(f"""SELECT gepa.start('{judge}', 'docs', NULL, {budget}, options =>
-            '{{"mode": "reference", "split": {{"train": 0.1, "val": 0.9, "test": 0}}, "hard_budget": true}}')""").strip()
+        """The seed on the validation samples, of which it is right in all, so that the run ends; returns the rollouts."""
+        run = self.session.run(f"""SELECT gepa.start('{judge}', 'docs', 'writer', {2 * self.options.rows + 100}, options =>
+            '{{"mode": "reference", "split": {{"train": 0.1, "val": 0.9, "test": 0}}, "stop_at_score": 1}}')""").strip()
         self.session.run(f"SELECT gepa.wait({run})")
         return int(self.session.run(f"SELECT rollouts FROM gepa.runs WHERE run = {run}"))
 
