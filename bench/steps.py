@@ -86,14 +86,19 @@ class Bench:
         return counts[0]["steady_rate"] / calls[0], limit
 
     def report(self, what, work):
-        """The lines of one kind of work."""
+        """The lines of one kind of work; programs take turns, as the machine may have other work at times."""
         for concurrency in self.options.concurrency:
+            rates = {program: [] for program in PROGRAMS}
+            for _ in range(self.options.repeat):
+                for program in PROGRAMS:
+                    note(f"{what}, {program}, {concurrency} calls at a time")
+                    rates[program].append(self.measure(work, concurrency, program))
+            simple = [rate / limit for rate, limit in rates["simple"]]
             for program in PROGRAMS:
-                note(f"{what}, {program}, {concurrency} calls at a time")
-                rates = [self.measure(work, concurrency, program) for _ in range(self.options.repeat)]
-                rate, limit = statistics.median(r for r, _ in rates), rates[0][1]
-                line(what, concurrency, program, f"{limit:.0f}", f"{rate:.0f}", f"{rate / limit:.2f}",
-                     f"{min(r for r, _ in rates) / limit:.2f} to {max(r for r, _ in rates) / limit:.2f}")
+                shares = [rate / limit for rate, limit in rates[program]]
+                line(what, concurrency, program, f"{rates[program][0][1]:.0f}", f"{statistics.median(r for r, _ in rates[program]):.0f}",
+                     f"{statistics.median(shares):.2f}", f"{min(shares):.2f} to {max(shares):.2f}",
+                     f"{statistics.median(own / base for own, base in zip(shares, simple)):.2f}")
 
 
 def main():
@@ -104,7 +109,7 @@ def main():
     parser.add_argument("--latency", type=int, default=50)
     parser.add_argument("--repeat", type=int, default=3)
     bench = Bench(parser.parse_args())
-    table("work", "calls at a time", "program", "the endpoints' limit, documents/s", "documents/s", "of the limit", "least to most")
+    table("work", "calls at a time", "program", "the endpoints' limit, documents/s", "documents/s", "of the limit", "least to most", "to the simple judge")
     bench.report("query", bench.query)
     bench.report("run", bench.tune)
 

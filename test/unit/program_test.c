@@ -330,6 +330,19 @@ check_choice(JudgeSpec *spec)
 		   !shows(prompt, "body", "") && !shows(prompt, "claims", ""), "chosen inputs in their order");
 }
 
+static void
+check_template(const JudgeSpec *spec)
+{
+	const char *template = gepa_judge_step_template(spec, 1);
+
+	tap_ok(strstr(template, "<curr_param>") != NULL && strstr(template, "<side_info>") != NULL,
+		   "the template for steps has both placeholders");
+	tap_ok(strstr(template, "in 3 steps") != NULL && strstr(template, "Step 2, \"weigh\"") != NULL,
+		   "and says which step it is");
+	tap_ok(gepa_judge_find_step(spec, "weigh") == 1 && gepa_judge_find_step(spec, "none") == -1 &&
+		   gepa_judge_step_component(spec, 1) == 1, "steps are found by name");
+}
+
 int
 main(void)
 {
@@ -338,6 +351,7 @@ main(void)
 
 	init_program(&program, &spec);
 	check_schemas();
+	check_template(&spec);
 	check_answers();
 	check_whole(&program);
 	check_failure(&program);
