@@ -64,6 +64,11 @@ extern ApiRow *gepa_api_look_up_rows(const JudgeSpec *spec, const StoreAccount *
 /* judge.c: raise 42602 for what cannot be the name of a judge or router */
 extern void gepa_api_check_judge_name(const char *name);
 
+/* grader.c: graders asked by a statement, on the account of its role */
+struct ApplyGraders;
+struct ApplyGrading;
+extern struct ApplyGrading *gepa_api_open_grading(struct ApplyGraders *graders);
+
 /* router.c: a router of the current user's; raises 42809, 42704 or 42501 */
 extern StoreRouter *gepa_api_get_router(const char *name);
 

@@ -11,6 +11,22 @@
 #include "utils/guc.h"
 
 #include "api/api_internal.h"
+#include "apply/apply.h"
+
+static void
+check_option(const char *name, const GepaJson *value)
+{
+	StringInfoData list;
+
+	if (strcmp(name, "graders") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized dataset option \"%s\"", name),
+				 errhint("Valid is graders; sizes of the splits are an option of gepa.start().")));
+	initStringInfo(&list);
+	gepa_json_write(&list, value);
+	(void) gepa_apply_open_graders(list.data);
+}
 
 static void
 check_dataset(const StoreDataset *dataset)
@@ -27,12 +43,13 @@ check_dataset(const StoreDataset *dataset)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a dataset needs at least one input column"),
 				 errhint("Name the columns that hold the document, for example '{body}'.")));
-	if (options == NULL || options->nitems > 0)
+	if (options == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 options == NULL ? errmsg("options cannot be read") :
-				 errmsg("unrecognized dataset option \"%s\"", options->keys[0]),
-				 errhint("Datasets have no options yet; sizes of the splits are an option of gepa.start().")));
+				 errmsg("options cannot be read"),
+				 errhint("Pass a JSON object.")));
+	for (int i = 0; i < options->nitems; i++)
+		check_option(options->keys[i], options->items[i]);
 }
 
 PG_FUNCTION_INFO_V1(gepa_create_dataset);
@@ -46,7 +63,7 @@ gepa_create_dataset(PG_FUNCTION_ARGS)
 	dataset.source = gepa_api_text_arg(fcinfo, 1, "source");
 	dataset.key = gepa_api_text_arg(fcinfo, 2, "key");
 	dataset.inputs = gepa_api_texts_arg(fcinfo, 3, "inputs", &dataset.ninputs);
-	dataset.label = gepa_api_text_arg(fcinfo, 4, "label");
+	dataset.label = gepa_api_text_arg_or_null(fcinfo, 4);
 	dataset.feedback = gepa_api_text_arg_or_null(fcinfo, 5);
 	dataset.split = gepa_api_text_arg_or_null(fcinfo, 6);
 	dataset.group_by = gepa_api_text_arg_or_null(fcinfo, 7);

@@ -33,6 +33,7 @@ typedef struct ApplyJudge
 } ApplyJudge;
 
 #include "apply/apply_desk.h"
+#include "apply/apply_grading.h"
 #include "apply/apply_route.h"
 #include "apply/apply_stream.h"
 

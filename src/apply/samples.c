@@ -15,7 +15,14 @@ gepa_apply_sample_documents(const StoreSample *samples, int n)
 	JudgeDocument *documents = palloc(sizeof(JudgeDocument) * Max(n, 1));
 
 	for (int i = 0; i < n; i++)
+	{
+		if (samples[i].label[0] == '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the samples of the run have no labels to compare with"),
+					 errhint("See gain and held_out_n in gepa.runs for what a run by graders has gained.")));
 		documents[i] = samples[i].document;
+	}
 	return documents;
 }
 

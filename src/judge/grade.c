@@ -90,9 +90,8 @@ gepa_judge_rank(const JudgeSpec *spec, int n, const char *const *expected,
 	pfree(sides);
 }
 
-/* The label that counts: of a binary judge the one on the verdict's side. */
-static const char *
-given_label(const JudgeSpec *spec, const JudgeVerdict *verdict)
+const char *
+gepa_judge_given_label(const JudgeSpec *spec, const JudgeVerdict *verdict)
 {
 	if (is_binary(spec))
 		for (int i = 0; i < spec->nlabels; i++)
@@ -110,14 +109,18 @@ gepa_judge_feedback(const JudgeSpec *spec, const char *expected,
 
 	initStringInfo(&buf);
 	if (verdict->status != GEPA_STATUS_OK)
-		appendStringInfo(&buf, "The answer could not be used (%s): %s The expected label was \"%s\".",
+	{
+		appendStringInfo(&buf, "The answer could not be used (%s): %s",
 						 gepa_status_name(verdict->status),
-						 verdict->detail ? verdict->detail : "no detail.", expected);
+						 verdict->detail ? verdict->detail : "no detail.");
+		if (expected[0] != '\0')
+			appendStringInfo(&buf, " The expected label was \"%s\".", expected);
+	}
 	else if (label >= 0 && is_right(spec, label, verdict))
 		appendStringInfo(&buf, "Right: the label is \"%s\".", expected);
 	else
 		appendStringInfo(&buf, "Wrong: the judge said \"%s\", the right label is \"%s\".",
-						 given_label(spec, verdict), expected);
+						 gepa_judge_given_label(spec, verdict), expected);
 	if (verdict->status == GEPA_STATUS_OK && verdict->from_logprobs)
 		appendStringInfo(&buf, " It gave the positive side a probability of %.2f.",
 						 verdict->score);

@@ -263,6 +263,9 @@ typedef enum JudgeMetric
 	JUDGE_METRIC_RANKING		/* as score, until gepa_judge_rank() */
 } JudgeMetric;
 
+/* The label of a verdict that counts: of a binary judge the one on its side. */
+extern const char *gepa_judge_given_label(const JudgeSpec *spec, const JudgeVerdict *verdict);
+
 /* Score of a rollout in [0,1]; a verdict that is not ok scores 0. */
 extern double gepa_judge_grade(const JudgeSpec *spec, JudgeMetric metric,
 							   const char *expected, const JudgeVerdict *verdict);
@@ -356,6 +359,7 @@ extern bool gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n,
 										double precision, double *threshold);
 
 #include "judge/judge_bayes.h"
+#include "judge/judge_grader.h"
 #include "judge/judge_recipe.h"
 #include "judge/judge_totals.h"
 

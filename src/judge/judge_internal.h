@@ -45,6 +45,9 @@ extern void gepa_judge_render_step(const JudgeSpec *spec, int step, const JudgeV
 /* Fields alone, cut and fenced. */
 extern char *gepa_judge_render_view(const JudgeSpec *spec, const JudgeView *view);
 
+/* parse.c: the content without blanks and without one pair of fences around it */
+extern void gepa_judge_trim_answer(const char *content, const char **start, const char **end);
+
 /* examples.c: NULL and *error instead of raising */
 extern JudgeExample *gepa_judge_examples_read(const JudgeSpec *spec, const char *text,
 											  int *nexamples, const char **error);

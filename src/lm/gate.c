@@ -110,6 +110,7 @@ class_of(LmPurpose purpose)
 	{
 		case LM_PURPOSE_ROLLOUT:
 		case LM_PURPOSE_REFLECTION:
+		case LM_PURPOSE_GRADER:
 			return LM_CLASS_RUN;
 		case LM_PURPOSE_JOB:
 			return LM_CLASS_JOB;

@@ -33,7 +33,10 @@ typedef enum LmApi
 	LM_API_OPENAI,				/* chat completions over HTTP */
 	LM_API_ANTHROPIC,			/* the Messages API */
 	LM_API_GEMINI,				/* generateContent */
-	LM_API_CANNED				/* deterministic replies, no network */
+	LM_API_CANNED,				/* deterministic replies, no network */
+	LM_API_CLASSIFY,			/* these by gepa_lm_set_scoring() only */
+	LM_API_SCORE,
+	LM_API_POOLING
 } LmApi;
 
 typedef enum LmStructured
@@ -185,10 +188,11 @@ typedef enum LmPurpose
 	LM_PURPOSE_REFLECTION,
 	LM_PURPOSE_REPORT,			/* a held-out sample: report, schedule */
 	LM_PURPOSE_CHECK,
-	LM_PURPOSE_JOB				/* a document, for a corpus job */
+	LM_PURPOSE_JOB,				/* a document, for a corpus job */
+	LM_PURPOSE_GRADER			/* an output, or a document, for a grader */
 } LmPurpose;
 
-#define LM_NPURPOSES (LM_PURPOSE_JOB + 1)
+#define LM_NPURPOSES (LM_PURPOSE_GRADER + 1)
 
 /* ... and in whose name; 0 = none. */
 typedef struct LmOrigin
@@ -216,6 +220,12 @@ extern void gepa_lm_validate(struct List *options, Oid catalog);
  */
 extern LmServer *gepa_lm_resolve(const char *name, Oid userid);
 extern void gepa_lm_free(LmServer *server);
+
+/*
+ * Ask a resolved server of api openai at one of the endpoints of reward models, which stand
+ * beside /v1; others are left as they are.
+ */
+extern void gepa_lm_set_scoring(LmServer *server, LmApi scoring);
 
 /*
  * The options alone, without a key: not to be called, but told of.  NULL where

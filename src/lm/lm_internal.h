@@ -55,6 +55,9 @@ extern const LmProvider gepa_lm_openai;
 extern const LmProvider gepa_lm_anthropic;
 extern const LmProvider gepa_lm_gemini;
 extern const LmProvider gepa_lm_canned;
+extern const LmProvider gepa_lm_classify;
+extern const LmProvider gepa_lm_score;
+extern const LmProvider gepa_lm_pooling;
 
 /* server.c */
 

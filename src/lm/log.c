@@ -252,7 +252,7 @@ const char *
 gepa_lm_purpose_name(LmPurpose purpose)
 {
 	static const char *const names[] = {
-		"judge", "rollout", "reflection", "report", "check", "job"
+		"judge", "rollout", "reflection", "report", "check", "job", "grader"
 	};
 
 	StaticAssertStmt(lengthof(names) == LM_NPURPOSES, "a purpose has a name");

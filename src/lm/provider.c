@@ -36,7 +36,10 @@ static const LmProvider *const providers[] = {
 	[LM_API_OPENAI] = &gepa_lm_openai,
 	[LM_API_ANTHROPIC] = &gepa_lm_anthropic,
 	[LM_API_GEMINI] = &gepa_lm_gemini,
-	[LM_API_CANNED] = &gepa_lm_canned
+	[LM_API_CANNED] = &gepa_lm_canned,
+	[LM_API_CLASSIFY] = &gepa_lm_classify,
+	[LM_API_SCORE] = &gepa_lm_score,
+	[LM_API_POOLING] = &gepa_lm_pooling
 };
 
 const char *const gepa_lm_structured_names[LM_NSTRUCTURED] = {

@@ -414,6 +414,18 @@ gepa_lm_describe(const char *name, Oid userid)
 }
 
 void
+gepa_lm_set_scoring(LmServer *server, LmApi scoring)
+{
+	size_t		length = strlen(server->base_url ? server->base_url : "");
+
+	if (server->api != LM_API_OPENAI)
+		return;
+	server->api = scoring;
+	if (length > 3 && strcmp(server->base_url + length - 3, "/v1") == 0)
+		server->base_url[length - 3] = '\0';
+}
+
+void
 gepa_lm_free(LmServer *server)
 {
 	MemoryContextDelete(GetMemoryChunkContext(server));

@@ -107,7 +107,7 @@ CREATE TABLE gepa.dataset
 	search_path text NOT NULL,		-- under which a query was given
 	key text NOT NULL,
 	inputs text[] NOT NULL,
-	label text NOT NULL,
+	label text,						-- column; NULL = samples have none
 	feedback text,
 	split text,
 	group_by text,
@@ -169,7 +169,7 @@ CREATE TABLE gepa.sample
 	sample int NOT NULL,			-- number within its split, from 0
 	key text NOT NULL,
 	group_key text,
-	label text NOT NULL,
+	label text,
 	feedback text,
 	inputs jsonb NOT NULL,			-- field -> text
 	digest bytea NOT NULL,			-- content digest

@@ -16,7 +16,7 @@ REVOKE EXECUTE ON FUNCTION
 	gepa.sweep, gepa.start_sweep, gepa.create_schedule, gepa.watch_dataset,
 	gepa.enable_schedule, gepa.lm_validator, gepa.judge_table, gepa.resume_job,
 	gepa.watch_table, gepa.watch_row, gepa.watch_truncate,
-	gepa.retry_errors
+	gepa.retry_errors, gepa.grade, gepa.grader_agreement
 FROM PUBLIC;
 GRANT USAGE ON SCHEMA gepa TO PUBLIC;
 GRANT SELECT ON
@@ -25,5 +25,6 @@ GRANT SELECT ON
 	gepa.candidates, gepa.decisions, gepa.frontier, gepa.proposals, gepa.reflections,
 	gepa.reflection_calls,
 	gepa.rollouts, gepa.schedules, gepa.lm_calls, gepa.lm_stats, gepa.quality_cost,
-	gepa.classifiers, gepa.routers, gepa.router_versions, gepa.jobs, gepa.job_errors
+	gepa.classifiers, gepa.routers, gepa.router_versions, gepa.jobs, gepa.job_errors,
+	gepa.graders, gepa.grades
 TO PUBLIC;

@@ -93,7 +93,7 @@ compose(const StoreDataset *dataset, const char *tail)
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "SELECT s.%s::text", quote_identifier(dataset->key));
-	append_column(&buf, dataset->label);
+	append_optional(&buf, dataset->label);
 	append_optional(&buf, dataset->feedback);
 	append_optional(&buf, dataset->split);
 	append_optional(&buf, dataset->group_by);
@@ -116,7 +116,8 @@ compose_rows(const StoreDataset *dataset)
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "SELECT s.%s::text, pg_catalog.to_jsonb(s.*)",
 					 quote_identifier(dataset->key));
-	appendStringInfo(&buf, " OPERATOR(pg_catalog.-) %s", quote_literal_cstr(dataset->label));
+	if (dataset->label)
+		appendStringInfo(&buf, " OPERATOR(pg_catalog.-) %s", quote_literal_cstr(dataset->label));
 	if (dataset->feedback)
 		appendStringInfo(&buf, " OPERATOR(pg_catalog.-) %s",
 						 quote_literal_cstr(dataset->feedback));
@@ -368,7 +369,7 @@ read_sample(StoreScope *scope, const StoreDataset *dataset, const JudgeSpec *spe
 	if (sample->key == NULL)
 		refuse_sample(dataset, NULL, psprintf("key column \"%s\" is null in some rows", dataset->key),
 					  "Name a column as key that is unique and never null.");
-	sample->label = gepa_store_text(scope, row, 2);
+	sample->label = dataset->label == NULL ? pstrdup("") : gepa_store_text(scope, row, 2);
 	if (sample->label == NULL)
 		refuse_sample(dataset, sample->key, psprintf("label column \"%s\" is null", dataset->label),
 					  "Leave unlabelled rows out with a query or a view as source.");
@@ -432,7 +433,8 @@ int64
 gepa_store_count_labels(const StoreDataset *dataset)
 {
 	StoreScope	scope;
-	char	   *labelled = psprintf(" WHERE s.%s IS NOT NULL", quote_identifier(dataset->label));
+	char	   *labelled = dataset->label == NULL ? "" :
+		psprintf(" WHERE s.%s IS NOT NULL", quote_identifier(dataset->label));
 	char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM (%s) l", compose(dataset, labelled));
 	int64		count;
 

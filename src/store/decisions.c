@@ -66,7 +66,7 @@ static StoreStatement select_outcomes = {
 	" AND o.score IS NOT NULL AND o.split <> 'test'"
 	" AND (o.split = 'val' OR m.pooled OR (r.options ->> 'shared_sets')::bool)"
 	" JOIN gepa.sample s ON s.run = o.run AND s.sample = o.sample"
-	" AND s.split = CASE WHEN m.pooled THEN o.split ELSE 'val' END"
+	" AND s.split = CASE WHEN m.pooled THEN o.split ELSE 'val' END AND s.label IS NOT NULL"
 	" WHERE c.run = $1 AND c.candidate = $2 AND NOT EXISTS (SELECT FROM gepa.decision d"
 	" WHERE d.run = r.run AND d.kind = 'held_out' AND s.key = ANY (d.samples))"
 	" ORDER BY s.split, o.sample, o.step DESC, o.slot"

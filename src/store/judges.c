@@ -355,8 +355,8 @@ put_version(StoreScope *scope, int judge, Oid owner, const JudgeSpec *spec, cons
 	return gepa_store_int(0, 1, 0);
 }
 
-static void
-make_fence(StoreScope *scope)
+void
+gepa_store_make_fence(StoreScope *scope)
 {
 	StoreArgs	args = {0};
 	uint8		key[JUDGE_FENCE_KEY_LENGTH];
@@ -397,7 +397,7 @@ gepa_store_create_judge(const JudgeSpec *spec, const char *lm, Oid owner)
 	int			judge;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	make_fence(&scope);
+	gepa_store_make_fence(&scope);
 	judge = gepa_store_insert_judge(&scope, spec->name, owner);
 	if (judge == 0)
 		ereport(ERROR,

@@ -29,7 +29,7 @@ static StoreStatement insert_run = {
 
 static StoreStatement insert_sample = {
 	.sql = "INSERT INTO gepa.sample (run, split, sample, key, group_key, label, feedback,"
-	" inputs, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9)"
+	" inputs, digest) VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8::jsonb, $9)"
 };
 
 static StoreStatement select_run = {
@@ -77,12 +77,12 @@ static StoreStatement select_latest = {
 };
 
 static StoreStatement select_samples = {
-	.sql = "SELECT sample, key, group_key, label, feedback, inputs::text, digest"
+	.sql = "SELECT sample, key, group_key, coalesce(label, ''), feedback, inputs::text, digest"
 	" FROM gepa.sample WHERE run = $1 AND split = $2 ORDER BY sample"
 };
 
 static StoreStatement select_held_out = {
-	.sql = "SELECT s.sample, s.key, s.group_key, s.label, s.feedback, s.inputs::text, s.digest"
+	.sql = "SELECT s.sample, s.key, s.group_key, coalesce(s.label, ''), s.feedback, s.inputs::text, s.digest"
 	" FROM gepa.sample s JOIN gepa.decision d USING (run)"
 	" WHERE s.run = $1 AND d.kind = 'held_out' AND s.split = $2 AND s.key = ANY (d.samples)"
 	" ORDER BY s.sample"

@@ -191,6 +191,15 @@ gepa_store_book_run(StoreScope *scope, int run, LmPurpose purpose, const StoreSp
 	book(scope, &key, spend);
 }
 
+void
+gepa_store_book_grader(StoreScope *scope, int judge, const char *lm, Oid role,
+					   const StoreSpend *spend)
+{
+	SpendKey	key = {gepa_lm_budget_day(), judge, lm, role, LM_PURPOSE_GRADER};
+
+	book(scope, &key, spend);
+}
+
 /*
  * Adding up
  */

@@ -93,8 +93,8 @@ typedef struct StoreDataset
 	char	   *key;
 	int			ninputs;
 	char	  **inputs;
-	char	   *label;
-	char	   *feedback;		/* column names; NULL = none */
+	char	   *label;			/* column names; NULL = none */
+	char	   *feedback;
 	char	   *split;
 	char	   *group_by;
 	char	   *options;		/* JSON text */
@@ -122,7 +122,7 @@ typedef struct StoreSample
 	int			sample;			/* number within the split */
 	char	   *key;
 	char	   *group_key;		/* NULL = its own group */
-	char	   *label;
+	char	   *label;			/* "" = none, which no judge has */
 	char	   *feedback;
 	JudgeDocument document;		/* fields in the judge's order */
 	uint8		digest[JUDGE_DIGEST_LENGTH];
@@ -226,6 +226,7 @@ extern StoreSample *gepa_store_get_held_out(int run, const JudgeSpec *spec,
 #include "store/store_diff.h"
 #include "store/store_figures.h"
 #include "store/store_function.h"
+#include "store/store_grader.h"
 #include "store/store_job.h"
 #include "store/store_journal.h"
 #include "store/store_lease.h"

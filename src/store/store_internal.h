@@ -54,6 +54,9 @@ typedef struct StoreArgs
 	char		nulls[STORE_MAX_ARGS + 1];
 } StoreArgs;
 
+/* judges.c: the key of the nonces, if there is none yet */
+extern void gepa_store_make_fence(StoreScope *scope);
+
 /* catalog.c: the extension and its owner; InvalidOid when it is not there */
 extern Oid	gepa_store_extension(Oid *owner);
 

@@ -32,6 +32,10 @@ extern void gepa_store_book_verdicts(StoreScope *scope, const StoreVerdict *verd
 extern void gepa_store_book_run(StoreScope *scope, int run, LmPurpose purpose,
 								const StoreSpend *spend);
 
+/* Book what a grader's calls have taken, for a judge (0 = none). */
+extern void gepa_store_book_grader(StoreScope *scope, int judge, const char *lm, Oid role,
+								   const StoreSpend *spend);
+
 /*
  * What an account has spent this day: what is in the table, and what is on its way
  * there.  Waits for a writer that is between the two.

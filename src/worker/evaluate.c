@@ -73,11 +73,17 @@ struct WorkerEvaluation
 	int		   *twins;			/* by slot: the first of its sample */
 	int			nunsaved;
 	int		   *unsaved;		/* slots that are not committed yet */
-	int64		save_due;		/* ... to be, if there are any */
+	int64		save_due;		/* ... to be, with what graders said; 0 =
+								 * there is none */
 	bool		closed;			/* nothing is sent any more */
 	bool		over;			/* all calls have ended */
 	bool		failed;			/* some call of this round got no answer */
 	JudgeVerdict failure;		/* ... the last of these */
+	const ApplyGraders *graders;	/* NULL = by the metric */
+	const ApplyGrader *failed_grader;	/* ... or the last was a grader's:
+										 * this one */
+	JudgeGraderResult grader_failure;
+	long		grader_hold_ms; /* of the round that has ended */
 	StoreLost	lost;			/* calls without a rollout, not committed yet */
 };
 
@@ -105,6 +111,13 @@ gepa_worker_task_lms(const WorkerRun *run)
  * Saving
  */
 
+static bool
+must_save(const Evaluation *eval)
+{
+	return eval->nunsaved > 0 ||
+		(eval->outputs != NULL && gepa_worker_grading_must_save(eval->grading));
+}
+
 static void
 note_saved(Evaluation *eval)
 {
@@ -114,6 +127,7 @@ note_saved(Evaluation *eval)
 		eval->queued[eval->unsaved[i]] = false;
 	}
 	eval->nunsaved = 0;
+	eval->save_due = 0;
 }
 
 static void
@@ -122,7 +136,7 @@ save_rollouts(Evaluation *eval)
 	MemoryContext context = CurrentMemoryContext;
 	StoreRollout *batch;
 
-	if (eval->nunsaved == 0 && eval->lost.calls == 0)
+	if (!must_save(eval) && eval->lost.calls == 0)
 		return;
 	batch = palloc(sizeof(StoreRollout) * Max(eval->nunsaved, 1));
 	for (int i = 0; i < eval->nunsaved; i++)
@@ -130,6 +144,8 @@ save_rollouts(Evaluation *eval)
 	gepa_worker_enter(eval->run, context);
 	gepa_store_insert_rollouts(eval->run->row->run, batch, eval->nunsaved, &eval->lost,
 							   gepa_worker_take_elapsed(eval->run));
+	if (eval->outputs != NULL)
+		gepa_worker_grading_save(eval->grading);
 	gepa_worker_commit(context);
 	note_saved(eval);
 	memset(&eval->lost, 0, sizeof(eval->lost));
@@ -146,7 +162,7 @@ sample_of(const Evaluation *eval, int slot)
 static void
 queue_rollout(Evaluation *eval, int slot)
 {
-	if (eval->nunsaved == 0)
+	if (eval->save_due == 0)
 		eval->save_due = gepa_clock_after_ms(FLUSH_MS);
 	if (!eval->queued[slot])
 		eval->unsaved[eval->nunsaved++] = slot;
@@ -181,10 +197,58 @@ complete_rollout(Evaluation *eval, int slot)
 }
 
 static void
+report_grader(const Evaluation *eval)
+{
+	gepa_apply_report_grade(eval->failed_grader, &eval->grader_failure,
+							psprintf("Then SELECT gepa.resume(%d) goes on.",
+									 eval->run->row->run));
+}
+
+/* A grader's call got no answer: it will be asked again, or never. */
+static void
+lose_grade(Evaluation *eval, const WorkerGrade *grade)
+{
+	const JudgeGraderResult *result = grade->result;
+
+	eval->failed = true;
+	eval->failed_grader = grade->grader;
+	eval->grader_failure = *result;
+	if (eval->closed)
+		return;
+	if (result->fatal)
+		report_grader(eval);
+	if (result->status == GEPA_STATUS_BUDGET && !gepa_worker_note_denial(eval->run))
+		report_grader(eval);
+}
+
+/* The engine of this mode needs a number, and none is invented: the output waits for one. */
+static void
+refuse_missing(Evaluation *eval, int slot, const WorkerGrade *grade)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+			 errmsg("grader \"%s\" has no score for sample \"%s\": %s",
+					grade->grader->def->name, sample_of(eval, slot)->key,
+					gepa_status_name(grade->result->status)),
+			 grade->result->detail ? errdetail("%s", grade->result->detail) : 0,
+			 errhint("Mend the grader's LM or function; then SELECT gepa.resume(%d) asks it again.  A run in mode \"default\" can do without single scores.",
+					 eval->run->row->run)));
+}
+
+static void
 take_grade(Evaluation *eval, int slot, const WorkerGrade *grade)
 {
 	StoreRollout *rollout = &eval->rollouts[slot];
 
+	if (grade->failed)
+	{
+		lose_grade(eval, grade);
+		return;
+	}
+	if (grade->missing && eval->run->options.mode == ENGINE_MODE_REFERENCE && !eval->closed)
+		refuse_missing(eval, slot, grade);
+	if (grade->missing && eval->run->options.mode == ENGINE_MODE_REFERENCE)
+		return;
 	rollout->score = grade->score;
 	rollout->feedback = grade->feedback;
 	rollout->objectives = grade->objectives;
@@ -303,6 +367,7 @@ lose(Evaluation *eval, const JudgeVerdict *verdict)
 	eval->lost.calls += verdict->calls;
 	eval->lost.failed += verdict->calls > 0;
 	eval->failed = true;
+	eval->failed_grader = NULL;
 	eval->failure = *verdict;
 }
 
@@ -346,6 +411,8 @@ take_output(Evaluation *eval, int slot, const WorkerOutput *output)
 static void
 give_up(Evaluation *eval)
 {
+	if (eval->failed_grader != NULL)
+		report_grader(eval);
 	if (eval->failure.hint == NULL)
 		eval->failure.hint = psprintf("See what SELECT * FROM gepa.check_lm('%s') says.",
 									  gepa_judge_failed_lm(eval->lms, &eval->failure)->name);
@@ -384,6 +451,7 @@ check_rejections(Evaluation *eval)
 		rejections = 0;
 	if (first >= 0 && (!run->taken_any || rejections >= REJECTIONS_IN_A_ROW))
 	{
+		eval->failed_grader = NULL;
 		eval->failure = eval->rollouts[first].verdict;
 		give_up(eval);
 	}
@@ -461,6 +529,7 @@ renew_lms(Evaluation *eval)
 	eval->lms = NULL;
 	gepa_worker_enter(eval->run, context);
 	eval->lms = gepa_worker_task_lms(eval->run);
+	eval->graders = gepa_worker_open_graders(eval->run);
 	gepa_worker_commit(context);
 }
 
@@ -471,14 +540,14 @@ begin_round(Evaluation *eval)
 	eval->failed = false;
 	eval->next = 0;
 	eval->outputs = gepa_worker_outputs_open(eval->run, eval->spec, eval->lms);
-	eval->grading = gepa_worker_grading_open(eval->run, eval->spec);
+	eval->grading = gepa_worker_grading_open(eval->run, eval->spec, eval->graders);
 }
 
 /* Some call got no answer: another round, or the end of the run. */
 static void
 put_off(Evaluation *eval)
 {
-	long		hold_ms = gepa_judge_hold_ms(eval->lms);
+	long		hold_ms = Max(gepa_judge_hold_ms(eval->lms), eval->grader_hold_ms);
 
 	if (eval->round == WORKER_ROUNDS || hold_ms > WORKER_LONGEST_HOLD_MS)
 		give_up(eval);
@@ -507,6 +576,7 @@ static bool
 end_round(Evaluation *eval)
 {
 	save_rollouts(eval);
+	eval->grader_hold_ms = gepa_worker_grading_hold_ms(eval->grading);
 	gepa_worker_outputs_close(eval->outputs);
 	gepa_worker_grading_close(eval->grading);
 	eval->outputs = NULL;
@@ -525,9 +595,13 @@ take_arrived(Evaluation *eval)
 	int			slot;
 	WorkerOutput output;
 
-	take_grades(eval);
 	while (gepa_worker_outputs_collect(eval->outputs, &slot, &output))
 		take_output(eval, slot, &output);
+	if (!eval->closed)
+		gepa_worker_grading_advance(eval->grading);
+	take_grades(eval);
+	if (eval->save_due == 0 && must_save(eval))
+		eval->save_due = gepa_clock_after_ms(FLUSH_MS);
 }
 
 /* Calls under way, of either kind. */
@@ -585,6 +659,7 @@ gepa_worker_evaluation_begin(WorkerRun *run, const EngineStep *step)
 	gepa_worker_enter(run, context);
 	eval->spec = gepa_worker_candidate(run, step->texts);
 	eval->lms = gepa_worker_task_lms(run);
+	eval->graders = gepa_worker_open_graders(run);
 	take_recorded(eval);
 	gepa_worker_commit(context);
 	begin_round(eval);
@@ -608,7 +683,7 @@ gepa_worker_evaluation_poll(WorkerEvaluation *eval)
 		submit_some(eval);
 	if (eval->next == eval->step.nsamples && pending(eval) == 0)
 		return end_round(eval);
-	if (eval->nunsaved > 0 && gepa_clock_us() >= eval->save_due)
+	if (must_save(eval) && gepa_clock_us() >= eval->save_due)
 		save_rollouts(eval);
 	return false;
 }
@@ -639,7 +714,7 @@ gepa_worker_evaluation_wait_ms(const WorkerEvaluation *eval)
 {
 	bool		asks = eval->outputs != NULL;
 
-	if (eval->nunsaved == 0 && (eval->over || asks || eval->run->exhausted != NULL))
+	if (!must_save(eval) && (eval->over || asks || eval->run->exhausted != NULL))
 		return WORKER_SLICE_MS;
 	return gepa_clock_ms_until(asks ? eval->save_due : eval->due);
 }

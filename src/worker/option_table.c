@@ -51,6 +51,7 @@ static const WorkerOption table[] = {
 	{"expand_placeholders", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(expand_placeholders), 0, 0, NULL},
 	{"finalists", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.finalists), 2, 100, NULL},
 	{"frontier_type", WORKER_OPTION_WORD, WORKER_OPTION_IN_REFERENCE, FIELD(frontier_type), 0, 0, frontier_words},
+	{"graders", WORKER_OPTION_LIST, WORKER_OPTION_ALWAYS, FIELD(graders), 0, 0, NULL},
 	{"hard_budget", WORKER_OPTION_BOOL, WORKER_OPTION_IN_REFERENCE, FIELD(hard_budget), 0, 0, NULL},
 	{"held_out", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.held_out), -1, INT_MAX, NULL},
 	{"intercept_mean", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.intercept_mean), -100, 100, NULL},

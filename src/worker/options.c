@@ -155,6 +155,18 @@ read_seeds(const char *name, const GepaJson *value, WorkerSeeds *seeds)
 		read_texts(name, must, value->items[i], &seeds->seeds[i]);
 }
 
+static char *
+read_list(const WorkerOption *def, const GepaJson *value)
+{
+	StringInfoData buf;
+
+	if (value->kind != GEPA_JSON_ARRAY || value->nitems == 0)
+		refuse(def->name, "an array that is not empty");
+	initStringInfo(&buf);
+	gepa_json_write(&buf, value);
+	return buf.data;
+}
+
 /* null is the same as leaving the key out. */
 static void
 read_option(const WorkerOption *def, const GepaJson *value, WorkerRunOptions *options)
@@ -189,6 +201,9 @@ read_option(const WorkerOption *def, const GepaJson *value, WorkerRunOptions *op
 			break;
 		case WORKER_OPTION_SEEDS:
 			read_seeds(def->name, value, field);
+			break;
+		case WORKER_OPTION_LIST:
+			*(char **) field = read_list(def, value);
 			break;
 		case WORKER_OPTION_WORD:
 			*(int *) field = read_word(def, value);
@@ -375,6 +390,7 @@ is_set(const WorkerOption *def, const void *field)
 	switch (def->kind)
 	{
 		case WORKER_OPTION_TEXT:
+		case WORKER_OPTION_LIST:
 			return *(char *const *) field != NULL;
 		case WORKER_OPTION_KEYS:
 			return ((const WorkerKeys *) field)->n > 0;
@@ -419,6 +435,9 @@ write_option(StringInfo buf, const WorkerOption *def, const WorkerRunOptions *op
 			break;
 		case WORKER_OPTION_SEEDS:
 			write_seeds(buf, field);
+			break;
+		case WORKER_OPTION_LIST:
+			appendStringInfoString(buf, *(char *const *) field);
 			break;
 		case WORKER_OPTION_WORD:
 			gepa_json_quote(buf, def->words[*(const int *) field]);

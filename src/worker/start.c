@@ -17,6 +17,7 @@
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 
+#include "apply/apply.h"
 #include "base/settings.h"
 #include "worker/worker_reflect.h"
 
@@ -28,6 +29,7 @@ typedef struct Start
 {
 	const WorkerStartRequest *request;
 	WorkerRunOptions options;
+	const ApplyGraders *graders;	/* NULL = none */
 	StoreVersion *version;
 	StoreDataset *dataset;
 	JudgeSpec  *program;
@@ -91,6 +93,51 @@ can_reflect(const Start *start)
 	return gepa_worker_can_reflect(start->request->reflection_lm, &start->options);
 }
 
+/* The dataset's, unless the run has its own; complete, as they are now. */
+static void
+check_graders(Start *start)
+{
+	const char *options = start->dataset->options;
+	const GepaJson *list = gepa_json_get(gepa_json_parse(options, strlen(options), NULL),
+										 "graders");
+	StringInfoData text;
+
+	if (start->options.graders == NULL && list != NULL)
+	{
+		initStringInfo(&text);
+		gepa_json_write(&text, list);
+		start->options.graders = text.data;
+	}
+	if (start->options.graders != NULL)
+	{
+		start->graders = gepa_apply_open_graders(start->options.graders);
+		start->options.graders = gepa_apply_graders_json(start->graders);
+	}
+	if (start->dataset->label == NULL &&
+		(start->graders == NULL || gepa_apply_graders_need_label(start->graders)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dataset \"%s\" has no labels", start->dataset->name),
+				 start->graders == NULL ?
+				 errdetail("Without graders a run compares with labels.") :
+				 errdetail("A grader of kind \"labels\" compares with labels."),
+				 errhint("Name graders that need no labels with the run option \"graders\", or create a dataset with a label column.")));
+}
+
+/* An example shows a label: where there are none, examples stay as they are. */
+static void
+check_examples(Start *start)
+{
+	if (start->dataset->label != NULL)
+		return;
+	if (start->options.examples || !can_reflect(start))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("examples cannot be tuned without labels"),
+				 errhint("Give a reflection LM and set \"examples\" to false, or use a dataset with labels.")));
+	start->options.max_examples = 0;
+}
+
 static void
 check_names(Start *start)
 {
@@ -102,6 +149,8 @@ check_names(Start *start)
 	start->dataset = gepa_store_get_dataset(request->dataset);
 	gepa_store_check_owner("dataset", request->dataset, start->dataset->owner, userid);
 	gepa_worker_parse_options(request->options, &start->options);
+	check_graders(start);
+	check_examples(start);
 	check_lms(start);
 	if (start->options.proposer != NULL)
 		start->options.proposer = gepa_worker_find_proposer(start->options.proposer,
@@ -275,6 +324,11 @@ check_ranking(const Start *start)
 {
 	if (start->options.metric != JUDGE_METRIC_RANKING)
 		return;
+	if (start->graders != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("run option \"metric\" \"ranking\" cannot be combined with graders"),
+				 errhint("Leave \"metric\" out: graders take its place.")));
 	if (start->options.mode == ENGINE_MODE_DEFAULT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -297,7 +351,8 @@ count_samples(Start *start)
 	{
 		const StoreSample *sample = &start->samples[i];
 
-		start->counts[gepa_judge_label_index(start->program, sample->label)][sample->split]++;
+		if (start->dataset->label != NULL)
+			start->counts[gepa_judge_label_index(start->program, sample->label)][sample->split]++;
 		start->sizes[sample->split]++;
 	}
 }
@@ -411,8 +466,11 @@ read_samples(Start *start)
 				 errmsg("dataset \"%s\" has %d samples, but a run needs at least %d",
 						start->dataset->name, start->nsamples, FEWEST_SAMPLES),
 				 errhint("Add labelled samples; 100 and more give results worth having.")));
-	check_known_labels(start);
-	check_both_sides(start);
+	if (start->dataset->label != NULL)
+	{
+		check_known_labels(start);
+		check_both_sides(start);
+	}
 	split_samples(start);
 	if (start->options.shared_sets)
 		share_sets(start);
@@ -503,8 +561,11 @@ note_sizes(Start *start)
 	{
 		if (start->sizes[s] == 0)
 			continue;
-		appendStringInfo(&buf, "%s%s %d (", s > 0 ? ", " : "",
+		appendStringInfo(&buf, "%s%s %d", s > 0 ? ", " : "",
 						 gepa_store_split_name((StoreSplit) s), start->sizes[s]);
+		if (start->dataset->label == NULL)
+			continue;
+		appendStringInfoString(&buf, " (");
 		for (int label = 0, n = 0; label < start->program->nlabels; label++)
 			if (start->counts[label][s] > 0)
 				appendStringInfo(&buf, "%s%s %d", n++ > 0 ? ", " : "",
@@ -556,7 +617,8 @@ make_notes(Start *start)
 	ListCell   *cell;
 
 	note_sizes(start);
-	note_unused_labels(start);
+	if (start->dataset->label != NULL)
+		note_unused_labels(start);
 	note_idle_options(start);
 	if (report->copies > 0 || report->moved > 0)
 		add_note(start, "%d samples repeat the document of another; copies are kept in one split, and %d samples were moved for that",

@@ -13,6 +13,7 @@
 #ifndef GEPA_WORKER_WORKER_GRADING_H
 #define GEPA_WORKER_WORKER_GRADING_H
 
+#include "apply/apply.h"
 #include "worker/worker_internal.h"
 
 /*
@@ -48,6 +49,10 @@ extern void gepa_worker_outputs_close(WorkerOutputs *outputs);
  */
 typedef struct WorkerGrade
 {
+	bool		failed;			/* a grader's call got no answer: try again */
+	bool		missing;		/* a grader has no score, and so has the whole */
+	const ApplyGrader *grader;	/* ... this one, */
+	const JudgeGraderResult *result;	/* which said this */
 	double		score;			/* NaN = none */
 	char	   *feedback;
 	char	   *objectives;		/* as in StoreRollout, like the following */
@@ -60,13 +65,28 @@ typedef struct WorkerGrade
 
 typedef struct WorkerGrading WorkerGrading;
 
-extern WorkerGrading *gepa_worker_grading_open(WorkerRun *run, const JudgeSpec *spec);
+/* graders as gepa_worker_open_graders() has them, NULL = by the metric. */
+extern WorkerGrading *gepa_worker_grading_open(WorkerRun *run, const JudgeSpec *spec,
+											   const ApplyGraders *graders);
+
+/* The run's graders as they are now; NULL = none.  Needs a transaction. */
+extern const ApplyGraders *gepa_worker_open_graders(const WorkerRun *run);
 extern void gepa_worker_grading_submit(WorkerGrading *grading, const StoreSample *sample,
 									   const JudgeVerdict *verdict, int slot);
+
+/* Begin what was submitted, in a transaction of its own. */
+extern void gepa_worker_grading_advance(WorkerGrading *grading);
 
 /* The next that is complete; false when there is none yet. */
 extern bool gepa_worker_grading_collect(WorkerGrading *grading, int *slot, WorkerGrade *grade);
 extern int	gepa_worker_grading_pending(const WorkerGrading *grading);
+
+/* What calls said and took, into the tables; in the caller's transaction. */
+extern bool gepa_worker_grading_must_save(const WorkerGrading *grading);
+extern void gepa_worker_grading_save(WorkerGrading *grading);
+
+/* The longest that one of the graders' LMs wants to be left alone. */
+extern long gepa_worker_grading_hold_ms(const WorkerGrading *grading);
 extern void gepa_worker_grading_stop(WorkerGrading *grading);
 extern void gepa_worker_grading_close(WorkerGrading *grading);
 

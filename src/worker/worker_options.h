@@ -51,6 +51,7 @@ typedef struct WorkerRunOptions
 	bool		examples;		/* tune examples beside the instruction */
 	bool		expand_placeholders;
 	int			frontier_type;	/* EngineFrontier */
+	char	   *graders;		/* a list, complete; NULL = the metric */
 	bool		hard_budget;
 	double		max_calls;		/* NaN = no such condition, as below */
 	int			max_candidates; /* 0 = no such condition, as below */
@@ -110,6 +111,7 @@ typedef enum WorkerOptionKind
 	WORKER_OPTION_KEYS,			/* WorkerKeys; n = 0 is not set */
 	WORKER_OPTION_TEXTS,		/* WorkerTexts; likewise */
 	WORKER_OPTION_SEEDS,		/* WorkerSeeds; likewise */
+	WORKER_OPTION_LIST,			/* JSON text of an array; NULL = not set */
 	WORKER_OPTION_WORD			/* int: place in the list of words */
 } WorkerOptionKind;
 

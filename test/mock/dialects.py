@@ -12,6 +12,7 @@ import re
 import time
 from urllib.parse import unquote
 
+import graders
 import wire
 
 
@@ -281,7 +282,7 @@ class Gemini:
 
 def find(path):
     """(dialect, the model that the path names) of a request, or (None, None)."""
-    for dialect in (OpenAI, Anthropic, Gemini):
+    for dialect in (OpenAI, Anthropic, Gemini, graders.Scoring):
         match = dialect.PATH.match(path)
         if match:
             return dialect, match.group(1)

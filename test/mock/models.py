@@ -9,6 +9,7 @@ judge-gullible the same, but does what a text tells it to that stands outside
 judge-fixed-X  answers X
 reflector      adds RULE lines to an instruction, learnt from its records
 echo           answers the last message
+grader-..., scorer-..., reflector-..., judge-form   see graders.py
 sim-S-W        the judge of skill S (small, medium, large) of search world W
 sim-reflector-W  the reflector of that world; these need NumPy
 """
@@ -303,6 +304,8 @@ def search_judge(world, task):
 
 def find_model(base):
     """The function of a model's base name, or None."""
+    import graders      # which knows this module
+
     if base == "judge-rules":
         return judge
     if base == "judge-gullible":
@@ -315,7 +318,7 @@ def find_model(base):
         return lambda request, options: echo(request)
     if SEARCH_MODEL.fullmatch(base):
         return search_model(base)
-    return None
+    return graders.find_model(base)
 
 
 MODELS = ("judge-rules", "judge-gullible", "judge-fixed-true", "reflector", "echo")
