@@ -142,8 +142,9 @@ static StoreStatement put_progress = {
 
 /* What the judge said, as the output column shows it. */
 static char *
-output_json(const JudgeVerdict *verdict)
+output_json(const StoreRollout *rollout)
 {
+	const JudgeVerdict *verdict = &rollout->verdict;
 	StringInfoData buf;
 	const char *const names[] = {"label", "reasoning", "detail", "answer"};
 	const char *values[4];
@@ -152,8 +153,13 @@ output_json(const JudgeVerdict *verdict)
 	values[0] = verdict->label;
 	values[1] = verdict->reasoning;
 	values[2] = verdict->detail;
-	/* The raw answer only where it could not be read. */
-	values[3] = verdict->status == GEPA_STATUS_OK ? NULL : verdict->answer;
+
+	/*
+	 * The raw answer only where it could not be read, or graders may look at
+	 * it.
+	 */
+	values[3] = verdict->status == GEPA_STATUS_OK && !rollout->ungraded &&
+		rollout->graders == NULL ? NULL : verdict->answer;
 
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');
@@ -217,7 +223,7 @@ put_rollout(StoreScope *scope, int run, const StoreRollout *rollout)
 	gepa_store_arg_text(&args, verdict->label);
 	gepa_store_arg_double(&args, verdict->status == GEPA_STATUS_OK ? verdict->score : 0.0);
 	gepa_store_arg_bool(&args, verdict->from_logprobs);
-	gepa_store_arg_text(&args, output_json(verdict));
+	gepa_store_arg_text(&args, output_json(rollout));
 	gepa_store_arg_text(&args, gepa_status_name(verdict->status));
 	gepa_store_arg_int(&args, verdict->input_tokens);
 	gepa_store_arg_int(&args, verdict->output_tokens);

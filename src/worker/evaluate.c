@@ -279,7 +279,8 @@ await_grade(Evaluation *eval, int slot)
 	rollout->ungraded = true;
 	rollout->score = NAN;
 	eval->waits[slot] = true;
-	gepa_worker_grading_submit(eval->grading, sample_of(eval, slot), &rollout->verdict, slot);
+	gepa_worker_grading_submit(eval->grading, sample_of(eval, slot), &rollout->verdict,
+							   rollout->trace, slot);
 	take_grades(eval);
 	if (eval->waits[slot])
 		queue_rollout(eval, slot);

@@ -93,7 +93,7 @@ describe(const JudgeSpec *spec, const StoreSample *sample, const JudgeVerdict *v
 
 void
 gepa_worker_grading_submit(WorkerGrading *grading, const StoreSample *sample,
-						   const JudgeVerdict *verdict, int slot)
+						   const JudgeVerdict *verdict, const char *trace, int slot)
 {
 	Asked	   *asked = palloc0(sizeof(Asked));
 
@@ -101,6 +101,7 @@ gepa_worker_grading_submit(WorkerGrading *grading, const StoreSample *sample,
 	if (grading->graders != NULL)
 	{
 		describe(grading->spec, sample, verdict, asked);
+		asked->output.trace = trace;
 		gepa_apply_grading_submit(grading->asking, &asked->sample, &asked->output, asked);
 		return;
 	}

@@ -72,7 +72,8 @@ extern WorkerGrading *gepa_worker_grading_open(WorkerRun *run, const JudgeSpec *
 /* The run's graders as they are now; NULL = none.  Needs a transaction. */
 extern const ApplyGraders *gepa_worker_open_graders(const WorkerRun *run);
 extern void gepa_worker_grading_submit(WorkerGrading *grading, const StoreSample *sample,
-									   const JudgeVerdict *verdict, int slot);
+									   const JudgeVerdict *verdict, const char *trace,
+									   int slot);
 
 /* Begin what was submitted, in a transaction of its own. */
 extern void gepa_worker_grading_advance(WorkerGrading *grading);

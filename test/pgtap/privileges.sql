@@ -44,7 +44,7 @@ SELECT set_eq('SELECT name FROM forbidden', ARRAY['public.gepa_judge', 'public.g
 	'gepa.check_lm', 'gepa.start', 'gepa.optimize', 'gepa.resume', 'gepa.report', 'gepa.sweep', 'gepa.start_sweep',
 	'gepa.start_branches', 'gepa.report_slices', 'gepa.create_schedule',
 	'gepa.watch_dataset', 'gepa.enable_schedule', 'gepa.judge_table', 'gepa.resume_job', 'gepa.retry_errors',
-	'gepa.lm_validator', 'gepa.watch_table', 'gepa.watch_row', 'gepa.watch_truncate'],
+	'gepa.grade', 'gepa.grader_agreement', 'gepa.lm_validator', 'gepa.watch_table', 'gepa.watch_row', 'gepa.watch_truncate'],
 	'PUBLIC may execute everything but what can cause a call');
 GRANT EXECUTE ON FUNCTION gepa_judge(text, text), gepa_judge(text, jsonb), gepa_score(text, text),
 	gepa_score(text, jsonb), gepa_verdict(text, text), gepa_verdict(text, jsonb), gepa_judge(text, text[]),

@@ -64,7 +64,7 @@ INSERT INTO contract_function VALUES
 	('gepa', 'create_dataset', 'name text, source text, key text, inputs text[], label text,'
 		' feedback text DEFAULT NULL::text, split text DEFAULT NULL::text, group_by text DEFAULT NULL::text,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
-	('gepa', 'drop_dataset', 'name text', 'void', 'v', 'u', true),
+	('gepa', 'drop_dataset', 'name text', 'void', 'v', 'u', true), ('gepa', 'create_grader', 'name text, kind text, lm name DEFAULT NULL::name, options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false), ('gepa', 'alter_grader', 'name text, lm name DEFAULT NULL::name, options jsonb DEFAULT NULL::jsonb', 'void', 'v', 'u', false), ('gepa', 'drop_grader', 'name text', 'void', 'v', 'u', true), ('gepa', 'grade', 'grader text, sample jsonb, output jsonb DEFAULT NULL::jsonb, OUT score double precision, OUT feedback text, OUT objectives jsonb, OUT status text, OUT detail text, OUT cost numeric', 'record', 'v', 'u', false), ('gepa', 'grader_agreement', 'grader text, dataset text, "limit" integer DEFAULT NULL::integer, positive text[] DEFAULT ''{true}''::text[], ordinal text[] DEFAULT NULL::text[]', 'TABLE(measure text, n integer, value double precision, low double precision, high double precision)', 'v', 'u', false),
 	('gepa', 'start', 'judge text, dataset text, reflection_lm name, budget integer, seed bigint DEFAULT 0,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'integer', 'v', 'u', false),
 	('gepa', 'optimize', 'judge text, dataset text, reflection_lm name, budget integer, seed bigint DEFAULT 0,'
@@ -212,7 +212,7 @@ INSERT INTO contract_view VALUES
 		' budget integer, best_score double precision, input_tokens bigint, output_tokens bigint, cost numeric,'
 		' elapsed interval, eta interval, kind text, pid integer, rows bigint, judged bigint, in_flight integer,'
 		' stored bigint, failed bigint, job integer, rate double precision, rounds integer'),
-	('samples', 'run integer, sample text, split text, label text, feedback text, group_key text, inputs jsonb,'
+	('graders', 'grader text, kind text, lm text, options jsonb, owner text'), ('grades', 'grader_digest text, digest text, score double precision, feedback text, objectives jsonb, cost numeric'), ('samples', 'run integer, sample text, split text, label text, feedback text, group_key text, inputs jsonb,'
 		' digest text'),
 	('candidates', 'run integer, candidate integer, parents integer[], components jsonb, score double precision,'
 		' rollouts_at_discovery integer, created_at timestamp with time zone, held_out double precision, held_out_n integer'),

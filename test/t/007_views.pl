@@ -18,7 +18,7 @@ use Test::More;
 my %views = (
 	lms => 'everybody',
 	(map { $_ => 'users' } qw(judges judge_versions routers router_versions lm_stats)),
-	(map { $_ => 'nobody' } qw(classifiers datasets runs progress samples candidates decisions frontier proposals reflections rollouts
+	(map { $_ => 'nobody' } qw(classifiers graders grades datasets runs progress samples candidates decisions frontier proposals reflections rollouts
 		schedules quality_cost verdicts verdict_errors lm_calls budgets spend jobs job_errors)));
 
 my $mock = Gepa::Mock->new;
@@ -28,9 +28,10 @@ create_lm($node, 'judging', $mock, 'judge-rules');
 create_lm($node, 'gated', $mock, 'judge-rules+gate');
 create_lm($node, 'broken', $mock, 'judge-rules+400');
 create_lm($node, 'reflecting', $mock, 'reflector');
+create_lm($node, 'grading', $mock, 'grader-rules-2');
 value($node, "CREATE ROLE $_ LOGIN") for 'alice', 'bob', 'eve';
 may_call($node, 'alice', 'bob', 'eve');
-value($node, 'GRANT CREATE ON SCHEMA public TO PUBLIC; GRANT USAGE ON FOREIGN SERVER judging, gated, broken, reflecting TO alice;
+value($node, 'GRANT CREATE ON SCHEMA public TO PUBLIC; GRANT USAGE ON FOREIGN SERVER judging, gated, broken, reflecting, grading TO alice;
 	GRANT USAGE ON FOREIGN SERVER judging TO bob');
 load_world($node, 'labels', rows => 80, seed => 2);
 value($node, 'GRANT SELECT ON labels TO alice');
@@ -43,6 +44,8 @@ my (undef, $err) = as('alice', "
 		gepa.create_judge('b', 'broken', 'Is it good?');
 	SELECT gepa.create_router('r', ARRAY['{\"when\": \"length > 9\", \"judge\": \"j\"}']::jsonb[], 'g');
 	SELECT gepa.create_classifier('c', 'labels', 'body', 'keep::text');
+	SELECT gepa.create_grader('a', 'rubric', 'grading', '{\"target\": \"document\", \"criteria\": [{\"name\": \"n\", \"description\": \"d\"}]}');
+	SELECT gepa.grade('a', '{\"inputs\": {\"document\": \"text\"}}');
 	SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', feedback => 'note');
 	SELECT gepa.optimize('j', 'd', 'reflecting', 120);
 	SELECT gepa.deploy(1, force => true);

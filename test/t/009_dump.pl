@@ -16,7 +16,7 @@ use Test::More;
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
-my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset run sample step proposal
+my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset grader grade run sample step proposal
 	rollout front decision router_run sweep sweep_point classifier);
 
 mkdir $node->backup_dir;
@@ -24,6 +24,7 @@ create_lm($node, 'plain', $mock, 'judge-rules');
 create_lm($node, 'gated', $mock, 'judge-rules+gate', max_concurrency => 4);
 create_lm($node, 'broken', $mock, 'judge-rules+400');
 create_lm($node, 'reflecting', $mock, 'reflector');
+create_lm($node, 'grading', $mock, 'grader-rules-5');
 load_world($node, 'labels', rows => 80, seed => 5);
 value($node, "SELECT gepa.create_judge('j', 'plain', 'Is it good?'), gepa.create_judge('g', 'gated', 'Is it good?'),
 	gepa.create_judge('b', 'broken', 'Is it good?', labels => ARRAY['true', 'false', 'it''s \\ \"odd\"'])");
@@ -31,6 +32,9 @@ value($node, q{SELECT gepa.create_router('r', ARRAY['{"when": "lang = ''it''''s'
 value($node, q{SELECT gepa.create_classifier('c', 'labels', 'body', 'keep')});
 value($node, q{SELECT gepa.create_router('by_c', ARRAY['{"when": {"classifier": "c", "label": "true"}, "judge": "j@1"}']::jsonb[], 'j')});
 value($node, "SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', feedback => 'note')");
+my $grade = q{SELECT score, feedback FROM gepa.grade('a', '{"inputs": {"document": "text"}}')};
+value($node, q{SELECT gepa.create_grader('a', 'rubric', 'grading', '{"target": "document", "criteria": [{"name": "n", "description": "d"}]}')});
+my $graded = value($node, $grade);
 
 # A finished run, deployed; verdicts and an error.
 my $finished = value($node, "SELECT gepa.optimize('j', 'd', 'reflecting', 200)");
@@ -101,6 +105,8 @@ sub check_copy
 	is(content($of, $db, $_), $before{$_}, "$name: table $_") for @tables;
 	is(value($of, $partitions, db => $db), $parted, "$name: partitions of verdicts");
 	is(value($of, $routes, db => $db), $routed, "$name: a classifier says what it said");
+	is(value($of, $grade, db => $db), $graded, "$name: a grader has what it said");
+	is($mock->journal->{by_model}{'grader-rules-5'}{requests}, 1, "$name: ... and is not asked again");
 	is(calls($of, $db, q{SET ROLE guest; SELECT gepa_judge('j', 'a guest''s text')}), 0, "$name: each role finds its own");
 	is_deeply([ calls($of, $db, $filter) ], [ $kept, 0 ], "$name: stored verdicts make no call");
 	is_deeply([ calls($of, $db, "SELECT gepa_judge('program', 'a text for two steps')") ], [ $stepped, 0 ], "$name: nor do those of a program");

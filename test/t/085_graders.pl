@@ -72,4 +72,99 @@ my $function = climbs('function', '[{"grader": "planted"}]', reflection_lm => 'w
 climbs('format', '[{"grader": "form"}]', judge => 'f', reflection_lm => 'writer_form');
 my $several = climbs('several', '[{"grader": "rubric", "weight": 2}, {"grader": "planted"}, {"grader": "form", "weight": 0.5}]', reflection_lm => 'writer_hints');
 
+# What they said and took.
+is(value($node, 'SELECT count(*) FROM curation.trace'), 0, 'a function leaves no trace');
+is( value($node, "SELECT string_agg(DISTINCT k, ' ' ORDER BY k) FROM gepa.rollouts, jsonb_object_keys(objectives) k WHERE run = $several"),
+	'form planted planted.known rubric rubric.reasoning rubric.right', 'objectives are scores, criteria and what a function names');
+is( value($node, "SELECT count(*) FROM gepa.rollouts, LATERAL (SELECT sum((g ->> 'weight')::float8 * (g ->> 'score')::float8) / 3.5 AS mean
+		FROM jsonb_array_elements(graders) g) m WHERE run = $several AND abs(score - mean) > 1e-9"), 0, 'the score is the weighted mean');
+is( value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $several AND feedback !~ '(?n)^rubric .*\nplanted .*\nform '"), 0,
+	'the feedback has the text of each under its name');
+is( value($node, "SELECT r.grader_calls = o.calls AND r.grader_cost = o.cost AND r.cost = o.cost AND o.calls > 0 AND o.cost > 0 FROM gepa.runs r,
+	(SELECT sum(grader_calls) AS calls, sum(grader_cost) AS cost FROM gepa.rollouts WHERE run = $rubric) o WHERE r.run = $rubric"), 't',
+	'what graders took is counted apart, and part of the run');
+is( value($node, "SELECT sum(calls) = (SELECT sum(grader_calls) FROM gepa.runs) AND bool_and(lm IN ('grader', 'scorer')) FROM gepa.spend WHERE purpose = 'grader'"), 't',
+	'... and booked under its purpose and LM');
+is($mock->journal->{by_model}{'grader-rules-3'}{requests} - $mock->journal->{by_model}{'grader-rules-3'}{prompts}, 0,
+	'no call is made twice, by whatever candidate or run');
+
+# One of several that has no score: neither has the rollout.
+create_lm($node, 'blurred', $mock, 'grader-rules-3+prose-rate-30');
+value($node, "SELECT gepa.create_grader('blurred', 'rubric', 'blurred', '{$criteria}')");
+my $blurred = start_run($node, budget => 200, dataset => 'bare', reflection_lm => 'writer_hints',
+	options => '{"graders": [{"grader": "planted"}, {"grader": "blurred"}], "max_examples": 0}');
+is(wait_run($node, $blurred), 'finished', 'a grader without some scores: the run ends');
+is( value($node, "SELECT count(*) FILTER (WHERE score IS NULL) BETWEEN 20 AND 100, bool_and((score IS NULL) = (graders -> 1 ->> 'status' = 'unparseable')),
+	bool_and(graders -> 0 ->> 'score' IS NOT NULL), bool_and((graders -> 1 ->> 'score' IS NULL) = (score IS NULL)) FROM gepa.rollouts WHERE run = $blurred"),
+	't|t|t|t', '... and no score is invented, nor the mean of the others taken');
+
+# The reference mode needs a number.
+value($node, <<'SQL');
+CREATE TABLE curation.broken ();
+CREATE FUNCTION curation.fragile(sample jsonb, output jsonb) RETURNS float8 LANGUAGE plpgsql AS $$
+BEGIN
+	IF to_regclass('curation.broken') IS NOT NULL AND sample ->> 'key' = '1' THEN
+		RAISE division_by_zero USING MESSAGE = 'not today';
+	END IF;
+	RETURN 1;
+END $$;
+SELECT gepa.create_grader('fragile', 'function', options => '{"function": "curation.fragile(jsonb,jsonb)"}');
+SQL
+value($node, "SELECT gepa.create_dataset('all', source => 'SELECT id, body, ''val'' AS part FROM labels WHERE id <= 20 UNION ALL SELECT id, body, ''train'' FROM labels WHERE id BETWEEN 21 AND 40',
+	key => 'id', inputs => '{body}', label => NULL, split => 'part')");
+my $fragile = start_run($node, budget => 60, dataset => 'all', options => reference_mode('{"graders": [{"grader": "fragile"}], "max_examples": 0}'));
+is(wait_run($node, $fragile), 'failed', 'a function that raises ends a run in reference mode');
+like(run_value($node, $fragile, 'reason'), qr/grader "fragile" has no score for sample "1": function_error.*22012: not today.*gepa\.resume/, '... with what it raised');
+value($node, "DROP TABLE curation.broken; SELECT gepa.resume($fragile)");
+is(wait_run($node, $fragile), 'finished', '... and goes on once it is mended');
+is(run_flaws($node, $fragile), '', '... whole');
+
+# A grader whose LM does not answer.
+create_lm($node, 'locked', $mock, 'grader-rules-3+key-open');
+value($node, "SELECT gepa.create_grader('locked', 'rubric', 'locked', '{$criteria}')");
+my $locked = start_run($node, budget => 60, dataset => 'all', options => reference_mode('{"graders": [{"grader": "locked"}], "max_examples": 0}'));
+is(wait_run($node, $locked), 'failed', 'a grader without an answer ends a run');
+like(run_value($node, $locked, 'reason'), qr/grader "locked" has no score from LM "locked".*gepa\.resume\($locked\)/, '... which names grader and LM');
+cmp_ok(value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $locked AND score IS NULL AND label IS NOT NULL"), '>', 0, '... and keeps what was judged');
+value($node, "CREATE USER MAPPING FOR CURRENT_USER SERVER locked OPTIONS (api_key 'open'); SELECT gepa.resume($locked)");
+is(wait_run($node, $locked), 'finished', '... for when it is resumed');
+
+# An altered grader is another one.
+my $altered = start_run($node, budget => 400, dataset => 'bare', reflection_lm => 'writer_hints', options => '{"graders": [{"grader": "locked"}], "max_examples": 0}');
+value($node, "SELECT gepa.stop($altered); SELECT gepa.wait($altered, '1 minute'); SELECT gepa.alter_grader('locked', options => '{\"instructions\": \"Be strict.\", $criteria}')");
+if (run_value($node, $altered, 'status') eq 'stopped')
+{
+	value($node, "SELECT gepa.resume($altered)");
+	is(wait_run($node, $altered), 'failed', 'a run is not resumed with another grader');
+	like(run_value($node, $altered, 'reason'), qr/grader "locked" is no longer what the run was started with/, '... and says so');
+}
+
+# A budget counts the calls of all.
+$mock->reset;
+my $poor = start_run($node, budget => 400, dataset => 'all', reflection_lm => 'writer_hints',
+	options => '{"graders": [{"grader": "locked"}, {"grader": "planted"}], "max_examples": 0, "max_calls": 30}');
+is(wait_run($node, $poor), 'finished', 'a run that may make 30 calls ends');
+is(run_value($node, $poor, "reason ~ '^max_calls', calls, grader_calls BETWEEN 5 AND 25"), 't|30|t', '... with them, its graders\' included');
+is($mock->journal->{requests}, 30, '... and no call more is made');
+
+# kill -9 in the middle of grading.
+create_lm($node, 'gated', $mock, 'grader-rules-3+gate', max_concurrency => 4);
+value($node, "SELECT gepa.create_grader('gated', 'rubric', 'gated', '{$criteria}')");
+$mock->reset;
+my $kept = value($node, 'SELECT count(*) FROM gepa.grades');
+my $killed = start_run($node, budget => 200, dataset => 'bare', reflection_lm => 'writer_hints', options => '{"graders": [{"grader": "gated"}], "max_examples": 0}');
+$mock->gate(pass => 10);
+$mock->wait_for(sub { $_->{waiting} == 4 }, 'four calls at the gate');
+wait_sql($node, "SELECT count(*) = $kept + 10 FROM gepa.grades", 'ten grades are kept');
+kill_process($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'gepa run worker'");
+$mock->wait_for(sub { $_->{waiting} == 4 && $_->{in_flight} == 4 && $_->{by_model}{'grader-rules-3+gate'}{requests} > 14 }, 'the next worker at the gate');
+$mock->gate(open => 1);
+is(wait_run($node, $killed), 'finished', 'killed in the middle of grading, a run ends');
+is(run_flaws($node, $killed), '', '... whole');
+for my $model ('grader-rules-3+gate', 'judge-rules')
+{
+	my $calls = $mock->journal->{by_model}{$model};
+	cmp_ok($calls->{requests} - $calls->{prompts}, '<=', 4, "... and $model was asked again at most what was in flight");
+}
+
 done_testing();
