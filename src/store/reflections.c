@@ -42,7 +42,7 @@ static StoreStatement select_tried = {
 	" JOIN gepa.proposal q ON q.run = p.run AND q.candidate = p.parents[1]"
 	" WHERE p.run = $1 AND p.iteration < $3 AND p.child_sum IS NOT NULL"
 	" AND p.components ->> $2 <> q.components ->> $2"
-	" AND (NOT p.accepted OR ($5 AND p.candidate <> ALL ($6)))"
+	" AND (NOT p.accepted OR ($5 AND p.child_sum <= p.parent_sum AND p.candidate <> ALL ($6)))"
 	" ORDER BY p.parents[1] = $4 DESC, p.proposal DESC LIMIT $7) t ORDER BY proposal"
 };
 
@@ -107,21 +107,20 @@ gepa_store_get_reflection_calls(int run, int step, int *n)
 }
 
 StoreTried *
-gepa_store_get_tried(int run, const char *component, int iteration, int parent, bool lost,
-					 int nlineage, const int *lineage, int most, int *n)
+gepa_store_get_tried(const StoreTriedFilter *filter, int *n)
 {
 	StoreScope	scope;
 	StoreArgs	args = {0};
 	StoreTried *tried;
 
 	gepa_store_enter(&scope, STORE_VIEW_QUERY);
-	gepa_store_arg_int(&args, run);
-	gepa_store_arg_text(&args, component);
-	gepa_store_arg_int(&args, iteration);
-	gepa_store_arg_int(&args, parent);
-	gepa_store_arg_bool(&args, lost);
-	gepa_store_arg_ints(&args, nlineage, lineage);
-	gepa_store_arg_int(&args, most);
+	gepa_store_arg_int(&args, filter->run);
+	gepa_store_arg_text(&args, filter->component);
+	gepa_store_arg_int(&args, filter->iteration);
+	gepa_store_arg_int(&args, filter->parent);
+	gepa_store_arg_bool(&args, filter->lost);
+	gepa_store_arg_ints(&args, filter->nlineage, filter->lineage);
+	gepa_store_arg_int(&args, filter->most);
 	*n = (int) gepa_store_run(&scope, &select_tried, &args);
 	tried = MemoryContextAllocZero(scope.caller, sizeof(StoreTried) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)

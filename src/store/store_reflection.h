@@ -48,13 +48,21 @@ typedef struct StoreTried
 	double		child_sum;
 } StoreTried;
 
-/*
- * Up to most of the last proposals before an iteration that changed a component, were run
- * and came to nothing: rejected, or (lost) not among the candidates in lineage; children
- * of the parent before others.  In the order of their numbers.
- */
-extern StoreTried *gepa_store_get_tried(int run, const char *component, int iteration,
-										int parent, bool lost, int nlineage,
-										const int *lineage, int most, int *n);
+/* Which of them are wanted. */
+typedef struct StoreTriedFilter
+{
+	int			run;
+	const char *component;		/* that they changed */
+	int			iteration;		/* before which they were made */
+	int			parent;			/* whose children come first */
+	bool		lost;			/* candidates too, that were no better than
+								 * their parents, but for those in lineage */
+	int			nlineage;
+	const int  *lineage;
+	int			most;
+} StoreTriedFilter;
+
+/* The last of those that were run and are wanted, in the order of their numbers. */
+extern StoreTried *gepa_store_get_tried(const StoreTriedFilter *filter, int *n);
 
 #endif							/* GEPA_STORE_STORE_REFLECTION_H */

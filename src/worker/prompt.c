@@ -14,8 +14,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "mb/pg_wchar.h"
 
 #include "worker/worker_reflect.h"
@@ -73,8 +71,9 @@ append_lines(StringInfo buf, const char *mark, const char *text, const char *oth
 	}
 }
 
-static void
-append_change(StringInfo buf, const StoreTried *tried)
+/* Empty when lines have only changed places. */
+static char *
+change_text(const StoreTried *tried)
 {
 	StringInfoData change;
 
@@ -87,21 +86,26 @@ append_change(StringInfo buf, const StoreTried *tried)
 		change.data[change.len] = '\0';
 		appendStringInfoString(&change, " ...\n");
 	}
-	appendBinaryStringInfo(buf, change.data, change.len);
-	pfree(change.data);
+	return change.data;
 }
 
+/* Why a candidate is behind another is told by their numbers, which mean nothing to the LM. */
 static void
-append_tried(StringInfo buf, int number, const StoreTried *tried)
+append_tried(StringInfo buf, int *number, const StoreTried *tried)
 {
-	appendStringInfo(buf, "\n# Change %d\n", number);
-	append_change(buf, tried);
-	appendStringInfo(buf, "What came of it: %s%s%s", tried->accepted ? "lost" : "rejected",
-					 tried->reason ? "; " : "", tried->reason ? tried->reason : "");
-	if (!isnan(tried->parent_sum) && !isnan(tried->child_sum))
-		appendStringInfo(buf, ". On the same documents the sum of its scores was %.3g, before the change %.3g",
+	char	   *change = change_text(tried);
+
+	if (change[0] != '\0')
+	{
+		appendStringInfo(buf, "\n# Change %d\n%sWhat came of it: ", ++*number, change);
+		if (tried->accepted)
+			appendStringInfoString(buf, "lost to other texts");
+		else
+			appendStringInfo(buf, "rejected, %s", tried->reason);
+		appendStringInfo(buf, ". On the same documents the sum of the scores was %.3g, and before the change %.3g.\n",
 						 tried->child_sum, tried->parent_sum);
-	appendStringInfoString(buf, ".\n");
+	}
+	pfree(change);
 }
 
 /* A candidate and all that it descends from; several roots are possible. */
@@ -135,19 +139,19 @@ list_lineage(const WorkerRun *run, int candidate, int *n)
 char *
 gepa_worker_tried(const WorkerRun *run, const EngineStep *step)
 {
-	int			nlineage;
-	int		   *lineage;
+	StoreTriedFilter filter = {.run = run->row->run,
+		.component = gepa_worker_component(run, step),.iteration = step->iteration,
+		.parent = step->candidate,.lost = run->options.mode == ENGINE_MODE_DEFAULT,
+	.most = run->options.show_rejected};
 	int			n;
+	int			number = 0;
 	StoreTried *tried;
 	StringInfoData buf;
 
 	if (run->options.show_rejected == 0)
 		return NULL;
-	lineage = list_lineage(run, step->candidate, &nlineage);
-	tried = gepa_store_get_tried(run->row->run, gepa_worker_component(run, step),
-								 step->iteration, step->candidate,
-								 run->options.mode == ENGINE_MODE_DEFAULT, nlineage, lineage,
-								 run->options.show_rejected, &n);
+	filter.lineage = list_lineage(run, step->candidate, &filter.nlineage);
+	tried = gepa_store_get_tried(&filter, &n);
 	if (n == 0)
 		return NULL;
 	initStringInfo(&buf);
@@ -155,8 +159,8 @@ gepa_worker_tried(const WorkerRun *run, const EngineStep *step)
 						   "\n\nThese changes were tried before and did not help (lines with - went, lines with + came)."
 						   " Do not make them again, in these words or in others; find out what they missed.\n");
 	for (int i = 0; i < n; i++)
-		append_tried(&buf, i + 1, &tried[i]);
-	return buf.data;
+		append_tried(&buf, &number, &tried[i]);
+	return number > 0 ? buf.data : NULL;
 }
 
 /*

@@ -71,7 +71,9 @@ send_part(WorkerReflection *reflection, Part *part)
 		part->ask = gepa_worker_ask_begin(reflection->run, reflection->entry);
 	if (reflection->closed)
 		gepa_worker_ask_close(part->ask);
-	part->sent = part->detail != NULL ? gepa_worker_complaint(part->prompt, part->detail) : part->prompt;
+	part->sent = part->prompt;
+	if (part->detail != NULL)
+		part->sent = gepa_worker_complaint(part->prompt, part->detail);
 	gepa_worker_ask_send(part->ask, part->sent);
 }
 

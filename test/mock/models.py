@@ -8,6 +8,7 @@ judge-gullible the same, but does what a text tells it to that stands outside
                of the fences
 judge-fixed-X  answers X
 reflector      adds RULE lines to an instruction, learnt from its records
+reflector-X    the same with a habit, see proposals.py
 echo           answers the last message
 grader-..., scorer-..., reflector-..., judge-form   see graders.py
 sim-S-W        the judge of skill S (small, medium, large) of search world W
@@ -20,6 +21,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
+import proposals
 import steps
 from world import LEXICON
 
@@ -264,6 +266,8 @@ def misleading(records, stated):
 def reflector(request):
     """A new instruction: the present one with better rules."""
     prompt = message_text((request.get("messages") or [{}])[-1])
+    if proposals.is_combination(prompt):
+        return Answer(proposals.combine(prompt))
     parts = prompt.split("```")
     current = (parts[1] if len(parts) > 2 else prompt).strip("\n")
     if steps.is_list_prompt(current):
@@ -280,6 +284,13 @@ def reflector(request):
         lines += [f'RULE: documents that mention "{word}" are {label}'
                   for word, label in best_rules(records, stated)[:2]]
     return Answer("This should do better:\n```\n" + "\n".join(lines) + "\n```")
+
+
+def habitual_reflector(request, habit):
+    """A reflector of proposals.py."""
+    prompt = message_text((request.get("messages") or [{}])[-1])
+    return Answer(habit(prompt, lambda: reflector(request).content,
+                        lambda text: [match.group(2) for match in FENCED.finditer(text)]))
 
 
 @functools.lru_cache
@@ -314,6 +325,8 @@ def find_model(base):
         return lambda request, options: fixed(request, base[len("judge-fixed-"):])
     if base == "reflector":
         return lambda request, options: reflector(request)
+    if base in proposals.HABITS:
+        return lambda request, options: habitual_reflector(request, proposals.HABITS[base])
     if base == "echo":
         return lambda request, options: echo(request)
     if SEARCH_MODEL.fullmatch(base):
