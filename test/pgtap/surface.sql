@@ -223,6 +223,8 @@ INSERT INTO contract_view VALUES
 		' accepted boolean, reason text, reflection_prompt text, answer text, created_at timestamp with time zone'),
 	('reflections', 'run integer, step integer, reflection_prompt text, answer text, text text, detail text,'
 		' input_tokens integer, output_tokens integer, cost numeric'),
+	('reflection_calls', 'run integer, step integer, part integer, attempt integer, records integer[], prompt text, answer text, text text,'
+		' detail text, input_tokens integer, output_tokens integer, cost numeric, observed_at timestamp with time zone'),
 	('lm_calls', 'ended_at timestamp with time zone, role text, database text, lm text, purpose text, judge text,'
 		' version integer, run integer, status text, http_status integer, attempts integer, input_tokens integer,'
 		' output_tokens integer, cost numeric, latency_ms double precision, sample_rate double precision,'

@@ -18,7 +18,7 @@ use Test::More;
 my %views = (
 	lms => 'everybody',
 	(map { $_ => 'users' } qw(judges judge_versions routers router_versions lm_stats)),
-	(map { $_ => 'nobody' } qw(classifiers graders grades datasets runs progress samples candidates decisions frontier proposals reflections rollouts
+	(map { $_ => 'nobody' } qw(classifiers graders grades datasets runs progress samples candidates decisions frontier proposals reflections reflection_calls rollouts
 		schedules quality_cost verdicts verdict_errors lm_calls budgets spend jobs job_errors)));
 
 my $mock = Gepa::Mock->new;
@@ -47,7 +47,7 @@ my (undef, $err) = as('alice', "
 	SELECT gepa.create_grader('a', 'rubric', 'grading', '{\"target\": \"document\", \"criteria\": [{\"name\": \"n\", \"description\": \"d\"}]}');
 	SELECT gepa.grade('a', '{\"inputs\": {\"document\": \"text\"}}');
 	SELECT gepa.create_dataset('d', 'labels', 'id', '{body}', 'keep', feedback => 'note');
-	SELECT gepa.optimize('j', 'd', 'reflecting', 120);
+	SELECT gepa.optimize('j', 'd', 'reflecting', 120, options => '{\"combee\": true}');
 	SELECT gepa.deploy(1, force => true);
 	SELECT gepa_judge('j', body), gepa_judge('b', 'text') FROM labels LIMIT 3;
 	SELECT lm FROM gepa.sweep('j', 'd', '{judging}', 'reflecting', 60);
@@ -253,7 +253,7 @@ tells_nothing('without nested loops', 'SET enable_nestloop = off;');
 
 # What a run has is found by an index all the same, before others' rows are read.
 my %behind = (runs => 'run', progress => 'run', samples => 'sample', candidates => 'proposal', decisions => 'decision', frontier => 'front',
-	proposals => 'proposal', reflections => 'step', rollouts => 'rollout');
+	proposals => 'proposal', reflections => 'step', reflection_calls => 'reflection_call', rollouts => 'rollout');
 for my $view (sort keys %behind)
 {
 	my ($plan) = as('eve', "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN (COSTS off) SELECT * FROM gepa.$view WHERE run = 1");

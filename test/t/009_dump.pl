@@ -16,7 +16,7 @@ use Test::More;
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
-my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset grader grade run sample step proposal
+my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset grader grade run sample step reflection_call proposal
 	rollout front decision router_run sweep sweep_point classifier);
 
 mkdir $node->backup_dir;
@@ -37,7 +37,7 @@ value($node, q{SELECT gepa.create_grader('a', 'rubric', 'grading', '{"target": "
 my $graded = value($node, $grade);
 
 # A finished run, deployed; verdicts and an error.
-my $finished = value($node, "SELECT gepa.optimize('j', 'd', 'reflecting', 200)");
+my $finished = value($node, q(SELECT gepa.optimize('j', 'd', 'reflecting', 200, options => '{"combee": true}')));
 value($node, "SELECT gepa.deploy($finished, force => true)");
 my $report = value($node, "SELECT * FROM gepa.report('j')");
 my $filter = "SELECT string_agg(id::text, ',' ORDER BY id) FROM labels WHERE gepa_judge('j', body)";
