@@ -11,6 +11,7 @@ reflector      adds RULE lines to an instruction, learnt from its records
 reflector-X    the same with a habit, see proposals.py
 echo           answers the last message
 grader-..., scorer-..., reflector-..., judge-form   see graders.py
+...-demo       see demos.py
 sim-S-W        the judge of skill S (small, medium, large) of search world W
 sim-reflector-W  the reflector of that world; these need NumPy
 """
@@ -316,6 +317,7 @@ def search_judge(world, task):
 def find_model(base):
     """The function of a model's base name, or None."""
     import graders      # which knows this module
+    import demos        # which knows this module
 
     if base == "judge-rules":
         return judge
@@ -331,7 +333,7 @@ def find_model(base):
         return lambda request, options: echo(request)
     if SEARCH_MODEL.fullmatch(base):
         return search_model(base)
-    return graders.find_model(base)
+    return graders.find_model(base) or demos.find_model(base)
 
 
 MODELS = ("judge-rules", "judge-gullible", "judge-fixed-true", "reflector", "echo")
