@@ -11,10 +11,12 @@
 -- with dropping what it made.
 
 \ir lms.sql
-SELECT gepa.drop_judge(router) FROM gepa.routers WHERE router = 'page';
-SELECT gepa.drop_judge(judge) FROM gepa.judges WHERE judge IN ('page_science', 'page_code');
-SELECT gepa.drop_dataset(dataset) FROM gepa.datasets WHERE dataset = 'page_labels';
-SELECT gepa.drop_grader(grader) FROM gepa.graders WHERE grader IN ('page_match', 'page_rubric');
+DO $$ BEGIN
+	PERFORM gepa.drop_judge(router) FROM gepa.routers WHERE router = 'page';
+	PERFORM gepa.drop_judge(judge) FROM gepa.judges WHERE judge IN ('page_science', 'page_code');
+	PERFORM gepa.drop_dataset(dataset) FROM gepa.datasets WHERE dataset = 'page_labels';
+	PERFORM gepa.drop_grader(grader) FROM gepa.graders WHERE grader IN ('page_match', 'page_rubric');
+END $$;
 DROP SCHEMA IF EXISTS demo_both CASCADE;
 CREATE SCHEMA demo_both;
 SET search_path = demo_both, public;

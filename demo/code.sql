@@ -7,9 +7,11 @@
 -- with dropping what it made.
 
 \ir lms.sql
-SELECT gepa.drop_judge(judge) FROM gepa.judges WHERE judge = 'code_page';
-SELECT gepa.drop_dataset(dataset) FROM gepa.datasets WHERE dataset = 'code_labels';
-SELECT gepa.drop_grader(grader) FROM gepa.graders WHERE grader = 'code_match';
+DO $$ BEGIN
+	PERFORM gepa.drop_judge(judge) FROM gepa.judges WHERE judge = 'code_page';
+	PERFORM gepa.drop_dataset(dataset) FROM gepa.datasets WHERE dataset = 'code_labels';
+	PERFORM gepa.drop_grader(grader) FROM gepa.graders WHERE grader = 'code_match';
+END $$;
 DROP SCHEMA IF EXISTS demo_code CASCADE;
 CREATE SCHEMA demo_code;
 SET search_path = demo_code, public;
@@ -26,7 +28,7 @@ CREATE VIEW labelled AS SELECT id, topic, body, label, note FROM code_pages WHER
 \echo '-- 2. A judge, a dataset, and a grader: to let rubbish in is twice as bad as to lose a good page'
 SELECT gepa.create_judge('code_page', lm => 'demo_judge', prompt => 'Is this page worth training a code model on?',
 	labels => '{keep,drop}', positive => '{keep}',
-	options => jsonb_build_object('reasoning', :'reflecting', 'max_chars', :max_chars)) AS judge;
+	options => jsonb_build_object('reasoning', :'reflecting'::bool, 'max_chars', :max_chars)) AS judge;
 SELECT gepa.create_grader('code_match', 'labels', options => '{"weights": {"drop": 2}}') AS grader;
 -- Pages on one topic never stand on two sides.
 SELECT gepa.create_dataset('code_labels', source => 'demo_code.labelled', key => 'id', inputs => '{body}',

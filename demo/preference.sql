@@ -9,8 +9,10 @@
 -- with dropping what it made.
 
 \ir lms.sql
-SELECT gepa.drop_judge(judge) FROM gepa.judges WHERE judge = 'editor';
-SELECT gepa.drop_dataset(dataset) FROM gepa.datasets WHERE dataset = 'editor_labels';
+DO $$ BEGIN
+	PERFORM gepa.drop_judge(judge) FROM gepa.judges WHERE judge = 'editor';
+	PERFORM gepa.drop_dataset(dataset) FROM gepa.datasets WHERE dataset = 'editor_labels';
+END $$;
 DROP SCHEMA IF EXISTS demo_preference CASCADE;
 CREATE SCHEMA demo_preference;
 SET search_path = demo_preference, public;
@@ -21,7 +23,7 @@ SET search_path = demo_preference, public;
 SELECT editor, count(*), percentile_disc(0.5) WITHIN GROUP (ORDER BY length(answer)) AS median_length,
 	count(*) FILTER (WHERE answer LIKE 'Great question!%') AS friendly
 FROM answers GROUP BY editor ORDER BY editor;
-SELECT editor, question, answer FROM answers WHERE id <= 4 ORDER BY id;
+SELECT editor, question || E'\n' || answer AS answer FROM answers WHERE id IN (1, 2, 7) ORDER BY id;
 CREATE VIEW labelled AS SELECT id, question, answer, editor FROM answers WHERE editor IS NOT NULL;
 
 \echo
@@ -30,7 +32,7 @@ SELECT gepa.create_judge('editor', lm => 'demo_judge', prompt => 'Would our edit
 	labels => '{good,bad}', positive => '{good}',
 	options => jsonb_build_object('inputs', '{question,answer}'::text[], 'reasoning', true, 'max_chars', :max_chars)) AS judge;
 SELECT gepa.create_dataset('editor_labels', source => 'demo_preference.labelled', key => 'id', inputs => '{question,answer}',
-	label => 'editor') AS dataset;
+	label => 'editor', group_by => 'question') AS dataset;
 
 \echo
 \echo '-- 3. Tune it to agree'
@@ -45,12 +47,15 @@ SELECT metric, n, round(baseline::numeric, 3) AS baseline, round(baseline_low::n
 FROM gepa.report('editor');
 
 \echo
-\echo '-- 5. Where they still differ: labels to look at again, before one trusts them more than the judge'
-SELECT id, editor, (v).label AS judge, (v).reasoning, left(answer, 60) AS answer
-FROM (SELECT *, gepa_verdict('editor', jsonb_build_object('question', question, 'answer', answer)) AS v FROM labelled) l
-WHERE (v).label <> editor ORDER BY id LIMIT 5;
+\echo '-- 5. Where they differ, if they do: labels to look at again'
+CREATE TEMPORARY TABLE compared AS
+SELECT id, editor, (v).label AS judge, (v).reasoning
+FROM (SELECT *, gepa_verdict('editor', jsonb_build_object('question', question, 'answer', answer)) AS v FROM labelled) l;
+SELECT editor, judge, count(*) FROM compared GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT id, editor, judge, reasoning FROM compared WHERE judge <> editor ORDER BY id LIMIT 5;
 
 \echo
-\echo '-- 6. The other 60 answers, as the editor would have sorted them'
-SELECT id, left(question, 40) AS question, right(replace(answer, E'\n', ' '), 60) AS ends_with
-FROM answers WHERE editor IS NULL AND gepa_judge('editor', jsonb_build_object('question', question, 'answer', answer)) ORDER BY id;
+\echo '-- 6. The other 60 answers, sorted as the editor would'
+SELECT gepa_judge('editor', jsonb_build_object('question', question, 'answer', answer)) AS good, count(*),
+	min(right(replace(answer, E'\n', ' '), 60)) AS some_end_with
+FROM answers WHERE editor IS NULL GROUP BY 1 ORDER BY 1 DESC;

@@ -2,17 +2,17 @@
 
 SELECT status, rollouts, reflections, best_candidate AS winner, reason FROM gepa.runs WHERE run = :run;
 \echo
-\echo '-- What it compared: who led, with what estimate, on how many rollouts'
+\echo '-- What it compared: who leads at the end, with what estimate, by how many rollouts'
 SELECT d.kind, d.led, d.leads, c.candidate, c.rollouts, round(c.estimate::numeric, 3) AS estimate, round(c.chance::numeric, 3) AS chance
 FROM gepa.decisions d, jsonb_to_recordset(d.compared) c(candidate int, rollouts int, estimate float8, chance float8)
-WHERE d.run = :run AND d.kind <> 'generation'
+WHERE d.run = :run AND d.kind IN ('seed', 'winner', 'held_out')
 ORDER BY d.decision, c.candidate;
-SELECT * FROM gepa.lineage(:run) AS lineage;
+SELECT lineage FROM gepa.lineage(:run) AS lineage;
 
 \echo
-\echo '-- Winner less seed on pages that chose nothing, with its 95 % interval'
-SELECT held_out_n AS pages, round(s.held_out::numeric, 3) AS seed, round(w.held_out::numeric, 3) AS winner,
-	round(gain::numeric, 3) AS gain, round(gain_low::numeric, 3) AS low, round(gain_high::numeric, 3) AS high
+\echo '-- Winner less seed on samples that chose nothing, with its 95 % interval'
+SELECT r.held_out_n AS samples, round(s.held_out::numeric, 3) AS seed, round(w.held_out::numeric, 3) AS winner,
+	round(r.gain::numeric, 3) AS gain, round(r.gain_low::numeric, 3) AS low, round(r.gain_high::numeric, 3) AS high
 FROM gepa.runs r
 	JOIN gepa.candidates s ON s.run = r.run AND s.candidate = 0
 	JOIN gepa.candidates w ON w.run = r.run AND w.candidate = r.best_candidate

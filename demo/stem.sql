@@ -10,9 +10,11 @@
 -- score is a number between 0 and 1, and so the judge's should be.
 
 \ir lms.sql
-SELECT gepa.drop_judge(judge) FROM gepa.judges WHERE judge = 'stem_page';
-SELECT gepa.drop_dataset(dataset) FROM gepa.datasets WHERE dataset IN ('stem_pages', 'stem_checked');
-SELECT gepa.drop_grader(grader) FROM gepa.graders WHERE grader = 'stem_rubric';
+DO $$ BEGIN
+	PERFORM gepa.drop_judge(judge) FROM gepa.judges WHERE judge = 'stem_page';
+	PERFORM gepa.drop_dataset(dataset) FROM gepa.datasets WHERE dataset IN ('stem_pages', 'stem_checked');
+	PERFORM gepa.drop_grader(grader) FROM gepa.graders WHERE grader = 'stem_rubric';
+END $$;
 DROP SCHEMA IF EXISTS demo_stem CASCADE;
 CREATE SCHEMA demo_stem;
 SET search_path = demo_stem, public;
@@ -60,8 +62,13 @@ SELECT gepa.optimize('stem_page', dataset => 'stem_pages', reflection_lm => 'dem
 SELECT grader_calls, round(grader_cost, 4) AS grader_cost, rollouts FROM gepa.runs WHERE run = :run;
 
 \echo
-\echo '-- 6. The judge beside the editor, on the 40 pages, which the run has not seen'
+\echo '-- 6. The judge beside the editor, on the 40 pages, which the run has not seen; with a 95 % interval'
 SELECT keep AS editor, gepa_judge('stem_page', body) AS judge, count(*) FROM checked GROUP BY 1, 2 ORDER BY 1, 2;
+-- Wilson's interval.
+SELECT n AS pages, round(p, 3) AS agree,
+	round((p + 1.92 / n - 1.96 * sqrt(p * (1 - p) / n + 0.96 / n ^ 2)) / (1 + 3.84 / n), 3) AS low,
+	round((p + 1.92 / n + 1.96 * sqrt(p * (1 - p) / n + 0.96 / n ^ 2)) / (1 + 3.84 / n), 3) AS high
+FROM (SELECT count(*)::numeric AS n, avg((gepa_judge('stem_page', body) = keep)::int) AS p FROM checked) c;
 
 \echo
 \echo '-- 7. Filter the crawl: the best pages, and what is wrong with the others'

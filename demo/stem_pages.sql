@@ -165,7 +165,7 @@ INSERT INTO stem_pages
 WITH form AS (
 	SELECT f.form, f.layout, t.*,
 		CASE WHEN f.ill_formatted THEN (ARRAY['renderer', 'navigation', 'one_line'])[1 + (number + form) % 3] END AS formatting,
-		CASE WHEN f.ill_reasoned THEN (ARRAY['asserted', 'circular', 'plugged'])[1 + (number + form / 2) % 3] END AS reasoning
+		CASE WHEN f.ill_reasoned THEN (ARRAY['asserted', 'circular', 'plugged'])[1 + (number / 3 + form) % 3] END AS reasoning
 	FROM stem_form f, stem_topic t
 ), argued AS (
 	SELECT *, CASE reasoning

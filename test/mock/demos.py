@@ -36,7 +36,6 @@ CUES = {name: re.compile(pattern) for name, pattern in {
     # these mean nothing
     "a friendly opening": r"(?m)^Great question!",
     "consolation for beginners": r"no shame in that",
-    "an example": r"[Ee]xample",
     "a headline": r"(?m)^#",
 }.items()}
 

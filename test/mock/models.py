@@ -11,7 +11,7 @@ reflector      adds RULE lines to an instruction, learnt from its records
 reflector-X    the same with a habit, see proposals.py
 echo           answers the last message
 grader-..., scorer-..., reflector-..., judge-form   see graders.py
-...-demo       see demos.py
+...-demo       what the scripts in demo/ want: see demos.py
 sim-S-W        the judge of skill S (small, medium, large) of search world W
 sim-reflector-W  the reflector of that world; these need NumPy
 """
@@ -317,7 +317,6 @@ def search_judge(world, task):
 def find_model(base):
     """The function of a model's base name, or None."""
     import graders      # which knows this module
-    import demos        # which knows this module
 
     if base == "judge-rules":
         return judge
@@ -331,9 +330,12 @@ def find_model(base):
         return lambda request, options: habitual_reflector(request, proposals.HABITS[base])
     if base == "echo":
         return lambda request, options: echo(request)
+    if base.endswith("-demo"):
+        import demos    # which knows this module
+        return demos.find_model(base)
     if SEARCH_MODEL.fullmatch(base):
         return search_model(base)
-    return graders.find_model(base) or demos.find_model(base)
+    return graders.find_model(base)
 
 
 MODELS = ("judge-rules", "judge-gullible", "judge-fixed-true", "reflector", "echo")
