@@ -101,6 +101,9 @@ struct WorkerStartRequest;
 /* run.c: into a request, all arguments of gepa.start() but the judge */
 extern void gepa_api_start_args(FunctionCallInfo fcinfo, struct WorkerStartRequest *request);
 
+/* run.c: start a run in a transaction of its own, and wait for its end; its number */
+extern int	gepa_api_start_and_watch(const struct WorkerStartRequest *request);
+
 /* job.c */
 
 /* Make a job of the arguments that gepa.judge_table() and gepa.watch_table() share. */

@@ -150,16 +150,12 @@ report_end(const StoreRun *run)
 				 run->held_out.n > 0 ? errdetail("%s", held_out_text(run)) : 0));
 }
 
-PG_FUNCTION_INFO_V1(gepa_optimize);
-Datum
-gepa_optimize(PG_FUNCTION_ARGS)
+int
+gepa_api_start_and_watch(const WorkerStartRequest *request)
 {
-	WorkerStartRequest request = start_request(fcinfo);
 	StoreRun   *run = NULL;
-	int			id;
+	int			id = gepa_worker_start_now(request);
 
-	gepa_worker_require("gepa.optimize");
-	id = gepa_worker_start_now(&request);
 	PG_ENSURE_ERROR_CLEANUP(stop_on_cancel, Int32GetDatum(id));
 	{
 		ereport(NOTICE, (errmsg("run %d started", id)));
@@ -167,7 +163,17 @@ gepa_optimize(PG_FUNCTION_ARGS)
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(stop_on_cancel, Int32GetDatum(id));
 	report_end(run);
-	PG_RETURN_INT32(id);
+	return id;
+}
+
+PG_FUNCTION_INFO_V1(gepa_optimize);
+Datum
+gepa_optimize(PG_FUNCTION_ARGS)
+{
+	WorkerStartRequest request = start_request(fcinfo);
+
+	gepa_worker_require("gepa.optimize");
+	PG_RETURN_INT32(gepa_api_start_and_watch(&request));
 }
 
 PG_FUNCTION_INFO_V1(gepa_wait);
@@ -328,6 +334,12 @@ gepa_deploy(PG_FUNCTION_ARGS)
 	StoreVersion *seed;
 	StoreVersion *winner;
 
+	if (run->text != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("run %d tunes texts, and there is no judge to deploy them to", run->run),
+				 errhint("SELECT gepa.best_text(%d) has the winner; see gepa.candidates for others.",
+						 run->run)));
 	if (candidate < 0 && PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -153,6 +153,15 @@ has_objectives(int n, int nobjectives, const double *objectives)
 	return true;
 }
 
+/* What the frontier is, or what the first validation makes of it. */
+static EngineFrontier
+frontier_for(const Engine *engine, int nobjectives)
+{
+	if (engine->config.frontier != ENGINE_FRONTIER_AUTO)
+		return engine->config.frontier;
+	return nobjectives > 0 ? ENGINE_FRONTIER_HYBRID : ENGINE_FRONTIER_INSTANCE;
+}
+
 bool
 gepa_engine_observe_scores(Engine *engine, int step, int n, const double *scores,
 						   int nobjectives, const char *const *objective_names,
@@ -172,10 +181,13 @@ gepa_engine_observe_scores(Engine *engine, int step, int n, const double *scores
 	for (i = 0; i < (Size) n * nobjectives; i++)
 		if (isinf(objectives[i]))
 			return false;
-	if (engine->config.frontier != ENGINE_FRONTIER_INSTANCE &&
-		record->step.split == ENGINE_SPLIT_VAL && !has_objectives(n, nobjectives, objectives))
+	if (record->step.split == ENGINE_SPLIT_VAL &&
+		frontier_for(engine, nobjectives) != ENGINE_FRONTIER_INSTANCE &&
+		!has_objectives(n, nobjectives, objectives))
 		return false;
 
+	if (record->step.split == ENGINE_SPLIT_VAL)
+		engine->config.frontier = engine->fronts.type = frontier_for(engine, nobjectives);
 	record->observed = true;
 	record->ncame = n;
 	engine->rollouts += n;

@@ -38,7 +38,9 @@ typedef enum EngineFrontier
 	ENGINE_FRONTIER_INSTANCE,
 	ENGINE_FRONTIER_OBJECTIVE,
 	ENGINE_FRONTIER_HYBRID,
-	ENGINE_FRONTIER_CARTESIAN
+	ENGINE_FRONTIER_CARTESIAN,
+	ENGINE_FRONTIER_AUTO		/* hybrid if the seed's validation brings
+								 * objectives, else instance */
 } EngineFrontier;
 
 typedef enum EngineComponentChoice

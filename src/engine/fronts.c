@@ -274,6 +274,7 @@ gepa_engine_front_tables(const EngineFronts *fronts, const EngineFrontTable *tab
 	switch (fronts->type)
 	{
 		case ENGINE_FRONTIER_INSTANCE:
+		case ENGINE_FRONTIER_AUTO:
 			tables[0] = &fronts->by_sample;
 			return 1;
 		case ENGINE_FRONTIER_OBJECTIVE:

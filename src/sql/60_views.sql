@@ -187,11 +187,16 @@ SELECT r.run,
 	gepa.shown(r.gain_low) AS gain_low,
 	gepa.shown(r.gain_high) AS gain_high,
 	gepa.shown(r.grader_calls) AS grader_calls,
-	gepa.shown(r.grader_cost) AS grader_cost
+	gepa.shown(r.grader_cost) AS grader_cost,
+	gepa.shown(t.evaluator) AS evaluator,
+	gepa.shown(t.objective) AS objective,
+	gepa.shown(t.background) AS background
 FROM gepa.run r
-	JOIN gepa.judge j ON j.judge = r.judge
+	LEFT JOIN gepa.judge j ON j.judge = r.judge
+	LEFT JOIN gepa.text_run t ON t.run = r.run
 WHERE pg_catalog.pg_has_role(r.owner, 'USAGE');
-COMMENT ON VIEW gepa.runs IS 'optimisations: one row each, with figures';
+COMMENT ON VIEW gepa.runs IS
+	'optimisations: one row each, with figures; those of other texts than a judge''s have an evaluator and no judge';
 
 -- Filters by the rights of whoever asks: the row of a process that is at work on judges.
 CREATE FUNCTION gepa.live_queries(
@@ -239,7 +244,7 @@ SELECT r.run,
 	gepa.shown(NULL::float8) AS rate,
 	gepa.shown(r.rounds) AS rounds
 FROM gepa.run r
-	JOIN gepa.judge j ON j.judge = r.judge
+	LEFT JOIN gepa.judge j ON j.judge = r.judge
 WHERE r.status IN ('queued', 'running', 'stopping')
 	AND pg_catalog.pg_has_role(r.owner, 'USAGE')
 UNION ALL
@@ -405,9 +410,9 @@ SELECT s.run,
 	gepa.shown(s.observed_at) AS observed_at
 FROM gepa.step s
 	JOIN gepa.run r ON r.run = s.run
-WHERE s.kind = 'reflect'
+WHERE s.kind IN ('reflect', 'seed')
 	AND pg_catalog.pg_has_role(r.owner, 'USAGE');
-COMMENT ON VIEW gepa.reflections IS 'what was asked of the reflection LM, that without a usable answer included; figures are those of all its calls';
+COMMENT ON VIEW gepa.reflections IS 'what was asked of the reflection LM, that without a usable answer included; figures are those of all its calls; where it wrote the seed, step is below 0';
 
 CREATE VIEW gepa.reflection_calls WITH (security_barrier) AS
 SELECT c.run,

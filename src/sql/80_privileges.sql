@@ -12,7 +12,7 @@ REVOKE EXECUTE ON FUNCTION
 	@extschema@.gepa_judge(text, text[]), @extschema@.gepa_judge(text, jsonb[]),
 	@extschema@.gepa_score(text, text[]), @extschema@.gepa_score(text, jsonb[]),
 	gepa.check_lm, gepa.start, gepa.optimize, gepa.resume, gepa.report,
-	gepa.start_branches, gepa.report_slices,
+	gepa.start_branches, gepa.report_slices, gepa.start_text, gepa.optimize_text,
 	gepa.sweep, gepa.start_sweep, gepa.create_schedule, gepa.watch_dataset,
 	gepa.enable_schedule, gepa.lm_validator, gepa.judge_table, gepa.resume_job,
 	gepa.watch_table, gepa.watch_row, gepa.watch_truncate,

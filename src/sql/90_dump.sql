@@ -13,6 +13,7 @@ SELECT pg_catalog.pg_extension_config_dump('gepa.grader', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.grade', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.run', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.router_run', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.text_run', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.sample', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.step', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.reflection_call', '');

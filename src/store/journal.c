@@ -84,7 +84,7 @@ static StoreStatement add_reflection = {
 
 static StoreStatement select_steps = {
 	.sql = "SELECT seq, step, kind = 'reflect', new_text, detail FROM gepa.step"
-	" WHERE run = $1 ORDER BY seq"
+	" WHERE run = $1 AND kind <> 'seed' ORDER BY seq"
 };
 
 static StoreStatement put_proposal = {
@@ -171,7 +171,7 @@ output_json(const StoreRollout *rollout)
 		gepa_json_quote(&buf, values[i]);
 		first = false;
 	}
-	if (verdict->status == GEPA_STATUS_OK)
+	if (verdict->label != NULL)
 		appendStringInfo(&buf, ",\"score\":%.17g,\"positive\":%s", verdict->score,
 						 verdict->positive ? "true" : "false");
 	appendStringInfoChar(&buf, '}');
@@ -320,7 +320,7 @@ read_rollout(StoreScope *scope, const JudgeSpec *spec, uint64 row, StoreRollout 
 	rollout->grader_input_tokens = gepa_store_int(row, 24, 0);
 	rollout->grader_output_tokens = gepa_store_int(row, 25, 0);
 	rollout->grader_cost = gepa_store_double(row, 26);
-	if (verdict->status == GEPA_STATUS_OK)
+	if (verdict->status == GEPA_STATUS_OK && verdict->label != NULL)
 		verdict->positive = gepa_judge_positive(spec, verdict->label, verdict->score,
 												verdict->from_logprobs);
 }
@@ -394,7 +394,7 @@ gepa_store_insert_step(int run, const StoreStep *step)
 	gepa_store_arg_int(&args, run);
 	gepa_store_arg_int(&args, step->seq);
 	gepa_store_arg_int(&args, step->step);
-	gepa_store_arg_text(&args, step->reflect ? "reflect" : "evaluate");
+	gepa_store_arg_text(&args, step->seed ? "seed" : step->reflect ? "reflect" : "evaluate");
 	gepa_store_arg_text(&args, step->new_text);
 	gepa_store_arg_text(&args, step->prompt);
 	gepa_store_arg_text(&args, step->answer);

@@ -42,7 +42,7 @@ static StoreStatement select_run = {
 	" coalesce(r.held_out_seed, 'NaN'), coalesce(r.held_out, 'NaN'),"
 	" coalesce(r.gain, 'NaN'), coalesce(r.gain_low, 'NaN'), coalesce(r.gain_high, 'NaN'),"
 	" coalesce(r.proposer_owner::oid, 0)"
-	" FROM gepa.run r JOIN gepa.judge j ON j.judge = r.judge WHERE r.run = $1"
+	" FROM gepa.run r LEFT JOIN gepa.judge j ON j.judge = r.judge WHERE r.run = $1"
 };
 
 static StoreStatement select_born = {
@@ -113,9 +113,10 @@ put_sample(StoreScope *scope, int run, const StoreSample *sample, char *const *n
 	StringInfoData inputs;
 
 	initStringInfo(&inputs);
+	appendStringInfoChar(&inputs, '{');
 	for (int i = 0; i < sample->document.nfields; i++)
 	{
-		appendStringInfoChar(&inputs, i > 0 ? ',' : '{');
+		appendStringInfoString(&inputs, i > 0 ? "," : "");
 		gepa_json_quote(&inputs, names[i]);
 		appendStringInfoChar(&inputs, ':');
 		gepa_json_quote(&inputs, sample->document.fields[i]);
@@ -136,17 +137,16 @@ put_sample(StoreScope *scope, int run, const StoreSample *sample, char *const *n
 }
 
 int
-gepa_store_create_run(const StoreRun *run, const char *notes,
+gepa_store_create_run(const StoreRun *run, const char *notes, char *const *inputs,
 					  const StoreSample *samples, int nsamples)
 {
-	StoreVersion *seed = gepa_store_get_version_by_id(run->judge, run->seed_version);
 	StoreScope	scope;
 	StoreArgs	args = {0};
 	int			id;
 
 	gepa_store_enter(&scope, STORE_VIEW_WRITE);
-	gepa_store_arg_int(&args, run->judge);
-	gepa_store_arg_int(&args, run->seed_version);
+	gepa_store_arg_int_or_null(&args, run->judge, 0);
+	gepa_store_arg_int_or_null(&args, run->seed_version, 0);
 	gepa_store_arg_text(&args, run->dataset);
 	gepa_store_arg_oid(&args, run->owner);
 	gepa_store_arg_text(&args, run->lm);
@@ -159,8 +159,13 @@ gepa_store_create_run(const StoreRun *run, const char *notes,
 	gepa_store_arg_oid(&args, run->proposer_owner);
 	gepa_store_run(&scope, &insert_run, &args);
 	id = gepa_store_int(0, 1, 0);
+	if (run->text != NULL)
+	{
+		gepa_store_make_fence(&scope);
+		gepa_store_put_text(&scope, id, run->text);
+	}
 	for (int i = 0; i < nsamples; i++)
-		put_sample(&scope, id, &samples[i], seed->spec->inputs);
+		put_sample(&scope, id, &samples[i], inputs);
 	gepa_store_leave(&scope);
 	return id;
 }

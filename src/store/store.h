@@ -23,6 +23,7 @@
 #include "engine/engine.h"
 #include "judge/judge.h"
 #include "store/store_budget.h"
+#include "store/store_text.h"
 
 /* catalog.c: the extension and its objects */
 
@@ -159,13 +160,14 @@ extern bool gepa_store_run_has_ended(StoreRunStatus status);
 typedef struct StoreRun
 {
 	int			run;
-	int			judge;
-	char	   *judge_name;
+	int			judge;			/* 0 = none: it tunes other texts */
+	char	   *judge_name;		/* of a judge, as the following */
 	int			seed_version;
-	char	   *dataset;
-	Oid			owner;
 	char	   *lm;
 	char	   *lm_identity;
+	StoreText  *text;			/* of other texts; else NULL */
+	char	   *dataset;		/* NULL = none, of other texts only */
+	Oid			owner;
 	char	   *reflection_lm;	/* NULL = none */
 	Oid			proposer_owner; /* of the function in its options; InvalidOid
 								 * = there is none */
@@ -184,8 +186,11 @@ typedef struct StoreRun
 	int64		born;			/* tells it from another of its number */
 } StoreRun;
 
-/* Insert run and samples, status queued; notes is a JSON array. */
-extern int	gepa_store_create_run(const StoreRun *run, const char *notes,
+/*
+ * Insert run and samples, status queued; notes is a JSON array, inputs are the names of
+ * the samples' fields.
+ */
+extern int	gepa_store_create_run(const StoreRun *run, const char *notes, char *const *inputs,
 								  const StoreSample *samples, int nsamples);
 
 /* Reads under the latest snapshot; NULL when there is none. */

@@ -141,6 +141,13 @@ extern int	gepa_store_insert_judge(StoreScope *scope, const char *name, Oid owne
 extern void gepa_store_lock_judge(StoreScope *scope, const char *name);
 extern void gepa_store_set_current(StoreScope *scope, int judge, int version);
 
+/* judges.c: make the key of the fences, if there is none. */
+extern void gepa_store_make_fence(StoreScope *scope);
+
+/* texts.c: the row of a run of texts; NULL = it is one of a judge */
+extern void gepa_store_put_text(StoreScope *scope, int run, const StoreText *text);
+extern StoreText *gepa_store_get_text(StoreScope *scope, int run);
+
 /*
  * expression.c: how many expressions there are in a list like "site, id"; 0 = it is not,
  * or not only, such a list.  Raises 42601 for what is no SQL at all.

@@ -38,6 +38,8 @@ typedef struct StoreStep
 	int			seq;
 	int			step;
 	bool		reflect;		/* else evaluate */
+	bool		seed;			/* reflect: it writes a text of the seed, and
+								 * step is below 0 */
 	char	   *new_text;		/* reflect */
 	char	   *prompt;
 	char	   *answer;
@@ -89,7 +91,8 @@ extern StoreRollout *gepa_store_get_records(int run, const JudgeSpec *spec,
 
 /* Append a step to the journal. */
 extern void gepa_store_insert_step(int run, const StoreStep *step);
-extern StoreStep *gepa_store_get_steps(int run, int *n);	/* by seq */
+extern StoreStep *gepa_store_get_steps(int run, int *n);	/* by seq; not of the
+															 * seed */
 
 /* Insert or replace by number. */
 extern void gepa_store_put_proposal(int run, const StoreProposal *proposal);
@@ -107,5 +110,20 @@ typedef struct StoreFront
 /* Replace the frontier of a run; writes only the rows that differ. */
 extern void gepa_store_put_frontier(int run, const StoreFront *fronts, int n);
 extern StoreFront *gepa_store_get_frontier(int run, int *n);
+
+/* texts.c */
+
+/*
+ * What the reflection LM wrote for a component of the seed, of so many; NULL = nothing
+ * yet.  Attempts of its that came to nothing are in the journal, too.
+ */
+extern char *gepa_store_get_seed_text(int run, int component, int ncomponents);
+
+/* The next entry of that kind gets its numbers. */
+extern void gepa_store_number_seed_step(int run, int component, int ncomponents,
+										StoreStep *step);
+
+/* How many such entries there are: the engine's come behind them. */
+extern int	gepa_store_count_seed_steps(int run);
 
 #endif							/* GEPA_STORE_STORE_JOURNAL_H */

@@ -16,7 +16,7 @@
 
 #include "utils/memutils.h"
 
-#include "worker/worker_internal.h"
+#include "worker/worker_text.h"
 
 /* Row by row, NaN where a sample's label is another. */
 static double *
@@ -75,8 +75,12 @@ parse_all(WorkerRun *run, int n, const char *const *texts)
 	return parsed;
 }
 
+/*
+ * An evaluator's failure has no objectives: what it is to count for all in all, it counts
+ * for each.
+ */
 static double *
-by_name(WorkerRun *run, int n, const char *const *texts)
+by_name(WorkerRun *run, int n, const char *const *texts, const double *scores)
 {
 	GepaJson  **parsed = parse_all(run, n, texts);
 	double	   *values = palloc(sizeof(double) * Max(n * run->nobjectives, 1));
@@ -88,7 +92,7 @@ by_name(WorkerRun *run, int n, const char *const *texts)
 
 			if (parsed[i] == NULL ||
 				!gepa_json_get_number(parsed[i], run->objective_names[k], value))
-				*value = NAN;
+				*value = parsed[i] == NULL && run->row->text != NULL ? scores[i] : NAN;
 		}
 	return values;
 }
@@ -103,6 +107,23 @@ has_any(int n, const char *const *texts)
 	return false;
 }
 
+/* Of an evaluator: does it, now or before?  Raised where the frontier cannot do without. */
+static bool
+brings_objectives(const WorkerRun *run, const EngineStep *step, const char *const *texts)
+{
+	bool		some = has_any(step->nsamples, texts);
+
+	if (some || run->nobjectives > 0)
+		return true;
+	if (run->options.frontier_type != ENGINE_FRONTIER_AUTO)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("evaluator %s returns no objectives, but run option \"frontier_type\" needs some",
+						run->row->text->evaluator.name),
+				 errhint("Have it return {\"score\": ..., \"objectives\": {...}}, or start a run with frontier_type \"instance\".")));
+	return false;
+}
+
 bool
 gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step, const double *scores,
 						   const char *const *objectives)
@@ -112,15 +133,17 @@ gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step, const double 
 		(step->split == ENGINE_SPLIT_VAL || run->options.shared_sets);
 	double	   *values;
 
+	if (run->row->text != NULL)
+		wanted = wanted && brings_objectives(run, step, objectives);
 	if (!wanted)
 		return gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
 										  0, NULL, NULL);
-	if (!has_any(step->nsamples, objectives))
+	if (run->row->text == NULL && !has_any(step->nsamples, objectives))
 		return gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
 										  run->seed->nlabels,
 										  (const char *const *) run->seed->labels,
 										  by_label(run, step, scores));
-	values = by_name(run, step->nsamples, objectives);
+	values = by_name(run, step->nsamples, objectives, scores);
 	return gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
 									  run->nobjectives,
 									  (const char *const *) run->objective_names, values);

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 
@@ -27,7 +28,7 @@ static const char *const selection_words[] = {
 };
 static const char *const choice_words[] = {"round_robin", "all", NULL};
 static const char *const frontier_words[] = {
-	"instance", "objective", "hybrid", "cartesian", NULL
+	"instance", "objective", "hybrid", "cartesian", "auto", NULL
 };
 static const char *const metric_words[] = {"label", "score", "ranking", NULL};
 static const char *const keep_words[] = {"all", "best", "top_k", NULL};
@@ -47,6 +48,7 @@ static const WorkerOption table[] = {
 	{"copy_guard", WORKER_OPTION_INT, WORKER_OPTION_ALWAYS, FIELD(copy_guard), 0, 1000, NULL},
 	{"dispersion_prior", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_DEFAULT, FIELD(policy.dispersion_prior), 0, 1000000, NULL},
 	{"epsilon", WORKER_OPTION_NUMBER, WORKER_OPTION_IN_REFERENCE, FIELD(epsilon), 0, 1, NULL},
+	{"error_score", WORKER_OPTION_NUMBER, WORKER_OPTION_ALWAYS, FIELD(error_score), -DBL_MAX, INFINITY, NULL},
 	{"examples", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(examples), 0, 0, NULL},
 	{"expand_placeholders", WORKER_OPTION_BOOL, WORKER_OPTION_ALWAYS, FIELD(expand_placeholders), 0, 0, NULL},
 	{"finalists", WORKER_OPTION_INT, WORKER_OPTION_IN_DEFAULT, FIELD(policy.finalists), 2, 100, NULL},
@@ -175,6 +177,7 @@ gepa_worker_option_defaults(WorkerRunOptions *options, EngineMode mode)
 	options->mode = mode;
 	take_engine_defaults(options, &config);
 	options->max_calls = options->max_cost = options->max_seconds = options->max_tokens = NAN;
+	options->error_score = NAN;
 	options->copy_guard = mode == ENGINE_MODE_REFERENCE ? 0 : 8;
 	options->max_prompt_chars = WORKER_MAX_PROMPT_CHARS;
 	options->metric = JUDGE_METRIC_LABEL;

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 
@@ -21,6 +22,32 @@
 
 /* "split" is an object: {"train": 0.4, "val": 0.3, "test": 0.3, "seed": 0} */
 static const char *const split_keys[] = {"train", "val", "test"};
+
+/* What has a meaning for judges only, and for other texts only. */
+static const char *const judge_options[] = {
+	"examples", "graders", "max_examples", "metric", "precision", "seed_from", "task_lm"
+};
+static const char *const text_options[] = {"error_score"};
+
+/* Scores of other texts may be any, in reference mode. */
+static const char *const score_options[] = {"perfect_score", "stop_at_score"};
+
+static bool
+is_among(const char *name, const char *const *names, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Does a run that tunes a judge, or other texts, not know this one? */
+static bool
+is_foreign(const char *name, WorkerTuned tuned)
+{
+	return tuned != WORKER_TUNES_JUDGE ? is_among(name, judge_options, lengthof(judge_options)) :
+		is_among(name, text_options, lengthof(text_options));
+}
 
 static void *
 field_of(const WorkerRunOptions *options, const WorkerOption *def)
@@ -42,7 +69,7 @@ refuse(const char *name, const char *must)
 }
 
 static void
-refuse_key(const char *key)
+refuse_key(const char *key, WorkerTuned tuned)
 {
 	int			n;
 	const WorkerOption *table = gepa_worker_option_table(&n);
@@ -50,9 +77,13 @@ refuse_key(const char *key)
 
 	initStringInfo(&valid);
 	for (int i = 0; i < n; i++)
-		appendStringInfo(&valid, "%s, ", table[i].name);
+		if (!is_foreign(table[i].name, tuned))
+			appendStringInfo(&valid, "%s, ", table[i].name);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 is_foreign(key, tuned) ?
+			 errmsg("run option \"%s\" has no meaning in a run of %s", key,
+					tuned != WORKER_TUNES_JUDGE ? "texts without a judge" : "a judge") :
 			 errmsg("unknown run option \"%s\"", key),
 			 errhint("Valid options are: %ssplit.", valid.data)));
 }
@@ -281,8 +312,23 @@ check_templates(const WorkerRunOptions *options)
 					   templates->texts[i]);
 }
 
-void
-gepa_worker_parse_options(const char *json, WorkerRunOptions *options)
+/* The option as it is in this run. */
+static const WorkerOption *
+wider(const WorkerOption *def, WorkerTuned tuned, const WorkerRunOptions *options,
+	  WorkerOption *own)
+{
+	*own = *def;
+	if (tuned != WORKER_TUNES_JUDGE && options->mode == ENGINE_MODE_REFERENCE &&
+		is_among(def->name, score_options, lengthof(score_options)))
+	{
+		own->min = -DBL_MAX;
+		own->max = DBL_MAX;
+	}
+	return own;
+}
+
+static GepaJson *
+parse_object(const char *json)
 {
 	const char *error = NULL;
 	GepaJson   *object = gepa_json_parse(json, strlen(json), &error);
@@ -293,22 +339,59 @@ gepa_worker_parse_options(const char *json, WorkerRunOptions *options)
 				 errmsg("options of a run are not a JSON object%s%s",
 						error ? ": " : "", error ? error : ""),
 				 errhint("Give an object, such as '{\"minibatch_size\": 5}'.")));
+	return object;
+}
+
+/*
+ * Defaults where nothing is said.  A single task tells nothing of how scores vary from one to
+ * another, which is what the default mode's model lives by: so it is searched by the loop of
+ * the reference, without what that loop asks twice.
+ */
+static void
+take_defaults(const GepaJson *object, WorkerTuned tuned, WorkerRunOptions *options)
+{
+	const GepaJson *mode = gepa_json_get(object, "mode");
+	bool		chosen = mode != NULL && mode->kind != GEPA_JSON_NULL;
+
+	gepa_worker_option_defaults(options, ENGINE_MODE_DEFAULT);
+	if (chosen)
+		read_option(find_def("mode"), mode, options);
+	gepa_worker_option_defaults(options, (EngineMode) options->mode);
+	if (tuned == WORKER_TUNES_JUDGE)
+		return;
+	if (tuned == WORKER_TUNES_TASK)
+	{
+		options->shared_sets = true;
+		options->minibatch_size = 1;
+	}
+	if (tuned == WORKER_TUNES_TASK && !chosen)
+	{
+		options->mode = ENGINE_MODE_REFERENCE;
+		options->cache = true;
+	}
+	options->max_examples = 0;
+	options->frontier_type = ENGINE_FRONTIER_AUTO;
+	options->skip_perfect = options->mode == ENGINE_MODE_DEFAULT;
+}
+
+void
+gepa_worker_parse_options(const char *json, WorkerTuned tuned, WorkerRunOptions *options)
+{
+	GepaJson   *object = parse_object(json);
 
 	/* The mode first: it sets the defaults of the others. */
-	gepa_worker_option_defaults(options, ENGINE_MODE_DEFAULT);
-	if (gepa_json_get(object, "mode") != NULL)
-		read_option(find_def("mode"), gepa_json_get(object, "mode"), options);
-	gepa_worker_option_defaults(options, (EngineMode) options->mode);
+	take_defaults(object, tuned, options);
 	for (int i = 0; i < object->nitems; i++)
 	{
 		const WorkerOption *def = find_def(object->keys[i]);
+		WorkerOption own;
 
-		if (def != NULL)
-			read_option(def, object->items[i], options);
-		else if (strcmp(object->keys[i], "split") == 0)
+		if (strcmp(object->keys[i], "split") == 0)
 			read_split(object->items[i], options);
+		else if (def == NULL || is_foreign(def->name, tuned))
+			refuse_key(object->keys[i], tuned);
 		else
-			refuse_key(object->keys[i]);
+			read_option(wider(def, tuned, options, &own), object->items[i], options);
 	}
 	check_templates(options);
 	if (options->combee && options->proposer != NULL)
@@ -447,7 +530,7 @@ write_option(StringInfo buf, const WorkerOption *def, const WorkerRunOptions *op
 }
 
 char *
-gepa_worker_options_json(const WorkerRunOptions *options)
+gepa_worker_options_json(const WorkerRunOptions *options, WorkerTuned tuned)
 {
 	int			n;
 	const WorkerOption *table = gepa_worker_option_table(&n);
@@ -456,7 +539,8 @@ gepa_worker_options_json(const WorkerRunOptions *options)
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');
 	for (int i = 0; i < n; i++)
-		write_option(&buf, &table[i], options);
+		if (!is_foreign(table[i].name, tuned))
+			write_option(&buf, &table[i], options);
 	appendStringInfoString(&buf, "\"split\":{");
 	for (int s = 0; s < STORE_NSPLITS; s++)
 		appendStringInfo(&buf, "\"%s\":%s,", split_keys[s],

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "worker/worker_internal.h"
+#include "worker/worker_text.h"
 
 static EngineValue
 text_value(const char *text)
@@ -107,6 +107,8 @@ gepa_worker_default_template(const WorkerRun *run, const EngineStep *step)
 {
 	int			number = step_of(run, step);
 
+	if (run->row->text != NULL)
+		return gepa_worker_text_template(run, step->component);
 	return number < run->seed->nsteps ? gepa_judge_step_template(run->seed, number) :
 		gepa_judge_reflection_template();
 }
@@ -128,7 +130,8 @@ gepa_worker_records(const WorkerRun *run, const EngineStep *step)
 			rollouts[i].sample < 0 || rollouts[i].sample >= run->nsamples[rollouts[i].split])
 			elog(ERROR, "rollout %d of step %d has no sample", rollouts[i].slot,
 				 rollouts[i].step);
-		records[i] = record_value(run, step_of(run, step), &rollouts[i]);
+		records[i] = run->row->text != NULL ? gepa_worker_text_record(run, &rollouts[i]) :
+			record_value(run, step_of(run, step), &rollouts[i]);
 	}
 	return records;
 }

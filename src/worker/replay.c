@@ -236,6 +236,8 @@ gepa_worker_replay(StoreRun *row)
 	Replay		replay = {0};
 
 	replay.run = gepa_worker_prepare_run(row);
+	if (replay.run->engine == NULL)
+		return result;			/* nothing is decided before there is a seed */
 	replay.decided = palloc0(sizeof(EngineEvent));
 	replay.unlike = -1;
 	result.difference = tell_journal(&replay, &result.steps);

@@ -27,7 +27,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "worker/worker_internal.h"
+#include "worker/worker_text.h"
 
 #define LIVE_MASK \
 	((1 << STORE_RUN_QUEUED) | (1 << STORE_RUN_RUNNING) | (1 << STORE_RUN_STOPPING))
@@ -51,7 +51,8 @@ end_run(WorkerRun *run, StoreRunStatus to, const char *reason)
 	gepa_worker_begin(run->step_context);
 	if (gepa_store_run_exists(run->row))
 	{
-		gepa_worker_put_decisions(run);
+		if (run->engine != NULL)
+			gepa_worker_put_decisions(run);
 		(void) gepa_worker_end_run(run->row->run, LIVE_MASK, to, reason);
 	}
 	gepa_worker_commit(run->step_context);
@@ -180,6 +181,20 @@ drive(WorkerRun *run)
 	end_run(run, stop ? STORE_RUN_STOPPED : STORE_RUN_FINISHED, reason);
 }
 
+static WorkerRun *
+load(StoreRun *row, MemoryContext context)
+{
+	WorkerRun  *run;
+
+	gepa_worker_begin(context);
+	run = gepa_worker_load_run(row);
+	gepa_worker_open_budget(run);
+	if (run->engine != NULL)
+		gepa_worker_put_progress(run);
+	gepa_worker_commit(context);
+	return run;
+}
+
 static void
 work(const WorkerArgs *args, MemoryContext context)
 {
@@ -189,11 +204,14 @@ work(const WorkerArgs *args, MemoryContext context)
 	if (row == NULL)
 		return;
 	at_work.row = row;
-	gepa_worker_begin(context);
-	run = gepa_worker_load_run(row);
-	gepa_worker_open_budget(run);
-	gepa_worker_put_progress(run);
-	gepa_worker_commit(context);
+	run = load(row, context);
+	if (run->engine == NULL && !gepa_worker_write_seed(run))
+	{
+		end_run(run, STORE_RUN_STOPPED, STOPPED_REASON);
+		return;
+	}
+	if (run->engine == NULL)
+		run = load(row, context);
 	at_work.run = run;
 	drive(run);
 }

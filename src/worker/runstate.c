@@ -18,7 +18,7 @@
 
 #include "utils/memutils.h"
 
-#include "worker/worker_internal.h"
+#include "worker/worker_text.h"
 
 #define EXAMPLES_COMPONENT "examples"
 
@@ -87,7 +87,7 @@ fill_components(const WorkerRun *run, EngineComponent *components)
 
 		components[i].name = component->name;
 		components[i].kind = ENGINE_COMPONENT_TEXT;
-		components[i].seed_text = component->text;
+		components[i].seed_text = component->text ? component->text : "";
 		if (component->kind == JUDGE_COMPONENT_EXAMPLES)
 		{
 			components[i].kind = ENGINE_COMPONENT_EXAMPLES;
@@ -118,6 +118,12 @@ uses_test_samples(const WorkerRunOptions *options)
 	return options->mode == ENGINE_MODE_DEFAULT && options->policy.held_out != 0;
 }
 
+static int
+label_number(const WorkerRun *run, const StoreSample *sample)
+{
+	return sample->label != NULL ? gepa_judge_label_index(run->seed, sample->label) : -1;
+}
+
 static void
 number_labels(WorkerRun *run)
 {
@@ -125,8 +131,7 @@ number_labels(WorkerRun *run)
 	{
 		run->sample_labels[s] = palloc(sizeof(int) * Max(run->nsamples[s], 1));
 		for (int i = 0; i < run->nsamples[s]; i++)
-			run->sample_labels[s][i] = gepa_judge_label_index(run->seed,
-															  run->samples[s][i].label);
+			run->sample_labels[s][i] = label_number(run, &run->samples[s][i]);
 	}
 }
 
@@ -234,6 +239,8 @@ refuse_config(const WorkerRun *run, const char *error)
 	hint[0] = pg_toupper((unsigned char) hint[0]);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 run->row->text != NULL ?
+			 errmsg("a run of texts like this cannot be carried out") :
 			 errmsg("a run of judge \"%s\" like this cannot be carried out",
 					run->row->judge_name),
 			 errdetail("The engine says: %.*s.", length, error),
@@ -424,30 +431,79 @@ replay_journal(WorkerRun *run)
 	MemoryContextDelete(scratch);
 }
 
+/* Of other texts: those of the samples that the engine searches with. */
+static void
+take_labels(WorkerRun *run)
+{
+	int			ntrain = run->nsamples[STORE_SPLIT_TRAIN];
+	int			nval = run->nsamples[STORE_SPLIT_VAL];
+	StoreSample *samples = palloc(sizeof(StoreSample) * Max(ntrain + nval, 1));
+
+	memcpy(samples, run->samples[STORE_SPLIT_TRAIN], sizeof(StoreSample) * ntrain);
+	memcpy(samples + ntrain, run->samples[STORE_SPLIT_VAL], sizeof(StoreSample) * nval);
+	gepa_worker_text_labels(run->seed, samples, ntrain + nval);
+	pfree(samples);
+}
+
+static void
+prepare_judge(WorkerRun *run)
+{
+	const StoreRun *row = run->row;
+	StoreVersion *version = gepa_store_get_version_by_id(row->judge, row->seed_version);
+
+	gepa_worker_parse_options(row->options, WORKER_TUNES_JUDGE, &run->options);
+	run->seed = gepa_worker_program(version->spec, &run->options,
+									gepa_worker_can_reflect(row->reflection_lm, &run->options),
+									row->lm_identity);
+}
+
+static void
+prepare_text(WorkerRun *run)
+{
+	gepa_worker_parse_options(run->row->options, run->row->dataset == NULL ?
+							  WORKER_TUNES_TASK : WORKER_TUNES_TEXT, &run->options);
+	run->seed = gepa_worker_text_program(run->row->text, run->row->run);
+	run->seq = gepa_store_count_seed_steps(run->row->run);
+}
+
+/* Without a seed too it is made, to hear what it has against the rest, and given up. */
+static void
+prepare_engine(WorkerRun *run)
+{
+	bool		has_seed = gepa_worker_has_seed(run);
+
+	run->engine = create_engine(run);
+	if (has_seed)
+		return;
+	gepa_engine_free(run->engine);
+	run->engine = NULL;
+}
+
 WorkerRun *
 gepa_worker_prepare_run(StoreRun *row)
 {
 	WorkerRun  *run = palloc0(sizeof(WorkerRun));
-	StoreVersion *version = gepa_store_get_version_by_id(row->judge, row->seed_version);
 
 	run->context = CurrentMemoryContext;
 	run->step_context = AllocSetContextCreate(run->context, "gepa run step",
 											  ALLOCSET_DEFAULT_SIZES);
 	run->row = row;
-	gepa_worker_parse_options(row->options, &run->options);
-	run->seed = gepa_worker_program(version->spec, &run->options,
-									gepa_worker_can_reflect(row->reflection_lm, &run->options),
-									row->lm_identity);
+	if (row->text != NULL)
+		prepare_text(run);
+	else
+		prepare_judge(run);
 	for (int s = 0; s < STORE_NSPLITS; s++)
 		if (s != STORE_SPLIT_TEST || uses_test_samples(&run->options))
 			run->samples[s] = gepa_store_get_samples(row->run, run->seed, (StoreSplit) s,
 													 &run->nsamples[s]);
+	if (row->text != NULL)
+		take_labels(run);
 	number_labels(run);
 	find_units(run);
 	find_validated(run);
 	find_tuned(run);
 	gepa_worker_number_examples(run);
-	run->engine = create_engine(run);
+	prepare_engine(run);
 	return run;
 }
 
@@ -456,6 +512,7 @@ gepa_worker_load_run(StoreRun *row)
 {
 	WorkerRun  *run = gepa_worker_prepare_run(row);
 
-	replay_journal(run);
+	if (run->engine != NULL)
+		replay_journal(run);
 	return run;
 }

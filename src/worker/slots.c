@@ -553,6 +553,12 @@ gepa_worker_stop_requested(void)
 	return requested;
 }
 
+const volatile bool *
+gepa_worker_stop_flag(void)
+{
+	return &mine.slot->stop_requested;
+}
+
 void
 gepa_worker_heed_stop(void)
 {

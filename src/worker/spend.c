@@ -48,14 +48,15 @@ void
 gepa_worker_open_budget(WorkerRun *run)
 {
 	const StoreRun *row = run->row;
-	StoreVersion *version = gepa_store_get_version_by_id(row->judge, row->seed_version);
+	Oid			owner = row->text != NULL ? row->owner :
+		gepa_store_get_version_by_id(row->judge, row->seed_version)->owner;
 	LmCharge	charge = {.judge = row->judge,.judge_name = row->judge_name,.run = row->run,
 	.run_account = &run->account};
 	MemoryContext old = MemoryContextSwitchTo(run->context);
 
 	set_limits(&run->account, &run->options);
 	gepa_store_load_run_account(row->run, &run->account);
-	run->budget = gepa_store_open_budget(&charge, version->owner);
+	run->budget = gepa_store_open_budget(&charge, owner);
 	MemoryContextSwitchTo(old);
 }
 

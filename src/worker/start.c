@@ -20,6 +20,7 @@
 #include "apply/apply.h"
 #include "base/settings.h"
 #include "worker/worker_reflect.h"
+#include "worker/worker_text.h"
 
 #define FEWEST_SAMPLES 10
 #define MOST_NAMED 5			/* offending labels named in a message */
@@ -148,7 +149,7 @@ check_names(Start *start)
 	gepa_store_check_owner("judge", request->judge, start->version->owner, userid);
 	start->dataset = gepa_store_get_dataset(request->dataset);
 	gepa_store_check_owner("dataset", request->dataset, start->dataset->owner, userid);
-	gepa_worker_parse_options(request->options, &start->options);
+	gepa_worker_parse_options(request->options, WORKER_TUNES_JUDGE, &start->options);
 	check_graders(start);
 	check_examples(start);
 	check_lms(start);
@@ -245,57 +246,66 @@ is_seed_example(const Start *start, const StoreSample *sample)
 	return false;
 }
 
-static void
-split_samples(Start *start)
+void
+gepa_worker_place_samples(StoreSample *samples, int n, const bool *pinned,
+						  const WorkerRunOptions *options, WorkerSplitReport *report)
 {
-	WorkerSplitItem *items = palloc0(sizeof(WorkerSplitItem) * start->nsamples);
+	WorkerSplitItem *items = palloc0(sizeof(WorkerSplitItem) * Max(n, 1));
 
-	for (int i = 0; i < start->nsamples; i++)
+	for (int i = 0; i < n; i++)
 	{
-		items[i].key = start->samples[i].key;
-		items[i].group = start->samples[i].group_key;
-		items[i].label = start->samples[i].label;
-		items[i].digest = start->samples[i].digest;
-		items[i].given = start->samples[i].split;
-		items[i].pinned = is_seed_example(start, &start->samples[i]);
+		items[i].key = samples[i].key;
+		items[i].group = samples[i].group_key;
+		items[i].label = samples[i].label ? samples[i].label : "";
+		items[i].digest = samples[i].digest;
+		items[i].given = samples[i].split;
+		items[i].pinned = pinned != NULL && pinned[i];
 	}
-	if (!gepa_worker_split(items, start->nsamples, start->options.split,
-						   start->options.split_seed, &start->report))
+	if (!gepa_worker_split(items, n, options->split, options->split_seed, report))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not compute SHA-256"),
 				 errhint("Check the OpenSSL configuration of the server.")));
-	for (int i = 0; i < start->nsamples; i++)
+	for (int i = 0; i < n; i++)
 	{
-		start->samples[i].split = (StoreSplit) items[i].split;
-		start->samples[i].sample = items[i].number;
+		samples[i].split = (StoreSplit) items[i].split;
+		samples[i].sample = items[i].number;
 	}
 	pfree(items);
 }
 
-/*
- * Training and validation set are one: what was in either is in both, under
- * one number.
- */
 static void
-share_sets(Start *start)
+split_samples(Start *start)
 {
-	StoreSample *both = palloc0(sizeof(StoreSample) * 2 * start->nsamples);
+	bool	   *pinned = palloc(sizeof(bool) * Max(start->nsamples, 1));
+
+	for (int i = 0; i < start->nsamples; i++)
+		pinned[i] = is_seed_example(start, &start->samples[i]);
+	gepa_worker_place_samples(start->samples, start->nsamples, pinned, &start->options,
+							  &start->report);
+	pfree(pinned);
+}
+
+/* Under one number in both. */
+StoreSample *
+gepa_worker_share_samples(const StoreSample *samples, int *nsamples)
+{
+	StoreSample *both = palloc0(sizeof(StoreSample) * 2 * Max(*nsamples, 1));
 	int			shared = 0;
 	int			n = 0;
 
-	for (int i = 0; i < start->nsamples; i++)
+	for (int i = 0; i < *nsamples; i++)
 	{
-		both[n++] = start->samples[i];
-		if (start->samples[i].split == STORE_SPLIT_TEST)
+		both[n++] = samples[i];
+		if (samples[i].split == STORE_SPLIT_TEST)
 			continue;
 		both[n - 1].split = STORE_SPLIT_TRAIN;
 		both[n - 1].sample = shared++;
 		both[n] = both[n - 1];
 		both[n++].split = STORE_SPLIT_VAL;
 	}
-	start->samples = both;
-	start->nsamples = n;
+	*nsamples = n;
+	return both;
 }
 
 static bool
@@ -473,7 +483,7 @@ read_samples(Start *start)
 	}
 	split_samples(start);
 	if (start->options.shared_sets)
-		share_sets(start);
+		start->samples = gepa_worker_share_samples(start->samples, &start->nsamples);
 }
 
 static void
@@ -609,12 +619,29 @@ note_idle_options(Start *start)
 				 start->options.mode == ENGINE_MODE_DEFAULT ? "default" : "reference", idle);
 }
 
+char *
+gepa_worker_write_notes(List *notes)
+{
+	StringInfoData json;
+	ListCell   *cell;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	foreach(cell, notes)
+	{
+		ereport(NOTICE, (errmsg("%s", (char *) lfirst(cell))));
+		if (json.len > 1)
+			appendStringInfoChar(&json, ',');
+		gepa_json_quote(&json, lfirst(cell));
+	}
+	appendStringInfoChar(&json, ']');
+	return json.data;
+}
+
 static char *
 make_notes(Start *start)
 {
 	const WorkerSplitReport *report = &start->report;
-	StringInfoData json;
-	ListCell   *cell;
 
 	note_sizes(start);
 	if (start->dataset->label != NULL)
@@ -628,18 +655,7 @@ make_notes(Start *start)
 				 report->conflicting);
 	if (start->sizes[STORE_SPLIT_TEST] == 0)
 		note_no_test(start);
-
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '[');
-	foreach(cell, start->notes)
-	{
-		ereport(NOTICE, (errmsg("%s", (char *) lfirst(cell))));
-		if (json.len > 1)
-			appendStringInfoChar(&json, ',');
-		gepa_json_quote(&json, lfirst(cell));
-	}
-	appendStringInfoChar(&json, ']');
-	return json.data;
+	return gepa_worker_write_notes(start->notes);
 }
 
 static int
@@ -659,8 +675,9 @@ create_run(Start *start)
 	row.proposer_owner = start->proposer_owner;
 	row.budget = request->budget;
 	row.seed = request->seed;
-	row.options = gepa_worker_options_json(&start->options);
-	return gepa_store_create_run(&row, make_notes(start), start->samples, start->nsamples);
+	row.options = gepa_worker_options_json(&start->options, WORKER_TUNES_JUDGE);
+	return gepa_store_create_run(&row, make_notes(start), start->program->inputs,
+								 start->samples, start->nsamples);
 }
 
 int
@@ -669,6 +686,8 @@ gepa_worker_start_run(const WorkerStartRequest *request)
 	Start		start;
 	int			run;
 
+	if (request->text != NULL)
+		return gepa_worker_start_text(request);
 	memset(&start, 0, sizeof(start));
 	start.request = request;
 	check_names(&start);

@@ -55,7 +55,7 @@ typedef struct StarterCall
 {
 	int			budget;
 	int64		seed;
-	bool		has_reflection_lm;
+	Oid			evaluator;		/* of a run of texts */
 	bool		allow_lm_mismatch;
 	bool		sweep;			/* else a run */
 	int			nlms;
@@ -85,22 +85,34 @@ typedef struct Starter
  * Caller
  */
 
-/* The texts of a request, one after the other, each with its zero byte. */
+/* A byte that says whether there is one, and then it, with its zero byte. */
+static void
+pack_text(StringInfo texts, const char *text)
+{
+	appendStringInfoChar(texts, text != NULL ? 't' : 'n');
+	appendBinaryStringInfo(texts, text ? text : "", text ? strlen(text) + 1 : 1);
+}
+
+/* The texts of a request, one after the other. */
 static StringInfo
 pack_texts(const WorkerSweepRequest *sweep)
 {
 	const WorkerStartRequest *request = &sweep->run;
+	const WorkerTextRequest *text = request->text;
 	StringInfo	texts = makeStringInfo();
-	const char *parts[4];
+	const char *parts[7];
 
 	parts[0] = request->judge;
 	parts[1] = request->dataset;
-	parts[2] = request->reflection_lm ? request->reflection_lm : "";
+	parts[2] = request->reflection_lm;
 	parts[3] = request->options;
+	parts[4] = text ? text->seed : NULL;
+	parts[5] = text ? text->objective : NULL;
+	parts[6] = text ? text->background : NULL;
 	for (int i = 0; i < lengthof(parts); i++)
-		appendBinaryStringInfo(texts, parts[i], strlen(parts[i]) + 1);
+		pack_text(texts, parts[i]);
 	for (int i = 0; i < sweep->nlms; i++)
-		appendBinaryStringInfo(texts, sweep->lms[i], strlen(sweep->lms[i]) + 1);
+		pack_text(texts, sweep->lms[i]);
 	return texts;
 }
 
@@ -128,7 +140,7 @@ make_segment(Starter *starter, const WorkerSweepRequest *sweep, bool is_sweep)
 	memset(starter->call, 0, sizeof(StarterCall));
 	starter->call->budget = request->budget;
 	starter->call->seed = request->seed;
-	starter->call->has_reflection_lm = request->reflection_lm != NULL;
+	starter->call->evaluator = request->text ? request->text->evaluator : InvalidOid;
 	starter->call->allow_lm_mismatch = gepa_allow_lm_mismatch;
 	starter->call->sweep = is_sweep;
 	starter->call->nlms = sweep->nlms;
@@ -257,26 +269,32 @@ gepa_worker_start_sweep_now(const WorkerSweepRequest *request, bool *begun)
  * Worker
  */
 
-/* The next of the texts. */
+/* The next of the texts; NULL = there is none. */
 static char *
 take_text(const char **texts)
 {
-	char	   *text = unconstify(char *, *texts);
+	bool		given = **texts == 't';
+	char	   *text = unconstify(char *, *texts + 1);
 
-	*texts += strlen(text) + 1;
-	return text;
+	*texts += strlen(text) + 2;
+	return given ? text : NULL;
 }
 
 static void
-unpack(const StarterCall *call, const char *texts, WorkerSweepRequest *request)
+unpack(const StarterCall *call, const char *texts, WorkerSweepRequest *request,
+	   WorkerTextRequest *text)
 {
 	memset(request, 0, sizeof(WorkerSweepRequest));
 	request->run.judge = take_text(&texts);
 	request->run.dataset = take_text(&texts);
 	request->run.reflection_lm = take_text(&texts);
-	if (!call->has_reflection_lm)
-		request->run.reflection_lm = NULL;
 	request->run.options = take_text(&texts);
+	text->evaluator = call->evaluator;
+	text->seed = take_text(&texts);
+	text->objective = take_text(&texts);
+	text->background = take_text(&texts);
+	if (OidIsValid(call->evaluator))
+		request->run.text = text;
 	request->run.budget = call->budget;
 	request->run.seed = call->seed;
 	request->nlms = call->nlms;
@@ -305,9 +323,10 @@ carry_out(shm_toc *toc)
 {
 	StarterCall *call = shm_toc_lookup(toc, KEY_CALL, false);
 	WorkerSweepRequest request;
+	WorkerTextRequest text;
 
 	gepa_worker_begin(TopMemoryContext);
-	unpack(call, shm_toc_lookup(toc, KEY_TEXTS, false), &request);
+	unpack(call, shm_toc_lookup(toc, KEY_TEXTS, false), &request, &text);
 	SetConfigOption("gepa.allow_lm_mismatch", call->allow_lm_mismatch ? "on" : "off",
 					PGC_USERSET, PGC_S_SESSION);
 	start(call, &request);

@@ -79,11 +79,21 @@ extern bool gepa_worker_resume_run(const StoreRun *run);
 
 /* starter.c */
 
+/* What gepa.start_text was called with beside that. */
+typedef struct WorkerTextRequest
+{
+	Oid			evaluator;
+	const char *seed;			/* JSON text; NULL = none, as the following */
+	const char *objective;
+	const char *background;
+} WorkerTextRequest;
+
 /* What gepa.start was called with; texts in server encoding. */
 typedef struct WorkerStartRequest
 {
 	const char *judge;
-	const char *dataset;
+	const WorkerTextRequest *text;	/* in place of a judge; else NULL */
+	const char *dataset;		/* NULL = none, with a text only */
 	const char *reflection_lm;	/* NULL = none */
 	int			budget;
 	int64		seed;

@@ -155,7 +155,7 @@ typedef struct WorkerRun
 	char	  **objective_names;
 	int			nvalidate;		/* validation samples in use, if not all */
 	int		   *validate;
-	Engine	   *engine;
+	Engine	   *engine;			/* NULL while its seed is not written */
 	int			nasked;			/* steps that the engine asked for and was */
 	int			asked_allocated;	/* not told of */
 	EngineStep *asked;
@@ -206,6 +206,19 @@ extern JudgeSpec *gepa_worker_program(const JudgeSpec *version,
  * in the current context.
  */
 extern WorkerRun *gepa_worker_prepare_run(StoreRun *row);
+
+/*
+ * start.c: give samples their splits and numbers; pinned says which are examples of the seed
+ * (NULL = none).  Make training and validation set one: those in either come
+ * back twice.
+ */
+extern void gepa_worker_place_samples(StoreSample *samples, int n, const bool *pinned,
+									  const WorkerRunOptions *options,
+									  WorkerSplitReport *report);
+extern StoreSample *gepa_worker_share_samples(const StoreSample *samples, int *n);
+
+/* Say what was found worth saying, and return it as a JSON array. */
+extern char *gepa_worker_write_notes(List *notes);
 
 /*
  * objectives.c: tell the engine the scores of a step, and what objectives its rollouts

@@ -48,6 +48,7 @@ typedef struct WorkerRunOptions
 	int			copy_guard;		/* words in a row that a new text may not have
 								 * in common with a document; 0 = any */
 	double		epsilon;
+	double		error_score;	/* of an evaluator's errors; NaN = none */
 	bool		examples;		/* tune examples beside the instruction */
 	bool		expand_placeholders;
 	int			frontier_type;	/* EngineFrontier */
@@ -142,11 +143,20 @@ extern void gepa_worker_option_defaults(WorkerRunOptions *options, EngineMode mo
 
 /* options.c */
 
-/* Raises 22023 on unknown keys and bad values. */
-extern void gepa_worker_parse_options(const char *json, WorkerRunOptions *options);
+/* What a run tunes: options and defaults differ. */
+typedef enum WorkerTuned
+{
+	WORKER_TUNES_JUDGE,
+	WORKER_TUNES_TEXT,			/* other texts, on a dataset */
+	WORKER_TUNES_TASK			/* ... on a single task */
+} WorkerTuned;
 
-/* The object that gepa_worker_parse_options() would read back. */
-extern char *gepa_worker_options_json(const WorkerRunOptions *options);
+/* Raises 22023 on unknown keys and bad values. */
+extern void gepa_worker_parse_options(const char *json, WorkerTuned tuned,
+									  WorkerRunOptions *options);
+
+/* The object that it would read back. */
+extern char *gepa_worker_options_json(const WorkerRunOptions *options, WorkerTuned tuned);
 
 /* Those given that have no effect in the mode chosen, as a list for people; NULL = none. */
 extern char *gepa_worker_idle_options(const char *json, const WorkerRunOptions *options);

@@ -103,6 +103,9 @@ extern bool gepa_worker_attach(const WorkerArgs *args);
 extern void gepa_worker_mark_connected(void);
 extern bool gepa_worker_stop_requested(void);
 
+/* The same without a lock, for a signal handler. */
+extern const volatile bool *gepa_worker_stop_flag(void);
+
 /* Worker: the row will say what was asked for until now; it is read next. */
 extern void gepa_worker_heed_stop(void);
 

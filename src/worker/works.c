@@ -18,14 +18,15 @@
 #include "pgstat.h"
 #include "utils/memutils.h"
 
-#include "worker/worker_internal.h"
+#include "worker/worker_text.h"
 
 typedef struct Work
 {
 	MemoryContext context;
 	EngineStep	step;
 	StoreStep	entry;			/* for the journal */
-	WorkerEvaluation *evaluation;	/* one of the two */
+	WorkerEvaluation *evaluation;	/* one of the three */
+	WorkerTrial *trial;
 	WorkerReflection *reflection;
 } Work;
 
@@ -62,6 +63,8 @@ begin_work(WorkerRun *run, const EngineStep *step)
 	report_step(run, step);
 	if (step->kind == ENGINE_STEP_REFLECT)
 		work->reflection = gepa_worker_reflection_begin(run, step, &work->entry);
+	else if (run->row->text != NULL)
+		work->trial = gepa_worker_trial_begin(run, step);
 	else
 		work->evaluation = gepa_worker_evaluation_begin(run, step);
 	MemoryContextSwitchTo(old);
@@ -94,6 +97,8 @@ is_done(Work *work)
 {
 	if (work->evaluation != NULL)
 		return gepa_worker_evaluation_poll(work->evaluation);
+	if (work->trial != NULL)
+		return gepa_worker_trial_poll(work->trial);
 	return gepa_worker_reflection_poll(work->reflection);
 }
 
@@ -128,6 +133,11 @@ gepa_worker_record_done(WorkerRun *run)
 		scores = gepa_worker_evaluation_scores(work->evaluation);
 		objectives = gepa_worker_evaluation_objectives(work->evaluation);
 	}
+	else if (work != NULL && work->trial != NULL)
+	{
+		scores = gepa_worker_trial_scores(work->trial);
+		objectives = gepa_worker_trial_objectives(work->trial);
+	}
 	MemoryContextReset(run->step_context);
 	if (work != NULL)
 		gepa_worker_record(run, &work->step, &work->entry, scores, objectives);
@@ -135,6 +145,16 @@ gepa_worker_record_done(WorkerRun *run)
 	if (work != NULL)
 		MemoryContextDelete(work->context);
 	return work != NULL;
+}
+
+/* An evaluator is called in the poll: there is nothing to wait for. */
+static int
+work_wait_ms(const Work *work)
+{
+	if (work->trial != NULL)
+		return 0;
+	return work->evaluation != NULL ? gepa_worker_evaluation_wait_ms(work->evaluation) :
+		gepa_worker_reflection_wait_ms(work->reflection);
 }
 
 void
@@ -147,9 +167,7 @@ gepa_worker_wait_works(const WorkerRun *run)
 	{
 		const Work *work = lfirst(cell);
 
-		wait_ms = Min(wait_ms, work->evaluation != NULL ?
-					  gepa_worker_evaluation_wait_ms(work->evaluation) :
-					  gepa_worker_reflection_wait_ms(work->reflection));
+		wait_ms = Min(wait_ms, work_wait_ms(work));
 	}
 	gepa_lm_wait(wait_ms);
 }
@@ -183,6 +201,8 @@ gepa_worker_close_works(WorkerRun *run)
 		MemoryContextSwitchTo(work->context);
 		if (work->evaluation != NULL)
 			gepa_worker_evaluation_close(work->evaluation);
+		else if (work->trial != NULL)
+			gepa_worker_trial_close(work->trial);
 		else if (work->reflection != NULL)
 			gepa_worker_reflection_close(work->reflection);
 	}
