@@ -190,7 +190,10 @@ result_text(Oid type, Datum value)
 	return OidOutputFunctionCall(output, value);
 }
 
-/* As in a statement of the caller's own, but for the search_path. */
+/*
+ * As in a statement of the caller's own, but for the search_path, and that it cannot become
+ * another role: a worker may be one that began as a superuser.
+ */
 static char *
 invoke(const StoreCall *call)
 {
@@ -198,7 +201,11 @@ invoke(const StoreCall *call)
 	FmgrInfo	flinfo;
 	Datum		value;
 	bool		any_null;
+	Oid			userid;
+	int			sec_context;
 
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(userid, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	(void) set_config_option("search_path", CALL_PATH, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot());

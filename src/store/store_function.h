@@ -63,8 +63,9 @@ typedef struct StoreCall
 } StoreCall;
 
 /*
- * Call it as the current user, under search_path "pg_catalog, pg_temp" and the
- * statement_timeout of the session, in a subtransaction that is rolled back in any case.
+ * Call it as the current user, which it cannot leave, under search_path
+ * "pg_catalog, pg_temp" and the statement_timeout of the session, in a subtransaction that is
+ * rolled back in any case.
  * Needs a transaction.  An ERROR is data; so is a cancel in a background worker, while one
  * of a query is raised again.  Results are made in the current context.
  */

@@ -154,6 +154,17 @@ proposal_difference(const Replay *replay, const StoreProposal *recorded)
 	return NULL;
 }
 
+/* The seed is written with what is told first, or when the run is stopped before. */
+static void
+take_seed(Replay *replay)
+{
+	int			n;
+
+	(void) gepa_store_get_proposals(replay->run->row->run, &n);
+	if (n > 0)
+		take_events(replay);
+}
+
 static char *
 compare_proposals(const Replay *replay)
 {
@@ -240,6 +251,7 @@ gepa_worker_replay(StoreRun *row)
 		return result;			/* nothing is decided before there is a seed */
 	replay.decided = palloc0(sizeof(EngineEvent));
 	replay.unlike = -1;
+	take_seed(&replay);
 	result.difference = tell_journal(&replay, &result.steps);
 	if (result.difference == NULL)
 		tell_end(&replay);

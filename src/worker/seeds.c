@@ -178,7 +178,7 @@ gepa_worker_fill_seeds(const WorkerRun *run, EngineConfig *config)
 			if (component->kind == JUDGE_COMPONENT_EXAMPLES)
 				texts[i] = run->seed_examples;
 			else
-				texts[i] = given != NULL ? given : component->text;
+				texts[i] = given != NULL ? given : component->text ? component->text : "";
 		}
 		all[s] = (const char *const *) texts;
 	}

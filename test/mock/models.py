@@ -9,6 +9,7 @@ judge-gullible the same, but does what a text tells it to that stands outside
 judge-fixed-X  answers X
 reflector      adds RULE lines to an instruction, learnt from its records
 reflector-X    the same with a habit, see proposals.py
+text-words, text-longer  rewrite texts that are no judge's: texts.py
 echo           answers the last message
 grader-..., scorer-..., reflector-..., judge-form   see graders.py
 ...-demo       what the scripts in demo/ want: see demos.py
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 
 import proposals
 import steps
+import texts
 from world import LEXICON
 
 RULE = re.compile(r'RULE: documents that mention "([^"]+)" are "?([^\s".,]+)')
@@ -328,6 +330,9 @@ def find_model(base):
         return lambda request, options: reflector(request)
     if base in proposals.HABITS:
         return lambda request, options: habitual_reflector(request, proposals.HABITS[base])
+    if base in ("text-words", "text-longer"):
+        return lambda request, options: Answer(
+            texts.write(message_text((request.get("messages") or [{}])[-1]), base == "text-longer"))
     if base == "echo":
         return lambda request, options: echo(request)
     if base.endswith("-demo"):
@@ -338,4 +343,5 @@ def find_model(base):
     return graders.find_model(base)
 
 
-MODELS = ("judge-rules", "judge-gullible", "judge-fixed-true", "reflector", "echo")
+MODELS = ("judge-rules", "judge-gullible", "judge-fixed-true", "reflector", "text-words", "text-longer",
+          "echo")

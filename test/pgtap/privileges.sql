@@ -42,7 +42,7 @@ FROM member_function
 WHERE NOT has_function_privilege('gepa_test_nobody', function, 'EXECUTE');
 SELECT set_eq('SELECT name FROM forbidden', ARRAY['public.gepa_judge', 'public.gepa_score', 'public.gepa_verdict',
 	'gepa.check_lm', 'gepa.start', 'gepa.optimize', 'gepa.resume', 'gepa.report', 'gepa.sweep', 'gepa.start_sweep',
-	'gepa.start_branches', 'gepa.report_slices', 'gepa.create_schedule',
+	'gepa.start_branches', 'gepa.report_slices', 'gepa.start_text', 'gepa.optimize_text', 'gepa.create_schedule',
 	'gepa.watch_dataset', 'gepa.enable_schedule', 'gepa.judge_table', 'gepa.resume_job', 'gepa.retry_errors',
 	'gepa.grade', 'gepa.grader_agreement', 'gepa.lm_validator', 'gepa.watch_table', 'gepa.watch_row', 'gepa.watch_truncate'],
 	'PUBLIC may execute everything but what can cause a call');

@@ -17,7 +17,7 @@ my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
 my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset grader grade run sample step reflection_call proposal
-	rollout front decision router_run sweep sweep_point classifier);
+	rollout front decision text_run router_run sweep sweep_point classifier);
 
 mkdir $node->backup_dir;
 create_lm($node, 'plain', $mock, 'judge-rules');
@@ -46,6 +46,11 @@ value($node, "SELECT gepa_judge('b', 'text')");
 value($node, q{SELECT gepa.create_judge('program', 'plain', 'Is it good?', options =>
 	'{"steps": [{"name": "find", "prompt": "Say everything.", "lm": "plain", "outputs": {"found": {"type": "string"}}}]}')});
 my $stepped = value($node, "SELECT gepa_judge('program', 'a text for two steps')");
+
+# A finished run of texts, by a function.
+value($node, "CREATE FUNCTION longest(sample jsonb, candidate jsonb) RETURNS float8 LANGUAGE sql AS 'SELECT length(candidate ->> ''q'')::float8'");
+my $texts = value($node, "SELECT gepa.optimize_text('longest(jsonb,jsonb)', 'reflecting', 12, '{\"q\": \"a\"}', objective => 'Be long.')");
+my $best = value($node, "SELECT gepa.best_text($texts)");
 
 # Another role's verdicts, and some outside of any partition.
 value($node, "CREATE ROLE guest; GRANT USAGE ON FOREIGN SERVER plain TO guest");
@@ -117,6 +122,9 @@ sub check_copy
 			gepa.create_classifier('new', 'labels', 'body', 'keep') > (SELECT max(id) FROM gepa.classifiers)", db => $db),
 		't|t|t', "$name: ids go on");
 	is((calls($of, $db, "SELECT gepa_judge('j', 'a new text')"))[1], 1, "$name: what is new is asked for");
+
+	is(value($of, "SELECT gepa.best_text($texts)", db => $db), $best, "$name: the texts of a run");
+	is(value($of, "SELECT difference FROM gepa.replay($texts)", db => $db), '', "$name: ... which can be replayed");
 
 	# The stopped run.
 	$mock->reset;

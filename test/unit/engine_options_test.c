@@ -652,6 +652,35 @@ test_seeds(void)
 	gepa_engine_free(engine);
 }
 
+/* The first validation says what the frontier is by. */
+static void
+test_auto_frontier(void)
+{
+	static const char *const name = "a";
+	static const double scores[10];
+	static const double objectives[10];
+	EngineConfig config;
+
+	for (int with = 0; with <= 1; with++)
+	{
+		Engine	   *engine;
+		EngineStep	step;
+
+		set_config(&config, 10, 10, 40);
+		config.frontier = ENGINE_FRONTIER_AUTO;
+		engine = gepa_engine_create(&config, NULL);
+		step = gepa_engine_next(engine);
+		tap_ok(gepa_engine_observe_scores(engine, step.step, 10, scores, with, &name,
+										  with ? objectives : NULL),
+			   "auto: a seed with %d objectives is taken", with);
+		tap_is_int(gepa_engine_nfronts(engine), 10 + with, "... the frontier is by that");
+		if (with == 0)
+			run_with(engine, NULL, improving);
+		tap_is_int(gepa_engine_nfronts(engine), 10 + with, "... and stays so");
+		gepa_engine_free(engine);
+	}
+}
+
 int
 main(void)
 {
@@ -670,5 +699,6 @@ main(void)
 	test_refusals();
 	test_subset();
 	test_seeds();
+	test_auto_frontier();
 	return tap_done();
 }
