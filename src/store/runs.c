@@ -222,6 +222,8 @@ gepa_store_get_run(int run)
 		result->mode = gepa_store_bool(0, 20) ? ENGINE_MODE_REFERENCE : ENGINE_MODE_DEFAULT;
 		read_held_out(&result->held_out, result->best_candidate);
 		result->proposer_owner = gepa_store_oid(0, 27);
+		if (result->judge == 0)
+			result->text = gepa_store_get_text(&scope, run);
 	}
 	gepa_store_leave(&scope);
 	return result;

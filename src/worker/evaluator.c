@@ -263,9 +263,9 @@ sample_json(const WorkerRun *run, const StoreSample *sample)
 		gepa_json_quote(&buf, sample->document.fields[i]);
 	}
 	appendStringInfoString(&buf, "},\"label\":");
-	if (sample->label != NULL)
+	if (gepa_worker_has_label(sample))
 		gepa_json_quote(&buf, sample->label);
-	appendStringInfoString(&buf, sample->label != NULL ? ",\"feedback\":" : "null,\"feedback\":");
+	appendStringInfoString(&buf, gepa_worker_has_label(sample) ? ",\"feedback\":" : "null,\"feedback\":");
 	if (sample->feedback != NULL)
 		gepa_json_quote(&buf, sample->feedback);
 	appendStringInfoString(&buf, sample->feedback != NULL ? "}" : "null}");

@@ -88,7 +88,7 @@ append_samples(StringInfo buf, const WorkerRun *run)
 
 		appendStringInfo(buf, "# Case %d\n%s", i + 1,
 						 gepa_judge_render_document(run->seed, &sample->document));
-		if (sample->label != NULL)
+		if (gepa_worker_has_label(sample))
 			appendStringInfo(buf, "Expected: %s\n", sample->label);
 		if (sample->feedback != NULL)
 			appendStringInfo(buf, "Note: %s\n", sample->feedback);
@@ -163,7 +163,7 @@ gepa_worker_text_record(const WorkerRun *run, const StoreRollout *rollout)
 
 	if (sample->document.nfields > 0)
 		texts[0] = gepa_judge_render_document(run->seed, &sample->document);
-	texts[1] = sample->label;
+	texts[1] = gepa_worker_has_label(sample) ? sample->label : NULL;
 	texts[2] = failed ? NULL : double_to_shortest_decimal(rollout->score);
 	texts[3] = failed ? NULL : rollout->objectives;
 	texts[4] = failed ? verdict->detail : NULL;

@@ -67,7 +67,8 @@ gepa_worker_text_labels(JudgeSpec *program, const StoreSample *samples, int n)
 	program->labels = palloc(sizeof(char *) * (MOST_CLASSES + 1));
 	program->nlabels = 0;
 	for (int i = 0; i < n && program->nlabels <= MOST_CLASSES; i++)
-		if (samples[i].label != NULL && gepa_judge_label_index(program, samples[i].label) < 0)
+		if (gepa_worker_has_label(&samples[i]) &&
+			gepa_judge_label_index(program, samples[i].label) < 0)
 			program->labels[program->nlabels++] = samples[i].label;
 	if (program->nlabels > MOST_CLASSES)
 		program->nlabels = 0;

@@ -14,6 +14,13 @@
 
 #include "worker/worker_internal.h"
 
+/* A sample without a label has none, or one that is empty. */
+static inline bool
+gepa_worker_has_label(const StoreSample *sample)
+{
+	return sample->label != NULL && sample->label[0] != '\0';
+}
+
 /* text_start.c: gepa_worker_start_run() of such a run */
 extern int	gepa_worker_start_text(const WorkerStartRequest *request);
 
