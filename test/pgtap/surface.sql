@@ -222,10 +222,8 @@ INSERT INTO contract_view VALUES
 	('frontier', 'run integer, key text, score double precision, candidates integer[]'),
 	('proposals', 'run integer, iteration integer, parents integer[], component text, text text, candidate integer,'
 		' accepted boolean, reason text, reflection_prompt text, answer text, created_at timestamp with time zone'),
-	('reflections', 'run integer, step integer, reflection_prompt text, answer text, text text, detail text,'
-		' input_tokens integer, output_tokens integer, cost numeric'),
-	('reflection_calls', 'run integer, step integer, part integer, attempt integer, records integer[], prompt text, answer text, text text,'
-		' detail text, input_tokens integer, output_tokens integer, cost numeric, observed_at timestamp with time zone'),
+	('reflections', 'run integer, step integer, reflection_prompt text, answer text, text text, detail text, input_tokens integer, output_tokens integer, cost numeric'),
+	('reflection_calls', 'run integer, step integer, part integer, attempt integer, records integer[], prompt text, answer text, text text, detail text, input_tokens integer'),
 	('lm_calls', 'ended_at timestamp with time zone, role text, database text, lm text, purpose text, judge text,'
 		' version integer, run integer, status text, http_status integer, attempts integer, input_tokens integer,'
 		' output_tokens integer, cost numeric, latency_ms double precision, sample_rate double precision,'
