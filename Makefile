@@ -39,12 +39,13 @@ OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.
 	src/lm/receive.o src/lm/record.o src/lm/retry.o src/lm/scoring.o src/lm/secret.o src/lm/server.o \
 	src/lm/share.o src/lm/sockets.o src/lm/stats.o src/lm/tokens.o src/lm/transfer.o \
 	src/lm/transport.o
-OBJS_JUDGE  = src/judge/agree.o src/judge/bayes.o src/judge/course.o src/judge/digest.o \
+OBJS_JUDGE  = src/judge/agree.o src/judge/bayes.o src/judge/confidence.o src/judge/course.o src/judge/digest.o \
 	src/judge/examples.o src/judge/grade.o src/judge/grader.o \
 	src/judge/grader_json.o src/judge/grader_prompt.o src/judge/grader_score.o src/judge/measure.o src/judge/parse.o \
-	src/judge/recipe.o src/judge/render.o src/judge/run.o src/judge/schema.o \
+	src/judge/recipe.o src/judge/render.o src/judge/run.o src/judge/sampling.o src/judge/schema.o \
 	src/judge/score.o src/judge/servers.o src/judge/spec.o src/judge/step_answer.o \
 	src/judge/step_record.o src/judge/steps.o src/judge/totals.o src/judge/tradeoff.o \
+	src/judge/vote.o \
 	src/judge/window.o
 OBJS_STORE  = src/store/budgets.o src/store/catalog.o src/store/classifiers.o \
 	src/store/datasets.o src/store/decisions.o src/store/diff.o src/store/evaluators.o \

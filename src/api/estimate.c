@@ -256,12 +256,14 @@ static JudgeInterval
 output_tokens(const Estimate *estimate)
 {
 	const StoreRates *rates = &estimate->rates;
+	int			nsteps = estimate->version->spec->nsteps;
+	JudgeInterval answer;
 
 	if (estimate->measured)
 		return gepa_judge_mean(rates->output_tokens, rates->output_deviation, rates->input.n);
-	return plus(at_most(estimate->version->spec->reasoning ? reason_tokens : label_tokens,
-						estimate->lm->max_tokens > 0 ? estimate->lm->max_tokens : INFINITY),
-				times(reason_tokens, estimate->pace.calls - 1));
+	answer = at_most(estimate->version->spec->reasoning ? reason_tokens : label_tokens,
+					 estimate->lm->max_tokens > 0 ? estimate->lm->max_tokens : INFINITY);
+	return plus(times(answer, estimate->pace.calls - nsteps), times(reason_tokens, nsteps));
 }
 
 static JudgeInterval
@@ -313,6 +315,9 @@ put(const Estimate *estimate, const char *item, JudgeInterval figure, const char
 static JudgeInterval
 put_rows(const Estimate *estimate)
 {
+	int			votes = estimate->version->spec->votes;
+	int			in_vain = votes > 1 ? votes - (votes / 2 + 1) : 0;
+	JudgeInterval calls;
 	const JudgeSurvey *survey = &estimate->survey;
 	JudgeInterval rows = gepa_judge_count_rows(survey);
 	JudgeInterval documents = gepa_judge_product(rows, gepa_judge_share(survey, VALUE_CALLS,
@@ -326,9 +331,14 @@ put_rows(const Estimate *estimate)
 	if (estimate->ncopies > 0)
 		looked = psprintf("%s; %d of them have the document of another one, and are one call with it",
 						  looked, estimate->ncopies);
-	if (estimate->pace.calls > 1)
+	if (votes > 1)
+		looked = psprintf("%s; %d to %d calls each, as votes agree", looked,
+						  estimate->pace.calls - in_vain, estimate->pace.calls);
+	else if (estimate->pace.calls > 1)
 		looked = psprintf("%s; %d calls each", looked, estimate->pace.calls);
-	put(estimate, "to_judge", times(documents, estimate->pace.calls), "calls", looked);
+	calls = times(documents, estimate->pace.calls);
+	calls.low = documents.low * (estimate->pace.calls - in_vain);
+	put(estimate, "to_judge", calls, "calls", looked);
 	return documents;
 }
 

@@ -61,8 +61,8 @@ verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 	const ApplyVerdict *answer;
 	const JudgeVerdict *v;
 	TupleDesc	tupdesc;
-	Datum		values[14];
-	bool		nulls[14] = {0};
+	Datum		values[16];
+	bool		nulls[16] = {0};
 	bool		ok;
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
@@ -89,6 +89,10 @@ verdict_datum(FunctionCallInfo fcinfo, bool is_jsonb)
 	values[11] = Int32GetDatum(v->chars_total);
 	values[12] = Int32GetDatum(judge->version->version);
 	values[13] = CStringGetTextDatum(judge->spec->name);
+	gepa_api_put_text(values, nulls, 14, v->thinking);
+	nulls[15] = v->votes == NULL;
+	if (v->votes != NULL)
+		values[15] = DirectFunctionCall1(jsonb_in, CStringGetDatum(v->votes));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));
 }

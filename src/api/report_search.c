@@ -17,28 +17,47 @@
 
 #include "api/api_internal.h"
 
-static JudgeMetric
-metric_of(const StoreRun *run)
+/* What a run's rollouts are scored by. */
+typedef struct Scale
+{
+	JudgeMetric metric;
+	JudgeConfidence confidence;
+} Scale;
+
+static Scale
+scale_of(const StoreRun *run)
 {
 	GepaJson   *options = gepa_json_parse(run->options, strlen(run->options), NULL);
 	const char *metric = options ? gepa_json_get_string(options, "metric") : NULL;
+	Scale		scale = {JUDGE_METRIC_LABEL};
 
 	if (metric != NULL && strcmp(metric, "score") == 0)
-		return JUDGE_METRIC_SCORE;
+		scale.metric = JUDGE_METRIC_SCORE;
 	if (metric != NULL && strcmp(metric, "ranking") == 0)
-		return JUDGE_METRIC_RANKING;
-	return JUDGE_METRIC_LABEL;
+		scale.metric = JUDGE_METRIC_RANKING;
+	if (metric != NULL && strcmp(metric, "confidence") == 0 &&
+		gepa_judge_read_confidence(gepa_json_get(options, "confidence"), &scale.confidence) == NULL)
+		scale.metric = JUDGE_METRIC_CONFIDENCE;
+	return scale;
 }
 
-/* What a rollout with this outcome scores. */
+/*
+ * What a rollout with this outcome scores.  Of how sure the judge was, outcomes keep
+ * the probability of the side, so that is taken, on both sides of a comparison.
+ */
 static double
-score_of(JudgeMetric metric, const JudgeOutcome *outcome)
+score_of(const Scale *scale, const JudgeOutcome *outcome)
 {
+	bool		right = outcome->positive == outcome->expected;
+
 	if (!outcome->decided)
 		return 0;
-	if (metric == JUDGE_METRIC_SCORE)
+	if (scale->metric == JUDGE_METRIC_SCORE)
 		return outcome->expected ? outcome->score : 1 - outcome->score;
-	return outcome->positive == outcome->expected;
+	if (scale->metric == JUDGE_METRIC_CONFIDENCE)
+		return gepa_judge_blend(&scale->confidence, right, outcome->scored,
+								outcome->positive ? outcome->score : 1 - outcome->score);
+	return right;
 }
 
 /*
@@ -46,12 +65,12 @@ score_of(JudgeMetric metric, const JudgeOutcome *outcome)
  * interval is that of shares, and wider than needed for scores in between.
  */
 static JudgeMeasure
-mean_score(JudgeMetric metric, const JudgeOutcome *outcomes, int n)
+mean_score(const Scale *scale, const JudgeOutcome *outcomes, int n)
 {
 	JudgeMeasure mean = {0};
 	double		sum = 0;
 
-	if (metric == JUDGE_METRIC_RANKING)
+	if (scale->metric == JUDGE_METRIC_RANKING)
 	{
 		int			nmeasures;
 		JudgeMeasure *all = gepa_judge_measure(outcomes, n, JUDGE_MEASURE_SEED, &nmeasures);
@@ -61,7 +80,7 @@ mean_score(JudgeMetric metric, const JudgeOutcome *outcomes, int n)
 				return all[i];
 	}
 	for (int i = 0; i < n; i++)
-		sum += score_of(metric, &outcomes[i]);
+		sum += score_of(scale, &outcomes[i]);
 	gepa_judge_wilson(&mean, sum, n);
 	return mean;
 }
@@ -83,12 +102,12 @@ void
 gepa_api_measure_search(const ApiSearch *search, const JudgeOutcome *test, int ntest,
 						ApiSearchMeasures *measures)
 {
-	JudgeMetric metric = metric_of(search->run);
+	Scale		scale = scale_of(search->run);
 	JudgeOutcome *outcomes = gepa_store_candidate_outcomes(search->run->run, search->seed,
 														   search->candidate, &measures->n);
-	JudgeMeasure held = mean_score(metric, test, ntest);
+	JudgeMeasure held = mean_score(&scale, test, ntest);
 
-	measures->score = mean_score(metric, outcomes, measures->n);
+	measures->score = mean_score(&scale, outcomes, measures->n);
 	measures->score.metric = "search_score";
 	measures->curse = difference(&measures->score, &held);
 	measures->curse.metric = "winners_curse";

@@ -145,6 +145,8 @@ size_of(const StreamEntry *entry)
 	Size		size = sizeof(StreamEntry) + 2 * sizeof(AnswerSlot);
 
 	size += verdict->reasoning ? strlen(verdict->reasoning) : 0;
+	size += verdict->thinking ? strlen(verdict->thinking) : 0;
+	size += verdict->votes ? strlen(verdict->votes) : 0;
 	size += verdict->detail ? strlen(verdict->detail) : 0;
 	return size + (verdict->hint ? strlen(verdict->hint) : 0);
 }
@@ -187,6 +189,8 @@ gepa_apply_answers_drop(ApplyStream *stream, StreamEntry *entry)
 	answer_table_delete(stream->table, entry->answer.digest);
 	free_document(entry);
 	free_text(verdict->reasoning);
+	free_text(verdict->thinking);
+	free_text(verdict->votes);
 	free_text(verdict->detail);
 	free_text(verdict->hint);
 	pfree(entry);
@@ -205,6 +209,18 @@ char *
 gepa_apply_copy_text(const char *text)
 {
 	return text == NULL ? NULL : pstrdup(text);
+}
+
+void
+gepa_apply_copy_texts(JudgeVerdict *verdict)
+{
+	verdict->reasoning = gepa_apply_copy_text(verdict->reasoning);
+	verdict->thinking = gepa_apply_copy_text(verdict->thinking);
+	verdict->votes = gepa_apply_copy_text(verdict->votes);
+	verdict->detail = gepa_apply_copy_text(verdict->detail);
+	verdict->hint = gepa_apply_copy_text(verdict->hint);
+	verdict->answer = verdict->trace = NULL;
+	verdict->probabilities = NULL;
 }
 
 /*
@@ -227,10 +243,7 @@ gepa_apply_answers_know(ApplyStream *stream, StreamEntry *entry, const ApplyVerd
 	JudgeVerdict known = verdict->verdict;
 
 	known.label = find_label(stream->judge->spec, known.label);
-	known.reasoning = gepa_apply_copy_text(known.reasoning);
-	known.answer = known.trace = NULL;
-	known.detail = gepa_apply_copy_text(known.detail);
-	known.hint = gepa_apply_copy_text(known.hint);
+	gepa_apply_copy_texts(&known);
 	MemoryContextSwitchTo(old);
 	entry->answer.verdict.verdict = known;
 	entry->answer.verdict.cached = verdict->cached;

@@ -95,6 +95,9 @@ extern void gepa_apply_answers_leave(ApplyStream *stream, StreamEntry *entry);
 
 extern char *gepa_apply_copy_text(const char *text);
 
+/* What a caller may be told of it, into the current context; its label stays. */
+extern void gepa_apply_copy_texts(JudgeVerdict *verdict);
+
 static inline StreamEntry *
 gepa_apply_stream_first(const ApplyStream *stream, StreamStep step)
 {

@@ -84,12 +84,8 @@ copy_verdicts(ApplyBatch *batch)
 	batch->verdicts = palloc(sizeof(ApplyVerdict) * Max(batch->n, 1));
 	for (int i = 0; i < batch->n; i++)
 	{
-		JudgeVerdict *verdict = &batch->verdicts[i].verdict;
-
 		batch->verdicts[i] = batch->answers[i]->verdict;
-		verdict->reasoning = gepa_apply_copy_text(verdict->reasoning);
-		verdict->detail = gepa_apply_copy_text(verdict->detail);
-		verdict->hint = gepa_apply_copy_text(verdict->hint);
+		gepa_apply_copy_texts(&batch->verdicts[i].verdict);
 	}
 }
 

@@ -9,7 +9,12 @@
  *							+-- take, without: verdict with a status   +-- take:
  *								that names the step						   verdict
  *
- * A simple judge has the verdict's step only, and nothing is kept of its document.
+ * A simple judge has the verdict's step only, and nothing is kept of its document,
+ * unless the verdict is voted on: then its step is asked several times, side by side as
+ * far as no vote can turn out to be in vain (vote.c), and taken when that is decided.  A
+ * vote that got no answer ends the document when the others on their way are back; a vote
+ * whose answer has no label is cast for none.
+ *
  * What a step has put out is data made of the document: later steps see it fenced,
  * as they see the document.  Who sends requests, and waits, is run.c.  Frontend safe.
  *
@@ -115,12 +120,18 @@ gepa_judge_course_begin(const JudgeProgram *program, JudgeCourse *course,
 						const JudgeDocument *document, const uint8 *digest)
 {
 	memset(course, 0, sizeof(*course));
-	if (program->spec->nsteps == 0)
+	if (!gepa_judge_is_course(program->spec))
 		return;
+	if (program->spec->votes > 1)
+	{
+		course->votes = palloc(sizeof(JudgeVerdict) * program->spec->votes);
+		gepa_judge_ballot_begin(&course->ballot, program->spec);
+	}
 	copy_document(course, document);
 	memcpy(course->digest, digest, JUDGE_DIGEST_LENGTH);
 	course->outputs = palloc(sizeof(JudgeOutput) * Max(count_outputs(program->spec), 1));
-	count_chars(program->spec, course);
+	if (program->spec->nsteps > 0)
+		count_chars(program->spec, course);
 	initStringInfo(&course->trace);
 }
 
@@ -173,7 +184,10 @@ ask_verdict(const JudgeProgram *program, JudgeCourse *course, const JudgeDocumen
 	JudgeView	view = {spec->ninputs, (const char *const *) spec->inputs, NULL, digest};
 
 	if (spec->nsteps == 0)
-		view.texts = document->fields;
+	{
+		view.texts = document != NULL ? document->fields : course->document.fields;
+		view.digest = digest != NULL ? digest : course->digest;
+	}
 	else
 	{
 		int			n;
@@ -192,6 +206,30 @@ ask_verdict(const JudgeProgram *program, JudgeCourse *course, const JudgeDocumen
 	request->nchoices = spec->nlabels;
 	request->choices = (const char *const *) spec->labels;
 	request->want_logprobs = true;
+	request->sample = course->nasked++;
+}
+
+/* Those with an LM of their own think as that says. */
+static void
+set_thinking(const JudgeSpec *spec, int step, LmRequest *request)
+{
+	if (step < spec->nsteps && spec->steps[step].lm != NULL)
+		return;
+	request->effort = spec->effort;
+	request->limits_thinking = spec->limits_thinking;
+	request->thinking_budget = spec->thinking_budget;
+}
+
+int
+gepa_judge_course_wants(const JudgeProgram *program, const JudgeCourse *course)
+{
+	int			winner;
+
+	if (course->step < program->spec->nsteps || program->spec->votes <= 1)
+		return 1;
+	if (course->failed)
+		return 0;
+	return gepa_judge_votes_wanted(&course->ballot, &winner) - gepa_judge_course_waits(course);
 }
 
 void
@@ -205,6 +243,7 @@ gepa_judge_course_ask(const JudgeProgram *program, JudgeCourse *course,
 		ask_step(program, course, &prompt, request);
 	else
 		ask_verdict(program, course, document, digest, &prompt, request);
+	set_thinking(program->spec, course->step, request);
 	request->nmessages = prompt.nmessages;
 	request->messages = prompt.messages;
 }
@@ -248,10 +287,32 @@ put_outputs(StringInfo buf, const JudgeStep *step, const JudgeOutput *outputs)
 	appendStringInfoChar(buf, '}');
 }
 
-/* What one step did; outputs are NULL when it has none. */
+static void
+put_votes(StringInfo buf, const JudgeVerdict *votes, int n)
+{
+	appendStringInfoString(buf, ",\"votes\":[");
+	for (int i = 0; i < n; i++)
+	{
+		const JudgeVerdict *vote = &votes[i];
+
+		appendStringInfoString(buf, i > 0 ? ",{\"status\":" : "{\"status\":");
+		gepa_json_quote(buf, gepa_status_name(vote->status));
+		put_text(buf, "label", vote->label);
+		if (vote->from_logprobs)
+			appendStringInfo(buf, ",\"score\":%.17g", vote->score);
+		put_text(buf, "reasoning", vote->reasoning);
+		put_text(buf, "thinking", vote->thinking);
+		put_text(buf, "detail", vote->detail);
+		appendStringInfoChar(buf, '}');
+	}
+	appendStringInfoChar(buf, ']');
+}
+
+/* What one step did; outputs and votes are NULL when it has none. */
 static void
 put_trace(JudgeCourse *course, const char *name, const JudgeStep *step,
-		  const JudgeVerdict *part, const JudgeOutput *outputs)
+		  const JudgeVerdict *part, const JudgeOutput *outputs, const JudgeVerdict *votes,
+		  int nvotes)
 {
 	StringInfo	buf = &course->trace;
 
@@ -262,8 +323,11 @@ put_trace(JudgeCourse *course, const char *name, const JudgeStep *step,
 		put_outputs(buf, step, outputs);
 	put_text(buf, "label", part->label);
 	put_text(buf, "reasoning", part->reasoning);
+	put_text(buf, "thinking", part->thinking);
 	put_text(buf, "detail", part->detail);
 	put_text(buf, "answer", part->answer);
+	if (votes != NULL)
+		put_votes(buf, votes, nvotes);
 	appendStringInfo(buf, ",\"input_tokens\":%d,\"output_tokens\":%d,\"cost\":%.9f,\"latency_ms\":%.3f}",
 					 part->input_tokens, part->output_tokens, part->cost, part->latency_ms);
 }
@@ -272,10 +336,10 @@ put_trace(JudgeCourse *course, const char *name, const JudgeStep *step,
 static void
 finish(const JudgeProgram *program, JudgeCourse *course, JudgeVerdict *verdict)
 {
-	verdict->asked = course->step + 1;
+	verdict->asked = course->step + Max(course->nasked, 1);
 	verdict->chars_seen = course->chars_seen;
 	verdict->chars_total = course->chars_total;
-	if (program->spec->nsteps == 0)
+	if (!gepa_judge_is_course(program->spec))
 		return;
 	add_spent(verdict, &course->spent);
 	if (course->trace.len > 0)
@@ -310,7 +374,7 @@ take_step(const JudgeProgram *program, JudgeCourse *course, JudgeVerdict *part)
 	const JudgeStep *step = &program->spec->steps[course->step];
 	JudgeOutput *outputs = read_outputs(step, part);
 
-	put_trace(course, step->name, step, part, outputs);
+	put_trace(course, step->name, step, part, outputs, NULL, 0);
 	if (outputs == NULL)
 	{
 		part->detail = psprintf("step %s: %s", step->name,
@@ -326,6 +390,81 @@ take_step(const JudgeProgram *program, JudgeCourse *course, JudgeVerdict *part)
 	return false;
 }
 
+static char *
+copy_text(const char *text)
+{
+	return text == NULL ? NULL : pstrdup(text);
+}
+
+/* The reply goes before the others are there. */
+static void
+keep_vote(JudgeCourse *course, const JudgeVerdict *verdict, int nlabels)
+{
+	JudgeVerdict *vote = &course->votes[course->nanswered - 1];
+
+	*vote = *verdict;
+	vote->answer = copy_text(verdict->answer);
+	vote->reasoning = copy_text(verdict->reasoning);
+	vote->thinking = copy_text(verdict->thinking);
+	vote->detail = copy_text(verdict->detail);
+	vote->hint = copy_text(verdict->hint);
+	if (verdict->probabilities != NULL)
+	{
+		vote->probabilities = palloc(sizeof(double) * nlabels);
+		memcpy(vote->probabilities, verdict->probabilities, sizeof(double) * nlabels);
+	}
+}
+
+/* What all of it took is in the course. */
+static void
+clear_spent(JudgeVerdict *verdict)
+{
+	verdict->input_tokens = verdict->output_tokens = 0;
+	verdict->attempts = verdict->calls = verdict->throttled = 0;
+	verdict->cost = verdict->latency_ms = 0;
+}
+
+/* Of votes that some have no answer to: the last of these says why there is no verdict. */
+static const JudgeVerdict *
+find_failure(const JudgeCourse *course)
+{
+	const JudgeVerdict *found = NULL;
+
+	for (int i = 0; i < course->nanswered; i++)
+		if (gepa_status_no_answer(course->votes[i].status) &&
+			(found == NULL || !found->fatal))
+			found = &course->votes[i];
+	return found;
+}
+
+/* True when it was the last that is needed, or the last to come of those that are in vain. */
+static bool
+take_vote(const JudgeProgram *program, JudgeCourse *course, JudgeVerdict *verdict)
+{
+	const JudgeSpec *spec = program->spec;
+	int			winner;
+	int			wanted;
+
+	keep_vote(course, verdict, spec->nlabels);
+	add_spent(&course->spent, verdict);
+	if (gepa_status_no_answer(verdict->status))
+		course->failed = true;
+	else
+		gepa_judge_cast(&course->ballot, verdict->label == NULL ? JUDGE_NO_LABEL :
+						gepa_judge_label_index(spec, verdict->label));
+	wanted = gepa_judge_votes_wanted(&course->ballot, &winner);
+	if (gepa_judge_course_waits(course) > 0 || (wanted > 0 && !course->failed))
+		return false;
+	if (wanted > 0)
+		*verdict = *find_failure(course);
+	else
+		gepa_judge_count_votes(spec, course->votes, course->nanswered, winner, verdict);
+	clear_spent(verdict);
+	put_trace(course, VERDICT_STEP, NULL, verdict, NULL, course->votes, course->nanswered);
+	finish(program, course, verdict);
+	return true;
+}
+
 bool
 gepa_judge_course_take(const JudgeProgram *program, JudgeCourse *course, const LmReply *reply,
 					   JudgeVerdict *verdict)
@@ -334,12 +473,15 @@ gepa_judge_course_take(const JudgeProgram *program, JudgeCourse *course, const L
 
 	if (course->step < spec->nsteps)
 	{
-		gepa_judge_take_reply(reply, verdict);
+		gepa_judge_take_reply(spec, reply, verdict);
 		return take_step(program, course, verdict);
 	}
 	gepa_judge_parse(spec, reply, verdict);
+	course->nanswered++;
+	if (spec->votes > 1)
+		return take_vote(program, course, verdict);
 	if (spec->nsteps > 0)
-		put_trace(course, VERDICT_STEP, NULL, verdict, NULL);
+		put_trace(course, VERDICT_STEP, NULL, verdict, NULL, NULL, 0);
 	finish(program, course, verdict);
 	return true;
 }
@@ -350,8 +492,10 @@ gepa_judge_course_cancel(const JudgeProgram *program, JudgeCourse *course,
 {
 	memset(verdict, 0, sizeof(*verdict));
 	verdict->status = GEPA_STATUS_CANCELLED;
-	verdict->detail = "The document was given up between two steps.";
+	verdict->detail = course->step < program->spec->nsteps || course->nasked == 0 ?
+		"The document was given up between two steps." :
+		"The document was given up between two votes.";
 	verdict->failed_step = course->step < program->spec->nsteps ? course->step + 1 : 0;
 	finish(program, course, verdict);
-	verdict->asked = course->step;
+	verdict->asked = course->step + course->nasked;
 }

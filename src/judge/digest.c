@@ -105,6 +105,21 @@ put_step(StringInfo buf, const JudgeStep *step)
 	}
 }
 
+/* Nothing where nothing is said. */
+static void
+put_sampling(StringInfo buf, const JudgeSpec *spec)
+{
+	if (spec->votes > 1)
+		appendStringInfo(buf, "votes %d;", spec->votes);
+	if (spec->effort != NULL)
+	{
+		appendStringInfoString(buf, "effort;");
+		put_part(buf, spec->effort);
+	}
+	if (spec->limits_thinking)
+		appendStringInfo(buf, "thinking budget %d;", spec->thinking_budget);
+}
+
 void
 gepa_judge_digest(const JudgeSpec *spec, bool with_threshold, uint8 *digest)
 {
@@ -133,6 +148,7 @@ gepa_judge_digest(const JudgeSpec *spec, bool with_threshold, uint8 *digest)
 		appendStringInfo(&buf, "label %d;", spec->positive[i]);
 		put_part(&buf, spec->labels[i]);
 	}
+	put_sampling(&buf, spec);
 	if (with_threshold)
 		appendStringInfo(&buf, "threshold %.17g;", spec->threshold);
 	hash(&buf, digest);

@@ -24,8 +24,8 @@ is_binary(const JudgeSpec *spec)
 	return spec->nlabels == 2;
 }
 
-static bool
-is_right(const JudgeSpec *spec, int expected, const JudgeVerdict *verdict)
+bool
+gepa_judge_is_right(const JudgeSpec *spec, int expected, const JudgeVerdict *verdict)
 {
 	if (is_binary(spec))
 		return verdict->positive == spec->positive[expected];
@@ -40,9 +40,9 @@ gepa_judge_grade(const JudgeSpec *spec, JudgeMetric metric, const char *expected
 
 	if (verdict->status != GEPA_STATUS_OK || label < 0)
 		return 0;
-	if (metric != JUDGE_METRIC_LABEL)
+	if (metric == JUDGE_METRIC_SCORE || metric == JUDGE_METRIC_RANKING)
 		return spec->positive[label] ? verdict->score : 1 - verdict->score;
-	return is_right(spec, label, verdict) ? 1 : 0;
+	return gepa_judge_is_right(spec, label, verdict) ? 1 : 0;
 }
 
 /* Sides of rollouts, as gepa_judge_rank() compares them. */
@@ -100,6 +100,17 @@ gepa_judge_given_label(const JudgeSpec *spec, const JudgeVerdict *verdict)
 	return verdict->label;
 }
 
+void
+gepa_judge_put_reasons(StringInfo buf, const char *sample_feedback, const JudgeVerdict *verdict)
+{
+	if (verdict->status == GEPA_STATUS_OK && verdict->reasoning != NULL)
+		appendStringInfo(buf, " Its reason: %s", verdict->reasoning);
+	else if (verdict->status == GEPA_STATUS_OK && verdict->thinking != NULL)
+		appendStringInfo(buf, " What it thought: %s", verdict->thinking);
+	if (sample_feedback != NULL && sample_feedback[0] != '\0')
+		appendStringInfo(buf, "\nWhat the labeller says: %s", sample_feedback);
+}
+
 char *
 gepa_judge_feedback(const JudgeSpec *spec, const char *expected,
 					const char *sample_feedback, const JudgeVerdict *verdict)
@@ -116,7 +127,7 @@ gepa_judge_feedback(const JudgeSpec *spec, const char *expected,
 		if (expected[0] != '\0')
 			appendStringInfo(&buf, " The expected label was \"%s\".", expected);
 	}
-	else if (label >= 0 && is_right(spec, label, verdict))
+	else if (label >= 0 && gepa_judge_is_right(spec, label, verdict))
 		appendStringInfo(&buf, "Right: the label is \"%s\".", expected);
 	else
 		appendStringInfo(&buf, "Wrong: the judge said \"%s\", the right label is \"%s\".",
@@ -124,10 +135,7 @@ gepa_judge_feedback(const JudgeSpec *spec, const char *expected,
 	if (verdict->status == GEPA_STATUS_OK && verdict->from_logprobs)
 		appendStringInfo(&buf, " It gave the positive side a probability of %.2f.",
 						 verdict->score);
-	if (verdict->status == GEPA_STATUS_OK && verdict->reasoning != NULL)
-		appendStringInfo(&buf, " Its reason: %s", verdict->reasoning);
-	if (sample_feedback != NULL && sample_feedback[0] != '\0')
-		appendStringInfo(&buf, "\nWhat the labeller says: %s", sample_feedback);
+	gepa_judge_put_reasons(&buf, sample_feedback, verdict);
 	return buf.data;
 }
 

@@ -64,6 +64,11 @@ typedef struct JudgeSpec
 	char	  **labels;
 	bool	   *positive;		/* per label */
 	bool		reasoning;		/* ask for a reason before the label */
+	int			votes;			/* answers that may be asked for; 0 = one */
+	char	   *effort;			/* of thinking, over the LM's own; NULL = as
+								 * the LM has it */
+	bool		limits_thinking;	/* to so many tokens, 0 = none at all: */
+	int			thinking_budget;
 	JudgeWindow window;
 	int			max_chars;		/* per input field, characters */
 	double		threshold;		/* positive when score >= threshold; only with
@@ -89,11 +94,23 @@ typedef struct JudgeVerdict
 	bool		positive;		/* meaningful only if ok */
 	double		score;			/* in [0,1]; meaningful only if ok */
 	bool		from_logprobs;	/* score is a probability, not 0/1 */
-	char	   *reasoning;		/* the model's reason or thinking, or NULL */
+	bool		has_confidence; /* of the label, by itself: */
+	double		confidence;
+	double	   *probabilities;	/* of each label, summing to 1; NULL = not
+								 * known */
+	char	   *reasoning;		/* the reason in the answer, or NULL; without
+								 * one the thinking, unless the spec says how
+								 * much of that there is to be */
+	char	   *thinking;		/* before the answer; NULL = none, or it is
+								 * the reasoning */
+	char	   *votes;			/* JSON array of the labels that were voted
+								 * for, null for a vote without one; NULL = no
+								 * vote was taken */
 	char	   *answer;			/* raw answer, for records; or NULL */
 	char	   *trace;			/* what the steps said, JSON text; NULL for a
-								 * simple judge */
-	int			asked;			/* steps that were; 0 = it was not called for */
+								 * simple judge that takes no votes */
+	int			asked;			/* steps that were, votes counted each; 0 = it was
+								 * not called for */
 	int			failed_step;	/* which one has ended it, from 1; 0 = none,
 								 * or the last */
 	char	   *detail;			/* why not ok */
@@ -124,6 +141,9 @@ extern void gepa_judge_apply_options(JudgeSpec *spec, const GepaJson *options);
 
 /* Raise 22023 unless the spec is complete and coherent. */
 extern void gepa_judge_check_spec(const JudgeSpec *spec);
+
+/* sampling.c: raise 22023 where an LM cannot sample, or think, as the spec wants it. */
+extern void gepa_judge_check_sampling(const JudgeSpec *spec, const LmServer *lm);
 
 /*
  * Digest over everything that can change a verdict.  with_threshold: the
@@ -260,7 +280,9 @@ typedef enum JudgeMetric
 {
 	JUDGE_METRIC_LABEL,			/* 1 when right, 0 when wrong */
 	JUDGE_METRIC_SCORE,			/* probability given to the right side */
-	JUDGE_METRIC_RANKING		/* as score, until gepa_judge_rank() */
+	JUDGE_METRIC_RANKING,		/* as score, until gepa_judge_rank() */
+	JUDGE_METRIC_CONFIDENCE		/* right, and sure of it: see
+								 * gepa_judge_grade_confidence() */
 } JudgeMetric;
 
 /* The label of a verdict that counts: of a binary judge the one on its side. */
@@ -297,69 +319,10 @@ extern char *gepa_judge_render_document(const JudgeSpec *spec,
 /* The default reflection template for instructions; two placeholders. */
 extern const char *gepa_judge_reflection_template(void);
 
-/* measure.c: formulas and sources in docs/metrics.md */
-
-typedef struct JudgeOutcome
-{
-	bool		decided;		/* has a verdict */
-	bool		expected;		/* label is positive */
-	bool		positive;		/* verdict is positive */
-	bool		scored;			/* score is from log-probabilities */
-	double		score;
-} JudgeOutcome;
-
-typedef struct JudgeMeasure
-{
-	const char *metric;
-	bool		defined;		/* false: empty denominator */
-	double		value;
-	bool		has_interval;
-	double		low;			/* 95 % */
-	double		high;
-} JudgeMeasure;
-
-/* Fixed, so that what is measured again, or elsewhere, gets the same intervals. */
-#define JUDGE_MEASURE_SEED 20250725
-
-/*
- * All measures of one set of outcomes in a fixed order: tp, fp, fn, tn,
- * undecided (counts), accuracy, precision, recall, specificity,
- * balanced_accuracy, f1, mcc, kappa, auroc.  Wilson intervals for
- * proportions, seeded percentile bootstrap (2000 resamples) for the rest.
- */
-extern JudgeMeasure *gepa_judge_measure(const JudgeOutcome *outcomes, int n,
-										uint64 seed, int *nmeasures);
-
-/* A share with Wilson's score interval; not defined where the whole is 0. */
-extern void gepa_judge_wilson(JudgeMeasure *measure, double part, double whole);
-
-/* Two sets of outcomes of the same rows, over those that both decided. */
-typedef struct JudgePaired
-{
-	int			n;
-	int			right_a;
-	int			right_b;
-	int			only_a;			/* right where b is wrong */
-	int			only_b;
-	double		p_better;		/* exact one-sided McNemar p: is b better? */
-} JudgePaired;
-
-extern JudgePaired gepa_judge_compare(const JudgeOutcome *a, const JudgeOutcome *b, int n);
-
-/* Exact two-sided McNemar p over rows decided by both; 1 without discord. */
-extern double gepa_judge_mcnemar(const JudgeOutcome *a, const JudgeOutcome *b, int n);
-
-/*
- * Score threshold from scored outcomes: the one of best balanced accuracy (of several
- * the middle one, of two in the middle the lower) or, with precision > 0, the lowest one
- * whose precision reaches it (falls back to the most precise).  Midpoint between
- * neighbouring scores.  Returns false when nothing is scored or a class is missing.
- */
-extern bool gepa_judge_choose_threshold(const JudgeOutcome *outcomes, int n,
-										double precision, double *threshold);
-
 #include "judge/judge_bayes.h"
+#include "judge/judge_confidence.h"
 #include "judge/judge_grader.h"
+#include "judge/judge_measure.h"
 #include "judge/judge_recipe.h"
 #include "judge/judge_totals.h"
 

@@ -62,6 +62,64 @@ extern JudgeExample *gepa_judge_examples_read(const JudgeSpec *spec, const char 
 extern bool gepa_judge_score_labels(const JudgeSpec *spec, const LmReply *reply,
 									int label_start, bool quoted, double *probability);
 
+/*
+ * Probability of the very tokens that a part of the content was written with, by their
+ * log-probabilities alone.  False without tokens.
+ */
+extern bool gepa_judge_joint_probability(const LmReply *reply, int start, int length,
+										 double *probability);
+
+/* vote.c: counting votes; frontend safe */
+
+/* A vote without a label counts as one for this, which wins ties. */
+#define JUDGE_NO_LABEL (-1)
+
+typedef struct JudgeBallot
+{
+	int			nlabels;
+	const bool *positive;		/* per label */
+	int			votes;			/* at most, ever */
+	int			cast;
+	int		   *counts;			/* per label; behind them those without one */
+} JudgeBallot;
+
+extern void gepa_judge_ballot_begin(JudgeBallot *ballot, const JudgeSpec *spec);
+extern void gepa_judge_cast(JudgeBallot *ballot, int label);
+
+/*
+ * How many more votes have to be cast before a label can be sure to win, whatever the
+ * rest say: so many are asked for, and none of them in vain.  0 = it is decided, and
+ * *winner is the label, or JUDGE_NO_LABEL.
+ */
+extern int	gepa_judge_votes_wanted(const JudgeBallot *ballot, int *winner);
+
+/*
+ * The verdict of votes of which winner has won.  Sums are not its matter; its strings are
+ * those of the votes, or live in the current context.
+ */
+extern void gepa_judge_count_votes(const JudgeSpec *spec, const JudgeVerdict *votes, int n,
+								   int winner, JudgeVerdict *verdict);
+
+/* grade.c */
+
+/* expected is a label's number; of a binary judge the side counts. */
+extern bool gepa_judge_is_right(const JudgeSpec *spec, int expected, const JudgeVerdict *verdict);
+
+/* The label that counts: of a binary judge the one on the verdict's side. */
+extern const char *gepa_judge_given_label(const JudgeSpec *spec, const JudgeVerdict *verdict);
+
+/* The end of a feedback: why the judge said so, and what the labeller says. */
+extern void gepa_judge_put_reasons(StringInfo buf, const char *sample_feedback,
+								   const JudgeVerdict *verdict);
+
+/* spec.c: raise 22023 */
+extern void gepa_judge_refuse_option(const char *name, const char *hint) pg_attribute_noreturn();
+
+/* sampling.c: options votes, effort and thinking_budget, read and written back */
+
+extern void gepa_judge_read_sampling(JudgeSpec *spec, const GepaJson *options);
+extern void gepa_judge_write_sampling(StringInfo buf, const JudgeSpec *spec);
+
 /* steps.c: options of steps, read and written back */
 
 extern void gepa_judge_read_steps(JudgeSpec *spec, const GepaJson *options);
@@ -95,7 +153,8 @@ typedef struct JudgeOutput
 extern JudgeOutput *gepa_judge_step_parse(const JudgeStep *step, const char *content, char **why);
 
 /* parse.c: what a reply says of itself, without reading its answer */
-extern void gepa_judge_take_reply(const LmReply *reply, JudgeVerdict *verdict);
+extern void gepa_judge_take_reply(const JudgeSpec *spec, const LmReply *reply,
+								  JudgeVerdict *verdict);
 
 /* The content without blanks and without one pair of fences around it. */
 extern void gepa_judge_trim_answer(const char *content, const char **start, const char **end);
@@ -121,14 +180,26 @@ typedef struct JudgeCourse
 								 * = the verdict's */
 	int			chars_seen;
 	int			chars_total;
+	int			nasked;			/* requests for the verdict */
+	int			nanswered;		/* ... that have come back */
 	JudgeDocument document;		/* this and what follows: not of a simple
-								 * judge */
+								 * judge that takes no votes */
 	uint8		digest[JUDGE_DIGEST_LENGTH];
 	JudgeOutput *outputs;		/* of all steps that have answered, in order */
 	int			noutputs;
 	JudgeVerdict spent;			/* sums over these steps */
 	StringInfoData trace;
+	JudgeVerdict *votes;		/* that have come back */
+	JudgeBallot ballot;
+	bool		failed;			/* a vote got no answer: nothing more is asked */
 } JudgeCourse;
+
+/* Documents are asked about in several calls. */
+static inline bool
+gepa_judge_is_course(const JudgeSpec *spec)
+{
+	return spec->nsteps > 0 || spec->votes > 1;
+}
 
 /*
  * Begin one.  That of a program keeps the document, in the current context, in which
@@ -137,14 +208,27 @@ typedef struct JudgeCourse
 extern void gepa_judge_course_begin(const JudgeProgram *program, JudgeCourse *course,
 									const JudgeDocument *document, const uint8 *digest);
 
-/* The request of the step that it is at; lives in the current context. */
+/* How many requests to send now; 0 = those that are on their way have to come back first. */
+extern int	gepa_judge_course_wants(const JudgeProgram *program, const JudgeCourse *course);
+
+/* Requests that are on their way. */
+static inline int
+gepa_judge_course_waits(const JudgeCourse *course)
+{
+	return course->nasked - course->nanswered;
+}
+
+/*
+ * The request of the step that it is at; lives in the current context.  Without a
+ * document the one that it was begun with.
+ */
 extern void gepa_judge_course_ask(const JudgeProgram *program, JudgeCourse *course,
 								  const JudgeDocument *document, const uint8 *digest,
 								  LmRequest *request);
 
 /*
  * The reply of that step.  True: it was the last one, or has failed, and here is the
- * verdict, whose strings may be those of reply and course.  False: ask the next.
+ * verdict, whose strings may be those of reply and course.  False: ask what it wants.
  */
 extern bool gepa_judge_course_take(const JudgeProgram *program, JudgeCourse *course,
 								   const LmReply *reply, JudgeVerdict *verdict);

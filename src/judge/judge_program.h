@@ -43,6 +43,7 @@ typedef struct JudgeServers
 	LmServer   *lm;				/* of the verdict, and of steps that name none */
 	int			nsteps;
 	LmServer  **steps;			/* of each step, never NULL */
+	int			votes;			/* calls on lm for a verdict, at most; 0 = one */
 } JudgeServers;
 
 /* servers.c */
@@ -71,7 +72,7 @@ extern void gepa_judge_check_usage(const struct JudgeSpec *spec, const char *lm,
  */
 typedef struct JudgePace
 {
-	int			calls;			/* that a document takes */
+	int			calls;			/* that a document takes, with all its votes */
 	double		input_price;	/* per million tokens, of all its calls */
 	double		output_price;
 	double		places;			/* calls at a time, when the LM that is the
@@ -82,7 +83,10 @@ typedef struct JudgePace
 
 extern JudgePace gepa_judge_pace(const JudgeServers *servers);
 
-/* Set the identities of a spec by what its LMs are now. */
+/*
+ * Set the identities of a spec by what its LMs are now; raises 22023 where the judge's
+ * own cannot do what the spec asks of it.
+ */
 extern void gepa_judge_identify(struct JudgeSpec *spec, const JudgeServers *servers);
 
 /*

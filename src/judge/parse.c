@@ -26,6 +26,7 @@ typedef struct Answer
 	int			label;			/* -1 = none */
 	bool		is_object;		/* JSON of the right kind, whatever it says */
 	int			label_start;	/* of the value, in the content */
+	int			label_length;
 	bool		quoted;
 	const char *reasoning;
 } Answer;
@@ -161,6 +162,15 @@ find_label_value(const char *content, const char *start, const char *end)
 	return value;
 }
 
+/* Bytes of a value as they are written, without quotes. */
+static int
+value_length(const char *value, const char *end, bool quoted)
+{
+	if (quoted)
+		return (int) (skip_string(value - 1, end) - value) - 1;
+	return (int) strcspn(value, ",} \t\r\n");
+}
+
 static void
 read_object(const JudgeSpec *spec, const GepaJson *object, const char *content,
 			const char *start, const char *end, Answer *answer)
@@ -182,6 +192,8 @@ read_object(const JudgeSpec *spec, const GepaJson *object, const char *content,
 	answer->label_start = find_label_value(content, start, end);
 	if (answer->quoted && answer->label_start >= 0)
 		answer->label_start++;
+	if (answer->label_start >= 0)
+		answer->label_length = value_length(content + answer->label_start, end, answer->quoted);
 }
 
 /* A label alone, perhaps quoted, perhaps with a full stop. */
@@ -197,14 +209,16 @@ read_bare(const JudgeSpec *spec, const char *content, const char *start,
 		end--;
 	}
 	answer->label = match_label(spec, start, end - start);
-	if (answer->label >= 0)
-		answer->label_start = (int) (start - content);
+	if (answer->label < 0)
+		return;
+	answer->label_start = (int) (start - content);
+	answer->label_length = (int) (end - start);
 }
 
 static Answer
 read_answer(const JudgeSpec *spec, const char *content)
 {
-	Answer		answer = {-1, false, -1, false, NULL};
+	Answer		answer = {.label = -1,.label_start = -1};
 	const char *start;
 	const char *end;
 	const GepaJson *json;
@@ -232,9 +246,13 @@ set_score(const JudgeSpec *spec, const LmReply *reply, const Answer *answer,
 	verdict->from_logprobs = answer->label_start >= 0 &&
 		gepa_judge_score_labels(spec, reply, answer->label_start, answer->quoted,
 								probability);
+	verdict->has_confidence = answer->label_start >= 0 &&
+		gepa_judge_joint_probability(reply, answer->label_start, answer->label_length,
+									 &verdict->confidence);
 	verdict->score = 0;
 	if (verdict->from_logprobs)
 	{
+		verdict->probabilities = probability;
 		for (int i = 0; i < spec->nlabels; i++)
 			if (spec->positive[i])
 				verdict->score += probability[i];
@@ -242,7 +260,6 @@ set_score(const JudgeSpec *spec, const LmReply *reply, const Answer *answer,
 	}
 	else if (spec->positive[answer->label])
 		verdict->score = 1;
-	pfree(probability);
 }
 
 static void
@@ -257,13 +274,23 @@ set_unparseable(const Answer *answer, const char *content, JudgeVerdict *verdict
 	verdict->hint = pstrdup("See what gepa.check_lm() says of the LM's structured output.");
 }
 
+/* Where a spec says how much a model is to think, thinking is never taken for a reason. */
+static bool
+keeps_thinking_apart(const JudgeSpec *spec)
+{
+	return spec->effort != NULL || spec->limits_thinking;
+}
+
 void
-gepa_judge_take_reply(const LmReply *reply, JudgeVerdict *verdict)
+gepa_judge_take_reply(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verdict)
 {
 	memset(verdict, 0, sizeof(*verdict));
 	verdict->status = reply->status;
 	verdict->answer = reply->content;
-	verdict->reasoning = reply->reasoning;
+	if (keeps_thinking_apart(spec))
+		verdict->thinking = reply->reasoning;
+	else
+		verdict->reasoning = reply->reasoning;
 	verdict->detail = reply->detail;
 	verdict->hint = reply->hint;
 	verdict->fatal = reply->fatal;
@@ -283,7 +310,7 @@ gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verd
 {
 	Answer		answer;
 
-	gepa_judge_take_reply(reply, verdict);
+	gepa_judge_take_reply(spec, reply, verdict);
 	if (verdict->status != GEPA_STATUS_OK)
 		return;
 
@@ -295,7 +322,10 @@ gepa_judge_parse(const JudgeSpec *spec, const LmReply *reply, JudgeVerdict *verd
 	}
 	verdict->label = spec->labels[answer.label];
 	if (answer.reasoning != NULL)
+	{
 		verdict->reasoning = pstrdup(answer.reasoning);
+		verdict->thinking = reply->reasoning;
+	}
 	set_score(spec, reply, &answer, verdict);
 	verdict->positive = gepa_judge_positive(spec, verdict->label, verdict->score,
 											verdict->from_logprobs);

@@ -4,17 +4,20 @@
  *	  Judging documents: the one path from document to verdict.
  *
  * A run is one batch of calls on each LM of a program.  Each submitted document
- * begins a course (course.c) and is, at any time, one call: that of the step it is
- * at.  With the reply it goes on to the next step, perhaps on another LM, or is done.
- * Documents at different steps do not wait for each other.
+ * begins a course (course.c) and is, at any time, one call, that of the step it is at,
+ * or some votes on the verdict.  With the reply it goes on to the next step, perhaps on
+ * another LM, to further votes, or is done.  Documents do not wait for each other.
  *
- * The calls of all its steps are reserved with the first one, so that no document is
+ * The calls of all its steps and votes are reserved with the first one, so that no document is
  * begun that the budget has not calls enough for.
  *
  * Prompts and replies pass through a context that is reset for each: the batch keeps
  * a copy of the prompt, and the caller gets one of what the verdict needs of the
- * reply.  A document of a program with steps has a context of its own, for what it
- * shows to later steps.
+ * reply.  A document of several calls has a context of its own, for what it shows to
+ * later ones.
+ *
+ * Known hole: a run that is stopped while votes of a document wait for a place does not
+ * hand the document out, and what its other votes took is in no sum but the budget's.
  *
  *-------------------------------------------------------------------------
  */
@@ -148,9 +151,8 @@ note_peak(JudgeRun *run)
 		run->peak = Max(run->peak, gepa_judge_sent(run));
 }
 
-/* The call of the step that a document is at. */
 static void
-ask(JudgeRun *run, RunDocument *document, const JudgeDocument *content, const uint8 *digest)
+ask_once(JudgeRun *run, RunDocument *document, const JudgeDocument *content, const uint8 *digest)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->scratch);
 	LmRequest	request;
@@ -158,12 +160,23 @@ ask(JudgeRun *run, RunDocument *document, const JudgeDocument *content, const ui
 	gepa_judge_course_ask(&run->program, &document->course, content, digest, &request);
 	if (document->context != NULL)
 	{
-		document->hold.wanted = run->program.spec->nsteps + 1 - document->course.step;
+		document->hold.wanted = run->program.spec->nsteps - document->course.step +
+			Max(run->program.spec->votes, 1);
 		request.hold = &document->hold;
 	}
 	gepa_lm_batch_submit(run->batches[run->batch_of[document->course.step]], &request, document);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(run->scratch);
+}
+
+/* What its step takes; of a vote perhaps several calls, or none now. */
+static void
+ask(JudgeRun *run, RunDocument *document, const JudgeDocument *content, const uint8 *digest)
+{
+	int			n = gepa_judge_course_wants(&run->program, &document->course);
+
+	for (int i = 0; i < n; i++)
+		ask_once(run, document, content, digest);
 	note_peak(run);
 }
 
@@ -174,7 +187,7 @@ add_document(JudgeRun *run, const JudgeDocument *content, const uint8 *digest, v
 	MemoryContext old = CurrentMemoryContext;
 
 	document->tag = tag;
-	if (run->program.spec->nsteps > 0)
+	if (gepa_judge_is_course(run->program.spec))
 	{
 		document->context = AllocSetContextCreate(run->context, "gepa judge document",
 												  ALLOCSET_SMALL_SIZES);
@@ -210,15 +223,24 @@ copy_text(const char *text)
 	return text == NULL ? NULL : pstrdup(text);
 }
 
-/* Its strings, into the current context. */
+/* Its strings and figures, into the current context. */
 static void
-keep_verdict(JudgeVerdict *verdict)
+keep_verdict(JudgeVerdict *verdict, int nlabels)
 {
 	verdict->answer = copy_text(verdict->answer);
 	verdict->reasoning = copy_text(verdict->reasoning);
+	verdict->thinking = copy_text(verdict->thinking);
+	verdict->votes = copy_text(verdict->votes);
 	verdict->detail = copy_text(verdict->detail);
 	verdict->hint = copy_text(verdict->hint);
 	verdict->trace = copy_text(verdict->trace);
+	if (verdict->probabilities != NULL)
+	{
+		double	   *copy = palloc(sizeof(double) * nlabels);
+
+		memcpy(copy, verdict->probabilities, sizeof(double) * nlabels);
+		verdict->probabilities = copy;
+	}
 }
 
 static bool
@@ -227,7 +249,8 @@ take(JudgeRun *run, RunDocument *document, const LmReply *reply, JudgeVerdict *v
 	MemoryContext old = MemoryContextSwitchTo(document->context ? document->context : run->scratch);
 	bool		done = gepa_judge_course_take(&run->program, &document->course, reply, verdict);
 
-	if (!done && run->stopped)
+	/* Votes of it that were not sent keep it as it is. */
+	if (!done && run->stopped && gepa_judge_course_waits(&document->course) == 0)
 	{
 		gepa_judge_course_cancel(&run->program, &document->course, verdict);
 		done = true;
@@ -270,12 +293,12 @@ collect_reply(JudgeRun *run, LmBatch *batch, void **tag, JudgeVerdict *verdict, 
 	*done = take(run, document, reply, verdict);
 	if (*done)
 	{
-		keep_verdict(verdict);
+		keep_verdict(verdict, run->program.spec->nlabels);
 		*tag = document->tag;
 		forget(run, document);
 	}
 	MemoryContextReset(run->scratch);
-	if (!*done)
+	if (!*done && !run->stopped)
 		ask(run, document, NULL, NULL);
 	return true;
 }

@@ -12,7 +12,12 @@
  * Labels may share beginnings ("good", "great"), so the walk goes on along
  * the chosen tokens while more than one label is possible, and multiplies.
  * Tokens need not end where the label value begins: a token may bring the
- * opening quote along, or the closing one.  Frontend safe.
+ * opening quote along, or the closing one.
+ *
+ * A label that is written in another case than it was asked for in (an answer that no
+ * schema holds to it) is compared so with all labels and alternatives.  Of a label
+ * without quotes nobody sees whether it was to end where another one goes on: it has
+ * no score then.  Frontend safe.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,6 +37,8 @@ typedef struct Walk
 	const char *content;
 	int			label_start;	/* byte offset of the label value */
 	char	  **rendered;		/* labels as they stand in the answer */
+	bool		quoted;			/* ... with the quote that ends them */
+	bool		folds;			/* the answer has its label in another case */
 	bool	   *possible;		/* still, after the tokens walked */
 	int			npossible;
 	double	   *probability;
@@ -56,13 +63,28 @@ label_part(const Walk *walk, int written, const char *token)
 	return pstrdup(token + before);
 }
 
-/* One text is a beginning of the other. */
+/* What may stand behind a label without quotes, be it a value of JSON or all there is. */
 static bool
-agrees(const char *label, const char *part)
+is_end(const char *text)
+{
+	text += strspn(text, " \t\r\n");
+	return *text == '\0' || strchr(".\",}", *text) != NULL;
+}
+
+static bool
+is_beginning(const Walk *walk, const char *label, const char *part, size_t n)
+{
+	return walk->folds ? pg_strncasecmp(label, part, n) == 0 : strncmp(label, part, n) == 0;
+}
+
+/* One text is a beginning of the other; what follows a label ends it. */
+static bool
+agrees(const Walk *walk, const char *label, const char *part)
 {
 	size_t		n = Min(strlen(label), strlen(part));
 
-	return strncmp(label, part, n) == 0;
+	return is_beginning(walk, label, part, n) &&
+		(walk->quoted || part[n] == '\0' || is_end(part + n));
 }
 
 /*
@@ -77,14 +99,14 @@ give_mass(const Walk *walk, const char *part, double p, const bool *after, doubl
 
 	for (int i = 0; i < walk->spec->nlabels; i++)
 	{
-		if (!walk->possible[i] || !agrees(walk->rendered[i], part))
+		if (!walk->possible[i] || !agrees(walk, walk->rendered[i], part))
 			continue;
 		if (after[i])
 			return p;
 		n++;
 	}
 	for (int i = 0; i < walk->spec->nlabels; i++)
-		if (walk->possible[i] && agrees(walk->rendered[i], part))
+		if (walk->possible[i] && agrees(walk, walk->rendered[i], part))
 			sums[i] += p / n;
 	return 0;
 }
@@ -134,7 +156,7 @@ take_token(Walk *walk, const LmToken *token, int written)
 
 	for (int i = 0; i < n; i++)
 	{
-		after[i] = walk->possible[i] && part != NULL && agrees(walk->rendered[i], part);
+		after[i] = walk->possible[i] && part != NULL && agrees(walk, walk->rendered[i], part);
 		nafter += after[i];
 	}
 	if (nafter == 0)
@@ -178,6 +200,8 @@ gepa_judge_score_labels(const JudgeSpec *spec, const LmReply *reply, int label_s
 	walk.npossible = spec->nlabels;
 	walk.probability = probability;
 	walk.remaining = 1.0;
+	walk.quoted = quoted;
+	walk.folds = true;
 	for (int i = 0; i < spec->nlabels; i++)
 	{
 		StringInfoData buf;
@@ -187,6 +211,8 @@ gepa_judge_score_labels(const JudgeSpec *spec, const LmReply *reply, int label_s
 		walk.rendered[i] = quoted ? buf.data + 1 : spec->labels[i];
 		walk.possible[i] = true;
 		probability[i] = 0;
+		if (strncmp(walk.rendered[i], walk.content + label_start, strlen(walk.rendered[i])) == 0)
+			walk.folds = false;
 	}
 
 	for (int t = 0; t < reply->ntokens && walk.npossible > 1; t++)
@@ -202,4 +228,25 @@ gepa_judge_score_labels(const JudgeSpec *spec, const LmReply *reply, int label_s
 		if (walk.possible[i])
 			probability[i] = walk.npossible == 1 ? walk.remaining : 0;
 	return walk.npossible == 1;
+}
+
+bool
+gepa_judge_joint_probability(const LmReply *reply, int start, int length, double *probability)
+{
+	double		sum = 0;
+	int			written = 0;
+	bool		any = false;
+
+	for (int t = 0; t < reply->ntokens && written < start + length; t++)
+	{
+		int			bytes = (int) strlen(reply->tokens[t].token);
+
+		written += bytes;
+		if (bytes == 0 || written <= start)
+			continue;
+		sum += reply->tokens[t].logprob;
+		any = true;
+	}
+	*probability = Min(exp(sum), 1.0);
+	return any;
 }

@@ -29,6 +29,7 @@ gepa_judge_resolve(const JudgeSpec *spec, const char *lm, Oid userid)
 {
 	JudgeServers *servers = palloc0(sizeof(JudgeServers));
 
+	servers->votes = spec->votes;
 	servers->steps = palloc0(sizeof(LmServer *) * Max(spec->nsteps, 1));
 	servers->lm = gepa_lm_resolve(lm, userid);
 	while (servers->nsteps < spec->nsteps)
@@ -69,6 +70,7 @@ gepa_judge_describe(const JudgeSpec *spec, const char *lm, Oid userid)
 {
 	JudgeServers *servers = palloc0(sizeof(JudgeServers));
 
+	servers->votes = spec->votes;
 	servers->steps = palloc0(sizeof(LmServer *) * Max(spec->nsteps, 1));
 	servers->lm = gepa_lm_describe(lm, userid);
 	while (servers->lm != NULL && servers->nsteps < spec->nsteps)
@@ -97,6 +99,7 @@ gepa_judge_check_usage(const JudgeSpec *spec, const char *lm, Oid userid)
 void
 gepa_judge_identify(JudgeSpec *spec, const JudgeServers *servers)
 {
+	gepa_judge_check_sampling(spec, servers->lm);
 	spec->lm_identity = gepa_lm_identity(servers->lm);
 	for (int i = 0; i < spec->nsteps; i++)
 		spec->steps[i].lm_identity = spec->steps[i].lm == NULL ? NULL :
@@ -166,7 +169,7 @@ add_pace(JudgePace *pace, const LmServer *lm, int calls)
 static int
 count_calls(const JudgeServers *servers, const LmServer *lm)
 {
-	int			n = servers->lm == lm;
+	int			n = servers->lm == lm ? Max(servers->votes, 1) : 0;
 
 	for (int i = 0; i < servers->nsteps; i++)
 		n += servers->steps[i] == lm;
@@ -176,7 +179,7 @@ count_calls(const JudgeServers *servers, const LmServer *lm)
 JudgePace
 gepa_judge_pace(const JudgeServers *servers)
 {
-	JudgePace	pace = {.calls = servers->nsteps + 1};
+	JudgePace	pace = {.calls = servers->nsteps + Max(servers->votes, 1)};
 
 	add_pace(&pace, servers->lm, count_calls(servers, servers->lm));
 	for (int i = 0; i < servers->nsteps; i++)
@@ -188,7 +191,7 @@ gepa_judge_pace(const JudgeServers *servers)
 int64
 gepa_judge_longest_ms(const JudgeServers *servers)
 {
-	int64		longest = gepa_lm_longest_call_ms(servers->lm);
+	int64		longest = gepa_lm_longest_call_ms(servers->lm) * Max(servers->votes, 1);
 
 	for (int i = 0; i < servers->nsteps; i++)
 		longest += gepa_lm_longest_call_ms(servers->steps[i]);

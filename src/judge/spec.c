@@ -19,8 +19,8 @@
 static const char *const window_names[] = {"head", "head_tail", "head_middle_tail"};
 
 static const char *const option_names[] = {
-	"examples", "inputs", "max_chars", "reasoning", "steps", "threshold", "verdict_inputs",
-	"window"
+	"effort", "examples", "inputs", "max_chars", "reasoning", "steps", "thinking_budget",
+	"threshold", "verdict_inputs", "votes", "window"
 };
 
 const char *
@@ -29,8 +29,8 @@ gepa_judge_window_name(JudgeWindow window)
 	return window_names[window];
 }
 
-static void
-refuse_option(const char *name, const char *hint)
+void
+gepa_judge_refuse_option(const char *name, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -51,7 +51,7 @@ check_names(const GepaJson *options)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unrecognized judge option \"%s\"", options->keys[i]),
-					 errhint("Valid options are examples, inputs, max_chars, reasoning, steps, threshold, verdict_inputs, window.")));
+					 errhint("Valid options are effort, examples, inputs, max_chars, reasoning, steps, thinking_budget, threshold, verdict_inputs, votes, window.")));
 	}
 }
 
@@ -68,17 +68,17 @@ read_inputs(JudgeSpec *spec, const GepaJson *value)
 		return;
 	}
 	if (value->kind != GEPA_JSON_ARRAY || value->nitems == 0)
-		refuse_option("inputs", hint);
+		gepa_judge_refuse_option("inputs", hint);
 	spec->ninputs = value->nitems;
 	spec->inputs = palloc(sizeof(char *) * value->nitems);
 	for (int i = 0; i < value->nitems; i++)
 	{
 		if (value->items[i]->kind != GEPA_JSON_STRING || value->items[i]->text[0] == '\0')
-			refuse_option("inputs", hint);
+			gepa_judge_refuse_option("inputs", hint);
 		spec->inputs[i] = pstrdup(value->items[i]->text);
 		for (int k = 0; k < i; k++)
 			if (strcmp(spec->inputs[k], spec->inputs[i]) == 0)
-				refuse_option("inputs", hint);
+				gepa_judge_refuse_option("inputs", hint);
 	}
 }
 
@@ -96,7 +96,7 @@ read_window(JudgeSpec *spec, const GepaJson *value)
 			return;
 		}
 	}
-	refuse_option("window", "Valid values are head, head_tail, head_middle_tail.");
+	gepa_judge_refuse_option("window", "Valid values are head, head_tail, head_middle_tail.");
 }
 
 static void
@@ -109,7 +109,7 @@ read_numbers(JudgeSpec *spec, const GepaJson *options)
 	{
 		if (!gepa_json_get_number(options, "max_chars", &number) ||
 			number != floor(number) || number < 50 || number > MAX_MAX_CHARS)
-			refuse_option("max_chars", "Give a whole number from 50 to 10000000.");
+			gepa_judge_refuse_option("max_chars", "Give a whole number from 50 to 10000000.");
 		spec->max_chars = (int) number;
 	}
 	spec->threshold = 0.5;
@@ -117,7 +117,7 @@ read_numbers(JudgeSpec *spec, const GepaJson *options)
 	{
 		if (!gepa_json_get_number(options, "threshold", &number) ||
 			!(number >= 0 && number <= 1))
-			refuse_option("threshold", "Give a number from 0 to 1.");
+			gepa_judge_refuse_option("threshold", "Give a number from 0 to 1.");
 		spec->threshold = number;
 	}
 }
@@ -133,7 +133,7 @@ read_example(JudgeSpec *spec, const GepaJson *item)
 	const char *hint = "Give an array of objects {\"document\": text or object of the input fields, \"label\": one of the labels}.";
 
 	if (document == NULL || label == NULL || gepa_judge_label_index(spec, label) < 0)
-		refuse_option("examples", hint);
+		gepa_judge_refuse_option("examples", hint);
 	for (int i = 0; i < spec->ninputs; i++)
 	{
 		if (document->kind == GEPA_JSON_STRING && spec->ninputs == 1)
@@ -141,7 +141,7 @@ read_example(JudgeSpec *spec, const GepaJson *item)
 		else
 			fields[i] = gepa_json_get_string(document, spec->inputs[i]);
 		if (fields[i] == NULL)
-			refuse_option("examples", hint);
+			gepa_judge_refuse_option("examples", hint);
 	}
 	return gepa_judge_example_json(spec, &doc, label);
 }
@@ -155,7 +155,7 @@ read_examples(JudgeSpec *spec, const GepaJson *value)
 	if (value == NULL)
 		return;
 	if (value->kind != GEPA_JSON_ARRAY)
-		refuse_option("examples", "Give an array, [] for none.");
+		gepa_judge_refuse_option("examples", "Give an array, [] for none.");
 	if (value->nitems == 0)
 		return;
 	initStringInfo(&buf);
@@ -182,8 +182,9 @@ gepa_judge_apply_options(JudgeSpec *spec, const GepaJson *options)
 	read_window(spec, gepa_json_get(options, "window"));
 	read_numbers(spec, options);
 	if (reasoning != NULL && reasoning->kind != GEPA_JSON_BOOL)
-		refuse_option("reasoning", "Give true or false.");
+		gepa_judge_refuse_option("reasoning", "Give true or false.");
 	spec->reasoning = reasoning != NULL && reasoning->boolean;
+	gepa_judge_read_sampling(spec, options);
 	gepa_judge_read_steps(spec, options);
 	read_examples(spec, gepa_json_get(options, "examples"));
 }
@@ -204,6 +205,7 @@ gepa_judge_options_json(const JudgeSpec *spec)
 	appendStringInfo(&buf, "],\"window\":\"%s\",\"max_chars\":%d,\"reasoning\":%s,\"threshold\":%.17g",
 					 gepa_judge_window_name(spec->window), spec->max_chars,
 					 spec->reasoning ? "true" : "false", spec->threshold);
+	gepa_judge_write_sampling(&buf, spec);
 	gepa_judge_write_steps(&buf, spec);
 	appendStringInfoChar(&buf, '}');
 	return buf.data;

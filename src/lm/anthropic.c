@@ -89,12 +89,22 @@ output_config(const LmServer *server, const LmRequest *request, const GepaJson *
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	gepa_lm_put_member(&buf, given, "effort", gepa_lm_quoted(server->reasoning_effort));
+	gepa_lm_put_member(&buf, given, "effort", gepa_lm_quoted(gepa_lm_effort(server, request)));
 	if (request->schema != NULL && server->structured_output == LM_STRUCTURED_JSON_SCHEMA)
 		gepa_lm_put_member(&buf, given, "format",
 						   psprintf("{\"type\":\"json_schema\",\"schema\":%s}", request->schema));
 	gepa_lm_put_extra(&buf, given, NULL);
 	return buf.len == 0 ? NULL : psprintf("{%s}", buf.data + 1);
+}
+
+static char *
+thinking(const LmRequest *request)
+{
+	if (!request->limits_thinking)
+		return NULL;
+	if (request->thinking_budget == 0)
+		return pstrdup("{\"type\":\"disabled\"}");
+	return psprintf("{\"type\":\"enabled\",\"budget_tokens\":%d}", request->thinking_budget);
 }
 
 static void
@@ -122,6 +132,7 @@ build(const LmServer *server, const LmRequest *request, StringInfo body)
 	put_messages(body, request, last_shared);
 	gepa_lm_put_member(body, extra, "temperature", server->temperature);
 	gepa_lm_put_member(body, extra, "top_p", server->top_p);
+	gepa_lm_put_member(body, extra, "thinking", thinking(request));
 	if (config != NULL)
 		appendStringInfo(body, ",\"output_config\":%s", config);
 	if (request->schema != NULL && server->structured_output == LM_STRUCTURED_TOOL)

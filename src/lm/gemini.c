@@ -147,6 +147,27 @@ put_form(StringInfo config, const LmServer *server, const LmRequest *request,
 		gepa_lm_put_member(config, given, "responseJsonSchema", ordered_schema(request->schema));
 }
 
+/*
+ * A level and a budget in one request are an error, so a budget takes the place of the
+ * server's level.  Thoughts are told only where somebody asks for them.
+ */
+static char *
+thinking_config(const LmServer *server, const LmRequest *request)
+{
+	const char *level = request->limits_thinking ? request->effort :
+		gepa_lm_effort(server, request);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (level != NULL)
+		appendStringInfo(&buf, ",\"thinkingLevel\":%s", gepa_lm_quoted(level));
+	if (request->limits_thinking)
+		appendStringInfo(&buf, ",\"thinkingBudget\":%d", request->thinking_budget);
+	if (request->effort != NULL || (request->limits_thinking && request->thinking_budget > 0))
+		appendStringInfoString(&buf, ",\"includeThoughts\":true");
+	return buf.len == 0 ? NULL : psprintf("{%s}", buf.data + 1);
+}
+
 static void
 put_config(StringInfo body, const LmServer *server, const LmRequest *request,
 		   const GepaJson *given)
@@ -156,13 +177,10 @@ put_config(StringInfo body, const LmServer *server, const LmRequest *request,
 	initStringInfo(&config);
 	gepa_lm_put_member(&config, given, "temperature", server->temperature);
 	gepa_lm_put_member(&config, given, "topP", server->top_p);
-	gepa_lm_put_member(&config, given, "seed", server->seed);
+	gepa_lm_put_member(&config, given, "seed", gepa_lm_seed(server, request));
 	if (server->max_tokens > 0)
 		gepa_lm_put_member(&config, given, "maxOutputTokens", psprintf("%d", server->max_tokens));
-	if (server->reasoning_effort != NULL)
-		gepa_lm_put_member(&config, given, "thinkingConfig",
-						   psprintf("{\"thinkingLevel\":%s}",
-									gepa_lm_quoted(server->reasoning_effort)));
+	gepa_lm_put_member(&config, given, "thinkingConfig", thinking_config(server, request));
 	put_form(&config, server, request, given);
 	if (server->logprobs && request->want_logprobs)
 	{

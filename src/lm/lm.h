@@ -85,6 +85,7 @@ typedef struct LmServer
 	char	   *max_tokens_field;	/* what it is called on the wire */
 	char	   *seed;
 	char	   *reasoning_effort;
+	char	   *thinking_budget_field;	/* what a budget is called on the wire */
 	double		input_price;	/* per million tokens; 0 = free */
 	double		output_price;
 	double		cached_input_price; /* of cached tokens; < 0 = input_price */
@@ -125,6 +126,12 @@ typedef struct LmRequest
 	int			nchoices;
 	const char *const *choices;
 	bool		want_logprobs;	/* honoured only if the LM has them on */
+	const char *effort;			/* in place of the server's; NULL = as the
+								 * server has it */
+	bool		limits_thinking;	/* to so many tokens, 0 = none at all: */
+	int			thinking_budget;
+	int			sample;			/* of several answers to one prompt, from 0: a
+								 * seed must not make them one */
 	bool		once;			/* do not try again what fails */
 	LmHold	   *hold;			/* of the batch's budget, of this call and
 								 * others; NULL = of itself; must outlive the

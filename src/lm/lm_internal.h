@@ -124,6 +124,10 @@ extern GepaJson *gepa_lm_extra_body(const LmServer *server);
 /* A text as a JSON string; NULL for NULL. */
 extern char *gepa_lm_quoted(const char *text);
 
+/* The effort, and the seed as a number, that a request is sent with; NULL = none. */
+extern const char *gepa_lm_effort(const LmServer *server, const LmRequest *request);
+extern char *gepa_lm_seed(const LmServer *server, const LmRequest *request);
+
 /* Take <think> blocks out of an answer; *reasoning NULL when there are none. */
 extern char *gepa_lm_split_thinking(const char *answer, char **reasoning);
 

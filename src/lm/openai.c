@@ -25,6 +25,9 @@
 /* Alternatives asked for per token; the most that servers commonly allow. */
 #define TOP_LOGPROBS 20
 
+/* What vLLM calls it; OpenAI has effort alone. */
+#define THINKING_BUDGET_FIELD "thinking_token_budget"
+
 /* What base_url should be, for hints. */
 #define ENDPOINT "an OpenAI-compatible endpoint (it usually ends in /v1)"
 
@@ -79,9 +82,14 @@ build(const LmServer *server, const LmRequest *request, StringInfo body)
 	put_messages(body, request);
 	gepa_lm_put_member(body, extra, "temperature", server->temperature);
 	gepa_lm_put_member(body, extra, "top_p", server->top_p);
-	gepa_lm_put_member(body, extra, "seed", server->seed);
+	gepa_lm_put_member(body, extra, "seed", gepa_lm_seed(server, request));
 	gepa_lm_put_member(body, extra, "reasoning_effort",
-					   gepa_lm_quoted(server->reasoning_effort));
+					   gepa_lm_quoted(gepa_lm_effort(server, request)));
+	if (request->limits_thinking)
+		gepa_lm_put_member(body, extra,
+						   server->thinking_budget_field ? server->thinking_budget_field :
+						   THINKING_BUDGET_FIELD,
+						   psprintf("%d", request->thinking_budget));
 	if (server->max_tokens > 0)
 		gepa_lm_put_member(body, extra,
 						   server->max_tokens_field ? server->max_tokens_field : "max_tokens",

@@ -305,6 +305,7 @@ static const Option options[] = {
 	{"seed", ForeignServerRelationId, false, check_seed},
 	{"structured_output", ForeignServerRelationId, false, check_structured},
 	{"temperature", ForeignServerRelationId, false, check_temperature},
+	{"thinking_budget_field", ForeignServerRelationId, false, check_word},
 	{"tokens_per_minute", ForeignServerRelationId, false, check_rate},
 	{"top_p", ForeignServerRelationId, false, check_share},
 	{"unix_socket", ForeignServerRelationId, true, check_socket}

@@ -98,6 +98,20 @@ gepa_lm_put_extra(StringInfo body, const GepaJson *extra, const char *skip)
 	}
 }
 
+const char *
+gepa_lm_effort(const LmServer *server, const LmRequest *request)
+{
+	return request->effort != NULL ? request->effort : server->reasoning_effort;
+}
+
+char *
+gepa_lm_seed(const LmServer *server, const LmRequest *request)
+{
+	if (server->seed == NULL || request->sample == 0)
+		return server->seed;
+	return psprintf("%lld", strtoll(server->seed, NULL, 10) + request->sample);
+}
+
 char *
 gepa_lm_quoted(const char *text)
 {

@@ -246,6 +246,8 @@ set_option(LmServer *server, KeyOptions *keys, const char *name, const char *val
 		server->seed = pstrdup(value);
 	else if (strcmp(name, "reasoning_effort") == 0)
 		server->reasoning_effort = pstrdup(value);
+	else if (strcmp(name, "thinking_budget_field") == 0)
+		server->thinking_budget_field = pstrdup(value);
 	else if (strcmp(name, "input_price") == 0)
 		server->input_price = strtod(value, NULL);
 	else if (strcmp(name, "output_price") == 0)
@@ -461,6 +463,7 @@ gepa_lm_identity(const LmServer *server)
 	put_text(&buf, "max_tokens_field", server->max_tokens_field);
 	put_text(&buf, "seed", server->seed);
 	put_text(&buf, "reasoning_effort", server->reasoning_effort);
+	put_text(&buf, "thinking_budget_field", server->thinking_budget_field);
 	put_text(&buf, "extra_body", server->extra_body);
 	appendStringInfoChar(&buf, '}');
 	return buf.data;

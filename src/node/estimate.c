@@ -251,10 +251,12 @@ static double
 prompt_tokens(const JudgeSpec *spec, double width)
 {
 	double		chars = FRAME_CHARS + Min(width, (double) spec->max_chars * spec->ninputs);
+	int			votes = Max(spec->votes, 1);
 
-	chars *= spec->nsteps + 1;
+	chars *= spec->nsteps + votes;
 	for (int i = 0; i < spec->ncomponents; i++)
-		chars += strlen(spec->components[i].text);
+		chars += strlen(spec->components[i].text) *
+			(spec->components[i].kind == JUDGE_COMPONENT_STEP ? 1 : votes);
 	return chars / CHARS_PER_TOKEN;
 }
 
@@ -272,12 +274,13 @@ estimate_call(const NodeFacts *facts, double width, NodeEstimate *call)
 	}
 	else
 	{
-		call->input_tokens = prompt_tokens(facts->version->spec, width);
-		call->output_tokens = LABEL_TOKENS;
-		if (facts->version->spec->reasoning)
-			call->output_tokens += REASON_TOKENS;
-		call->output_tokens += facts->version->spec->nsteps * REASON_TOKENS;
-		call->seconds = (PRIOR_LATENCY_MS * (facts->version->spec->nsteps + 1) +
+		const JudgeSpec *spec = facts->version->spec;
+		int			votes = Max(spec->votes, 1);
+
+		call->input_tokens = prompt_tokens(spec, width);
+		call->output_tokens = (LABEL_TOKENS + (spec->reasoning ? REASON_TOKENS : 0)) * votes;
+		call->output_tokens += spec->nsteps * REASON_TOKENS;
+		call->seconds = (PRIOR_LATENCY_MS * (spec->nsteps + votes) +
 						 PRIOR_READING_MS * call->input_tokens / 1000) / 1000;
 	}
 	if (facts->pace.calls > 0)

@@ -456,6 +456,8 @@ copy_verdict(const ApplyVerdict *verdict)
 	*copy = *verdict;
 	copy->verdict.label = copy_text(verdict->verdict.label);
 	copy->verdict.reasoning = copy_text(verdict->verdict.reasoning);
+	copy->verdict.thinking = copy_text(verdict->verdict.thinking);
+	copy->verdict.votes = copy_text(verdict->verdict.votes);
 	copy->verdict.detail = copy_text(verdict->verdict.detail);
 	copy->verdict.hint = copy_text(verdict->verdict.hint);
 	return copy;

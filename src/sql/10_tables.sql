@@ -70,7 +70,9 @@ CREATE TABLE gepa.verdict
 	latency_ms float8 NOT NULL,
 	chars_seen int NOT NULL,
 	chars_total int NOT NULL,
-	created_at timestamptz NOT NULL DEFAULT now()
+	created_at timestamptz NOT NULL DEFAULT now(),
+	thinking text,
+	votes jsonb						-- labels, in the order in which they came
 )
 PARTITION BY LIST (verdict_digest);
 COMMENT ON TABLE gepa.verdict IS 'paid verdicts by judge version, payer and document';

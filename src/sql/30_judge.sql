@@ -103,7 +103,9 @@ CREATE FUNCTION @extschema@.gepa_verdict(
 	OUT chars_seen int,
 	OUT chars_total int,
 	OUT version int,
-	OUT judge text)
+	OUT judge text,
+	OUT thinking text,
+	OUT votes jsonb)
 RETURNS record
 AS 'MODULE_PATHNAME', 'gepa_verdict_text'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000
@@ -127,7 +129,9 @@ CREATE FUNCTION @extschema@.gepa_verdict(
 	OUT chars_seen int,
 	OUT chars_total int,
 	OUT version int,
-	OUT judge text)
+	OUT judge text,
+	OUT thinking text,
+	OUT votes jsonb)
 RETURNS record
 AS 'MODULE_PATHNAME', 'gepa_verdict_jsonb'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000

@@ -116,7 +116,9 @@ SELECT gepa.shown(j.name) AS judge,
 	gepa.shown(v.chars_seen) AS chars_seen,
 	gepa.shown(v.chars_total) AS chars_total,
 	gepa.shown(v.created_at) AS created_at,
-	gepa.shown(v.payer::text) AS payer
+	gepa.shown(v.payer::text) AS payer,
+	gepa.shown(v.thinking) AS thinking,
+	gepa.shown(v.votes) AS votes
 FROM gepa.verdict v
 	JOIN gepa.judge j ON j.judge = v.judge
 	LEFT JOIN (

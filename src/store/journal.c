@@ -146,8 +146,8 @@ output_json(const StoreRollout *rollout)
 {
 	const JudgeVerdict *verdict = &rollout->verdict;
 	StringInfoData buf;
-	const char *const names[] = {"label", "reasoning", "detail", "answer"};
-	const char *values[4];
+	const char *const names[] = {"label", "reasoning", "detail", "answer", "thinking"};
+	const char *values[5];
 	bool		first = true;
 
 	values[0] = verdict->label;
@@ -160,6 +160,7 @@ output_json(const StoreRollout *rollout)
 	 */
 	values[3] = verdict->status == GEPA_STATUS_OK && !rollout->ungraded &&
 		rollout->graders == NULL ? NULL : verdict->answer;
+	values[4] = verdict->thinking;
 
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');
@@ -174,6 +175,8 @@ output_json(const StoreRollout *rollout)
 	if (verdict->label != NULL)
 		appendStringInfo(&buf, ",\"score\":%.17g,\"positive\":%s", verdict->score,
 						 verdict->positive ? "true" : "false");
+	if (verdict->votes != NULL)
+		appendStringInfo(&buf, "%s\"votes\":%s", buf.len > 1 ? "," : "", verdict->votes);
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
 }

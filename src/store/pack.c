@@ -107,6 +107,8 @@ gepa_store_pack(StringInfo buf, const StoreVerdict *stored)
 	put_text(buf, verdict->detail);
 	put_text(buf, verdict->hint);
 	put_text(buf, stored->lm);
+	put_text(buf, verdict->thinking);
+	put_text(buf, verdict->votes);
 }
 
 /* Returns what follows. */
@@ -166,5 +168,9 @@ gepa_store_unpack(const char *data, int length, StoreVerdict *stored)
 	stored->verdict.hint = get_text(&data);
 	if (data < end)
 		stored->lm = get_text(&data);
+	if (data < end)
+		stored->verdict.thinking = get_text(&data);
+	if (data < end)
+		stored->verdict.votes = get_text(&data);
 	Assert(data <= end);
 }

@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
@@ -54,6 +55,8 @@ gepa_store_find_columns(TupleDesc desc, StoreColumns *columns)
 	columns->latency_ms = number(desc, "latency_ms");
 	columns->chars_seen = number(desc, "chars_seen");
 	columns->chars_total = number(desc, "chars_total");
+	columns->thinking = number(desc, "thinking");
+	columns->votes = number(desc, "votes");
 }
 
 Datum
@@ -107,15 +110,33 @@ gepa_store_read_scalars(TupleTableSlot *slot, const StoreColumns *columns,
 	verdict->chars_total = DatumGetInt32(gepa_store_not_null(slot, columns->chars_total));
 }
 
+static char *
+read_text(TupleTableSlot *slot, AttrNumber column)
+{
+	bool		isnull;
+	Datum		value = gepa_store_column(slot, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static char *
+read_votes(TupleTableSlot *slot, AttrNumber column)
+{
+	bool		isnull;
+	Datum		value = gepa_store_column(slot, column, &isnull);
+	Jsonb	   *votes = isnull ? NULL : DatumGetJsonbP(value);
+
+	return isnull ? NULL : JsonbToCString(NULL, &votes->root, VARSIZE(votes));
+}
+
 void
 gepa_store_read_verdict(TupleTableSlot *slot, const StoreColumns *columns,
 						const JudgeSpec *spec, JudgeVerdict *verdict)
 {
-	bool		isnull;
-	Datum		reasoning = gepa_store_column(slot, columns->reasoning, &isnull);
-
 	gepa_store_read_scalars(slot, columns, spec, verdict);
-	verdict->reasoning = isnull ? NULL : TextDatumGetCString(reasoning);
+	verdict->reasoning = read_text(slot, columns->reasoning);
+	verdict->thinking = read_text(slot, columns->thinking);
+	verdict->votes = read_votes(slot, columns->votes);
 }
 
 /*

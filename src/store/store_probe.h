@@ -32,6 +32,8 @@ typedef struct StoreColumns
 	AttrNumber	latency_ms;
 	AttrNumber	chars_seen;
 	AttrNumber	chars_total;
+	AttrNumber	thinking;
+	AttrNumber	votes;
 } StoreColumns;
 
 #define STORE_MAX_KEYS 3
@@ -77,7 +79,7 @@ extern Datum gepa_store_not_null(TupleTableSlot *slot, AttrNumber column);
 
 /*
  * The slot's row.  The label is the spec's, other texts are the caller's; the first
- * leaves out the reasoning, which may be long.
+ * leaves out reasoning, thinking and votes, which may be long.
  */
 extern void gepa_store_read_scalars(TupleTableSlot *slot, const StoreColumns *columns,
 									const JudgeSpec *spec, JudgeVerdict *verdict);

@@ -39,12 +39,13 @@
 static StoreStatement insert_verdicts = {
 	.sql = "INSERT INTO gepa.verdict (verdict_digest, payer, judge, version, digest, label, score,"
 	" from_logprobs, reasoning, input_tokens, output_tokens, cost, latency_ms,"
-	" chars_seen, chars_total)"
+	" chars_seen, chars_total, thinking, votes)"
 	" SELECT $1, $2::regrole, $3, $4, v.digest, v.label, v.score, v.from_logprobs, v.reasoning,"
-	" v.input_tokens, v.output_tokens, v.cost::numeric, v.latency_ms, v.chars_seen, v.chars_total"
-	" FROM unnest($5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS v (digest, label, score,"
+	" v.input_tokens, v.output_tokens, v.cost::numeric, v.latency_ms, v.chars_seen, v.chars_total,"
+	" v.thinking, v.votes::jsonb"
+	" FROM unnest($5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) AS v (digest, label, score,"
 	" from_logprobs, reasoning, input_tokens, output_tokens, cost, latency_ms, chars_seen,"
-	" chars_total)"
+	" chars_total, thinking, votes)"
 	" ON CONFLICT DO NOTHING"
 };
 
@@ -92,34 +93,41 @@ typedef struct Column
 typedef enum VerdictColumn
 {
 	DIGEST, LABEL, SCORE, FROM_LOGPROBS, REASONING, INPUT_TOKENS, OUTPUT_TOKENS, COST,
-	LATENCY_MS, CHARS_SEEN, CHARS_TOTAL
+	LATENCY_MS, CHARS_SEEN, CHARS_TOTAL, THINKING, VOTES
 } VerdictColumn;
-#define NCOLUMNS (CHARS_TOTAL + 1)
+#define NCOLUMNS (VOTES + 1)
 
 static const Oid column_types[NCOLUMNS] = {
 	BYTEAOID, TEXTOID, FLOAT8OID, BOOLOID, TEXTOID, INT4OID, INT4OID, FLOAT8OID,
-	FLOAT8OID, INT4OID, INT4OID
+	FLOAT8OID, INT4OID, INT4OID, TEXTOID, TEXTOID
 };
+
+static void
+put_text(Column *column, int row, const char *text)
+{
+	column->nulls[row] = text == NULL;
+	if (text != NULL)
+		column->values[row] = CStringGetTextDatum(text);
+}
 
 static void
 put_row(Column *columns, int row, const StoreVerdict *v)
 {
 	const JudgeVerdict *verdict = &v->verdict;
-	const char *reasoning = verdict->reasoning;
 
 	columns[DIGEST].values[row] = gepa_store_bytes_datum(v->digest, JUDGE_DIGEST_LENGTH);
 	columns[LABEL].values[row] = CStringGetTextDatum(verdict->label);
 	columns[SCORE].values[row] = Float8GetDatum(verdict->score);
 	columns[FROM_LOGPROBS].values[row] = BoolGetDatum(verdict->from_logprobs);
-	columns[REASONING].nulls[row] = reasoning == NULL;
-	if (reasoning != NULL)
-		columns[REASONING].values[row] = CStringGetTextDatum(reasoning);
+	put_text(&columns[REASONING], row, verdict->reasoning);
 	columns[INPUT_TOKENS].values[row] = Int32GetDatum(verdict->input_tokens);
 	columns[OUTPUT_TOKENS].values[row] = Int32GetDatum(verdict->output_tokens);
 	columns[COST].values[row] = Float8GetDatum(verdict->cost);
 	columns[LATENCY_MS].values[row] = Float8GetDatum(verdict->latency_ms);
 	columns[CHARS_SEEN].values[row] = Int32GetDatum(verdict->chars_seen);
 	columns[CHARS_TOTAL].values[row] = Int32GetDatum(verdict->chars_total);
+	put_text(&columns[THINKING], row, verdict->thinking);
+	put_text(&columns[VOTES], row, verdict->votes);
 }
 
 /* All of one version and account. */

@@ -34,6 +34,18 @@ struct WorkerGrading
 	List	   *complete;		/* by the metric: of Asked */
 };
 
+static void
+grade_by_confidence(const WorkerRun *run, const JudgeSpec *spec, const StoreSample *sample,
+					const JudgeVerdict *verdict, WorkerGrade *grade)
+{
+	const JudgeConfidence *confidence = &run->options.confidence;
+
+	grade->score = gepa_judge_grade_confidence(spec, confidence, sample->label, verdict);
+	grade->feedback = gepa_judge_confidence_feedback(spec, confidence, sample->label,
+													 sample->feedback, verdict);
+	grade->objectives = gepa_judge_confidence_objectives(spec, sample->label, verdict);
+}
+
 void
 gepa_worker_grade_by_metric(const WorkerRun *run, const JudgeSpec *spec,
 							const StoreSample *sample, const JudgeVerdict *verdict,
@@ -42,12 +54,16 @@ gepa_worker_grade_by_metric(const WorkerRun *run, const JudgeSpec *spec,
 	const WorkerRunOptions *options = &run->options;
 
 	memset(grade, 0, sizeof(WorkerGrade));
-	if (options->mode == ENGINE_MODE_DEFAULT && gepa_status_no_answer(verdict->status))
-		grade->score = NAN;
+	if (options->metric == JUDGE_METRIC_CONFIDENCE)
+		grade_by_confidence(run, spec, sample, verdict, grade);
 	else
+	{
 		grade->score = gepa_judge_grade(spec, (JudgeMetric) options->metric, sample->label,
 										verdict);
-	grade->feedback = gepa_judge_feedback(spec, sample->label, sample->feedback, verdict);
+		grade->feedback = gepa_judge_feedback(spec, sample->label, sample->feedback, verdict);
+	}
+	if (options->mode == ENGINE_MODE_DEFAULT && gepa_status_no_answer(verdict->status))
+		grade->score = NAN;
 }
 
 const ApplyGraders *

@@ -30,7 +30,7 @@ static const char *const choice_words[] = {"round_robin", "all", NULL};
 static const char *const frontier_words[] = {
 	"instance", "objective", "hybrid", "cartesian", "auto", NULL
 };
-static const char *const metric_words[] = {"label", "score", "ranking", NULL};
+static const char *const metric_words[] = {"label", "score", "ranking", "confidence", NULL};
 static const char *const keep_words[] = {"all", "best", "top_k", NULL};
 static const char *const mode_words[] = {"default", "reference", NULL};
 

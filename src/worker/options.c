@@ -25,7 +25,7 @@ static const char *const split_keys[] = {"train", "val", "test"};
 
 /* What has a meaning for judges only, and for other texts only. */
 static const char *const judge_options[] = {
-	"examples", "graders", "max_examples", "metric", "precision", "seed_from", "task_lm"
+	"confidence", "examples", "graders", "max_examples", "metric", "precision", "seed_from", "task_lm"
 };
 static const char *const text_options[] = {"error_score"};
 
@@ -85,7 +85,8 @@ refuse_key(const char *key, WorkerTuned tuned)
 			 errmsg("run option \"%s\" has no meaning in a run of %s", key,
 					tuned != WORKER_TUNES_JUDGE ? "texts without a judge" : "a judge") :
 			 errmsg("unknown run option \"%s\"", key),
-			 errhint("Valid options are: %ssplit.", valid.data)));
+			 errhint("Valid options are: %s%ssplit.", valid.data,
+					 is_foreign("confidence", tuned) ? "" : "confidence, ")));
 }
 
 static void
@@ -278,6 +279,21 @@ read_split(const GepaJson *value, WorkerRunOptions *options)
 	memcpy(options->split, shares, sizeof(shares));
 }
 
+/* Without the metric it would have no effect. */
+static void
+read_confidence(const GepaJson *value, WorkerRunOptions *options)
+{
+	const char *must;
+
+	if (value != NULL && value->kind == GEPA_JSON_NULL)
+		value = NULL;
+	if (value != NULL && options->metric != JUDGE_METRIC_CONFIDENCE)
+		refuse("confidence", "left out, unless \"metric\" is \"confidence\"");
+	must = gepa_judge_read_confidence(value, &options->confidence);
+	if (must != NULL)
+		refuse("confidence", must);
+}
+
 static const WorkerOption *
 find_def(const char *key)
 {
@@ -388,11 +404,14 @@ gepa_worker_parse_options(const char *json, WorkerTuned tuned, WorkerRunOptions 
 
 		if (strcmp(object->keys[i], "split") == 0)
 			read_split(object->items[i], options);
+		else if (strcmp(object->keys[i], "confidence") == 0 && !is_foreign("confidence", tuned))
+			continue;			/* read when the metric is known */
 		else if (def == NULL || is_foreign(def->name, tuned))
 			refuse_key(object->keys[i], tuned);
 		else
 			read_option(wider(def, tuned, options, &own), object->items[i], options);
 	}
+	read_confidence(gepa_json_get(object, "confidence"), options);
 	check_templates(options);
 	if (options->combee && options->proposer != NULL)
 		ereport(ERROR,
@@ -541,6 +560,9 @@ gepa_worker_options_json(const WorkerRunOptions *options, WorkerTuned tuned)
 	for (int i = 0; i < n; i++)
 		if (!is_foreign(table[i].name, tuned))
 			write_option(&buf, &table[i], options);
+	if (options->metric == JUDGE_METRIC_CONFIDENCE)
+		appendStringInfo(&buf, "\"confidence\":%s,",
+						 gepa_judge_confidence_json(&options->confidence));
 	appendStringInfoString(&buf, "\"split\":{");
 	for (int s = 0; s < STORE_NSPLITS; s++)
 		appendStringInfo(&buf, "\"%s\":%s,", split_keys[s],

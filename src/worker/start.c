@@ -81,6 +81,7 @@ check_lms(Start *start)
 
 	start->lm = start->options.task_lm ? start->options.task_lm : start->version->lm;
 	lms = gepa_judge_resolve(start->version->spec, start->lm, GetUserId());
+	gepa_judge_check_sampling(start->version->spec, lms->lm);
 	start->lm_identity = gepa_lm_identity(lms->lm);
 	check_identity(start, lms);
 	gepa_judge_free_servers(lms);

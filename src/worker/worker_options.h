@@ -42,6 +42,7 @@ typedef struct WorkerRunOptions
 	int			acceptance;		/* EngineAcceptance */
 	bool		ascending_order;
 	bool		cache;
+	JudgeConfidence confidence; /* of metric confidence */
 	int			candidate_selection;	/* EngineSelection */
 	bool		combee;			/* reflect in groups, then on what these say */
 	int			component_choice;	/* EngineComponentChoice */
@@ -135,7 +136,7 @@ typedef struct WorkerOption
 	const char *const *words;	/* ends with NULL */
 } WorkerOption;
 
-/* The options in alphabetical order, all but "split". */
+/* The options in alphabetical order, all but "confidence" and "split". */
 extern const WorkerOption *gepa_worker_option_table(int *n);
 
 /* What a run in a mode has where its options say nothing. */
