@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 import proposals
 import steps
 import texts
+import votes
 from world import LEXICON
 
 RULE = re.compile(r'RULE: documents that mention "([^"]+)" are "?([^\s".,]+)')
@@ -192,6 +193,10 @@ def judge(request, options, gullible=False):
                            task.outside if gullible else "")
     if obeys and obeys.group(1).lower() in task.labels:
         label, sure = obeys.group(1).lower(), 0.99
+    if "votes" in options:
+        label = votes.cast(label, task.labels, task.document, options["attempt"], percent)
+        if label is None:
+            return Answer("It is hard to say.")
     probabilities = spread(task.labels, label, sure)
     if "skew" in options:       # knows, but leans away from the first label
         probabilities[0] *= 0.02

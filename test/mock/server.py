@@ -32,7 +32,7 @@ import wire
 MAX_KEPT = 20000            # requests that the journal shows in full
 MAX_BODY = 64 * 1024 * 1024
 FILLER = b" " * (1024 * 1024)
-HARMLESS = {"gate", "slow", "drip", "seed"}
+HARMLESS = {"gate", "slow", "drip", "seed", "votes"}
 WAITING = {"gate", "slow", "hang", "drip", "huge"}
 
 
@@ -229,7 +229,8 @@ class Mock:
             return wire.error(404, message=f"The model {call.model!r} does not exist."), {}
         options = name.at(call.document, call.attempt)
         call.faulty = bool(options.keys() - HARMLESS)
-        return wire.respond(call.request, call.headers, model, options, call.document), options
+        return wire.respond(call.request, call.headers, model, options | {"attempt": call.attempt},
+                            call.document), options
 
 
 connection_numbers = itertools.count()

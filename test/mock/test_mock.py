@@ -198,6 +198,15 @@ class Judges(Server):
             self.assertNotIn("logprobs", self.message({**request, "logprobs": False}))
             self.assertNotIn("logprobs", self.message({**request, "model": model + "+nologprobs"}))
 
+    def test_votes_differ(self):
+        scripted = judge_request("judge-rules+votes", "VOTES: abx")
+        said = [self.message(scripted)["message"]["content"] for _ in range(4)]
+        self.assertEqual(said, ['{"label": "true"}', '{"label": "false"}', "It is hard to say.", '{"label": "true"}'])
+        free = judge_request("judge-rules+votes", "anything else")
+        labels = [self.label(free) for _ in range(40)]
+        usual = max(set(labels), key=labels.count)
+        self.assertTrue(20 < labels.count(usual) < 40)
+
     def test_skew_leans_to_the_second_label(self):
         request = judge_request("judge-rules+skew", "a plain text", logprobs=True)
         self.assertEqual(self.label(request), "false")

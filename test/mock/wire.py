@@ -20,7 +20,7 @@ STATUS = re.compile(r"(\d{3})(?:-(date|bare|s\d+|ms\d+|reset|past|far|minus|vast
 LIMITS = re.compile(r"(.+?)(?:-(rate|each)-(\d+(?:\.\d+)?))?(?:-(once|n\d+))?$", re.S)
 FLAGS = frozenset("""
     badlabel prose extra fenced empty wrongtype labelnull labellist labelnan twojson dupkeys nul noschema
-    length refusal filter think unclosed reasoning tool choices nofinish gate hang gullible skew script
+    length refusal filter think unclosed reasoning tool choices nofinish gate hang gullible skew script votes
     nousage badusage nologprobs badlogprobs poslogprobs otherlogprobs splittoken toolong quota leak
     truncated-json badutf8 nan nulbody surrogate dupbody bom nochoices nomessage notext array deep many
     html plain stream blank type
