@@ -74,6 +74,16 @@ check_identity(const Start *start, const JudgeServers *lms)
 }
 
 static void
+note_confidence(Start *start, const LmServer *lm)
+{
+	if (start->options.metric == JUDGE_METRIC_CONFIDENCE && !lm->logprobs &&
+		start->version->spec->votes <= 1)
+		start->notes = lappend(start->notes,
+							   psprintf("LM \"%s\" gives no log-probabilities and the judge takes no votes: metric \"confidence\" cannot tell how sure it is, and right answers score 1.",
+										lm->name));
+}
+
+static void
 check_lms(Start *start)
 {
 	const char *reflection_lm = start->request->reflection_lm;
@@ -84,6 +94,7 @@ check_lms(Start *start)
 	gepa_judge_check_sampling(start->version->spec, lms->lm);
 	start->lm_identity = gepa_lm_identity(lms->lm);
 	check_identity(start, lms);
+	note_confidence(start, lms->lm);
 	gepa_judge_free_servers(lms);
 	if (reflection_lm != NULL)
 		gepa_lm_free(gepa_lm_resolve(reflection_lm, GetUserId()));

@@ -27,7 +27,9 @@
 static const char *const own_keys[] = {"parallel_runs", "quality", "settings", "version", NULL};
 
 /* Options of create_judge that a setting may give another value. */
-static const char *const judge_keys[] = {"max_chars", "reasoning", "window", NULL};
+static const char *const judge_keys[] = {
+	"effort", "max_chars", "reasoning", "thinking_budget", "votes", "window", NULL
+};
 
 static const char *const fixed_keys[] = {"shared_sets", "split", "task_lm", NULL};
 
@@ -155,7 +157,7 @@ read_setting(const GepaJson *value, WorkerSetting *setting)
 static void
 read_settings(const GepaJson *value, WorkerSweepOptions *options)
 {
-	static const char *must = "an array of 1 to 100 objects of judge options (max_chars, reasoning, window) and run options";
+	static const char *must = "an array of 1 to 100 objects of judge options (effort, max_chars, reasoning, thinking_budget, votes, window) and run options";
 	GepaJson	none = {.kind = GEPA_JSON_OBJECT};
 
 	options->nsettings = value == NULL ? 1 : value->nitems;

@@ -39,7 +39,7 @@ SELECT is_empty($$SELECT FROM (VALUES ('kept')) v(t) WHERE gepa_judge('gepa_test
 	'a row whose document was not called for is not kept');
 SELECT is(to_jsonb(gepa_verdict('gepa_test_judge', 'nothing')) - '{version,judge,chars_seen,chars_total}'::text[],
 	'{"label": null, "positive": null, "score": null, "reasoning": null, "status": "budget", "cached": false,'
-	' "input_tokens": 0, "output_tokens": 0, "cost": 0, "latency_ms": 0}', 'it took nothing');
+	' "input_tokens": 0, "output_tokens": 0, "cost": 0, "latency_ms": 0, "thinking": null, "votes": null}', 'it took nothing');
 SET gepa.on_error = 'error';
 SELECT is(gepa_judge('gepa_test_judge', 'nothing'), NULL, 'gepa.on_error does not matter');
 RESET gepa.on_error;

@@ -26,7 +26,8 @@ FROM (VALUES ('text'), ('jsonb')) AS t(type),
 		('verdict', ', OUT label text, OUT positive boolean, OUT score double precision,'
 			' OUT reasoning text, OUT status text, OUT cached boolean, OUT input_tokens integer,'
 			' OUT output_tokens integer, OUT cost numeric, OUT latency_ms double precision,'
-			' OUT chars_seen integer, OUT chars_total integer, OUT version integer, OUT judge text', 'record')
+			' OUT chars_seen integer, OUT chars_total integer, OUT version integer, OUT judge text,'
+			' OUT thinking text, OUT votes jsonb', 'record')
 	) AS f(name, outputs, result);
 INSERT INTO contract_function
 SELECT 'public', 'gepa_' || f.name, format('judge text, docs %s[]', t.type), f.result, 'v', 'r', true
@@ -239,7 +240,7 @@ INSERT INTO contract_view VALUES
 		' latency_ms double precision, objectives jsonb, graders jsonb, trace jsonb, grader_calls integer, grader_input_tokens integer, grader_output_tokens integer, grader_cost numeric'),
 	('verdicts', 'judge text, version integer, digest text, label text, positive boolean, score double precision,'
 		' status text, reasoning text, input_tokens integer, output_tokens integer, cost numeric,'
-		' created_at timestamp with time zone, payer text'),
+		' created_at timestamp with time zone, payer text, thinking text, votes jsonb'),
 	('schedules', 'schedule text, judge text, dataset text, owner text, every interval, at text, time_zone text,'
 		' enabled boolean, next_at timestamp with time zone, last_at timestamp with time zone, last_run integer,'
 		' outcome text, reason text, n integer, champion integer, champion_accuracy double precision,'
