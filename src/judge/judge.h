@@ -321,8 +321,8 @@ extern const char *gepa_judge_reflection_template(void);
 
 #include "judge/judge_bayes.h"
 #include "judge/judge_confidence.h"
-#include "judge/judge_grader.h"
 #include "judge/judge_measure.h"
+#include "judge/judge_grader.h"
 #include "judge/judge_recipe.h"
 #include "judge/judge_totals.h"
 

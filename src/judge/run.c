@@ -8,8 +8,8 @@
  * or some votes on the verdict.  With the reply it goes on to the next step, perhaps on
  * another LM, to further votes, or is done.  Documents do not wait for each other.
  *
- * The calls of all its steps and votes are reserved with the first one, so that no document is
- * begun that the budget has not calls enough for.
+ * The calls of all its steps and votes are reserved with the first one, so that no
+ * document is begun that the budget has not calls enough for.
  *
  * Prompts and replies pass through a context that is reset for each: the batch keeps
  * a copy of the prompt, and the caller gets one of what the verdict needs of the
