@@ -111,6 +111,20 @@ lm_model()
 	find "$1" -name '*.gguf'
 }
 
+# The Python packages gepa and DSPy, whose files the tests of exchange read and write,
+# at the versions of a list; a changed list is installed anew.
+install_exchange()
+{
+	local folder=$1 list=$2
+
+	! cmp -s "$list" "$folder/installed" || return 0
+	say "exchange: pip install of the packages gepa and dspy (50 MB)"
+	rm -rf "$folder"
+	/usr/bin/python3 -m venv "$folder"
+	"$folder/bin/pip" install -q --disable-pip-version-check --only-binary :all: --no-deps -r "$list"
+	cp "$list" "$folder/installed"
+}
+
 # Set PG_CONFIG: the caller's, or that of the installed PG_MAJOR.
 find_pg_config()
 {

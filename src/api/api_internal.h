@@ -64,6 +64,9 @@ extern ApiRow *gepa_api_look_up_rows(const JudgeSpec *spec, const StoreAccount *
 /* judge.c: raise 42602 for what cannot be the name of a judge or router */
 extern void gepa_api_check_judge_name(const char *name);
 
+/* Set positive flags; raises 22023 for a positive that is no label. */
+extern void gepa_api_set_positive(JudgeSpec *spec, int npositive, char *const *positive);
+
 /* grader.c: graders asked by a statement, on the account of its role */
 struct ApplyGraders;
 struct ApplyGrading;

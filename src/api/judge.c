@@ -25,9 +25,8 @@ parse_options(const char *text)
 	return options;
 }
 
-/* Set positive flags; a positive that is no label is an error. */
-static void
-set_positive(JudgeSpec *spec, int npositive, char **positive)
+void
+gepa_api_set_positive(JudgeSpec *spec, int npositive, char *const *positive)
 {
 	spec->positive = palloc0(sizeof(bool) * Max(spec->nlabels, 1));
 	for (int i = 0; i < npositive; i++)
@@ -78,7 +77,7 @@ gepa_create_judge(PG_FUNCTION_ARGS)
 	add_component(&spec, &instruction);
 	spec.labels = gepa_api_texts_arg(fcinfo, 3, "labels", &spec.nlabels);
 	positive = gepa_api_texts_arg(fcinfo, 4, "positive", &npositive);
-	set_positive(&spec, npositive, positive);
+	gepa_api_set_positive(&spec, npositive, positive);
 	gepa_judge_apply_options(&spec, parse_options(gepa_api_object_arg(fcinfo, 5, "options")));
 
 	gepa_judge_check_spec(&spec);

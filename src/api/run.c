@@ -244,11 +244,18 @@ PG_FUNCTION_INFO_V1(gepa_replay);
 Datum
 gepa_replay(PG_FUNCTION_ARGS)
 {
-	WorkerReplay replay = gepa_worker_replay(gepa_api_get_run(PG_GETARG_INT32(0)));
+	StoreRun   *run = gepa_api_get_run(PG_GETARG_INT32(0));
+	WorkerReplay replay;
 	TupleDesc	tupdesc;
 	Datum		values[3];
 	bool		nulls[3] = {0};
 
+	if (run->imported)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run %d was imported and has no journal to replay", run->run),
+				 errhint("Replay it where it was made.")));
+	replay = gepa_worker_replay(run);
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = Int32GetDatum(replay.steps);

@@ -192,7 +192,8 @@ SELECT r.run,
 	gepa.shown(r.grader_cost) AS grader_cost,
 	gepa.shown(t.evaluator) AS evaluator,
 	gepa.shown(t.objective) AS objective,
-	gepa.shown(t.background) AS background
+	gepa.shown(t.background) AS background,
+	gepa.shown(r.imported) AS imported
 FROM gepa.run r
 	LEFT JOIN gepa.judge j ON j.judge = r.judge
 	LEFT JOIN gepa.text_run t ON t.run = r.run

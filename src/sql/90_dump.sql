@@ -4,6 +4,7 @@
 SELECT pg_catalog.pg_extension_config_dump('gepa.fence', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.judge', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.judge_version', '');
+SELECT pg_catalog.pg_extension_config_dump('gepa.imported_program', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.router_version', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.classifier', '');
 SELECT pg_catalog.pg_extension_config_dump('gepa.verdict_default', '');

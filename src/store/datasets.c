@@ -22,7 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
 
-#include "store/store_internal.h"
+#include "store/store_read.h"
 
 static StoreStatement insert_dataset = {
 	.sql = "INSERT INTO gepa.dataset (name, owner, source, is_query, search_path, key, inputs,"
@@ -69,8 +69,8 @@ append_optional(StringInfo buf, const char *column)
 		appendStringInfoString(buf, ", NULL::text");
 }
 
-static void
-append_source(StringInfo buf, const StoreDataset *dataset)
+void
+gepa_store_append_source(StringInfo buf, const StoreDataset *dataset)
 {
 	if (dataset->is_query)
 		appendStringInfo(buf, " FROM (%s\n) s", dataset->source);
@@ -78,8 +78,8 @@ append_source(StringInfo buf, const StoreDataset *dataset)
 		appendStringInfo(buf, " FROM %s s", dataset->source);
 }
 
-static char *
-order_by_key(const StoreDataset *dataset)
+char *
+gepa_store_order_by_key(const StoreDataset *dataset)
 {
 	return psprintf(" ORDER BY s.%s::text COLLATE pg_catalog.\"C\"",
 					quote_identifier(dataset->key));
@@ -99,7 +99,7 @@ compose(const StoreDataset *dataset, const char *tail)
 	append_optional(&buf, dataset->group_by);
 	for (int i = 0; i < dataset->ninputs; i++)
 		append_column(&buf, dataset->inputs[i]);
-	append_source(&buf, dataset);
+	gepa_store_append_source(&buf, dataset);
 	appendStringInfoString(&buf, tail);
 	return buf.data;
 }
@@ -125,8 +125,8 @@ compose_rows(const StoreDataset *dataset)
 		appendStringInfo(&buf, " OPERATOR(pg_catalog.||)"
 						 " pg_catalog.jsonb_build_object('document', s.%s::text)",
 						 quote_identifier(dataset->inputs[0]));
-	append_source(&buf, dataset);
-	appendStringInfoString(&buf, order_by_key(dataset));
+	gepa_store_append_source(&buf, dataset);
+	appendStringInfoString(&buf, gepa_store_order_by_key(dataset));
 	return buf.data;
 }
 
@@ -386,7 +386,7 @@ gepa_store_read_samples(const StoreDataset *dataset, const JudgeSpec *spec,
 						int *nsamples)
 {
 	StoreScope	scope;
-	char	   *sql = compose(dataset, order_by_key(dataset));
+	char	   *sql = compose(dataset, gepa_store_order_by_key(dataset));
 	int		   *column = map_fields(dataset, spec);
 	StoreSample *samples;
 

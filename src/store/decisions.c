@@ -53,21 +53,26 @@ static StoreStatement update_held_out = {
 /*
  * By text, because the cache asks nothing twice of equal texts; the latest of
  * each sample, because a merged candidate was tried on some before.  With
- * shared sets the cache knows the minibatches too.
+ * shared sets the cache knows the minibatches too.  Of an imported run scores
+ * may be all that is known, and its fronts are on the samples that chose.
  */
 static StoreStatement select_outcomes = {
 	.sql = "SELECT DISTINCT ON (s.split, o.sample) o.status = 'ok', s.label, o.label,"
 	" coalesce(o.judge_score, 0), o.from_logprobs"
 	" FROM gepa.proposal c"
 	" JOIN gepa.run r ON r.run = c.run"
-	" CROSS JOIN LATERAL (SELECT r.options ->> 'mode' = 'default' AS pooled) m"
+	" CROSS JOIN LATERAL (SELECT r.options ->> 'mode' = 'default' OR r.imported IS NOT NULL"
+	" AS pooled) m"
 	" JOIN gepa.proposal p ON p.run = c.run AND p.components = c.components"
 	" JOIN gepa.rollout o ON o.run = p.run AND o.proposal = p.proposal"
-	" AND o.score IS NOT NULL AND o.split <> 'test'"
+	" AND o.score IS NOT NULL AND (o.label IS NOT NULL OR o.status <> 'ok')"
+	" AND o.split <> 'test'"
 	" AND (o.split = 'val' OR m.pooled OR (r.options ->> 'shared_sets')::bool)"
 	" JOIN gepa.sample s ON s.run = o.run AND s.sample = o.sample"
-	" AND s.split = CASE WHEN m.pooled THEN o.split ELSE 'val' END AND s.label IS NOT NULL"
-	" WHERE c.run = $1 AND c.candidate = $2 AND NOT EXISTS (SELECT FROM gepa.decision d"
+	" AND s.split = CASE WHEN m.pooled THEN o.split ELSE 'val' END"
+	" WHERE c.run = $1 AND c.candidate = $2 AND s.label IS NOT NULL"
+	" AND (r.imported IS NULL OR s.key IN (SELECT key FROM gepa.front WHERE run = $1))"
+	" AND NOT EXISTS (SELECT FROM gepa.decision d"
 	" WHERE d.run = r.run AND d.kind = 'held_out' AND s.key = ANY (d.samples))"
 	" ORDER BY s.split, o.sample, o.step DESC, o.slot"
 };

@@ -41,7 +41,8 @@ static StoreStatement select_run = {
 	" r.options ->> 'mode' = 'reference', coalesce(r.held_out_n, 0),"
 	" coalesce(r.held_out_seed, 'NaN'), coalesce(r.held_out, 'NaN'),"
 	" coalesce(r.gain, 'NaN'), coalesce(r.gain_low, 'NaN'), coalesce(r.gain_high, 'NaN'),"
-	" coalesce(r.proposer_owner::oid, 0)"
+	" coalesce(r.proposer_owner::oid, 0),"
+	" r.imported IS NOT NULL"
 	" FROM gepa.run r LEFT JOIN gepa.judge j ON j.judge = r.judge WHERE r.run = $1"
 };
 
@@ -71,7 +72,9 @@ static StoreStatement select_latest = {
 	" WHERE r.judge = $1 AND ($2 IS NULL OR r.dataset = $2)"
 	" AND r.best_candidate IS NOT NULL"
 	" AND (r.run IS NOT DISTINCT FROM v.run"
-	" OR NOT EXISTS (SELECT FROM gepa.sweep_point p WHERE p.run = r.run))"
+	" OR NOT EXISTS (SELECT FROM gepa.sweep_point p WHERE p.run = r.run)"
+	" AND (r.imported IS NULL OR EXISTS (SELECT FROM gepa.sample s"
+	" WHERE s.run = r.run AND s.split = 'test')))"
 	" AND r.status IN ('stopped', 'finished', 'failed')"
 	" ORDER BY (r.run IS NOT DISTINCT FROM v.run) DESC, r.run DESC LIMIT 1"
 };
@@ -222,6 +225,7 @@ gepa_store_get_run(int run)
 		result->mode = gepa_store_bool(0, 20) ? ENGINE_MODE_REFERENCE : ENGINE_MODE_DEFAULT;
 		read_held_out(&result->held_out, result->best_candidate);
 		result->proposer_owner = gepa_store_oid(0, 27);
+		result->imported = gepa_store_bool(0, 28);
 		if (result->judge == 0)
 			result->text = gepa_store_get_text(&scope, run);
 	}

@@ -182,6 +182,7 @@ typedef struct StoreRun
 	double		best_score;
 	EngineMode	mode;			/* of its options */
 	EngineHeldOut held_out;		/* n = 0: none; without search_score */
+	bool		imported;		/* not made here, and so without a journal */
 	bool		mine;			/* inserted by the current transaction */
 	int64		born;			/* tells it from another of its number */
 } StoreRun;
@@ -214,7 +215,7 @@ extern int	gepa_store_live_runs(int **runs, Oid **owners);
 
 /*
  * Latest run of a judge (and dataset, or NULL), 0 = none; deployed first.  Those of
- * a sweep count once they are deployed.
+ * a sweep, and imported ones without test samples, count once they are deployed.
  */
 extern int	gepa_store_latest_run(int judge, const char *dataset);
 
@@ -229,6 +230,7 @@ extern StoreSample *gepa_store_get_held_out(int run, const JudgeSpec *spec,
 #include "store/store_classifier.h"
 #include "store/store_decision.h"
 #include "store/store_diff.h"
+#include "store/store_exchange.h"
 #include "store/store_figures.h"
 #include "store/store_function.h"
 #include "store/store_grader.h"

@@ -31,4 +31,8 @@ extern void gepa_store_get_row(uint64 row, StoreScanRow *result);
 typedef void (*StorePortionTaker) (void *arg);
 extern void gepa_store_read_portal(Portal portal, int portion, StorePortionTaker taker, void *arg);
 
+/* datasets.c: FROM the source of a dataset, as s; ORDER BY its key */
+extern void gepa_store_append_source(StringInfo buf, const StoreDataset *dataset);
+extern char *gepa_store_order_by_key(const StoreDataset *dataset);
+
 #endif							/* GEPA_STORE_STORE_READ_H */

@@ -154,6 +154,7 @@ CREATE TEMP TABLE contract_view (name name, columns text);
 \ir routers.psql
 \ir jobs.psql
 \ir texts.psql
+\ir exchange.psql
 
 SELECT is(
 	(SELECT format('%s, volatility %s, parallel %s, strict %s', pg_get_function_result(f.function),
@@ -205,6 +206,7 @@ INSERT INTO contract_view VALUES
 		' input_tokens bigint, output_tokens bigint, cost numeric, created_at timestamp with time zone,'
 		' started_at timestamp with time zone, finished_at timestamp with time zone, calls bigint, rounds integer,'
 		' held_out_n integer, gain double precision, gain_low double precision, gain_high double precision, grader_calls bigint, grader_cost numeric, evaluator text, objective text, background text'),
+		' held_out_n integer, gain double precision, gain_low double precision, gain_high double precision, grader_calls bigint, grader_cost numeric, imported jsonb'),
 	('budgets', 'judge text, role text, calls bigint, tokens bigint, cost numeric, spent_calls bigint, spent_tokens bigint,'
 		' spent_cost numeric, reserved_calls bigint, reserved_tokens bigint, reserved_cost numeric,'
 		' renewed_at timestamp with time zone, changed_at timestamp with time zone'),

@@ -16,7 +16,7 @@ use Test::More;
 my $mock = Gepa::Mock->new;
 my $node = gepa_node('main');
 my $dump = $node->backup_dir . '/gepa.dump';
-my @tables = qw(fence judge judge_version router_version verdict verdict_default verdict_error dataset grader grade run sample step reflection_call proposal
+my @tables = qw(fence judge judge_version imported_program router_version verdict verdict_default verdict_error dataset grader grade run sample step reflection_call proposal
 	rollout front decision text_run router_run sweep sweep_point classifier);
 
 mkdir $node->backup_dir;
@@ -51,6 +51,10 @@ my $stepped = value($node, "SELECT gepa_judge('program', 'a text for two steps')
 value($node, "CREATE FUNCTION longest(sample jsonb, candidate jsonb) RETURNS float8 LANGUAGE sql AS 'SELECT length(candidate ->> ''q'')::float8'");
 my $texts = value($node, "SELECT gepa.optimize_text('longest(jsonb,jsonb)', 'reflecting', 12, '{\"q\": \"a\"}', objective => 'Be long.')");
 my $best = value($node, "SELECT gepa.best_text($texts)");
+
+# A judge and a run that were made elsewhere.
+value($node, "SELECT gepa.import_program('imported', 'plain', gepa.export_program('j'))");
+value($node, "SELECT gepa.import_result('imported', 'd', gepa.export_result($finished))");
 
 # Another role's verdicts, and some outside of any partition.
 value($node, "CREATE ROLE guest; GRANT USAGE ON FOREIGN SERVER plain TO guest");
