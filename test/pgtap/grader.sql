@@ -48,8 +48,8 @@ FROM (VALUES ('labels', NULL, '{"scale": 1}'), ('labels', 'test_lm', '{}'), ('la
 	('reward_model', 'test_lm', '{"api": "rank"}'), ('reward_model', 'test_lm', '{"low": 1, "high": 1}'), ('reward_model', 'test_lm', '{"api": "score", "target": "document"}'),
 	('function', NULL, '{}'), ('format', NULL, '{"require": []}'), ('format', NULL, '{"schema": "x"}'), ('format', NULL, '{"max_chars": 0}'), ('odd', NULL, '{}')) v(kind, lm, options);
 SELECT throws_ok($$SELECT gepa.create_grader('g', 'function', options => '{"function": "test_data.none(jsonb,jsonb)"}')$$, '42883', NULL, 'a function that is not there');
-SELECT throws_ok($$SELECT gepa.create_grader('g', 'function', options => '{"function": "test_data.says_text(jsonb,jsonb)"}')$$, '42P13', NULL, 'one that returns a text');
-SELECT throws_ok($$SELECT gepa.create_grader('g', 'function', options => '{"function": "pg_catalog.lower(text)"}')$$, '42P13', NULL, 'one of other arguments');
+SELECT throws_ok($$SELECT gepa.create_grader('g', 'function', options => '{"function": "test_data.says_text(jsonb,jsonb)"}')$$, '42809', NULL, 'one that returns a text');
+SELECT throws_ok($$SELECT gepa.create_grader('g', 'function', options => '{"function": "pg_catalog.lower(text)"}')$$, '42809', NULL, 'one of other arguments');
 SELECT throws_ok($$SELECT gepa.create_grader('', 'labels')$$, '42602', NULL, 'an empty name');
 SELECT throws_ok($$SELECT gepa.create_grader('g', 'rubric', 'none', '{"criteria": [{"name": "n", "description": "d"}]}')$$, '42704', NULL, 'an LM that is not there');
 SELECT gepa.create_grader('g', 'labels');
