@@ -149,7 +149,8 @@ my %flaws = (
 	'figures other than their rows' => "SELECT count(*) FROM gepa.run r,
 		(SELECT count(*) AS n, sum(input_tokens) AS tokens FROM gepa.rollout WHERE run = %1\$d) o,
 		(SELECT count(*) AS n, coalesce(sum(input_tokens), 0) AS tokens FROM gepa.step WHERE run = %1\$d AND kind = 'reflect') s
-		WHERE run = %1\$d AND (r.rollouts, r.reflections, r.input_tokens) IS DISTINCT FROM (o.n, s.n, o.tokens + s.tokens)");
+		WHERE run = %1\$d AND ((r.rollouts, r.reflections) IS DISTINCT FROM (o.n, s.n)
+			OR CASE r.grader_calls WHEN 0 THEN r.input_tokens IS DISTINCT FROM o.tokens + s.tokens ELSE r.input_tokens < o.tokens + s.tokens END)");
 
 sub run_flaws
 {
