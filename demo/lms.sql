@@ -30,32 +30,42 @@ DO $$ BEGIN RAISE 'no LM' USING HINT = 'Run psql with -v base_url=http://host:po
 \set budget 400
 \endif
 
--- Who says nothing of a reflection LM has the judge's write, and of a grader's the reflection LM grade.
+-- Where nothing is said of the LM that writes prompts it is the judge's, of the grader's that one.
+-- An LM at the same address has the same key,
+-- unless it has its own.
 \getenv api_key GEPA_API_KEY
 \getenv reflection_api_key GEPA_REFLECTION_API_KEY
 \getenv grader_api_key GEPA_GRADER_API_KEY
+\if :{?reflection_base_url}
+\else
+\set reflection_base_url :base_url
+\set reflection_private :private
+\if :{?reflection_api_key}
+\elif :{?api_key}
+\set reflection_api_key :api_key
+\endif
+\endif
 \if :{?reflection_model}
 \else
 \set reflection_model :model
-\set reflection_base_url :base_url
-\set reflection_private :private
-\if :{?api_key}
-\set reflection_api_key :api_key
-\endif
 \endif
 \if :{?reflection_private}
 \else
 \set reflection_private false
 \endif
 SELECT :'reflection_model' <> '' AS reflecting \gset
+\if :{?grader_base_url}
+\else
+\set grader_base_url :reflection_base_url
+\set grader_private :reflection_private
+\if :{?grader_api_key}
+\elif :{?reflection_api_key}
+\set grader_api_key :reflection_api_key
+\endif
+\endif
 \if :{?grader_model}
 \else
 \set grader_model :reflection_model
-\set grader_base_url :reflection_base_url
-\set grader_private :reflection_private
-\if :{?reflection_api_key}
-\set grader_api_key :reflection_api_key
-\endif
 \endif
 \if :{?grader_private}
 \else
