@@ -432,6 +432,7 @@ store_import(const Import *import, char *dataset)
 	run.best_score = strtod(result->means->items[result->best]->text, NULL);
 	store.imported = imported_json(import);
 	store.samples = import->samples;
+	store.inputs = import->version->spec->inputs;
 	store.nsamples = import->nsamples;
 	store.nkeys = import->samples == NULL ? result->nkeys : 0;
 	store.keys = result->keys;

@@ -166,8 +166,8 @@ finish(StoreScope *scope, int run, const StoreImport *import)
 int
 gepa_store_import_run(const StoreImport *import)
 {
-	int			run = gepa_store_create_run(import->run, "[]", import->samples,
-											import->nsamples);
+	int			run = gepa_store_create_run(import->run, "[]", import->inputs,
+											import->samples, import->nsamples);
 	StoreScope	scope;
 	StoreArgs	args = {0};
 

@@ -25,6 +25,7 @@ typedef struct StoreImport
 	const struct StoreRun *run; /* judge to budget, seed, options, rollouts,
 								 * best_... */
 	const char *imported;		/* JSON: what has no place in the tables */
+	char	   *const *inputs;	/* names of the samples' fields */
 	const struct StoreSample *samples;	/* numbered */
 	int			nsamples;
 	int			nkeys;			/* of validation samples of which only the
