@@ -195,9 +195,11 @@ gepa_api_open_grading(ApplyGraders *graders)
 {
 	LmCharge	charge = {.statement = true};
 	LmOrigin	origin = {0};
+	ApplyAsked *asked = palloc0(sizeof(ApplyAsked));
 
+	asked->context = CurrentMemoryContext;
 	return gepa_apply_grading_open(graders, &origin,
-								   gepa_store_open_budget(&charge, GetUserId()));
+								   gepa_store_open_budget(&charge, GetUserId()), asked);
 }
 
 /* Objectives as a jsonb; NULL where there are none. */

@@ -56,6 +56,16 @@ extern bool gepa_apply_graders_need_label(const ApplyGraders *graders);
  */
 typedef struct ApplyGrading ApplyGrading;
 
+/*
+ * Calls that are not kept yet, of several gradings that are under way at a time: what one
+ * asks the others wait for.  It must outlive them.
+ */
+typedef struct ApplyAsked
+{
+	MemoryContext context;
+	struct List *keys;
+} ApplyAsked;
+
 typedef struct ApplyGrade
 {
 	void	   *tag;
@@ -67,14 +77,15 @@ typedef struct ApplyGrade
 } ApplyGrade;
 
 extern ApplyGrading *gepa_apply_grading_open(const ApplyGraders *graders,
-											 const LmOrigin *origin, LmBudget *budget);
+											 const LmOrigin *origin, LmBudget *budget,
+											 ApplyAsked *asked);
 extern void gepa_apply_grading_submit(ApplyGrading *grading, const JudgeGraderSample *sample,
 									  const JudgeGraderOutput *output, void *tag);
 
 /* Scores of documents are to stay what they are, and not become scores of outputs. */
 extern void gepa_apply_grading_keep_raw(ApplyGrading *grading);
 
-/* Was anything submitted since the last start? */
+/* Was anything submitted since the last start, or has what it waited for come? */
 extern bool gepa_apply_grading_must_start(const ApplyGrading *grading);
 extern void gepa_apply_grading_start(ApplyGrading *grading);
 

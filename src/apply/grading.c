@@ -7,7 +7,8 @@
  * nobody answer at once, functions and kept results in start(), the others by calls: one
  * batch per grader, on its LM, so that each LM keeps its own limits.  Two outputs that
  * show a grader the same are one call while it is under way (a document is graded once
- * for all candidates), and one row afterwards.
+ * for all candidates), and one row afterwards.  What another grading of the caller's has
+ * asked, and has not kept yet, is waited for (ApplyAsked).
  *
  * A task whose grader got no answer comes out as failed, and whoever submitted it may do
  * so again: what the others said is kept by then.
@@ -42,12 +43,30 @@ typedef struct Call
 	List	   *tasks;
 } Call;
 
+/* What was asked and is not kept. */
+typedef struct Key
+{
+	const ApplyGrading *by;
+	uint8		grader[JUDGE_DIGEST_LENGTH];
+	uint8		shown[JUDGE_DIGEST_LENGTH];
+} Key;
+
+/* A task that waits for what another grading asks. */
+typedef struct Wait
+{
+	Task	   *task;
+	int			grader;
+	uint8		shown[JUDGE_DIGEST_LENGTH];
+} Wait;
+
 struct ApplyGrading
 {
 	MemoryContext context;
 	const ApplyGraders *graders;
 	LmOrigin	origin;
 	LmBudget   *budget;
+	ApplyAsked *asked;
+	List	   *waits;			/* of Wait */
 	LmBatch   **batches;		/* by grader; NULL = none yet */
 	List	   *submitted;		/* of Task, not started */
 	List	   *to_send;		/* of Call */
@@ -60,7 +79,8 @@ struct ApplyGrading
 };
 
 ApplyGrading *
-gepa_apply_grading_open(const ApplyGraders *graders, const LmOrigin *origin, LmBudget *budget)
+gepa_apply_grading_open(const ApplyGraders *graders, const LmOrigin *origin, LmBudget *budget,
+						ApplyAsked *asked)
 {
 	ApplyGrading *grading = palloc0(sizeof(ApplyGrading));
 
@@ -69,6 +89,7 @@ gepa_apply_grading_open(const ApplyGraders *graders, const LmOrigin *origin, LmB
 	grading->origin = *origin;
 	grading->origin.purpose = LM_PURPOSE_GRADER;
 	grading->budget = budget;
+	grading->asked = asked;
 	grading->batches = palloc0(sizeof(LmBatch *) * graders->n);
 	return grading;
 }
@@ -117,6 +138,101 @@ call_function(ApplyGrading *grading, Task *task, int grader)
 	settle(grading, task, grader, &result);
 }
 
+/*
+ * What is asked
+ */
+
+static Key *
+find_key(const ApplyGrading *grading, int grader, const uint8 *shown)
+{
+	const uint8 *digest = grading->graders->graders[grader].def->digest;
+	ListCell   *cell;
+
+	foreach(cell, grading->asked->keys)
+	{
+		Key		   *key = lfirst(cell);
+
+		if (memcmp(key->grader, digest, JUDGE_DIGEST_LENGTH) == 0 &&
+			memcmp(key->shown, shown, JUDGE_DIGEST_LENGTH) == 0)
+			return key;
+	}
+	return NULL;
+}
+
+static void
+add_key(ApplyGrading *grading, int grader, const uint8 *shown)
+{
+	MemoryContext old = MemoryContextSwitchTo(grading->asked->context);
+	Key		   *key = palloc(sizeof(Key));
+
+	key->by = grading;
+	memcpy(key->grader, grading->graders->graders[grader].def->digest, JUDGE_DIGEST_LENGTH);
+	memcpy(key->shown, shown, JUDGE_DIGEST_LENGTH);
+	grading->asked->keys = lappend(grading->asked->keys, key);
+	MemoryContextSwitchTo(old);
+}
+
+/* Of an ended call, or (NULL) all of the grading's. */
+static void
+drop_keys(ApplyGrading *grading, const StoreGraderCall *ended)
+{
+	ListCell   *cell;
+
+	foreach(cell, grading->asked->keys)
+	{
+		Key		   *key = lfirst(cell);
+
+		if (key->by != grading ||
+			(ended != NULL && (memcmp(key->grader, ended->grader, JUDGE_DIGEST_LENGTH) != 0 ||
+							   memcmp(key->shown, ended->shown, JUDGE_DIGEST_LENGTH) != 0)))
+			continue;
+		grading->asked->keys = foreach_delete_current(grading->asked->keys, cell);
+		pfree(key);
+	}
+}
+
+/* An answer that came and is not kept yet; NULL if it is of no use. */
+static const StoreGraderCall *
+find_unsaved(const ApplyGrading *grading, int grader, const uint8 *shown)
+{
+	const uint8 *digest = grading->graders->graders[grader].def->digest;
+	ListCell   *cell;
+
+	foreach(cell, grading->unsaved)
+	{
+		const StoreGraderCall *ended = lfirst(cell);
+
+		if (ended->result.status == GEPA_STATUS_OK &&
+			memcmp(ended->grader, digest, JUDGE_DIGEST_LENGTH) == 0 &&
+			memcmp(ended->shown, shown, JUDGE_DIGEST_LENGTH) == 0)
+			return ended;
+	}
+	return NULL;
+}
+
+/* What was paid for once. */
+static JudgeGraderResult
+as_cached(const JudgeGraderResult *result)
+{
+	JudgeGraderResult copy = *result;
+
+	copy.cached = true;
+	copy.calls = copy.input_tokens = copy.output_tokens = 0;
+	copy.cost = 0;
+	return copy;
+}
+
+static void
+wait_for_other(ApplyGrading *grading, Task *task, int grader, const uint8 *shown)
+{
+	Wait	   *wait = palloc(sizeof(Wait));
+
+	wait->task = task;
+	wait->grader = grader;
+	memcpy(wait->shown, shown, JUDGE_DIGEST_LENGTH);
+	grading->waits = lappend(grading->waits, wait);
+}
+
 /* One that shows the grader the same, not answered yet. */
 static Call *
 find_call(List *calls, int grader, const uint8 *shown)
@@ -133,32 +249,50 @@ find_call(List *calls, int grader, const uint8 *shown)
 	return NULL;
 }
 
+static Call *
+make_call(ApplyGrading *grading, int grader, const LmRequest *request, const uint8 *shown)
+{
+	Call	   *call = palloc0(sizeof(Call));
+
+	call->grader = grader;
+	call->request = *request;
+	memcpy(call->shown, shown, JUDGE_DIGEST_LENGTH);
+	grading->to_send = lappend(grading->to_send, call);
+	add_key(grading, grader, shown);
+	return call;
+}
+
 static void
 ask(ApplyGrading *grading, Task *task, int grader)
 {
 	const JudgeGrader *def = grading->graders->graders[grader].def;
+	const StoreGraderCall *ended;
 	JudgeGraderResult kept;
 	LmRequest	request;
 	uint8		shown[JUDGE_DIGEST_LENGTH];
 	Call	   *call;
+	Key		   *key;
 
 	gepa_judge_grader_request(def, task->sample, task->output, &request, shown);
-	if (gepa_store_find_grade(def->digest, GetUserId(), shown, &kept))
+	ended = find_unsaved(grading, grader, shown);
+	if (ended != NULL)
+		kept = as_cached(&ended->result);
+	if (ended != NULL || gepa_store_find_grade(def->digest, GetUserId(), shown, &kept))
 	{
 		settle(grading, task, grader, &kept);
+		return;
+	}
+	key = find_key(grading, grader, shown);
+	if (key != NULL && key->by != grading)
+	{
+		wait_for_other(grading, task, grader, shown);
 		return;
 	}
 	call = find_call(grading->to_send, grader, shown);
 	if (call == NULL)
 		call = find_call(grading->calls, grader, shown);
 	if (call == NULL)
-	{
-		call = palloc0(sizeof(Call));
-		call->grader = grader;
-		call->request = request;
-		memcpy(call->shown, shown, JUDGE_DIGEST_LENGTH);
-		grading->to_send = lappend(grading->to_send, call);
-	}
+		call = make_call(grading, grader, &request, shown);
 	call->tasks = lappend(call->tasks, task);
 }
 
@@ -202,7 +336,33 @@ gepa_apply_grading_submit(ApplyGrading *grading, const JudgeGraderSample *sample
 bool
 gepa_apply_grading_must_start(const ApplyGrading *grading)
 {
+	ListCell   *cell;
+
+	foreach(cell, grading->waits)
+	{
+		const Wait *wait = lfirst(cell);
+
+		if (find_key(grading, wait->grader, wait->shown) == NULL)
+			return !grading->stopped;
+	}
 	return grading->submitted != NIL && !grading->stopped;
+}
+
+/* Once what they waited for is kept, or came to nothing. */
+static void
+end_waits(ApplyGrading *grading)
+{
+	List	   *waits = grading->waits;
+	ListCell   *cell;
+
+	grading->waits = NIL;
+	foreach(cell, waits)
+	{
+		Wait	   *wait = lfirst(cell);
+
+		ask(grading, wait->task, wait->grader);
+	}
+	list_free_deep(waits);
 }
 
 void
@@ -211,6 +371,7 @@ gepa_apply_grading_start(ApplyGrading *grading)
 	MemoryContext old = MemoryContextSwitchTo(grading->context);
 	ListCell   *cell;
 
+	end_waits(grading);
 	foreach(cell, grading->submitted)
 		for (int i = 0; i < grading->graders->n; i++)
 		begin_task(grading, lfirst(cell), i);
@@ -265,14 +426,9 @@ take_reply(ApplyGrading *grading, const LmReply *reply)
 	grading->calls = list_delete_ptr(grading->calls, call);
 	foreach(cell, call->tasks)
 	{
-		JudgeGraderResult result = ended->result;
+		JudgeGraderResult result = foreach_current_index(cell) == 0 ? ended->result :
+			as_cached(&ended->result);
 
-		if (foreach_current_index(cell) > 0)
-		{
-			result.cached = true;
-			result.calls = result.input_tokens = result.output_tokens = 0;
-			result.cost = 0;
-		}
 		settle(grading, lfirst(cell), call->grader, &result);
 	}
 }
@@ -373,7 +529,10 @@ gepa_apply_grading_save(ApplyGrading *grading)
 	ListCell   *cell;
 
 	foreach(cell, grading->unsaved)
+	{
 		calls[foreach_current_index(cell)] = *(StoreGraderCall *) lfirst(cell);
+		drop_keys(grading, lfirst(cell));
+	}
 	gepa_store_put_grader_calls(grading->origin.run, grading->origin.judge, calls, n);
 	list_free_deep(grading->unsaved);
 	grading->unsaved = NIL;
@@ -406,6 +565,7 @@ gepa_apply_grading_close(ApplyGrading *grading)
 	for (int i = 0; i < grading->graders->n; i++)
 		if (grading->batches[i] != NULL)
 			gepa_lm_batch_close(grading->batches[i]);
+	drop_keys(grading, NULL);
 	pfree(grading->batches);
 	pfree(grading);
 }

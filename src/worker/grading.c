@@ -72,6 +72,18 @@ gepa_worker_open_graders(const WorkerRun *run)
 	return run->options.graders == NULL ? NULL : gepa_apply_open_graders(run->options.graders);
 }
 
+/* What its evaluations ask at a time they ask once. */
+static ApplyAsked *
+asked_of(WorkerRun *run)
+{
+	if (run->asked_graders == NULL)
+	{
+		run->asked_graders = MemoryContextAllocZero(run->context, sizeof(ApplyAsked));
+		run->asked_graders->context = run->context;
+	}
+	return run->asked_graders;
+}
+
 WorkerGrading *
 gepa_worker_grading_open(WorkerRun *run, const JudgeSpec *spec, const ApplyGraders *graders)
 {
@@ -82,7 +94,7 @@ gepa_worker_grading_open(WorkerRun *run, const JudgeSpec *spec, const ApplyGrade
 	grading->spec = spec;
 	grading->graders = graders;
 	if (graders != NULL)
-		grading->asking = gepa_apply_grading_open(graders, &origin, run->budget);
+		grading->asking = gepa_apply_grading_open(graders, &origin, run->budget, asked_of(run));
 	return grading;
 }
 

@@ -151,6 +151,7 @@ typedef struct WorkerRun
 	char	  **examples;		/* JSON text per number, NULL = not yet made */
 	int		   *example_class;	/* label of each */
 	const char *seed_examples;	/* the seed's list of numbers; NULL = none */
+	struct ApplyAsked *asked_graders;	/* NULL = nothing yet */
 	int			nobjectives;	/* seen so far, other than labels */
 	char	  **objective_names;
 	int			nvalidate;		/* validation samples in use, if not all */

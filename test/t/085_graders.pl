@@ -14,7 +14,7 @@ use PostgreSQL::Test::Cluster;
 use Test::More;
 
 my $mock = Gepa::Mock->new;
-my $node = gepa_node('main');
+my $node = gepa_node('main', conf => "restart_after_crash = on\n");
 my $criteria = '"criteria": [{"name": "right", "description": "Is the label right?", "weight": 3},'
   . ' {"name": "reasoning", "description": "Is there a reason?", "scale": [0, 1]}]';
 
