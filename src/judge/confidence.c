@@ -18,6 +18,8 @@
 
 #include <math.h>
 
+#include "common/shortest_dec.h"
+
 #include "judge/judge_internal.h"
 
 #define HIGH 0.99
@@ -120,6 +122,15 @@ gepa_judge_read_confidence(const GepaJson *object, JudgeConfidence *confidence)
 	return find_problem(confidence);
 }
 
+static void
+put_number(StringInfo buf, const char *key, double number)
+{
+	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
+
+	double_to_shortest_decimal_buf(number, text);
+	appendStringInfo(buf, ",\"%s\":%s", key, text);
+}
+
 char *
 gepa_judge_confidence_json(const JudgeConfidence *confidence)
 {
@@ -128,13 +139,17 @@ gepa_judge_confidence_json(const JudgeConfidence *confidence)
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "{\"blend\":\"%s\"", blend_names[confidence->blend]);
 	if (confidence->blend != JUDGE_BLEND_SIGMOID)
-		appendStringInfo(&buf, ",\"threshold\":%.17g", confidence->threshold);
+		put_number(&buf, "threshold", confidence->threshold);
 	if (confidence->blend == JUDGE_BLEND_LINEAR)
-		appendStringInfo(&buf, ",\"floor\":%.17g", confidence->floor);
+		put_number(&buf, "floor", confidence->floor);
 	if (confidence->blend == JUDGE_BLEND_SIGMOID)
-		appendStringInfo(&buf, ",\"midpoint\":%.17g,\"steepness\":%.17g",
-						 confidence->midpoint, confidence->steepness);
-	appendStringInfo(&buf, ",\"high\":%.17g,\"low\":%.17g}", confidence->high, confidence->low);
+	{
+		put_number(&buf, "midpoint", confidence->midpoint);
+		put_number(&buf, "steepness", confidence->steepness);
+	}
+	put_number(&buf, "high", confidence->high);
+	put_number(&buf, "low", confidence->low);
+	appendStringInfoChar(&buf, '}');
 	return buf.data;
 }
 

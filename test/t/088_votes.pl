@@ -43,7 +43,7 @@ foreach my $id (0 .. $#scripts)
 	my ($script, $label, $calls, $score, $votes) = @{ $scripts[$id] };
 
 	$mock->reset;
-	my $got = value($node, 'SET gepa.on_error = null; SELECT label, round(score::numeric, 3), jsonb_array_length(votes), votes, positive FROM ('
+	my $got = value($node, 'SET gepa.on_error = 'null'; SELECT label, round(score::numeric, 3), jsonb_array_length(votes), votes, positive FROM ('
 		  . sprintf($verdicts, $id) . ') v');
 	my ($said, $scored, $cast, $all, $positive) = split /\|/, $got;
 	is($said, $label // '', "votes $script: the label");
@@ -79,12 +79,12 @@ is(value($node, q(SELECT value, low FROM gepa.estimate('v', 'many', 'body || i')
 
 # A budget is asked for all votes of a document at once, and gets back what was not asked for.
 $mock->reset;
-is(value($node, q(SET gepa.max_query_calls = 5; SET gepa.on_budget = null;
+is(value($node, q(SET gepa.max_query_calls = 5; SET gepa.on_budget = 'null';
 	SELECT string_agg(status, ' ' ORDER BY status), count(votes) FROM (SELECT (gepa_verdict('v', 'budgeted ' || i || '. VOTES: a')).* FROM generate_series(1, 3) i) v)),
 	'budget ok ok|2', 'of five calls two documents have their verdicts, and the third has none');
 is($mock->journal->{requests}, 4, '... and not one vote that would be in vain');
 $mock->reset;
-is(value($node, q(SET gepa.max_query_calls = 2; SET gepa.on_budget = null; SELECT gepa_judge('v', 'two are too few. VOTES: a'))), '', 'room for all votes or for none');
+is(value($node, q(SET gepa.max_query_calls = 2; SET gepa.on_budget = 'null'; SELECT gepa_judge('v', 'two are too few. VOTES: a'))), '', 'room for all votes or for none');
 is($mock->journal->{requests}, 0, '... nothing is sent');
 
 # An LM that does not sample.
@@ -97,7 +97,7 @@ like((outcome($node, q(SELECT gepa.alter_judge('v', lm => 'frozen'))))[1], qr/22
 create_lm($node, 'failing', $mock, 'judge-rules+votes+400', temperature => '1');
 value($node, q(SELECT gepa.create_judge('f', 'failing', 'Is it good?', options => '{"votes": 5}')));
 $mock->reset;
-is(value($node, q(SET gepa.on_error = null; SELECT status, label, votes, input_tokens FROM gepa_verdict('f', 'a document'))), 'http_error|||0',
+is(value($node, q(SET gepa.on_error = 'null'; SELECT status, label, votes, input_tokens FROM gepa_verdict('f', 'a document'))), 'http_error|||0',
 	'votes without an answer are no verdict');
 is($mock->journal->{requests}, 3, '... and none is asked for that cannot help');
 
