@@ -47,16 +47,15 @@ SELECT is((SELECT options ->> 'votes' || '|' || (options ->> 'effort') || '|' ||
 	WHERE judge = 'test_cats' AND version = 2), '3|low|5', 'has its options');
 SELECT is(gepa.alter_judge('test_cats', prompt => 'Is this about "cats"?'), 3, 'and keeps them in the next one');
 SELECT is((SELECT options ->> 'votes' FROM gepa.judge_versions WHERE judge = 'test_cats' AND version = 3), '3', '... votes and all');
-SELECT is(gepa.alter_judge('test_cats', options => '{"votes": null, "effort": null, "thinking_budget": null}', prompt => 'Is it about "cats"?'), 4, 'without them again');
-SELECT is((SELECT count(DISTINCT digest) FROM gepa.judge_versions WHERE judge = 'test_cats' AND version IN (1, 4)), 1::bigint, '... it is the first one');
+SELECT is(gepa.alter_judge('test_cats', options => '{"votes": null, "effort": null, "thinking_budget": null}', prompt => 'Is it about "cats"?'), 1, 'without them it is the first one again');
 
 -------------------------------------------------- verdicts
 
 SELECT gepa.alter_judge('test_cats', options => '{"votes": 3}');
 SELECT is((SELECT to_jsonb(v) FROM (SELECT label, positive, score > 0.83 AND score < 0.84 AS share, votes, thinking, cached FROM gepa_verdict('test_cats', 'cats')) v),
 	'{"label": "true", "positive": true, "share": true, "votes": ["true", "true"], "thinking": null, "cached": false}', 'two of three votes decide');
-SELECT is((SELECT input_tokens FROM gepa_verdict('test_cats', 'my cats')), (SELECT 2 * input_tokens FROM (SELECT gepa.create_judge('test_once', 'test_lm', 'Is it about "cats"?')) j,
-	LATERAL (SELECT input_tokens FROM gepa_verdict('test_once', 'my cats')) v), 'tokens are sums');
+SELECT gepa.create_judge('test_once', 'test_lm', 'Is it about "cats"?');
+SELECT is((SELECT input_tokens FROM gepa_verdict('test_cats', 'my cats')), (SELECT 2 * input_tokens FROM gepa_verdict('test_once', 'my cats')), 'tokens are sums');
 SELECT is(gepa_judge('test_cats', 'dogs'), false, 'a predicate');
 SELECT is(gepa_judge('test_cats', ARRAY['cats and', 'dogs and']), '{t,f}', 'arrays');
 SELECT is((SELECT array_agg(t ORDER BY t) FROM unnest(ARRAY['cats 1', 'dogs 2', 'cats 3']) t WHERE gepa_judge('test_cats', t)), '{"cats 1","cats 3"}', 'a condition');
