@@ -26,8 +26,7 @@ FROM (VALUES ('text'), ('jsonb')) AS t(type),
 		('verdict', ', OUT label text, OUT positive boolean, OUT score double precision,'
 			' OUT reasoning text, OUT status text, OUT cached boolean, OUT input_tokens integer,'
 			' OUT output_tokens integer, OUT cost numeric, OUT latency_ms double precision,'
-			' OUT chars_seen integer, OUT chars_total integer, OUT version integer, OUT judge text,'
-			' OUT thinking text, OUT votes jsonb', 'record')
+			' OUT chars_seen integer, OUT chars_total integer, OUT version integer, OUT judge text, OUT thinking text, OUT votes jsonb', 'record')
 	) AS f(name, outputs, result);
 INSERT INTO contract_function
 SELECT 'public', 'gepa_' || f.name, format('judge text, docs %s[]', t.type), f.result, 'v', 'r', true

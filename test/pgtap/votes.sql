@@ -52,8 +52,8 @@ SELECT is(gepa.alter_judge('test_cats', options => '{"votes": null, "effort": nu
 -------------------------------------------------- verdicts
 
 SELECT gepa.alter_judge('test_cats', options => '{"votes": 3}');
-SELECT is((SELECT to_jsonb(v) FROM (SELECT label, positive, score > 0.83 AND score < 0.84 AS share, votes, thinking, cached FROM gepa_verdict('test_cats', 'cats')) v),
-	'{"label": "true", "positive": true, "share": true, "votes": ["true", "true"], "thinking": null, "cached": false}', 'two of three votes decide');
+SELECT is((SELECT to_jsonb(v) FROM (SELECT label, positive, score > 0.83 AND score < 0.84 AS share, votes, thinking FROM gepa_verdict('test_cats', 'cats')) v),
+	'{"label": "true", "positive": true, "share": true, "votes": ["true", "true"], "thinking": null}', 'two of three votes decide');
 SELECT gepa.create_judge('test_once', 'test_lm', 'Is it about "cats"?');
 SELECT is((SELECT input_tokens FROM gepa_verdict('test_cats', 'my cats')), (SELECT 2 * input_tokens FROM gepa_verdict('test_once', 'my cats')), 'tokens are sums');
 SELECT is(gepa_judge('test_cats', 'dogs'), false, 'a predicate');
