@@ -45,6 +45,7 @@ WHERE p.id IN (1, 9) ORDER BY p.id;
 \echo
 \echo '-- 3. May it be trusted? Its agreement with the editor, who has read 40 pages, with 95 % intervals'
 SELECT gepa.create_dataset('stem_checked', source => 'demo_stem.checked', key => 'id', inputs => '{body}', label => 'keep') AS dataset;
+-- A page with one fault of two has a score of 0.5, which the editor would not keep: see best_cut.
 SELECT measure, n, round(value::numeric, 3) AS value, round(low::numeric, 3) AS low, round(high::numeric, 3) AS high
 FROM gepa.grader_agreement('stem_rubric', 'stem_checked');
 
