@@ -35,14 +35,14 @@ OBJS_LM     = src/lm/account.o src/lm/adapt.o src/lm/address.o src/lm/anthropic.
 	src/lm/check.o src/lm/connection.o src/lm/deadline.o src/lm/doors.o src/lm/expect.o \
 	src/lm/explain.o src/lm/first.o src/lm/flow.o src/lm/gate.o src/lm/gemini.o \
 	src/lm/limit.o src/lm/log.o src/lm/mask.o src/lm/moved.o src/lm/openai.o \
-	src/lm/options.o src/lm/outcome.o src/lm/pace.o src/lm/provider.o src/lm/rate.o \
+	src/lm/options.o src/lm/outcome.o src/lm/pace.o src/lm/parts.o src/lm/provider.o src/lm/rate.o \
 	src/lm/receive.o src/lm/record.o src/lm/retry.o src/lm/scoring.o src/lm/secret.o \
 	src/lm/server.o src/lm/share.o src/lm/sockets.o src/lm/stats.o src/lm/tokens.o \
 	src/lm/transfer.o src/lm/transport.o
 OBJS_JUDGE  = src/judge/agree.o src/judge/bayes.o src/judge/confidence.o \
 	src/judge/course.o src/judge/digest.o src/judge/examples.o src/judge/grade.o \
 	src/judge/grader.o src/judge/grader_json.o src/judge/grader_prompt.o \
-	src/judge/grader_score.o src/judge/measure.o src/judge/parse.o src/judge/recipe.o \
+	src/judge/grader_score.o src/judge/image.o src/judge/images.o src/judge/measure.o src/judge/parse.o src/judge/recipe.o \
 	src/judge/render.o src/judge/run.o src/judge/sampling.o src/judge/schema.o \
 	src/judge/score.o src/judge/servers.o src/judge/spec.o src/judge/step_answer.o \
 	src/judge/step_record.o src/judge/steps.o src/judge/totals.o src/judge/tradeoff.o \
@@ -95,7 +95,7 @@ OBJS_API    = src/api/agreement.o src/api/args.o src/api/branches.o src/api/budg
 	src/api/estimate.o src/api/exchange.o src/api/exchange_demos.o \
 	src/api/exchange_fields.o src/api/exchange_import.o src/api/exchange_lines.o \
 	src/api/exchange_program.o src/api/exchange_result.o src/api/exchange_state.o \
-	src/api/grader.o src/api/job.o src/api/judge.o src/api/known.o src/api/lm.o \
+	src/api/grader.o src/api/image.o src/api/job.o src/api/judge.o src/api/known.o src/api/lm.o \
 	src/api/lm_stats.o src/api/predicate.o src/api/predicate_array.o src/api/progress.o \
 	src/api/recipe.o src/api/report.o src/api/report_search.o src/api/router.o \
 	src/api/run.o src/api/schedule.o src/api/shown.o src/api/sweep.o src/api/text.o \

@@ -97,8 +97,10 @@ gepa_apply_document_fits(const JudgeSpec *spec, Datum content, bool is_jsonb)
 bool
 gepa_apply_document(const JudgeSpec *spec, Datum content, bool is_jsonb, JudgeDocument *document)
 {
-	if (is_jsonb)
-		return document_from_jsonb(spec, DatumGetJsonbP(content), document);
-	document_from_text(spec, TextDatumGetCString(content), document);
+	if (!is_jsonb)
+		document_from_text(spec, TextDatumGetCString(content), document);
+	else if (!document_from_jsonb(spec, DatumGetJsonbP(content), document))
+		return false;
+	gepa_judge_normalise(spec, (const char **) document->fields);
 	return true;
 }

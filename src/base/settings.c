@@ -22,6 +22,7 @@ double		gepa_call_log_sample_rate = 1;
 int			gepa_call_log_size = 256;
 int			gepa_call_log_text = 0;
 bool		gepa_enable_judge_node = true;
+int			gepa_max_image_bytes = 20 * 1024 * 1024;
 int			gepa_max_job_workers = 4;
 int			gepa_max_query_calls = -1;
 double		gepa_max_query_cost = -1;
@@ -134,6 +135,15 @@ gepa_base_init(void)
 							 PGC_USERSET,
 							 GUC_EXPLAIN,
 							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("gepa.max_image_bytes",
+							"Sets how large an image may be that a judge is shown.",
+							"Larger ones have no verdict.  Images that are given by URL are not looked at.",
+							&gepa_max_image_bytes,
+							20 * 1024 * 1024, 1024, 128 * 1024 * 1024,
+							PGC_USERSET,
+							GUC_UNIT_BYTE,
+							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("gepa.max_job_workers",
 							"Sets how many workers of corpus jobs may work at a time.",

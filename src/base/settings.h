@@ -26,6 +26,7 @@ extern double gepa_call_log_sample_rate;	/* share of calls that is logged */
 extern int	gepa_call_log_size; /* kB of shared memory */
 extern int	gepa_call_log_text; /* bytes of prompt and of answer */
 extern bool gepa_enable_judge_node; /* overlap the calls of a query */
+extern int	gepa_max_image_bytes;	/* of an image that a judge is shown */
 extern int	gepa_max_job_workers;	/* workers of corpus jobs, server-wide */
 extern int	gepa_max_query_calls;	/* of a statement; -1 = no limit */
 extern double gepa_max_query_cost;

@@ -23,7 +23,8 @@ static const char *const names[] = {
 	[GEPA_STATUS_HTTP_ERROR] = "http_error",
 	[GEPA_STATUS_BUDGET] = "budget",
 	[GEPA_STATUS_CANCELLED] = "cancelled",
-	[GEPA_STATUS_FUNCTION_ERROR] = "function_error"
+	[GEPA_STATUS_FUNCTION_ERROR] = "function_error",
+	[GEPA_STATUS_BAD_IMAGE] = "bad_image"
 };
 
 const char *
@@ -63,6 +64,7 @@ gepa_status_no_answer(GepaStatus status)
 		case GEPA_STATUS_TRUNCATED:
 		case GEPA_STATUS_TOO_LONG:
 		case GEPA_STATUS_FUNCTION_ERROR:
+		case GEPA_STATUS_BAD_IMAGE:
 			break;
 	}
 	return false;

@@ -23,7 +23,9 @@ typedef enum GepaStatus
 	GEPA_STATUS_HTTP_ERROR,		/* no answer: connection or HTTP failure */
 	GEPA_STATUS_BUDGET,			/* a limit forbade the call */
 	GEPA_STATUS_CANCELLED,		/* given up before an answer came */
-	GEPA_STATUS_FUNCTION_ERROR	/* a function of the user's own failed */
+	GEPA_STATUS_FUNCTION_ERROR, /* a function of the user's own failed */
+	GEPA_STATUS_BAD_IMAGE		/* an input that is no image, of a judge of
+								 * images */
 } GepaStatus;
 
 /* status.c */

@@ -90,15 +90,16 @@ gepa_judge_verdict_inputs(const JudgeSpec *spec, int *n)
 	return names;
 }
 
+/* Documents with images live until their verdicts are collected (judge.h). */
 static void
-copy_document(JudgeCourse *course, const JudgeDocument *document)
+copy_document(const JudgeSpec *spec, JudgeCourse *course, const JudgeDocument *document)
 {
-	char	  **fields = palloc(sizeof(char *) * Max(document->nfields, 1));
+	const char **fields = palloc(sizeof(char *) * Max(document->nfields, 1));
 
 	for (int i = 0; i < document->nfields; i++)
-		fields[i] = pstrdup(document->fields[i]);
+		fields[i] = spec->nimages > 0 ? document->fields[i] : pstrdup(document->fields[i]);
 	course->document.nfields = document->nfields;
-	course->document.fields = (const char *const *) fields;
+	course->document.fields = fields;
 }
 
 /* All steps cut a field alike; which of them sees it does not matter. */
@@ -107,9 +108,11 @@ count_chars(const JudgeSpec *spec, JudgeCourse *course)
 {
 	for (int i = 0; i < course->document.nfields; i++)
 	{
-		JudgeCut	cut = gepa_judge_cut(course->document.fields[i], spec->window,
-										 spec->max_chars);
+		JudgeCut	cut;
 
+		if (gepa_judge_is_image(spec, spec->inputs[i]))
+			continue;
+		cut = gepa_judge_cut(course->document.fields[i], spec->window, spec->max_chars);
 		course->chars_seen += cut.chars_seen;
 		course->chars_total += cut.chars_total;
 	}
@@ -127,7 +130,7 @@ gepa_judge_course_begin(const JudgeProgram *program, JudgeCourse *course,
 		course->votes = palloc(sizeof(JudgeVerdict) * program->spec->votes);
 		gepa_judge_ballot_begin(&course->ballot, program->spec);
 	}
-	copy_document(course, document);
+	copy_document(program->spec, course, document);
 	memcpy(course->digest, digest, JUDGE_DIGEST_LENGTH);
 	course->outputs = palloc(sizeof(JudgeOutput) * Max(count_outputs(program->spec), 1));
 	if (program->spec->nsteps > 0)
@@ -246,6 +249,8 @@ gepa_judge_course_ask(const JudgeProgram *program, JudgeCourse *course,
 	set_thinking(program->spec, course->step, request);
 	request->nmessages = prompt.nmessages;
 	request->messages = prompt.messages;
+	request->nimages = prompt.nimages;
+	request->images = prompt.images;
 }
 
 /*

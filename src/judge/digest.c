@@ -140,6 +140,7 @@ gepa_judge_digest(const JudgeSpec *spec, bool with_threshold, uint8 *digest)
 		appendStringInfoString(&buf, "input;");
 		put_part(&buf, spec->inputs[i]);
 	}
+	put_parts(&buf, "image", spec->nimages, spec->images);
 	for (int i = 0; i < spec->nsteps; i++)
 		put_step(&buf, &spec->steps[i]);
 	put_parts(&buf, "verdict shown", spec->nverdict_inputs, spec->verdict_inputs);

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "lm/lm.h"
+#include "judge/judge_image.h"
 #include "judge/judge_program.h"
 
 #define JUDGE_DIGEST_LENGTH 32	/* SHA-256 */
@@ -60,6 +61,8 @@ typedef struct JudgeSpec
 	char	  **verdict_inputs;
 	int			ninputs;
 	char	  **inputs;			/* names of the input fields */
+	int			nimages;		/* ... of those that are images */
+	char	  **images;
 	int			nlabels;
 	char	  **labels;
 	bool	   *positive;		/* per label */
@@ -226,8 +229,9 @@ typedef struct JudgeRun JudgeRun;
 /*
  * Judge documents with one spec, concurrently up to the limits of its LMs.
  * The run owns a child of the current memory context; spec and servers must
- * outlive it; origin is copied.  submit copies the document; digest is that of its
- * content if the caller has it, else NULL.  collect waits
+ * outlive it; origin is copied.  submit copies the document, unless the spec has images:
+ * then it must live until it is collected.  digest is that of its content if the caller
+ * has it, else NULL.  collect waits
  * for the next finished document (timeout as gepa_lm_batch_collect) and
  * returns false when none is there; the verdict's strings live in the current
  * context.
@@ -312,7 +316,7 @@ extern void gepa_judge_rank(const JudgeSpec *spec, int n, const char *const *exp
 extern char *gepa_judge_feedback(const JudgeSpec *spec, const char *expected,
 								 const char *sample_feedback, const JudgeVerdict *verdict);
 
-/* A document as the judge saw it: windowed and fenced, all fields. */
+/* A document as the judge saw it: windowed and fenced, all fields; [image] for an image. */
 extern char *gepa_judge_render_document(const JudgeSpec *spec,
 										const JudgeDocument *document);
 

@@ -21,6 +21,8 @@ typedef struct JudgePrompt
 {
 	int			nmessages;
 	LmMessage  *messages;
+	int			nimages;
+	LmImage    *images;
 	int			chars_seen;
 	int			chars_total;
 } JudgePrompt;
@@ -42,8 +44,12 @@ extern void gepa_judge_render(const JudgeSpec *spec, const JudgeExample *example
 extern void gepa_judge_render_step(const JudgeSpec *spec, int step, const JudgeView *view,
 								   JudgePrompt *prompt);
 
-/* Fields alone, cut and fenced. */
-extern char *gepa_judge_render_view(const JudgeSpec *spec, const JudgeView *view);
+/*
+ * Fields alone, cut and fenced.  Images have placeholders, numbered as they are added to
+ * images; without a number where that is NULL.
+ */
+extern char *gepa_judge_render_view(const JudgeSpec *spec, const JudgeView *view,
+									JudgeImages *images);
 
 /* parse.c: the content without blanks and without one pair of fences around it */
 extern void gepa_judge_trim_answer(const char *content, const char **start, const char **end);

@@ -120,10 +120,12 @@ extern int	gepa_judge_step_component(const struct JudgeSpec *spec, int step);
 
 /*
  * What a step (nsteps: the verdict) was shown of a document, cut and fenced, as far as
- * it came; and what a step put out, NULL if it was not reached or has failed.
+ * it came; its images are added to images, and have placeholders with their numbers.
+ * And what a step put out, NULL if it was not reached or has failed.
  */
 extern char *gepa_judge_render_inputs(const struct JudgeSpec *spec, int step,
-									  const struct JudgeDocument *document, const char *trace);
+									  const struct JudgeDocument *document, const char *trace,
+									  struct JudgeImages *images);
 extern char *gepa_judge_render_outputs(const struct JudgeSpec *spec, int step,
 									   const struct JudgeDocument *document, const char *trace);
 

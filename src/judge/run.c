@@ -19,6 +19,11 @@
  * Known hole: a run that is stopped while votes of a document wait for a place does not
  * hand the document out, and what its other votes took is in no sum but the budget's.
  *
+ * Requests with images can be tens of megabytes long.  As long as those that are not
+ * answered have HELD_BYTES together, further documents of a judge of images are held back;
+ * what they hold is their caller's.  One whose image is none is spoilt: it is not asked
+ * about, and collected with a verdict that says so.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -29,6 +34,9 @@
 #include "base/clock.h"
 #include "judge/judge_internal.h"
 
+/* Of requests with images, in memory at a time; a single one may be larger. */
+#define HELD_BYTES (64 * 1024 * 1024)
+
 /* A document on its way. */
 typedef struct RunDocument
 {
@@ -37,6 +45,12 @@ typedef struct RunDocument
 	MemoryContext context;		/* its own; NULL for a simple judge's */
 	JudgeCourse course;
 	void	   *tag;
+	bool		is_held;
+	dlist_node	waits;			/* in held or spoilt; of a judge of images, as
+								 * what follows */
+	JudgeDocument content;
+	uint8		digest[JUDGE_DIGEST_LENGTH];
+	char	   *problem;		/* of a spoilt one */
 } RunDocument;
 
 struct JudgeRun
@@ -51,6 +65,8 @@ struct JudgeRun
 	dlist_head	documents;
 	LmBudget   *budget;			/* NULL = none */
 	MemoryContextCallback on_reset;
+	dlist_head	held;
+	dlist_head	spoilt;
 	int			npending;
 	int			peak;			/* of calls on the wire, where there are
 								 * several batches */
@@ -130,6 +146,8 @@ gepa_judge_open(const JudgeSpec *spec, const JudgeServers *servers, const LmOrig
 	run->scratch = AllocSetContextCreate(context, "gepa judge prompt",
 										 ALLOCSET_DEFAULT_SIZES);
 	run->servers = servers;
+	dlist_init(&run->held);
+	dlist_init(&run->spoilt);
 	init_program(&run->program, spec);
 	open_batches(run, origin);
 	MemoryContextSwitchTo(old);
@@ -180,6 +198,58 @@ ask(JudgeRun *run, RunDocument *document, const JudgeDocument *content, const ui
 	note_peak(run);
 }
 
+/* Another vote of it may have had it held already. */
+static void
+hold(JudgeRun *run, RunDocument *document, bool first)
+{
+	if (document->is_held)
+		return;
+	document->is_held = true;
+	if (first)
+		dlist_push_head(&run->held, &document->waits);
+	else
+		dlist_push_tail(&run->held, &document->waits);
+}
+
+/* Those that are held back, as far as there is room. */
+static void
+ask_held(JudgeRun *run)
+{
+	while (!dlist_is_empty(&run->held))
+	{
+		RunDocument *document;
+		size_t		bytes = 0;
+
+		for (int i = 0; i < run->nbatches; i++)
+			bytes += gepa_lm_batch_bytes(run->batches[i]);
+		if (bytes >= HELD_BYTES)
+			return;
+		document = dlist_container(RunDocument, waits, dlist_pop_head_node(&run->held));
+		document->is_held = false;
+		ask(run, document, &document->content, document->digest);
+	}
+}
+
+/* One of a judge of images. */
+static void
+submit_images(JudgeRun *run, RunDocument *document, const JudgeDocument *content,
+			  const uint8 *digest)
+{
+	char	   *problem = gepa_judge_find_bad_image(run->program.spec, content);
+
+	document->content = *content;
+	memcpy(document->digest, digest, JUDGE_DIGEST_LENGTH);
+	if (problem != NULL)
+	{
+		document->problem = MemoryContextStrdup(run->context, problem);
+		dlist_push_tail(&run->spoilt, &document->waits);
+		pfree(problem);
+		return;
+	}
+	hold(run, document, false);
+	ask_held(run);
+}
+
 static RunDocument *
 add_document(JudgeRun *run, const JudgeDocument *content, const uint8 *digest, void *tag)
 {
@@ -203,6 +273,7 @@ void
 gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, const uint8 *digest, void *tag)
 {
 	uint8		own[JUDGE_DIGEST_LENGTH];
+	RunDocument *added;
 
 	if (digest == NULL)
 	{
@@ -210,7 +281,11 @@ gepa_judge_submit(JudgeRun *run, const JudgeDocument *document, const uint8 *dig
 		digest = own;
 	}
 	run->npending++;
-	ask(run, add_document(run, document, digest, tag), document, digest);
+	added = add_document(run, document, digest, tag);
+	if (run->program.spec->nimages > 0)
+		submit_images(run, added, document, digest);
+	else
+		ask(run, added, document, digest);
 }
 
 /*
@@ -263,6 +338,8 @@ static void
 forget(JudgeRun *run, RunDocument *document)
 {
 	run->npending--;
+	if (document->is_held)
+		dlist_delete(&document->waits);
 	if (document->context != NULL)
 	{
 		dlist_delete(&document->node);
@@ -298,8 +375,31 @@ collect_reply(JudgeRun *run, LmBatch *batch, void **tag, JudgeVerdict *verdict, 
 		forget(run, document);
 	}
 	MemoryContextReset(run->scratch);
-	if (!*done && !run->stopped)
+	if (!*done && !run->stopped && run->program.spec->nimages > 0)
+		hold(run, document, true);
+	else if (!*done && !run->stopped)
 		ask(run, document, NULL, NULL);
+	ask_held(run);
+	return true;
+}
+
+static bool
+collect_spoilt(JudgeRun *run, void **tag, JudgeVerdict *verdict)
+{
+	RunDocument *document;
+
+	if (dlist_is_empty(&run->spoilt))
+		return false;
+	document = dlist_container(RunDocument, waits, dlist_pop_head_node(&run->spoilt));
+	memset(verdict, 0, sizeof(*verdict));
+	verdict->status = GEPA_STATUS_BAD_IMAGE;
+	verdict->sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
+	verdict->detail = document->problem;
+	verdict->hint = "Images are given as an http or https URL, as what gepa.image() makes of a bytea, as a data: URL, or as base64; in PNG, JPEG, GIF or WebP.";
+	keep_verdict(verdict, 0);
+	*tag = document->tag;
+	pfree(document->problem);
+	forget(run, document);
 	return true;
 }
 
@@ -309,6 +409,8 @@ collect_arrived(JudgeRun *run, void **tag, JudgeVerdict *verdict)
 {
 	bool		any = true;
 
+	if (collect_spoilt(run, tag, verdict))
+		return true;
 	while (any)
 	{
 		any = false;
@@ -389,7 +491,7 @@ gepa_judge_peak(const JudgeRun *run)
 int
 gepa_judge_due_ms(const JudgeRun *run)
 {
-	int			due = -1;
+	int			due = dlist_is_empty(unconstify(dlist_head *, &run->spoilt)) ? -1 : 0;
 
 	for (int i = 0; i < run->nbatches; i++)
 	{

@@ -24,6 +24,35 @@ find_resolved(const JudgeServers *servers, const char *name)
 	return NULL;
 }
 
+/* Of an input that a step, or the verdict, is shown: does its LM take it? */
+static void
+check_input(const JudgeSpec *spec, const LmServer *lm, const char *name)
+{
+	if (lm->images || !gepa_judge_is_image(spec, name))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("LM \"%s\" takes no images, but judge \"%s\" shows it input \"%s\"",
+					lm->name, spec->name, name),
+			 errhint("Name an LM that takes images, or set option images of the server to true if it does.")));
+}
+
+static void
+check_images(const JudgeSpec *spec, const JudgeServers *servers)
+{
+	int			n;
+	const char **names;
+
+	if (spec->nimages == 0)
+		return;
+	for (int i = 0; i < spec->nsteps; i++)
+		for (int k = 0; k < spec->steps[i].ninputs; k++)
+			check_input(spec, servers->steps[i], spec->steps[i].inputs[k]);
+	names = gepa_judge_verdict_inputs(spec, &n);
+	for (int i = 0; i < n; i++)
+		check_input(spec, servers->lm, names[i]);
+}
+
 JudgeServers *
 gepa_judge_resolve(const JudgeSpec *spec, const char *lm, Oid userid)
 {
@@ -40,6 +69,7 @@ gepa_judge_resolve(const JudgeSpec *spec, const char *lm, Oid userid)
 		servers->steps[servers->nsteps] = server ? server : gepa_lm_resolve(name, userid);
 		servers->nsteps++;
 	}
+	check_images(spec, servers);
 	return servers;
 }
 

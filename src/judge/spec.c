@@ -19,7 +19,7 @@
 static const char *const window_names[] = {"head", "head_tail", "head_middle_tail"};
 
 static const char *const option_names[] = {
-	"effort", "examples", "inputs", "max_chars", "reasoning", "steps", "thinking_budget",
+	"effort", "examples", "images", "inputs", "max_chars", "reasoning", "steps", "thinking_budget",
 	"threshold", "verdict_inputs", "votes", "window"
 };
 
@@ -51,7 +51,7 @@ check_names(const GepaJson *options)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unrecognized judge option \"%s\"", options->keys[i]),
-					 errhint("Valid options are effort, examples, inputs, max_chars, reasoning, steps, thinking_budget, threshold, verdict_inputs, votes, window.")));
+					 errhint("Valid options are effort, examples, images, inputs, max_chars, reasoning, steps, thinking_budget, threshold, verdict_inputs, votes, window.")));
 	}
 }
 
@@ -80,6 +80,39 @@ read_inputs(JudgeSpec *spec, const GepaJson *value)
 			if (strcmp(spec->inputs[k], spec->inputs[i]) == 0)
 				gepa_judge_refuse_option("inputs", hint);
 	}
+}
+
+/* In the order of the inputs, so that how they are listed makes no difference. */
+static void
+read_images(JudgeSpec *spec, const GepaJson *value)
+{
+	const char *hint = "Give an array of distinct names of input fields, for example [\"photo\"] with \"inputs\": [\"photo\", \"caption\"].";
+	int			nfound = 0;
+
+	spec->nimages = 0;
+	spec->images = NULL;
+	if (value == NULL || value->kind == GEPA_JSON_NULL)
+		return;
+	if (value->kind != GEPA_JSON_ARRAY)
+		refuse_option("images", hint);
+	spec->images = palloc(sizeof(char *) * spec->ninputs);
+	for (int i = 0; i < spec->ninputs; i++)
+	{
+		bool		listed = false;
+
+		for (int k = 0; k < value->nitems; k++)
+		{
+			if (value->items[k]->kind != GEPA_JSON_STRING ||
+				strcmp(value->items[k]->text, spec->inputs[i]) != 0)
+				continue;
+			listed = true;
+			nfound++;
+		}
+		if (listed)
+			spec->images[spec->nimages++] = spec->inputs[i];
+	}
+	if (nfound != value->nitems || nfound != spec->nimages)
+		refuse_option("images", hint);
 }
 
 static void
@@ -179,6 +212,7 @@ gepa_judge_apply_options(JudgeSpec *spec, const GepaJson *options)
 	if (options != NULL)
 		check_names(options);
 	read_inputs(spec, gepa_json_get(options, "inputs"));
+	read_images(spec, gepa_json_get(options, "images"));
 	read_window(spec, gepa_json_get(options, "window"));
 	read_numbers(spec, options);
 	if (reasoning != NULL && reasoning->kind != GEPA_JSON_BOOL)
@@ -205,6 +239,12 @@ gepa_judge_options_json(const JudgeSpec *spec)
 	appendStringInfo(&buf, "],\"window\":\"%s\",\"max_chars\":%d,\"reasoning\":%s,\"threshold\":%.17g",
 					 gepa_judge_window_name(spec->window), spec->max_chars,
 					 spec->reasoning ? "true" : "false", spec->threshold);
+	for (int i = 0; i < spec->nimages; i++)
+	{
+		appendStringInfoString(&buf, i > 0 ? "," : ",\"images\":[");
+		gepa_json_quote(&buf, spec->images[i]);
+		appendStringInfoString(&buf, i == spec->nimages - 1 ? "]" : "");
+	}
 	gepa_judge_write_sampling(&buf, spec);
 	gepa_judge_write_steps(&buf, spec);
 	appendStringInfoChar(&buf, '}');
@@ -249,10 +289,23 @@ check_labels(const JudgeSpec *spec)
 				 errhint("Name the labels that count as positive, for example positive => '{true}'.")));
 }
 
+/* Every call would carry the images of all examples, and every candidate of a run hold them. */
+static void
+check_examples(const JudgeSpec *spec)
+{
+	for (int i = 0; i < spec->ncomponents && spec->nimages > 0; i++)
+		if (spec->components[i].kind == JUDGE_COMPONENT_EXAMPLES)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a judge of images cannot have examples"),
+					 errhint("Set judge option \"examples\" to [], and say in the prompt what examples would show.")));
+}
+
 void
 gepa_judge_check_spec(const JudgeSpec *spec)
 {
 	check_labels(spec);
+	check_examples(spec);
 	gepa_judge_check_steps(spec);
 	for (int i = 0; i < spec->ncomponents; i++)
 	{

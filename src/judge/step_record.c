@@ -77,7 +77,7 @@ field_text(const JudgeSpec *spec, const JudgeDocument *document, const GepaJson 
 /* Those of the named fields that there are. */
 static char *
 render_names(const JudgeSpec *spec, const JudgeDocument *document, const GepaJson *trace,
-			 int n, const char *const *names)
+			 int n, const char *const *names, JudgeImages *images)
 {
 	const char **present = palloc(sizeof(char *) * Max(n, 1));
 	const char **texts = palloc(sizeof(char *) * Max(n, 1));
@@ -91,23 +91,23 @@ render_names(const JudgeSpec *spec, const JudgeDocument *document, const GepaJso
 		view.nfields += texts[view.nfields] != NULL;
 	}
 	gepa_judge_content_digest(document, digest);
-	return gepa_judge_render_view(spec, &view);
+	return gepa_judge_render_view(spec, &view, images);
 }
 
 char *
 gepa_judge_render_inputs(const JudgeSpec *spec, int step, const JudgeDocument *document,
-						 const char *trace)
+						 const char *trace, JudgeImages *images)
 {
 	int			n;
 	const char **names;
 
-	if (spec->nsteps == 0)
+	if (spec->nsteps == 0 && spec->nimages == 0)
 		return gepa_judge_render_document(spec, document);
 	if (step < spec->nsteps)
 		return render_names(spec, document, read_trace(trace), spec->steps[step].ninputs,
-							(const char *const *) spec->steps[step].inputs);
+							(const char *const *) spec->steps[step].inputs, images);
 	names = gepa_judge_verdict_inputs(spec, &n);
-	return render_names(spec, document, read_trace(trace), n, names);
+	return render_names(spec, document, read_trace(trace), n, names, images);
 }
 
 char *
@@ -120,7 +120,8 @@ gepa_judge_render_outputs(const JudgeSpec *spec, int step, const JudgeDocument *
 
 	if (gepa_json_get(entry, "outputs") == NULL)
 		return NULL;
-	return render_names(spec, document, json, own->noutputs, (const char *const *) own->outputs);
+	return render_names(spec, document, json, own->noutputs, (const char *const *) own->outputs,
+						NULL);
 }
 
 const char *

@@ -39,13 +39,43 @@ path(const LmServer *server)
  * Requests
  */
 
-/* A text block; marked, it is the end of what is worth caching. */
 static void
-put_block(StringInfo body, const char *text, bool marked)
+put_image(StringInfo body, const char *source)
 {
-	appendStringInfoString(body, "[{\"type\":\"text\",\"text\":");
-	gepa_json_quote(body, text);
-	appendStringInfo(body, "%s}]", marked ? ",\"cache_control\":{\"type\":\"ephemeral\"}" : "");
+	appendStringInfoString(body, "{\"type\":\"image\",\"source\":{");
+	if (gepa_lm_put_data(body, source, "media_type", "data"))
+		appendStringInfoString(body, ",\"type\":\"base64\"}");
+	else
+	{
+		appendStringInfoString(body, "\"type\":\"url\",\"url\":");
+		gepa_lm_put_source(body, source);
+		appendStringInfoChar(body, '}');
+	}
+}
+
+/* The content as blocks; marked, the last is the end of what is worth caching. */
+static void
+put_blocks(StringInfo body, const LmRequest *request, int message, bool marked)
+{
+	LmWalk		walk = gepa_lm_walk(request, message);
+	LmPart		part;
+	bool		more = gepa_lm_next_part(&walk, &part);
+
+	appendStringInfoChar(body, '[');
+	do
+	{
+		if (more && part.source != NULL)
+			put_image(body, part.source);
+		else
+		{
+			appendStringInfoString(body, "{\"type\":\"text\",\"text\":");
+			gepa_lm_put_text(body, &part);
+		}
+		more = gepa_lm_next_part(&walk, &part);
+		if (!more && marked)
+			appendStringInfoString(body, ",\"cache_control\":{\"type\":\"ephemeral\"}");
+		appendStringInfoString(body, more ? "}," : "}]");
+	} while (more);
 }
 
 static void
@@ -55,7 +85,7 @@ put_system(StringInfo body, const LmRequest *request, int last_shared)
 		if (request->messages[i].role == LM_ROLE_SYSTEM)
 		{
 			appendStringInfoString(body, ",\"system\":");
-			put_block(body, request->messages[i].content, i == last_shared);
+			put_blocks(body, request, i, i == last_shared);
 			return;
 		}
 }
@@ -74,7 +104,7 @@ put_messages(StringInfo body, const LmRequest *request, int last_shared)
 			continue;
 		appendStringInfo(body, "%s{\"role\":\"%s\",\"content\":", first ? "" : ",",
 						 message->role == LM_ROLE_ASSISTANT ? "assistant" : "user");
-		put_block(body, message->content, i == last_shared);
+		put_blocks(body, request, i, i == last_shared);
 		appendStringInfoChar(body, '}');
 		first = false;
 	}

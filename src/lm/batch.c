@@ -52,6 +52,7 @@ typedef struct Call
 	char	   *prompt;			/* for the log; NULL = not wanted */
 	char	   *body;
 	size_t		length;
+	size_t		weight;			/* bytes that tokens are expected by */
 	LmClaim		claim;			/* on the LM's limits */
 	int			attempts;		/* that have ended */
 	int64		started;		/* the last attempt; gepa_clock_us() */
@@ -82,6 +83,7 @@ struct LmBatch
 	bool		stopped;		/* nothing is sent any more */
 	int			peak;			/* of calls on the wire */
 	int			npending;		/* submitted, not yet collected */
+	size_t		bytes;			/* of all bodies */
 	const LmReply *fatal;		/* why nothing is sent any more */
 };
 
@@ -183,6 +185,12 @@ gepa_lm_batch_pending(const LmBatch *batch)
 	return batch->npending;
 }
 
+size_t
+gepa_lm_batch_bytes(const LmBatch *batch)
+{
+	return batch->bytes;
+}
+
 int
 gepa_lm_batch_sent(const LmBatch *batch)
 {
@@ -213,7 +221,10 @@ call_done(Call *call)
 		pfree(call->prompt);
 	call->prompt = NULL;
 	if (call->body != NULL)
+	{
+		batch->bytes -= call->length;
 		pfree(call->body);
+	}
 	call->body = NULL;
 }
 
@@ -358,7 +369,7 @@ settle(Call *call, int sends)
 	}
 	spent.of[LM_CALLS] = sends;
 	gepa_lm_budget_settle(batch->budget, &call->reservation, call->hold, &spent);
-	gepa_lm_show(gepa_lm_gate_shown(batch->visit.gate), call->length, reply->input_tokens,
+	gepa_lm_show(gepa_lm_gate_shown(batch->visit.gate), call->weight, reply->input_tokens,
 				 reply->output_tokens);
 }
 
@@ -447,7 +458,7 @@ call_start(Call *call)
 static LmEntry
 enter(Call *call)
 {
-	call->claim.bytes = call->length;
+	call->claim.bytes = call->weight;
 	call->claim.max_tokens = call->batch->server->max_tokens;
 	return gepa_lm_gate_enter(&call->batch->visit, &call->claim);
 }
@@ -476,7 +487,7 @@ may_spend(Call *call)
 	LmBatch    *batch = call->batch;
 
 	switch (gepa_lm_budget_reserve(batch->budget, batch->server,
-								   gepa_lm_gate_shown(batch->visit.gate), call->length,
+								   gepa_lm_gate_shown(batch->visit.gate), call->weight,
 								   call->hold, &call->reservation))
 	{
 		case LM_GRANTED:
@@ -663,6 +674,8 @@ build_body(Call *call, const LmRequest *request)
 	batch->provider->build(batch->server, request, &body);
 	text = gepa_to_utf8(body.data, body.len);
 	call->length = strlen(text);
+	call->weight = gepa_lm_weigh(request, call->length);
+	batch->bytes += call->length;
 	call->body = text;
 	if (text == body.data)
 		return;
@@ -677,7 +690,8 @@ answer_now(Call *call, const LmRequest *request)
 	MemoryContext old = MemoryContextSwitchTo(call->context);
 
 	for (int i = 0; i < request->nmessages; i++)
-		call->length += strlen(request->messages[i].content);
+		call->weight += strlen(request->messages[i].content);
+	call->weight += request->nimages * LM_IMAGE_WEIGHT;
 	call->batch->provider->answer(call->batch->server, request, call->reply);
 	MemoryContextSwitchTo(old);
 }

@@ -75,12 +75,65 @@ path(const LmServer *server)
  * Requests
  */
 
-static void
-put_parts(StringInfo body, const char *text)
+/* By the ending of its path, which is all that is known of an image elsewhere; or NULL. */
+static const char *
+guess_type(const char *url)
 {
-	appendStringInfoString(body, "\"parts\":[{\"text\":");
-	gepa_json_quote(body, text);
-	appendStringInfoString(body, "}]");
+	static const char *const endings[][2] = {
+		{".png", "image/png"}, {".jpg", "image/jpeg"}, {".jpeg", "image/jpeg"},
+		{".webp", "image/webp"}, {".gif", "image/gif"}
+	};
+	size_t		length = strcspn(url, "?#");
+
+	for (int i = 0; i < lengthof(endings); i++)
+	{
+		size_t		n = strlen(endings[i][0]);
+
+		if (length > n && pg_strncasecmp(url + length - n, endings[i][0], n) == 0)
+			return endings[i][1];
+	}
+	return NULL;
+}
+
+static void
+put_image(StringInfo body, const char *source)
+{
+	const char *type = guess_type(source);
+	int			start = body->len;
+
+	appendStringInfoString(body, "{\"inlineData\":{");
+	if (!gepa_lm_put_data(body, source, "mimeType", "data"))
+	{
+		body->len = start;
+		appendStringInfoString(body, "{\"fileData\":{\"fileUri\":");
+		gepa_lm_put_source(body, source);
+		if (type != NULL)
+			appendStringInfo(body, ",\"mimeType\":\"%s\"", type);
+	}
+	appendStringInfoString(body, "}}");
+}
+
+static void
+put_parts(StringInfo body, const LmRequest *request, int message)
+{
+	LmWalk		walk = gepa_lm_walk(request, message);
+	LmPart		part;
+	bool		more = gepa_lm_next_part(&walk, &part);
+
+	appendStringInfoString(body, "\"parts\":[");
+	do
+	{
+		if (more && part.source != NULL)
+			put_image(body, part.source);
+		else
+		{
+			appendStringInfoString(body, "{\"text\":");
+			gepa_lm_put_text(body, &part);
+			appendStringInfoChar(body, '}');
+		}
+		more = gepa_lm_next_part(&walk, &part);
+		appendStringInfoString(body, more ? "," : "]");
+	} while (more);
 }
 
 static void
@@ -97,7 +150,7 @@ put_contents(StringInfo body, const LmRequest *request)
 			continue;
 		appendStringInfo(body, "%s{\"role\":\"%s\",", first ? "" : ",",
 						 message->role == LM_ROLE_ASSISTANT ? "model" : "user");
-		put_parts(body, message->content);
+		put_parts(body, request, i);
 		appendStringInfoChar(body, '}');
 		first = false;
 	}
@@ -106,7 +159,7 @@ put_contents(StringInfo body, const LmRequest *request)
 		if (request->messages[i].role == LM_ROLE_SYSTEM)
 		{
 			appendStringInfoString(body, ",\"systemInstruction\":{");
-			put_parts(body, request->messages[i].content);
+			put_parts(body, request, i);
 			appendStringInfoChar(body, '}');
 			return;
 		}

@@ -78,6 +78,7 @@ typedef struct LmServer
 	int			request_timeout_ms; /* default 120 s, whole transfer */
 	LmStructured structured_output;
 	bool		logprobs;
+	bool		images;			/* takes them; true unless the option says no */
 	char	   *extra_body;		/* JSON object merged into requests */
 	char	   *temperature;	/* numbers as given, validated */
 	char	   *top_p;
@@ -113,6 +114,20 @@ typedef struct LmMessage
 } LmMessage;
 
 /*
+ * An image in a message.  Endpoints count one by its size in pixels: where tokens are
+ * expected by the bytes of a text, it counts for so many of these.
+ */
+#define LM_IMAGE_WEIGHT 4800
+
+typedef struct LmImage
+{
+	int			message;		/* its number */
+	int			at;				/* byte of the content that it stands before */
+	const char *source;			/* a URL (http, https), or a data: URL in
+								 * base64 with a type and nothing else */
+} LmImage;
+
+/*
  * One call.  With schema set, the answer is asked to be JSON of that schema
  * as far as structured_output allows.  choices repeats the labels the schema
  * permits, for providers that want them apart (canned).  Copied by submit.
@@ -121,6 +136,8 @@ typedef struct LmRequest
 {
 	int			nmessages;
 	const LmMessage *messages;
+	int			nimages;
+	const LmImage *images;		/* in the order of their places */
 	const char *schema_name;
 	const char *schema;			/* JSON text, or NULL for free text */
 	int			nchoices;
@@ -285,6 +302,9 @@ extern void gepa_lm_batch_charge(LmBatch *batch, LmBudget *budget);
  */
 extern LmReply *gepa_lm_batch_collect(LmBatch *batch, int timeout_ms);
 extern int	gepa_lm_batch_pending(const LmBatch *batch);
+
+/* What it holds of requests that are not answered, in bytes. */
+extern size_t gepa_lm_batch_bytes(const LmBatch *batch);
 extern void gepa_lm_batch_close(LmBatch *batch);
 
 /* Calls that are on the wire, and the most there ever were at a time. */

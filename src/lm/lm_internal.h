@@ -134,6 +134,46 @@ extern char *gepa_lm_split_thinking(const char *answer, char **reasoning);
 /* A count of tokens; 0 when there is none, or a senseless one. */
 extern int	gepa_lm_token_count(const GepaJson *usage, const char *name);
 
+/* parts.c: content with images in it */
+
+/* A stretch of text that is not empty, or an image (source; text is NULL). */
+typedef struct LmPart
+{
+	const char *text;			/* not terminated */
+	int			length;
+	const char *source;
+} LmPart;
+
+/* A walk over a message. */
+typedef struct LmWalk
+{
+	const LmMessage *message;
+	const LmImage *images;		/* that are left of it */
+	int			nimages;
+	int			at;
+} LmWalk;
+
+extern LmWalk gepa_lm_walk(const LmRequest *request, int message);
+
+/* The next part; false = there is none, and *part is an empty text. */
+extern bool gepa_lm_next_part(LmWalk *walk, LmPart *part);
+
+/* A stretch of text as a JSON string. */
+extern void gepa_lm_put_text(StringInfo body, const LmPart *part);
+
+/* An image's source as a JSON string. */
+extern void gepa_lm_put_source(StringInfo body, const char *source);
+
+/* The type and the base64 of a data: URL, as JSON strings; false for another one. */
+extern bool gepa_lm_put_data(StringInfo body, const char *source, const char *type_name,
+							 const char *data_name);
+
+/*
+ * How many bytes of text a request counts for, where tokens are expected by its bytes:
+ * those of the body without its images, and for each of these what it may take.
+ */
+extern size_t gepa_lm_weigh(const LmRequest *request, size_t length);
+
 /* How an answer ended; refusal: the model's own words, or NULL. */
 typedef enum LmEnd
 {

@@ -241,6 +241,8 @@ gepa_lm_log_prompt(const LmRequest *request)
 	for (int i = 0; i < request->nmessages && text.len < gepa_call_log_text; i++)
 		appendStringInfo(&text, "%s%s: %s", i > 0 ? "\n" : "",
 						 roles[request->messages[i].role], request->messages[i].content);
+	if (request->nimages > 0)
+		appendStringInfo(&text, "\n[images: %d]", request->nimages);
 	return text.data;
 }
 

@@ -43,6 +43,35 @@ path(const LmServer *server)
 	return pstrdup("/chat/completions");
 }
 
+/* A string, or a list of parts where there are images. */
+static void
+put_content(StringInfo body, const LmRequest *request, int message)
+{
+	LmWalk		walk = gepa_lm_walk(request, message);
+	LmPart		part;
+
+	if (walk.nimages == 0)
+	{
+		gepa_json_quote(body, walk.message->content);
+		return;
+	}
+	for (bool first = true; gepa_lm_next_part(&walk, &part); first = false)
+	{
+		appendStringInfoChar(body, first ? '[' : ',');
+		if (part.source != NULL)
+		{
+			appendStringInfoString(body, "{\"type\":\"image_url\",\"image_url\":{\"url\":");
+			gepa_lm_put_source(body, part.source);
+			appendStringInfoString(body, "}}");
+			continue;
+		}
+		appendStringInfoString(body, "{\"type\":\"text\",\"text\":");
+		gepa_lm_put_text(body, &part);
+		appendStringInfoChar(body, '}');
+	}
+	appendStringInfoChar(body, ']');
+}
+
 static void
 put_messages(StringInfo body, const LmRequest *request)
 {
@@ -51,7 +80,7 @@ put_messages(StringInfo body, const LmRequest *request)
 	{
 		appendStringInfo(body, "%s{\"role\":\"%s\",\"content\":", i > 0 ? "," : "",
 						 role_names[request->messages[i].role]);
-		gepa_json_quote(body, request->messages[i].content);
+		put_content(body, request, i);
 		appendStringInfoChar(body, '}');
 	}
 	appendStringInfoChar(body, ']');

@@ -291,6 +291,7 @@ static const Option options[] = {
 	{"connect_timeout", ForeignServerRelationId, false, check_seconds},
 	{"extra_body", ForeignServerRelationId, false, check_extra_body},
 	{"http_version", ForeignServerRelationId, false, check_http_version},
+	{"images", ForeignServerRelationId, false, check_bool},
 	{"input_price", ForeignServerRelationId, false, check_price},
 	{"logprobs", ForeignServerRelationId, false, check_bool},
 	{"max_concurrency", ForeignServerRelationId, false, check_concurrency},

@@ -232,6 +232,8 @@ set_option(LmServer *server, KeyOptions *keys, const char *name, const char *val
 		server->request_timeout_ms = to_ms(value);
 	else if (strcmp(name, "structured_output") == 0)
 		server->structured_output = to_structured(value);
+	else if (strcmp(name, "images") == 0)
+		server->images = to_bool(value);
 	else if (strcmp(name, "logprobs") == 0)
 		server->logprobs = to_bool(value);
 	else if (strcmp(name, "extra_body") == 0)
@@ -280,6 +282,7 @@ set_defaults(LmServer *server)
 	server->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
 	server->request_timeout_ms = DEFAULT_REQUEST_TIMEOUT_MS;
 	server->max_tokens = -1;
+	server->images = true;
 	server->cached_input_price = -1;
 }
 

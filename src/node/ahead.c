@@ -287,9 +287,10 @@ has_same_inputs(const JudgeSpec *a, const JudgeSpec *b, bool is_jsonb)
 	if (a == NULL || a->ninputs != b->ninputs)
 		return false;
 	if (!is_jsonb)
-		return true;
+		return a->nimages == b->nimages;
 	for (int i = 0; i < a->ninputs; i++)
-		if (strcmp(a->inputs[i], b->inputs[i]) != 0)
+		if (strcmp(a->inputs[i], b->inputs[i]) != 0 ||
+			gepa_judge_is_image(a, a->inputs[i]) != gepa_judge_is_image(b, b->inputs[i]))
 			return false;
 	return true;
 }

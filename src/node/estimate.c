@@ -250,7 +250,9 @@ gepa_node_judge_name(const Node *call)
 static double
 prompt_tokens(const JudgeSpec *spec, double width)
 {
-	double		chars = FRAME_CHARS + Min(width, (double) spec->max_chars * spec->ninputs);
+	int			ntexts = spec->ninputs - spec->nimages;
+	double		chars = FRAME_CHARS + Min(width, (double) spec->max_chars * ntexts) +
+		(double) spec->nimages * LM_IMAGE_WEIGHT;
 	int			votes = Max(spec->votes, 1);
 
 	chars *= spec->nsteps + votes;

@@ -22,6 +22,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION gepa.alter_judge(text, text, name, jsonb) IS
 	'makes a new version of a judge, with the present settings of its LM; returns its number';
 
+CREATE FUNCTION gepa.image(bytes bytea)
+RETURNS text
+AS 'MODULE_PATHNAME', 'gepa_image'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gepa.image(bytea) IS
+	'the bytes of an image as an input of a judge: a data: URL with the type that they tell';
+
 CREATE FUNCTION gepa.drop_judge(name text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'gepa_drop_judge'

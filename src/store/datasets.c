@@ -339,6 +339,17 @@ map_fields(const StoreDataset *dataset, const JudgeSpec *spec)
 	return column;
 }
 
+/* Chosen by hand, unlike what is judged: here it is an error. */
+static void
+check_images(const StoreDataset *dataset, const JudgeSpec *spec, const StoreSample *sample)
+{
+	char	   *problem = gepa_judge_find_bad_image(spec, &sample->document);
+
+	if (problem != NULL)
+		refuse_sample(dataset, sample->key, problem,
+					  "Give images as bytea, as a data: URL or base64, or as an http or https URL; in PNG, JPEG, GIF or WebP. Leave other rows out with a query or a view as source.");
+}
+
 static void
 read_document(StoreScope *scope, const StoreDataset *dataset, const JudgeSpec *spec,
 			  const int *column, uint64 row, StoreSample *sample)
@@ -354,8 +365,10 @@ read_document(StoreScope *scope, const StoreDataset *dataset, const JudgeSpec *s
 						  psprintf("input column \"%s\" is empty", dataset->inputs[column[i]]),
 						  "Leave such rows out with a query or a view as source.");
 	}
+	gepa_judge_normalise(spec, fields);
 	sample->document.nfields = spec->ninputs;
 	sample->document.fields = fields;
+	check_images(dataset, spec, sample);
 	gepa_judge_content_digest(&sample->document, sample->digest);
 }
 
@@ -391,6 +404,10 @@ gepa_store_read_samples(const StoreDataset *dataset, const JudgeSpec *spec,
 	StoreSample *samples;
 
 	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, dataset->owner, dataset->search_path);
+
+	/* Images as bytea: a text that the judge knows. */
+	(void) set_config_option("bytea_output", "hex", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the source of dataset \"%s\"", dataset->name);
 	*nsamples = (int) SPI_processed;

@@ -23,6 +23,7 @@ struct WorkerAsk
 	WorkerRun  *run;
 	StoreStep  *entry;			/* gets the figures of calls without an answer */
 	const char *prompt;
+	const JudgeImages *images;
 	LmServer   *lm;
 	LmBatch    *batch;			/* a call is under way; NULL = pause, or
 								 * answered */
@@ -41,6 +42,7 @@ send_call(WorkerAsk *ask)
 	LmOrigin	origin = {.purpose = LM_PURPOSE_REFLECTION,.judge = run->judge,.run = run->run};
 	MemoryContext context = CurrentMemoryContext;
 	LmMessage	message;
+	LmImage    *images = palloc0(sizeof(LmImage) * Max(ask->images->n, 1));
 	LmRequest	request;
 
 	gepa_worker_enter(ask->run, context);
@@ -51,9 +53,17 @@ send_call(WorkerAsk *ask)
 	memset(&request, 0, sizeof(request));
 	request.nmessages = 1;
 	request.messages = &message;
+	request.nimages = ask->images->n;
+	request.images = images;
+	for (int i = 0; i < ask->images->n; i++)
+	{
+		images[i].at = (int) strlen(ask->prompt);
+		images[i].source = ask->images->sources[i];
+	}
 	ask->batch = gepa_lm_batch_open(ask->lm, &origin);
 	gepa_lm_batch_charge(ask->batch, ask->run->budget);
 	gepa_lm_batch_submit(ask->batch, &request, NULL);
+	pfree(images);
 }
 
 /*
@@ -106,8 +116,11 @@ gepa_worker_ask_begin(WorkerRun *run, StoreStep *entry)
 }
 
 void
-gepa_worker_ask_send(WorkerAsk *ask, const char *prompt)
+gepa_worker_ask_send(WorkerAsk *ask, const char *prompt, const JudgeImages *images)
 {
+	static const JudgeImages none = {0};
+
+	ask->images = images != NULL ? images : &none;
 	ask->prompt = prompt;
 	ask->answered = false;
 	ask->due = 0;

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 #include "worker/worker_reflect.h"
 
@@ -191,12 +192,34 @@ append_limit(StringInfo buf, const WorkerRun *run, const EngineStep *step)
 					 gepa_worker_longest(run, step), pg_mbstrlen(step->texts[step->component]));
 }
 
+bool
+gepa_worker_shows_images(const WorkerRun *run)
+{
+	const LmServer *lm = run->row->reflection_lm == NULL ? NULL :
+		gepa_lm_describe(run->row->reflection_lm, GetUserId());
+
+	return lm == NULL || lm->images;
+}
+
+/* A line before the records says what their placeholders stand for. */
+static const char *
+add_notice(const char *template, int nimages)
+{
+	const char *place = strstr(template, "<side_info>");
+
+	if (nimages == 0 || place == NULL)
+		return template;
+	return psprintf("%.*sImages are attached (%d), in the order in which their placeholders [IMAGE-...] stand here.\n\n%s",
+					(int) (place - template), template, nimages, place);
+}
+
 char *
 gepa_worker_reflection_prompt(const WorkerRun *run, const EngineStep *step,
-							  const EngineValue *records, int nrecords, const char *tried)
+							  const EngineValue *records, int nrecords, int nimages,
+							  const char *tried)
 {
-	char	   *prompt = gepa_engine_render_reflection(find_template(run, step),
-													   step->texts[step->component], records,
+	const char *template = add_notice(find_template(run, step), nimages);
+	char	   *prompt = gepa_engine_render_reflection(template, step->texts[step->component], records,
 													   nrecords,
 													   run->options.expand_placeholders);
 	StringInfoData buf;

@@ -5,7 +5,8 @@
  *
  * They are read back from the tables, in the order in which the engine names
  * them, so that a resumed run shows the LM what the undisturbed one would have.
- * The documents appear as the judge saw them: cut and fenced.
+ * The documents appear as the judge saw them: cut and fenced.  Images have placeholders,
+ * numbered over all records of the step, and go beside the prompt.
  *
  *-------------------------------------------------------------------------
  */
@@ -79,13 +80,14 @@ step_value(const WorkerRun *run, int step, const StoreRollout *rollout,
 
 /* Whose inputs and outputs are shown: those of the step whose prompt is to be written. */
 static EngineValue
-record_value(const WorkerRun *run, int step, const StoreRollout *rollout)
+record_value(const WorkerRun *run, int step, const StoreRollout *rollout, JudgeImages *images)
 {
 	static const char *const keys[] = {"Inputs", "Generated Outputs", "Feedback"};
 	EngineValue *items = palloc(sizeof(EngineValue) * lengthof(keys));
 	const JudgeDocument *document = &run->samples[rollout->split][rollout->sample].document;
 
-	items[0] = text_value(gepa_judge_render_inputs(run->seed, step, document, rollout->trace));
+	items[0] = text_value(gepa_judge_render_inputs(run->seed, step, document, rollout->trace,
+												   images));
 	items[1] = step < run->seed->nsteps ? step_value(run, step, rollout, document) :
 		outputs_value(&rollout->verdict);
 	items[2] = text_value(rollout->feedback ? rollout->feedback : "");
@@ -114,7 +116,7 @@ gepa_worker_default_template(const WorkerRun *run, const EngineStep *step)
 }
 
 EngineValue *
-gepa_worker_records(const WorkerRun *run, const EngineStep *step)
+gepa_worker_records(const WorkerRun *run, const EngineStep *step, WorkerPictures *pictures)
 {
 	int			n = step->nrecords;
 	StoreRollout *rollouts = gepa_store_get_records(run->row->run, run->seed, step->records, &n);
@@ -123,6 +125,8 @@ gepa_worker_records(const WorkerRun *run, const EngineStep *step)
 	if (n != step->nrecords)
 		elog(ERROR, "%d of the %d rollouts to reflect on in step %d are recorded", n,
 			 step->nrecords, step->step);
+	memset(pictures, 0, sizeof(*pictures));
+	pictures->first = palloc0(sizeof(int) * (n + 1));
 	for (int i = 0; i < n; i++)
 	{
 		/* Test samples are never shown. */
@@ -131,7 +135,8 @@ gepa_worker_records(const WorkerRun *run, const EngineStep *step)
 			elog(ERROR, "rollout %d of step %d has no sample", rollouts[i].slot,
 				 rollouts[i].step);
 		records[i] = run->row->text != NULL ? gepa_worker_text_record(run, &rollouts[i]) :
-			record_value(run, step_of(run, step), &rollouts[i]);
+			record_value(run, step_of(run, step), &rollouts[i], &pictures->images);
+		pictures->first[i + 1] = pictures->images.n;
 	}
 	return records;
 }

@@ -30,6 +30,7 @@ typedef struct Part
 {
 	int			number;
 	WorkerGroup group;
+	JudgeImages images;			/* that the prompt has placeholders for */
 	char	   *prompt;
 	char	   *sent;			/* prompt, or with a complaint */
 	WorkerAsk  *ask;
@@ -74,7 +75,7 @@ send_part(WorkerReflection *reflection, Part *part)
 	part->sent = part->prompt;
 	if (part->detail != NULL)
 		part->sent = gepa_worker_complaint(part->prompt, part->detail);
-	gepa_worker_ask_send(part->ask, part->sent);
+	gepa_worker_ask_send(part->ask, part->sent, &part->images);
 }
 
 /*
@@ -216,7 +217,30 @@ list_all(int n, int *ngroups)
 }
 
 static void
-make_parts(WorkerReflection *reflection, const EngineValue *records)
+make_part(WorkerReflection *reflection, Part *part, const EngineValue *records,
+		  const WorkerPictures *pictures, const char *tried)
+{
+	EngineValue *shown = palloc(sizeof(EngineValue) * Max(part->group.n, 1));
+
+	for (int r = 0; r < part->group.n; r++)
+	{
+		int			record = part->group.records[r];
+
+		shown[r] = records[record];
+		for (int i = pictures->first[record]; i < pictures->first[record + 1]; i++)
+			gepa_judge_add_image(&part->images, pictures->images.sources[i]);
+	}
+	if (part->images.n > 0 && !gepa_worker_shows_images(reflection->run))
+		part->images.n = 0;
+	part->prompt = part->sent =
+		gepa_worker_reflection_prompt(reflection->run, &reflection->step, shown, part->group.n,
+									  part->images.n, tried);
+	pfree(shown);
+}
+
+static void
+make_parts(WorkerReflection *reflection, const EngineValue *records,
+		   const WorkerPictures *pictures)
 {
 	const WorkerRun *run = reflection->run;
 	const EngineStep *step = &reflection->step;
@@ -232,15 +256,10 @@ make_parts(WorkerReflection *reflection, const EngineValue *records)
 	for (int i = 0; i < reflection->ngroups; i++)
 	{
 		Part	   *part = &reflection->parts[i];
-		EngineValue *shown = palloc(sizeof(EngineValue) * Max(groups[i].n, 1));
 
 		part->number = i;
 		part->group = groups[i];
-		for (int r = 0; r < groups[i].n; r++)
-			shown[r] = records[groups[i].records[r]];
-		part->prompt = part->sent =
-			gepa_worker_reflection_prompt(run, step, shown, groups[i].n, tried);
-		pfree(shown);
+		make_part(reflection, part, records, pictures, tried);
 	}
 	reflection->parts[reflection->ngroups].number = reflection->ngroups;
 }
@@ -274,12 +293,13 @@ gepa_worker_reflection_begin(WorkerRun *run, const EngineStep *step, StoreStep *
 	MemoryContext context = CurrentMemoryContext;
 	WorkerReflection *reflection = palloc0(sizeof(WorkerReflection));
 	EngineValue *records;
+	WorkerPictures pictures;
 
 	reflection->run = run;
 	reflection->step = *step;
 	reflection->entry = entry;
 	gepa_worker_enter(run, context);
-	records = gepa_worker_records(run, step);
+	records = gepa_worker_records(run, step, &pictures);
 	if (run->options.proposer != NULL)
 	{
 		gepa_worker_call_proposer(run, step, records, entry);
@@ -287,7 +307,7 @@ gepa_worker_reflection_begin(WorkerRun *run, const EngineStep *step, StoreStep *
 	}
 	else
 	{
-		make_parts(reflection, records);
+		make_parts(reflection, records, &pictures);
 		take_recorded(reflection);
 		entry->prompt = reflection->ngroups == 1 ? reflection->parts[0].prompt : NULL;
 	}

@@ -46,6 +46,11 @@ gepa_worker_program(const JudgeSpec *version, const WorkerRunOptions *options,
 	bool		adds = !has_examples && options->max_examples > 0 &&
 		(!can_reflect || options->examples);
 
+	if (adds && version->nimages > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("examples of a judge of images cannot be tuned"),
+				 errhint("Give a reflection LM, and leave out run option \"examples\".")));
 	*spec = *version;
 	spec->lm_identity = lm_identity;
 	spec->components = palloc0(sizeof(JudgeComponent) * (version->ncomponents + 1));

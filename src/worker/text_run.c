@@ -196,7 +196,7 @@ write_component(WorkerRun *run, int component)
 		WorkerAsk  *ask = gepa_worker_ask_begin(run, &entry);
 		LmReply    *reply;
 
-		gepa_worker_ask_send(ask, prompt);
+		gepa_worker_ask_send(ask, prompt, NULL);
 		reply = await(run, ask);
 		if (reply == NULL)
 		{

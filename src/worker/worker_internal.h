@@ -263,11 +263,19 @@ extern void gepa_worker_number_examples(WorkerRun *run);
 /* The program with a step's texts; allocated in the current context. */
 extern JudgeSpec *gepa_worker_candidate(WorkerRun *run, const char *const *texts);
 
+/* Images that records have placeholders for: those of record i from first[i] on. */
+typedef struct WorkerPictures
+{
+	JudgeImages images;
+	int		   *first;			/* one more than records */
+} WorkerPictures;
+
 /*
  * records.c: what a reflection is shown of the rollouts that a step names, nrecords of
  * them, in the current context.  Needs a transaction.
  */
-extern EngineValue *gepa_worker_records(const WorkerRun *run, const EngineStep *step);
+extern EngineValue *gepa_worker_records(const WorkerRun *run, const EngineStep *step,
+										WorkerPictures *pictures);
 
 /* The template for the component of a step, where the run's options have none. */
 extern const char *gepa_worker_default_template(const WorkerRun *run, const EngineStep *step);

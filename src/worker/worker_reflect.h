@@ -22,8 +22,8 @@ typedef struct WorkerAsk WorkerAsk;
 
 extern WorkerAsk *gepa_worker_ask_begin(WorkerRun *run, StoreStep *entry);
 
-/* Send a prompt, which must live as long; the last one has its answer. */
-extern void gepa_worker_ask_send(WorkerAsk *ask, const char *prompt);
+/* Send a prompt, and images (or NULL) behind it, which must live as long; the last one has its answer. */
+extern void gepa_worker_ask_send(WorkerAsk *ask, const char *prompt, const JudgeImages *images);
 
 /* NULL = not yet. */
 extern LmReply *gepa_worker_ask_poll(WorkerAsk *ask);
@@ -42,10 +42,13 @@ extern int	gepa_worker_longest(const WorkerRun *run, const EngineStep *step);
 /* What is said of earlier proposals; NULL = nothing.  Needs a transaction. */
 extern char *gepa_worker_tried(const WorkerRun *run, const EngineStep *step);
 
-/* Prompts; records are the ones to be shown, tried may be NULL. */
+/* Does the reflection LM take images?  Needs a transaction. */
+extern bool gepa_worker_shows_images(const WorkerRun *run);
+
+/* Prompts; records are the ones to be shown, with so many images, tried may be NULL. */
 extern char *gepa_worker_reflection_prompt(const WorkerRun *run, const EngineStep *step,
 										   const EngineValue *records, int nrecords,
-										   const char *tried);
+										   int nimages, const char *tried);
 extern char *gepa_worker_combine_prompt(const WorkerRun *run, const EngineStep *step,
 										char *const *texts, int n);
 
