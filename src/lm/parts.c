@@ -44,7 +44,7 @@ gepa_lm_next_part(LmWalk *walk, LmPart *part)
 	int			length = (int) strlen(text);
 
 	memset(part, 0, sizeof(*part));
-	if (walk->nimages > 0 && walk->images->at <= walk->at)
+	if (walk->nimages > 0 && (walk->images->at <= walk->at || length == 0))
 	{
 		part->source = walk->images->source;
 		walk->images++;

@@ -271,6 +271,58 @@ check_build(void)
 		   "what is off is not sent");
 }
 
+/* Two images in the last message, one of them in the midst of its text. */
+static void
+check_images(void)
+{
+	LmServer	server = {.model = "m",.max_tokens = 5};
+	LmMessage	messages[] = {{LM_ROLE_SYSTEM, "s"}, {LM_ROLE_USER, "a:\nb"}};
+	LmImage		images[] = {{1, 3, "data:image/png;base64,AA=="}, {1, 4, "https://h/x.jpg?a=\\"}};
+	LmRequest	request = {.nmessages = 2,.messages = messages,.nimages = 2,.images = images};
+	StringInfoData body;
+
+	initStringInfo(&body);
+	gepa_lm_openai.build(&server, &request, &body);
+	tap_is_string(body.data,
+				  "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"s\"},"
+				  "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a:\\n\"},"
+				  "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,AA==\"}},"
+				  "{\"type\":\"text\",\"text\":\"b\"},"
+				  "{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://h/x.jpg?a=\\\\\"}}]}],"
+				  "\"max_tokens\":5}", "chat completions: content as parts");
+	tap_is_int(gepa_lm_weigh(&request, body.len), body.len - 26 - 19 + 2 * LM_IMAGE_WEIGHT,
+			   "an image weighs the same whatever its bytes");
+	resetStringInfo(&body);
+	gepa_lm_anthropic.build(&server, &request, &body);
+	tap_ok(strstr(body.data,
+				  "\"content\":[{\"type\":\"text\",\"text\":\"a:\\n\"},"
+				  "{\"type\":\"image\",\"source\":{\"media_type\":\"image/png\",\"data\":\"AA==\",\"type\":\"base64\"}},"
+				  "{\"type\":\"text\",\"text\":\"b\"},"
+				  "{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://h/x.jpg?a=\\\\\"}}]}]") != NULL,
+		   "Messages API: blocks");
+	resetStringInfo(&body);
+	gepa_lm_gemini.build(&server, &request, &body);
+	tap_ok(strstr(body.data,
+				  "\"parts\":[{\"text\":\"a:\\n\"},"
+				  "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"AA==\"}},"
+				  "{\"text\":\"b\"},"
+				  "{\"fileData\":{\"fileUri\":\"https://h/x.jpg?a=\\\\\",\"mimeType\":\"image/jpeg\"}}]}]") != NULL,
+		   "generateContent: parts");
+	images[0].at = 0;
+	images[1].source = "https://h/x";
+	messages[1].content = "";
+	resetStringInfo(&body);
+	gepa_lm_gemini.build(&server, &request, &body);
+	tap_ok(strstr(body.data, "\"parts\":[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"AA==\"}},"
+				  "{\"fileData\":{\"fileUri\":\"https://h/x\"}}]}]") != NULL,
+		   "images alone, of one of which nothing is known");
+	images[0].message = images[1].message = 0;
+	resetStringInfo(&body);
+	gepa_lm_openai.build(&server, &request, &body);
+	tap_ok(strstr(body.data, "{\"role\":\"user\",\"content\":\"\"}") != NULL,
+		   "a message without images is a string");
+}
+
 static void
 check_retry(void)
 {
@@ -386,7 +438,8 @@ canned(const char *instruction, const char *document, int nchoices, const char *
 	char	   *user = psprintf("<<<abcd\n%s\nabcd>>>\nAnswer:", document);
 	LmMessage	messages[] = {{LM_ROLE_SYSTEM, system}, {LM_ROLE_USER, user}};
 	LmServer	server = {0};
-	LmRequest	request = {2, messages, "v", "{}", nchoices, choices, false, false};
+	LmRequest	request = {.nmessages = 2,.messages = messages,.schema_name = "v",.schema = "{}",
+	.nchoices = nchoices,.choices = choices};
 	LmReply		reply = {0};
 
 	gepa_lm_canned.answer(&server, &request, &reply);
@@ -478,6 +531,7 @@ main(void)
 	check_foreign();
 	check_token_work();
 	check_build();
+	check_images();
 	check_retry();
 	check_pace();
 	check_addresses();
