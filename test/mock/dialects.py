@@ -13,6 +13,7 @@ import time
 from urllib.parse import unquote
 
 import graders
+import images
 import wire
 
 
@@ -34,11 +35,13 @@ def bearer(headers, key):
         headers["authorization"] = f"Bearer {headers[key]}"
 
 
-def parts_text(parts, allowed):
-    """The text of a list of blocks or parts."""
+def parts_text(parts, allowed, image=None):
+    """The text of a list of blocks or parts; with images the chat dialect's parts."""
     for part in parts:
         known(part, allowed, "part")
-    return "".join(part["text"] for part in parts)
+    if all("text" in part for part in parts):
+        return "".join(part["text"] for part in parts)
+    return [{"type": "text", "text": part["text"]} if "text" in part else image(part) for part in parts]
 
 
 def form(schema):
@@ -102,9 +105,9 @@ class Anthropic:
         turns = [{"role": "system", "content": request["system"]}] if "system" in request else []
         for turn in turns + request["messages"]:
             known(turn, "role content", "messages")
-            messages.append({"role": turn["role"], "content": parts_text(turn["content"], "type text cache_control")})
+            messages.append({"role": turn["role"], "content": parts_text(turn["content"], "type text source cache_control", images.from_block)})
             if any("cache_control" in block for block in turn["content"]):
-                cached = sum(wire.count_tokens(message["content"]) for message in messages)
+                cached = sum(images.count_tokens(message["content"], wire.count_tokens) for message in messages)
         chat = {"model": request["model"], "messages": messages, "max_tokens": request["max_tokens"],
                 "cached": cached}
         config = request.get("output_config", {})
@@ -206,7 +209,7 @@ class Gemini:
         for content in request["contents"]:
             known(content, "role parts", "contents")
             messages.append({"role": {"user": "user", "model": "assistant"}[content["role"]],
-                             "content": parts_text(content["parts"], "text")})
+                             "content": parts_text(content["parts"], "text inlineData fileData", images.from_part)})
         config = request.get("generationConfig", {})
         known(config, "temperature topP topK seed maxOutputTokens candidateCount responseMimeType responseSchema "
               "responseJsonSchema responseLogprobs logprobs thinkingConfig stopSequences", "generationConfig")

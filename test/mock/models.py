@@ -23,6 +23,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
+import images
 import proposals
 import steps
 import texts
@@ -89,7 +90,7 @@ def message_text(message):
     """A message's text; content may be a list of parts."""
     content = message.get("content") or ""
     if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content)
+        return images.join_parts(content)
     return content
 
 

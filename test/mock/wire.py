@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from email.utils import formatdate
 
+import images
 from models import hundredths, percent
 from send import Response
 
@@ -268,7 +269,7 @@ def build_usage(request, content, options):
         return None
     if "badusage" in options:
         return {"prompt_tokens": -7, "completion_tokens": "many", "total_tokens": 1e300}
-    prompt = sum(count_tokens(str(m.get("content"))) for m in request.get("messages", []))
+    prompt = sum(images.count_tokens(m.get("content"), count_tokens) for m in request.get("messages", []))
     completion = count_tokens(content)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
