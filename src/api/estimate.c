@@ -94,7 +94,8 @@ size_of(const Estimate *estimate, const JudgeDocument *document)
 		size = 0;
 		for (int i = 0; i < document->nfields; i++)
 			if (!gepa_judge_is_image(spec, spec->inputs[i]))
-				size += gepa_judge_cut(document->fields[i], spec->window, spec->max_chars).chars_seen;
+				size += gepa_judge_cut(document->fields[i], spec->window,
+									   spec->max_chars).chars_seen;
 		return size;
 	}
 	size += strlen(gepa_judge_render_document(spec, document)) +

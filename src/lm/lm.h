@@ -22,6 +22,7 @@
 #include "base/status.h"
 #include "lm/lm_budget.h"
 #include "lm/lm_figures.h"
+#include "lm/lm_image.h"
 
 struct List;
 
@@ -112,20 +113,6 @@ typedef struct LmMessage
 	LmRole		role;
 	const char *content;		/* server encoding */
 } LmMessage;
-
-/*
- * An image in a message.  Endpoints count one by its size in pixels: where tokens are
- * expected by the bytes of a text, it counts for so many of these.
- */
-#define LM_IMAGE_WEIGHT 4800
-
-typedef struct LmImage
-{
-	int			message;		/* its number */
-	int			at;				/* byte of the content that it stands before */
-	const char *source;			/* a URL (http, https), or a data: URL in
-								 * base64 with a type and nothing else */
-} LmImage;
 
 /*
  * One call.  With schema set, the answer is asked to be JSON of that schema

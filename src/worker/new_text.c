@@ -56,7 +56,8 @@ find_copy(const WorkerRun *run, WorkerGuard *guard, const char **key)
 
 			*key = sample->key;
 			for (int f = 0; f < sample->document.nfields && copy == NULL; f++)
-				copy = gepa_worker_guard_find(guard, sample->document.fields[f]);
+				if (!gepa_judge_is_image(run->seed, run->seed->inputs[f]))
+					copy = gepa_worker_guard_find(guard, sample->document.fields[f]);
 		}
 	return copy;
 }
