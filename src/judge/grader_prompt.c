@@ -82,7 +82,8 @@ render_fields(const JudgeGrader *grader, const JudgeGraderSample *sample,
 	shown.names = palloc(sizeof(char *) * (sample->ninputs + 3));
 	shown.texts = palloc(sizeof(char *) * (sample->ninputs + 3));
 	for (int i = 0; i < sample->ninputs; i++)
-		show(&shown, sample->names[i], sample->inputs[i]);
+		show(&shown, sample->names[i],
+			 strncmp(sample->inputs[i], "data:image/", 11) == 0 ? "[image]" : sample->inputs[i]);
 	if (!grader->on_document)
 		show(&shown, OUTPUT_FIELD, output_text(output));
 	if (grader->show_label)
