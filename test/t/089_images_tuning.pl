@@ -27,11 +27,11 @@ value($node, sprintf $create, 'labels', 'labels');
 
 sub tune
 {
-	my ($what, $options) = @_;
+	my ($what, $budget, $options) = @_;
 	my $run;
 
 	$mock->reset;
-	$run = start_run($node, budget => 400, seed => 1, options => $options);
+	$run = start_run($node, budget => $budget, seed => 1, options => $options);
 	is(wait_run($node, $run), 'finished', "$what: the run ends");
 	is(run_flaws($node, $run), '', '... whole');
 	return $run;
@@ -49,13 +49,13 @@ my @reflections = ();
 
 sub reflections { return grep { $_->{model} eq 'reflector' } $mock->requests; }
 
-for my $case ([ 'default mode', '{}' ], [ 'reference mode', reference_mode('{"max_proposals": 30}') ], [ 'in groups', '{"combee": true}' ])
+for my $case ([ 'default mode', 600, '{}' ], [ 'reference mode', 900, reference_mode() ], [ 'in groups', 600, '{"combee": true}' ])
 {
-	my ($what, $options) = @$case;
+	my ($what, $budget, $options) = @$case;
 
 	value($node, "SELECT gepa.drop_judge('j')") if $what ne 'default mode';
 	picture_judge($node, 'j', 'judge', options => { reasoning => JSON::PP::true });
-	my $run = tune($what, $options);
+	my $run = tune($what, $budget, $options);
 	my ($baseline, $tuned) = quality($run);
 	cmp_ok($baseline, '<', 0.8, "... the seed knows too little: $baseline");
 	cmp_ok($tuned, '>=', 0.9, "... the winner enough: $tuned");
@@ -72,7 +72,7 @@ for my $case ([ 'default mode', '{}' ], [ 'reference mode', reference_mode('{"ma
 # A reflection LM that takes no images.
 value($node, "ALTER SERVER writer OPTIONS (ADD images 'false'); SELECT gepa.drop_judge('j')");
 picture_judge($node, 'j', 'judge');
-tune('a writer without eyes', '{"max_proposals": 3}');
+tune('a writer without eyes', 200, '{"max_proposals": 3}');
 is(scalar(grep { ref $_->{messages}[0]{content} } reflections()), 0, '... is sent none');
 cmp_ok(scalar(grep { $_->{messages}[0]{content} =~ /\[IMAGE-1\]/ } reflections()), '>', 0, '... but placeholders');
 
