@@ -356,6 +356,7 @@ read_document(StoreScope *scope, const StoreDataset *dataset, const JudgeSpec *s
 {
 	const char **fields = MemoryContextAlloc(scope->caller,
 											 sizeof(char *) * spec->ninputs);
+	MemoryContext old;
 
 	for (int i = 0; i < spec->ninputs; i++)
 	{
@@ -365,7 +366,9 @@ read_document(StoreScope *scope, const StoreDataset *dataset, const JudgeSpec *s
 						  psprintf("input column \"%s\" is empty", dataset->inputs[column[i]]),
 						  "Leave such rows out with a query or a view as source.");
 	}
+	old = MemoryContextSwitchTo(scope->caller);
 	gepa_judge_normalise(spec, fields);
+	MemoryContextSwitchTo(old);
 	sample->document.nfields = spec->ninputs;
 	sample->document.fields = fields;
 	check_images(dataset, spec, sample);

@@ -79,7 +79,7 @@ is($mock->journal->{requests}, 0, '... nor a call');
 is(value($node, "SELECT count(*), bool_and(detail ~ '^Input \"photo\" is no image that can be judged. It (is|begins) ') FROM gepa.verdict_errors WHERE status = 'bad_image'"),
 	'14|t', '... but a row that says why');
 unlike(value($node, "SELECT string_agg(detail, ' ') FROM gepa.verdict_errors"), qr/secret/, '... without what was in it');
-like((outcome($node, "SET gepa.on_error = error; SELECT gepa_judge('p', 'a cat')"))[1], qr/22023.*bad_image.*neither.*HINT.*gepa\.image\(\)/s, '... or an error with a hint');
+like((outcome($node, "SET gepa.on_error = error; SELECT gepa_judge('p', 'a cat!')"))[1], qr/22023.*bad_image.*neither.*HINT.*gepa\.image\(\)/s, '... or an error with a hint');
 like((outcome($node, "SET gepa.max_image_bytes = '1kB'; SELECT gepa.image($photo || decode(repeat('00', 1000), 'hex'))"))[1],
 	qr/22023.*larger than gepa.max_image_bytes/s, 'too large a picture');
 is(value($node, "SET gepa.max_image_bytes = '1kB'; SELECT status FROM gepa_verdict('p', encode($photo || decode(repeat('00', 1000), 'hex'), 'base64'))"),
