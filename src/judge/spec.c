@@ -94,7 +94,7 @@ read_images(JudgeSpec *spec, const GepaJson *value)
 	if (value == NULL || value->kind == GEPA_JSON_NULL)
 		return;
 	if (value->kind != GEPA_JSON_ARRAY)
-		refuse_option("images", hint);
+		gepa_judge_refuse_option("images", hint);
 	spec->images = palloc(sizeof(char *) * spec->ninputs);
 	for (int i = 0; i < spec->ninputs; i++)
 	{
@@ -112,7 +112,7 @@ read_images(JudgeSpec *spec, const GepaJson *value)
 			spec->images[spec->nimages++] = spec->inputs[i];
 	}
 	if (nfound != value->nitems || nfound != spec->nimages)
-		refuse_option("images", hint);
+		gepa_judge_refuse_option("images", hint);
 }
 
 static void

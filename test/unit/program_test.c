@@ -265,7 +265,7 @@ check_whole(const JudgeProgram *program)
 		   verdict.latency_ms == 6, "with what all steps took");
 	tap_ok(verdict.chars_seen == 13 && verdict.chars_total == 13, "characters are the document's");
 	tap_ok(json(verdict.trace) != NULL && json(verdict.trace)->nitems == 3, "a trace of three steps");
-	tap_ok(shows(gepa_judge_render_inputs(program->spec, 1, &document, verdict.trace), "claims", "[\"x< |y\"]\n"),
+	tap_ok(shows(gepa_judge_render_inputs(program->spec, 1, &document, verdict.trace, NULL), "claims", "[\"x< |y\"]\n"),
 		   "from which a reflection has a step's inputs");
 	tap_ok(shows(gepa_judge_render_outputs(program->spec, 1, &document, verdict.trace), "weight", "light\n"),
 		   "and its outputs");
