@@ -112,8 +112,8 @@ typedef struct JudgeVerdict
 	char	   *answer;			/* raw answer, for records; or NULL */
 	char	   *trace;			/* what the steps said, JSON text; NULL for a
 								 * simple judge that takes no votes */
-	int			asked;			/* steps that were, votes counted each; 0 = it was
-								 * not called for */
+	int			asked;			/* steps that were, votes counted each; 0 = it
+								 * was not called for */
 	int			failed_step;	/* which one has ended it, from 1; 0 = none,
 								 * or the last */
 	char	   *detail;			/* why not ok */

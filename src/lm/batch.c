@@ -7,11 +7,9 @@
  * is on the wire; DELAYED while it waits to be tried again (it then takes no
  * place); DONE until it is collected.  Admission happens here and not in
  * libcurl, whose time-outs would count the time in its own queue.  The first call
- * may have to go alone (first.c).
- *
- * After a failure that no further call can escape (wrong key, unknown model,
- * refused address) what is not yet on the wire is not sent: it is DONE with the
- * same failure.
+ * may have to go alone (first.c).  After a failure that no further call can escape
+ * (wrong key, unknown model, refused address) what is not yet on the wire is not sent:
+ * it is DONE with the same failure.
  *
  * The batch is a memory context.  Its reset callback aborts what is on the
  * wire, so that ERROR, cancel and normal end leave nothing behind.  Each call
@@ -217,15 +215,12 @@ call_done(Call *call)
 	gepa_lm_log_call(batch->server, &batch->origin, reply, call->prompt);
 	call->state = CALL_DONE;
 	dlist_push_tail(&batch->done, &call->node);
+	batch->bytes -= call->body != NULL ? call->length : 0;
 	if (call->prompt != NULL)
 		pfree(call->prompt);
-	call->prompt = NULL;
 	if (call->body != NULL)
-	{
-		batch->bytes -= call->length;
 		pfree(call->body);
-	}
-	call->body = NULL;
+	call->prompt = call->body = NULL;
 }
 
 /* Why nothing is to be sent now; NULL if it may be. */

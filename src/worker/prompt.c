@@ -219,8 +219,8 @@ gepa_worker_reflection_prompt(const WorkerRun *run, const EngineStep *step,
 							  const char *tried)
 {
 	const char *template = add_notice(find_template(run, step), nimages);
-	char	   *prompt = gepa_engine_render_reflection(template, step->texts[step->component], records,
-													   nrecords,
+	char	   *prompt = gepa_engine_render_reflection(template, step->texts[step->component],
+													   records, nrecords,
 													   run->options.expand_placeholders);
 	StringInfoData buf;
 

@@ -22,7 +22,10 @@ typedef struct WorkerAsk WorkerAsk;
 
 extern WorkerAsk *gepa_worker_ask_begin(WorkerRun *run, StoreStep *entry);
 
-/* Send a prompt, and images (or NULL) behind it, which must live as long; the last one has its answer. */
+/*
+ * Send a prompt, and images (or NULL) behind it, which must live as long; the last one
+ * has its answer.
+ */
 extern void gepa_worker_ask_send(WorkerAsk *ask, const char *prompt, const JudgeImages *images);
 
 /* NULL = not yet. */

@@ -286,13 +286,10 @@ SELECT results_eq(
 	$$VALUES ('gepa.allow_lm_mismatch', 'bool', 'user', 'off'),
 		('gepa.call_log_sample_rate', 'real', 'superuser', '1'),
 		('gepa.call_log_text', 'integer', 'superuser', '0'),
-		('gepa.max_job_workers', 'integer', 'sighup', '4'),
-		('gepa.max_query_calls', 'integer', 'user', '-1'),
-		('gepa.max_query_cost', 'real', 'user', '-1'),
-		('gepa.max_query_tokens', 'integer', 'user', '-1'),
+		('gepa.max_job_workers', 'integer', 'sighup', '4'), ('gepa.max_query_calls', 'integer', 'user', '-1'),
+		('gepa.max_query_cost', 'real', 'user', '-1'), ('gepa.max_query_tokens', 'integer', 'user', '-1'),
 		('gepa.max_run_workers', 'integer', 'sighup', '4'),
-		('gepa.on_budget', 'enum', 'user', 'error'),
-		('gepa.on_error', 'enum', 'user', 'null')$$,
+		('gepa.on_budget', 'enum', 'user', 'error'), ('gepa.on_error', 'enum', 'user', 'null')$$,
 	'parameters with their kinds and defaults');
 SELECT is_empty(
 	$$SELECT name FROM pg_settings WHERE name LIKE 'gepa.%' AND coalesce(short_desc, '') = ''$$,
