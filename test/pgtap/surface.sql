@@ -204,19 +204,16 @@ INSERT INTO contract_view VALUES
 		' rollouts integer, reflections integer, best_candidate integer, best_score double precision,'
 		' input_tokens bigint, output_tokens bigint, cost numeric, created_at timestamp with time zone,'
 		' started_at timestamp with time zone, finished_at timestamp with time zone, calls bigint, rounds integer,'
-		' held_out_n integer, gain double precision, gain_low double precision, gain_high double precision, grader_calls bigint, grader_cost numeric, evaluator text, objective text, background text'),
-		' held_out_n integer, gain double precision, gain_low double precision, gain_high double precision, grader_calls bigint, grader_cost numeric, imported jsonb'),
-	('budgets', 'judge text, role text, calls bigint, tokens bigint, cost numeric, spent_calls bigint, spent_tokens bigint,'
-		' spent_cost numeric, reserved_calls bigint, reserved_tokens bigint, reserved_cost numeric,'
+		' held_out_n integer, gain double precision, gain_low double precision, gain_high double precision, grader_calls bigint, grader_cost numeric, evaluator text, objective text, background text, imported jsonb'),
+	('budgets', 'judge text, role text, calls bigint, tokens bigint, cost numeric, spent_calls bigint, spent_tokens bigint, spent_cost numeric,'
+		' reserved_calls bigint, reserved_tokens bigint, reserved_cost numeric,'
 		' renewed_at timestamp with time zone, changed_at timestamp with time zone'),
-	('spend', 'day date, judge text, lm text, role text, purpose text, calls bigint, ok bigint, failed bigint,'
-		' input_tokens bigint, output_tokens bigint, cost numeric'),
+	('spend', 'day date, judge text, lm text, role text, purpose text, calls bigint, ok bigint, failed bigint, input_tokens bigint, output_tokens bigint, cost numeric'),
 	('progress', 'run integer, judge text, dataset text, owner text, status text, phase text, rollouts integer,'
 		' budget integer, best_score double precision, input_tokens bigint, output_tokens bigint, cost numeric,'
 		' elapsed interval, eta interval, kind text, pid integer, rows bigint, judged bigint, in_flight integer,'
 		' stored bigint, failed bigint, job integer, rate double precision, rounds integer'),
-	('graders', 'grader text, kind text, lm text, options jsonb, owner text'), ('grades', 'grader_digest text, digest text, score double precision, feedback text, objectives jsonb, cost numeric'), ('samples', 'run integer, sample text, split text, label text, feedback text, group_key text, inputs jsonb,'
-		' digest text'),
+	('graders', 'grader text, kind text, lm text, options jsonb, owner text'), ('grades', 'grader_digest text, digest text, score double precision, feedback text, objectives jsonb, cost numeric'), ('samples', 'run integer, sample text, split text, label text, feedback text, group_key text, inputs jsonb, digest text'),
 	('candidates', 'run integer, candidate integer, parents integer[], components jsonb, score double precision,'
 		' rollouts_at_discovery integer, created_at timestamp with time zone, held_out double precision, held_out_n integer'),
 	('decisions', 'run integer, decision integer, iteration integer, kind text, led integer, leads integer,'

@@ -114,8 +114,9 @@ sub check_copy
 	is(content($of, $db, $_), $before{$_}, "$name: table $_") for @tables;
 	is(value($of, $partitions, db => $db), $parted, "$name: partitions of verdicts");
 	is(value($of, $routes, db => $db), $routed, "$name: a classifier says what it said");
+	my $asked = $mock->journal->{by_model}{'grader-rules-5'}{requests} // 0;
 	is(value($of, $grade, db => $db), $graded, "$name: a grader has what it said");
-	is($mock->journal->{by_model}{'grader-rules-5'}{requests}, 1, "$name: ... and is not asked again");
+	is($mock->journal->{by_model}{'grader-rules-5'}{requests} // 0, $asked, "$name: ... and is not asked again");
 	is(calls($of, $db, q{SET ROLE guest; SELECT gepa_judge('j', 'a guest''s text')}), 0, "$name: each role finds its own");
 	is_deeply([ calls($of, $db, $filter) ], [ $kept, 0 ], "$name: stored verdicts make no call");
 	is_deeply([ calls($of, $db, "SELECT gepa_judge('program', 'a text for two steps')") ], [ $stepped, 0 ], "$name: nor do those of a program");
@@ -183,7 +184,7 @@ is(value($other, "SELECT status FROM gepa.runs WHERE run = $running", db => 'aga
 value($other, 'CREATE DATABASE empty TEMPLATE template0');
 $other->command_ok([ 'pg_restore', '--exit-on-error', '--schema-only', '-d', $other->connstr('empty'), $dump ], 'the schema alone');
 is(value($other, 'SELECT (SELECT count(*) FROM gepa.judges) + (SELECT count(*) FROM gepa.runs), count(*) FROM gepa.lms', db => 'empty'),
-	'0|4', '... has LMs and no judges');
+	'0|5', '... has LMs and no judges');
 is(value($other, "SELECT gepa.create_judge('j', 'plain', 'Is it good?')", db => 'empty'), 1, '... and can be used');
 $node->command_ok([ 'pg_dump', '--schema-only', '-f', "$dump.sql", $node->connstr('postgres') ], 'pg_dump --schema-only');
 unlike(slurp_file("$dump.sql"), qr/^COPY gepa/m, '... has no rows');
