@@ -385,7 +385,8 @@ read_sample(StoreScope *scope, const StoreDataset *dataset, const JudgeSpec *spe
 	if (sample->key == NULL)
 		refuse_sample(dataset, NULL, psprintf("key column \"%s\" is null in some rows", dataset->key),
 					  "Name a column as key that is unique and never null.");
-	sample->label = dataset->label == NULL ? pstrdup("") : gepa_store_text(scope, row, 2);
+	sample->label = dataset->label == NULL ? MemoryContextStrdup(scope->caller, "") :
+		gepa_store_text(scope, row, 2);
 	if (sample->label == NULL)
 		refuse_sample(dataset, sample->key, psprintf("label column \"%s\" is null", dataset->label),
 					  "Leave unlabelled rows out with a query or a view as source.");

@@ -76,9 +76,9 @@ SELECT is(by_function('raises'), 'function_error|The function raised 22012: no',
 SELECT is(split_part(by_function('says_two'), '|', 1), 'unparseable', '... what is no score');
 SELECT is(by_function('says_null'), 'unparseable|The function returned NULL.', '... nothing');
 SELECT gepa.create_grader('rubric', 'rubric', 'test_lm', '{"criteria": [{"name": "n", "description": "d"}]}');
-SELECT results_eq($$SELECT status, score FROM gepa.grade('rubric', '{"inputs": {"body": "text"}}', '{"label": "x"}')$$, $$VALUES ('unparseable', NULL::float8)$$,
-	'an LM that answers something else has no score');
-SELECT is_empty('SELECT * FROM gepa.grades', '... and nothing is kept of it');
+SELECT results_eq($$SELECT status, score FROM gepa.grade('rubric', '{"inputs": {"body": "text"}}', '{"label": "x"}')$$, $$VALUES ('ok', 0::float8)$$,
+	'an LM without a network gives the lowest score');
+SELECT is((SELECT count(*)::int FROM gepa.grades), 1, '... which is kept');
 SELECT throws_ok($$SELECT gepa.grade('rubric', '{"inputs": {"body": "text"}}')$$, '22023', NULL, 'a grader of outputs needs one');
 SELECT throws_ok(format($$SELECT gepa.grade('g', %L, %L)$$, sample, output), '22023', NULL, format('%s %s refused', sample, output))
 FROM (VALUES ('{}', '{}'), ('{"inputs": {}}', '{}'), ('{"inputs": {"a": 1}}', '{}'), ('{"inputs": {"a": "b"}, "odd": 1}', '{}'), ('{"inputs": {"a": "b"}}', '{"odd": 1}'),
