@@ -6,7 +6,7 @@ SELECT gepa.shown(g.name) AS grader,
 	gepa.shown(g.owner::text) AS owner,
 	gepa.shown(g.created_at) AS created_at,
 	gepa.shown(g.changed_at) AS changed_at,
-	g.grader AS id
+	gepa.shown(g.grader) AS id
 FROM gepa.grader g
 WHERE pg_catalog.pg_has_role(g.owner, 'USAGE');
 COMMENT ON VIEW gepa.graders IS 'graders: what says how good an output is';
