@@ -62,7 +62,7 @@ static StoreStatement insert_fronts = {
  */
 static StoreStatement select_result = {
 	.sql = "WITH r AS (SELECT r.*, r.options ->> 'mode' = 'default' OR r.imported IS NOT NULL"
-	" AS pooled, r.options ->> 'frontier_type' <> 'instance' AS by_objective"
+	" AS pooled, r.judge IS NOT NULL AND r.options ->> 'frontier_type' <> 'instance' AS by_objective"
 	" FROM gepa.run r WHERE r.run = $1),"
 
 	/* candidates */

@@ -120,6 +120,7 @@ $run = start_text('task');
 ended($run, 'finished', 'a single task');
 is(value($node, "SELECT gepa.best_text($run) ->> 'query' LIKE 'axxxxxxxxx%'"), 't', '... climbs to the top');
 is(run_value($node, $run, 'best_score'), '1', '... which its score says');
+is(value($node, "SELECT gepa.export_result($run) -> 'best_idx' = to_jsonb(best_candidate) FROM gepa.runs WHERE run = $run"), 't', '... and can be exported');
 
 # No seed: the reflection LM writes it, and one component of two.
 $run = start_text('finds', reflection_lm => "'words'", dataset => "'labels'", budget => 200, seed => q('{"query": null}'),
