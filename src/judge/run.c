@@ -20,9 +20,9 @@
  * hand the document out, and what its other votes took is in no sum but the budget's.
  *
  * Requests with images can be tens of megabytes long.  As long as those that are not
- * answered have HELD_BYTES together, further documents of a judge of images are held back;
- * what they hold is their caller's.  One whose image is none is spoilt: it is not asked
- * about, and collected with a verdict that says so.
+ * answered have HELD_BYTES together, further documents of a judge of images are held back,
+ * and further votes on one; what they hold is their caller's.  One whose image is none is
+ * spoilt: it is not asked about, and collected with a verdict that says so.
  *
  *-------------------------------------------------------------------------
  */
@@ -211,7 +211,19 @@ hold(JudgeRun *run, RunDocument *document, bool first)
 		dlist_push_tail(&run->held, &document->waits);
 }
 
-/* Those that are held back, as far as there is room. */
+/* A call of a document that is held back; true if it wants more, which are of votes. */
+static bool
+ask_next(JudgeRun *run, RunDocument *document)
+{
+	int			n = gepa_judge_course_wants(&run->program, &document->course);
+
+	if (n > 0)
+		ask_once(run, document, &document->content, document->digest);
+	note_peak(run);
+	return n > 1;
+}
+
+/* Those that are held back, call by call, as far as there is room. */
 static void
 ask_held(JudgeRun *run)
 {
@@ -226,7 +238,8 @@ ask_held(JudgeRun *run)
 			return;
 		document = dlist_container(RunDocument, waits, dlist_pop_head_node(&run->held));
 		document->is_held = false;
-		ask(run, document, &document->content, document->digest);
+		if (ask_next(run, document))
+			hold(run, document, true);
 	}
 }
 
