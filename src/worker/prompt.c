@@ -209,7 +209,7 @@ add_notice(const char *template, int nimages)
 
 	if (nimages == 0 || place == NULL)
 		return template;
-	return psprintf("%.*sImages are attached (%d), in the order in which their placeholders [IMAGE-...] stand here.\n\n%s",
+	return psprintf("%.*sImages are attached: those of the first %d placeholders [IMAGE-...] that stand here, in their order.\n\n%s",
 					(int) (place - template), template, nimages, place);
 }
 

@@ -26,6 +26,9 @@
 
 #define USEFUL_ATTEMPTS 2
 
+/* Of a part's images together, as they are sent; endpoints take requests of 20 MB and more. */
+#define IMAGE_BYTES (16 * 1024 * 1024)
+
 typedef struct Part
 {
 	int			number;
@@ -216,6 +219,26 @@ list_all(int n, int *ngroups)
 	return group;
 }
 
+/* Those of the first placeholders, as far as there is room; one at least. */
+static void
+add_pictures(Part *part, const WorkerPictures *pictures)
+{
+	size_t		bytes = 0;
+
+	for (int r = 0; r < part->group.n; r++)
+	{
+		int			record = part->group.records[r];
+
+		for (int i = pictures->first[record]; i < pictures->first[record + 1]; i++)
+		{
+			bytes += strlen(pictures->images.sources[i]);
+			if (bytes > IMAGE_BYTES && part->images.n > 0)
+				return;
+			gepa_judge_add_image(&part->images, pictures->images.sources[i]);
+		}
+	}
+}
+
 static void
 make_part(WorkerReflection *reflection, Part *part, const EngineValue *records,
 		  const WorkerPictures *pictures, const char *tried)
@@ -223,13 +246,8 @@ make_part(WorkerReflection *reflection, Part *part, const EngineValue *records,
 	EngineValue *shown = palloc(sizeof(EngineValue) * Max(part->group.n, 1));
 
 	for (int r = 0; r < part->group.n; r++)
-	{
-		int			record = part->group.records[r];
-
-		shown[r] = records[record];
-		for (int i = pictures->first[record]; i < pictures->first[record + 1]; i++)
-			gepa_judge_add_image(&part->images, pictures->images.sources[i]);
-	}
+		shown[r] = records[part->group.records[r]];
+	add_pictures(part, pictures);
 	if (part->images.n > 0 && !gepa_worker_shows_images(reflection->run))
 		part->images.n = 0;
 	part->prompt = part->sent =

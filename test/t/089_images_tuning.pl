@@ -63,7 +63,7 @@ for my $case ([ 'default mode', 600, '{}' ], [ 'reference mode', 900, reference_
 	is( scalar(grep {
 				my ($text, @images) = @{ $_->{messages}[0]{content} };
 				my @places = $text->{text} =~ /\[IMAGE-\d+\]/g;
-				@places != @images || $text->{text} !~ /\nImages are attached \(\d+\)[^\n]*\n\n# Example 1\n/;
+				@places != @images || $text->{text} !~ /\nImages are attached: those of the first @{[ scalar @images ]} placeholders[^\n]*\n\n# Example 1\n/;
 			} @reflections), 0, '... each reflection has a picture for each placeholder, and a line that says so');
 	cmp_ok(scalar(@reflections), '>', 0, '... and there are some');
 	is(value($node, "SELECT count(*) FROM gepa.proposals WHERE run = $run AND reflection_prompt ~ 'base64'"), 0, '... which are not kept in the journal');
