@@ -22,7 +22,13 @@
 #include "api/api_program.h"
 
 static const char *const option_names[] = {
-	"demos", "fields", "inputs", "max_chars", "order", "outputs", "threshold", "window"
+	"demos", "effort", "fields", "images", "inputs", "max_chars", "order", "outputs",
+	"thinking_budget", "threshold", "votes", "window"
+};
+
+/* ... that are the judge's own, as create_judge has them. */
+static const char *const judge_options[] = {
+	"effort", "images", "max_chars", "thinking_budget", "threshold", "votes", "window"
 };
 
 typedef struct Import
@@ -295,8 +301,10 @@ put_examples(Import *import)
 static bool
 is_taken_over(const char *key)
 {
-	return strcmp(key, "max_chars") == 0 || strcmp(key, "threshold") == 0 ||
-		strcmp(key, "window") == 0;
+	for (int i = 0; i < lengthof(judge_options); i++)
+		if (strcmp(key, judge_options[i]) == 0)
+			return true;
+	return false;
 }
 
 /* Options that a file of ours has, and those that are given, which come last and count. */

@@ -398,6 +398,13 @@ read_sample(StoreScope *scope, const StoreDataset *dataset, const JudgeSpec *spe
 	read_document(scope, dataset, spec, column, row, sample);
 }
 
+void
+gepa_store_show_bytes(void)
+{
+	(void) set_config_option("bytea_output", "hex", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
 StoreSample *
 gepa_store_read_samples(const StoreDataset *dataset, const JudgeSpec *spec,
 						int *nsamples)
@@ -408,10 +415,7 @@ gepa_store_read_samples(const StoreDataset *dataset, const JudgeSpec *spec,
 	StoreSample *samples;
 
 	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, dataset->owner, dataset->search_path);
-
-	/* Images as bytea: a text that the judge knows. */
-	(void) set_config_option("bytea_output", "hex", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	gepa_store_show_bytes();
 	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the source of dataset \"%s\"", dataset->name);
 	*nsamples = (int) SPI_processed;
@@ -437,6 +441,7 @@ gepa_store_read_rows(const StoreDataset *dataset, int *nrows)
 	StoreRow   *rows;
 
 	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, dataset->owner, dataset->search_path);
+	gepa_store_show_bytes();
 	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the source of dataset \"%s\"", dataset->name);
 	*nrows = (int) SPI_processed;

@@ -71,6 +71,7 @@ gepa_store_export_labels(const StoreDataset *dataset, int *n)
 	Datum	   *rows;
 
 	gepa_store_enter_as(&scope, STORE_VIEW_QUERY, dataset->owner, dataset->search_path);
+	gepa_store_show_bytes();
 	if (SPI_execute(compose_export(dataset), true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the source of dataset \"%s\"", dataset->name);
 	*n = (int) SPI_processed;

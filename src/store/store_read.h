@@ -31,8 +31,12 @@ extern void gepa_store_get_row(uint64 row, StoreScanRow *result);
 typedef void (*StorePortionTaker) (void *arg);
 extern void gepa_store_read_portal(Portal portal, int portion, StorePortionTaker taker, void *arg);
 
-/* datasets.c: FROM the source of a dataset, as s; ORDER BY its key */
+/*
+ * datasets.c: FROM the source of a dataset, as s; ORDER BY its key; and have its bytea columns
+ * become texts that judges of images know, until the scope is left
+ */
 extern void gepa_store_append_source(StringInfo buf, const StoreDataset *dataset);
 extern char *gepa_store_order_by_key(const StoreDataset *dataset);
+extern void gepa_store_show_bytes(void);
 
 #endif							/* GEPA_STORE_STORE_READ_H */

@@ -140,6 +140,12 @@ SELECT is((SELECT jsonb_agg(l) FROM (SELECT l FROM gepa.export_labels('test_set'
 CREATE TEMP TABLE labels AS SELECT string_agg(l::text, E'\n') AS lines FROM gepa.export_labels('test_set') l;
 SELECT is(gepa.import_labels('test_copy', lines, 'test_data."The copy"'), 12::bigint, 'a new table and dataset of them') FROM labels;
 SELECT is((SELECT string_agg(l::text, E'\n') FROM gepa.export_labels('test_copy') l), lines, '... has the same labels') FROM labels;
+CREATE TABLE test_data.photos (k int, photo bytea, label text);
+INSERT INTO test_data.photos VALUES (1, decode('89504e470d0a1a0a5c00ff', 'hex'), 'true');
+SELECT gepa.create_dataset('test_photos', 'test_data.photos', 'k', '{photo}', 'label');
+SET bytea_output = escape;
+SELECT is((SELECT l #>> '{inputs,photo}' FROM gepa.export_labels('test_photos') l), '\x89504e470d0a1a0a5c00ff', 'bytes as a judge of images knows them, whatever bytea_output says');
+RESET bytea_output;
 SELECT is(gepa.import_labels('test_set', E'{"key": "0", "inputs": {"body": "changed"}, "label": false}\n{"key": 40, "inputs": {"body": "new"}, "label": "true", "split": "test"}\n'),
 	2::bigint, 'labels into the table of a dataset');
 SELECT results_eq('SELECT * FROM samples WHERE k IN (0, 40) ORDER BY k', $$VALUES (0, 'changed', false, NULL::text, NULL::text), (40, 'new', true, NULL, 'test')$$,

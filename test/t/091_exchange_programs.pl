@@ -106,6 +106,15 @@ for my $name (qw(lone predict judge))
 	import_program("$name too", $name);
 	is(version("$name too", q{lm || options::text || components || digest}), version($name, q{lm || options::text || components || digest}), "$name: the file makes the same judge");
 }
+
+# Options that are the judge's own: how it is asked, and what it is shown.
+value($node, q{SELECT gepa.create_judge('photos', 'judge', 'Is it good?', options => '{"inputs": ["caption", "photo"], "images": ["photo"], "votes": 3, "effort": "low", "thinking_budget": 100}')});
+export_program('photos', 'photos');
+import_program('photos too', 'photos');
+is(version('photos too', 'options::text || digest'), version('photos', 'options::text || digest'), 'a judge of images with votes comes back as it was');
+import_program('photos once', 'photos', '{"votes": null, "images": []}');
+is(version('photos once', q{options ? 'votes' OR options ? 'images'}), 'f', '... or as options say');
+
 is(value($node, "SELECT (gepa.export_program('lone')::jsonb #>> '{metadata,gepa,options,threshold}')::float8"), '0.7', 'the file has what DSPy does not know');
 
 done_testing();
