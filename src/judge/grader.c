@@ -296,11 +296,13 @@ read_format(JudgeGrader *grader, const GepaJson *options)
 {
 	const GepaJson *required = gepa_json_get(options, "require");
 	const GepaJson *schema = gepa_json_get(options, "schema");
+	const char *problem;
 
 	if (required != NULL)
 		grader->required = read_texts(required, "require", 1, &grader->nrequired);
-	if (schema != NULL && schema->kind != GEPA_JSON_OBJECT)
-		refuse("schema", "Give a JSON schema: an object.");
+	if (schema != NULL && (problem = gepa_judge_schema_problem(schema)) != NULL)
+		refuse("schema", psprintf("Give a JSON schema of the form that outputs of steps have: %s.",
+								  problem));
 	grader->schema = unconstify(GepaJson *, schema);
 	grader->max_chars = read_max_chars(options, 1, 0);
 }

@@ -102,28 +102,6 @@ answer_labels(const JudgeGrader *grader, const JudgeGraderSample *sample,
  * Format
  */
 
-static bool
-is_of_type(const GepaJson *value, const char *type)
-{
-	switch (value->kind)
-	{
-		case GEPA_JSON_NULL:
-			return strcmp(type, "null") == 0;
-		case GEPA_JSON_BOOL:
-			return strcmp(type, "boolean") == 0;
-		case GEPA_JSON_STRING:
-			return strcmp(type, "string") == 0;
-		case GEPA_JSON_ARRAY:
-			return strcmp(type, "array") == 0;
-		case GEPA_JSON_OBJECT:
-			return strcmp(type, "object") == 0;
-		case GEPA_JSON_NUMBER:
-			return strcmp(type, "number") == 0 ||
-				(strcmp(type, "integer") == 0 && strpbrk(value->text, ".eE") == NULL);
-	}
-	return false;
-}
-
 static char *
 json_text(const GepaJson *value)
 {
@@ -132,69 +110,6 @@ json_text(const GepaJson *value)
 	initStringInfo(&buf);
 	gepa_json_write(&buf, value);
 	return buf.data;
-}
-
-static bool
-is_among(const GepaJson *value, const GepaJson *list)
-{
-	for (int i = 0; i < list->nitems; i++)
-		if (strcmp(json_text(value), json_text(list->items[i])) == 0)
-			return true;
-	return false;
-}
-
-static char *find_breach(const GepaJson *schema, const GepaJson *value, const char *path);
-
-static char *
-find_breach_inside(const GepaJson *schema, const GepaJson *value, const char *path)
-{
-	const GepaJson *required = gepa_json_get(schema, "required");
-	const GepaJson *properties = gepa_json_get(schema, "properties");
-	const GepaJson *items = gepa_json_get(schema, "items");
-	char	   *breach = NULL;
-
-	if (value->kind != GEPA_JSON_OBJECT)
-		required = NULL;
-	for (int i = 0; required != NULL && i < required->nitems; i++)
-		if (required->items[i]->kind == GEPA_JSON_STRING &&
-			gepa_json_get(value, required->items[i]->text) == NULL)
-			return psprintf("%s lacks \"%s\"", path, required->items[i]->text);
-	for (int i = 0; properties != NULL && i < properties->nitems && breach == NULL; i++)
-	{
-		const GepaJson *member = gepa_json_get(value, properties->keys[i]);
-
-		if (value->kind == GEPA_JSON_OBJECT && member != NULL)
-			breach = find_breach(properties->items[i], member,
-								 psprintf("%s.%s", path, properties->keys[i]));
-	}
-	for (int i = 0; items != NULL && value->kind == GEPA_JSON_ARRAY && i < value->nitems &&
-		 breach == NULL; i++)
-		breach = find_breach(items, value->items[i], psprintf("%s[%d]", path, i));
-	return breach;
-}
-
-/*
- * What breaks the schema, or NULL.  Of JSON Schema: type, enum, required, properties,
- * additionalProperties false, and items.
- */
-static char *
-find_breach(const GepaJson *schema, const GepaJson *value, const char *path)
-{
-	const char *type = gepa_json_get_string(schema, "type");
-	const GepaJson *choices = gepa_json_get(schema, "enum");
-	const GepaJson *more = gepa_json_get(schema, "additionalProperties");
-	const GepaJson *properties = gepa_json_get(schema, "properties");
-
-	if (type != NULL && !is_of_type(value, type))
-		return psprintf("%s is not of type %s", path, type);
-	if (choices != NULL && !is_among(value, choices))
-		return psprintf("%s is none of %s", path, json_text(choices));
-	if (more != NULL && more->kind == GEPA_JSON_BOOL && !more->boolean &&
-		value->kind == GEPA_JSON_OBJECT)
-		for (int i = 0; i < value->nitems; i++)
-			if (gepa_json_get(properties, value->keys[i]) == NULL)
-				return psprintf("%s has \"%s\", which nothing asks for", path, value->keys[i]);
-	return find_breach_inside(schema, value, path);
 }
 
 static const char *
@@ -230,6 +145,7 @@ static char *
 find_fault(const JudgeGrader *grader, const JudgeGraderOutput *output)
 {
 	GepaJson   *answer;
+	char	   *breach;
 
 	if (output->status != GEPA_STATUS_OK)
 		return psprintf("the answer could not be used (%s)%s%s", gepa_status_name(output->status),
@@ -246,7 +162,8 @@ find_fault(const JudgeGrader *grader, const JudgeGraderOutput *output)
 		gepa_json_parse(output->answer, strlen(output->answer), NULL);
 	if (answer == NULL)
 		return pstrdup("it is not JSON");
-	return find_breach(grader->schema, answer, "the answer");
+	breach = gepa_judge_schema_breach(grader->schema, answer);
+	return breach == NULL ? NULL : psprintf("the answer %s", breach);
 }
 
 /* What is expected, in words. */

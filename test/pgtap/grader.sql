@@ -46,7 +46,8 @@ FROM (VALUES ('labels', NULL, '{"scale": 1}'), ('labels', 'test_lm', '{}'), ('la
 	('rubric', 'test_lm', '{"criteria": [{"name": "n", "description": "d"}, {"name": "n", "description": "e"}]}'),
 	('rubric', 'test_lm', '{"target": "label", "criteria": [{"name": "n", "description": "d"}]}'), ('reward_model', NULL, '{}'),
 	('reward_model', 'test_lm', '{"api": "rank"}'), ('reward_model', 'test_lm', '{"low": 1, "high": 1}'), ('reward_model', 'test_lm', '{"api": "score", "target": "document"}'),
-	('function', NULL, '{}'), ('format', NULL, '{"require": []}'), ('format', NULL, '{"schema": "x"}'), ('format', NULL, '{"max_chars": 0}'), ('odd', NULL, '{}')) v(kind, lm, options);
+	('function', NULL, '{}'), ('format', NULL, '{"require": []}'), ('format', NULL, '{"schema": "x"}'), ('format', NULL, '{"schema": {"properties": [1]}}'),
+	('format', NULL, '{"schema": {"pattern": "^a"}}'), ('format', NULL, '{"max_chars": 0}'), ('odd', NULL, '{}')) v(kind, lm, options);
 SELECT throws_ok($$SELECT gepa.create_grader('g', 'function', options => '{"function": "test_data.none(jsonb,jsonb)"}')$$, '42883', NULL, 'a function that is not there');
 SELECT throws_ok($$SELECT gepa.create_grader('g', 'function', options => '{"function": "test_data.says_text(jsonb,jsonb)"}')$$, '42809', NULL, 'one that returns a text');
 SELECT throws_ok($$SELECT gepa.create_grader('g', 'function', options => '{"function": "pg_catalog.lower(text)"}')$$, '42809', NULL, 'one of other arguments');
@@ -68,7 +69,8 @@ FROM (VALUES ('labels', '{}'::jsonb, '{"label": "good"}'::jsonb, 'good', 'ok|1')
 	('format', '{}', '{"label": "x"}', 'good', 'ok|1'), ('format', '{"require": ["reasoning"]}', '{"label": "x"}', 'good', 'ok|0'),
 	('format', '{"require": ["reasoning"]}', '{"reasoning": "r"}', 'good', 'ok|1'), ('format', '{}', '{"status": "unparseable"}', 'good', 'ok|0'),
 	('format', '{"schema": {"type": "object", "required": ["a"]}}', '{"answer": "{\"a\": 1}"}', 'good', 'ok|1'),
-	('format', '{"schema": {"type": "object", "required": ["a"]}}', '{"answer": "{\"b\": 1}"}', 'good', 'ok|0'), ('format', '{"max_chars": 2}', '{"answer": "abc"}', 'good', 'ok|0'))
+	('format', '{"schema": {"type": "object", "required": ["a"]}}', '{"answer": "{\"b\": 1}"}', 'good', 'ok|0'), ('format', '{"schema": {"minLength": 3}}', '{"answer": "\"ab\""}', 'good', 'ok|0'),
+	('format', '{"max_chars": 2}', '{"answer": "abc"}', 'good', 'ok|0'))
 	v(kind, options, output, label, expected);
 SELECT is(by_function('half'), 'ok|0.5', 'a function that returns a number');
 SELECT is(by_function('told'), 'ok|1|text|{"x": 0.25}', '... an object');

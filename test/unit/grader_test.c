@@ -68,12 +68,12 @@ static void
 check_format(void)
 {
 	static char *required[] = {"reasoning"};
-	const char *schema = "{\"type\":\"object\",\"required\":[\"n\"],\"properties\":{\"n\":{\"type\":\"integer\"},"
+	const char *schema = "{\"type\":\"object\",\"required\":[\"n\"],\"properties\":{\"n\":{\"type\":\"integer\",\"maximum\":9},"
 		"\"l\":{\"type\":\"array\",\"items\":{\"enum\":[\"a\",\"b\"]}}},\"additionalProperties\":false}";
 	JudgeGrader grader = {.name = "f",.kind = JUDGE_GRADER_FORMAT};
 	JudgeGraderOutput output = {.status = GEPA_STATUS_OK,.label = "x",.answer = "{\"n\": 1, \"l\": [\"a\"]}"};
 	static const char *const breaches[] = {
-		"[]", "{}", "{\"n\": 1.5}", "{\"n\": \"1\"}", "{\"n\": 1, \"l\": [\"c\"]}", "{\"n\": 1, \"m\": 2}", "n"
+		"[]", "{}", "{\"n\": 1.5}", "{\"n\": 10}", "{\"n\": \"1\"}", "{\"n\": 1, \"l\": [\"c\"]}", "{\"n\": 1, \"m\": 2}", "n"
 	};
 
 	tap_is_double(answer(&grader, &output).score, 1, 0, "nothing is asked for");
