@@ -72,6 +72,8 @@ my $function = climbs('function', '[{"grader": "planted"}]', reflection_lm => 'w
 climbs('format', '[{"grader": "form"}]', judge => 'f', reflection_lm => 'writer_form');
 my $several = climbs('several', '[{"grader": "rubric", "weight": 2}, {"grader": "planted"}, {"grader": "form", "weight": 0.5}]', reflection_lm => 'writer_hints');
 
+is(value($node, "SELECT count(*) FROM gepa.samples WHERE run = $rubric AND label <> ''"), 0, 'samples without a label have none');
+
 # What they said and took.
 is(value($node, 'SELECT count(*) FROM curation.trace'), 0, 'a function leaves no trace');
 is( value($node, "SELECT string_agg(DISTINCT k, ' ' ORDER BY k) FROM gepa.rollouts, jsonb_object_keys(objectives) k WHERE run = $several"),
