@@ -71,6 +71,15 @@ show(Shown *shown, const char *name, const char *text)
 	shown->texts[shown->n++] = text;
 }
 
+/* Graders see texts; an image is not one, however it is written. */
+static const char *
+shown_input(const JudgeGraderSample *sample, int input)
+{
+	const char *text = sample->inputs[input];
+
+	return strncmp(text, "data:image/", 11) == 0 ? "[image]" : text;
+}
+
 static char *
 render_fields(const JudgeGrader *grader, const JudgeGraderSample *sample,
 			  const JudgeGraderOutput *output)
@@ -82,8 +91,7 @@ render_fields(const JudgeGrader *grader, const JudgeGraderSample *sample,
 	shown.names = palloc(sizeof(char *) * (sample->ninputs + 3));
 	shown.texts = palloc(sizeof(char *) * (sample->ninputs + 3));
 	for (int i = 0; i < sample->ninputs; i++)
-		show(&shown, sample->names[i],
-			 strncmp(sample->inputs[i], "data:image/", 11) == 0 ? "[image]" : sample->inputs[i]);
+		show(&shown, sample->names[i], shown_input(sample, i));
 	if (!grader->on_document)
 		show(&shown, OUTPUT_FIELD, output_text(output));
 	if (grader->show_label)
@@ -194,7 +202,7 @@ plain_document(const JudgeGrader *grader, const JudgeGraderSample *sample)
 	initStringInfo(&buf);
 	for (int i = 0; i < sample->ninputs; i++)
 	{
-		JudgeCut	cut = gepa_judge_cut(sample->inputs[i], JUDGE_WINDOW_HEAD_TAIL,
+		JudgeCut	cut = gepa_judge_cut(shown_input(sample, i), JUDGE_WINDOW_HEAD_TAIL,
 										 grader->max_chars);
 
 		if (sample->ninputs > 1)
