@@ -134,10 +134,28 @@ check_keys(const GepaJson *object, const char *argument, const char *const *keys
 	}
 }
 
+/* Else it would be passed over, and graded as if it were not there. */
+static void
+check_member(const GepaJson *object, const char *argument, const char *name, GepaJsonKind kind,
+			 const char *what)
+{
+	const GepaJson *value = gepa_json_get(object, name);
+
+	if (value != NULL && value->kind != GEPA_JSON_NULL && value->kind != kind)
+		refuse_argument(argument, psprintf("Its \"%s\" must be %s.", name, what));
+}
+
+static void
+check_texts(const GepaJson *object, const char *argument, const char *const *names, int n)
+{
+	for (int i = 0; i < n; i++)
+		check_member(object, argument, names[i], GEPA_JSON_STRING, "a text");
+}
+
 static void
 read_sample(const char *text, JudgeGraderSample *sample)
 {
-	static const char *const keys[] = {"key", "inputs", "label", "feedback", NULL};
+	static const char *const keys[] = {"key", "label", "feedback", "inputs", NULL};
 	const char *hint = "Give {\"inputs\": {\"field\": \"text\", ...}, \"label\": text, \"feedback\": text, \"key\": text}; only inputs is needed.";
 	GepaJson   *object = gepa_json_parse(text, strlen(text), NULL);
 	GepaJson   *inputs = gepa_json_get(object, "inputs");
@@ -146,6 +164,7 @@ read_sample(const char *text, JudgeGraderSample *sample)
 	if (inputs == NULL || inputs->kind != GEPA_JSON_OBJECT || inputs->nitems == 0)
 		refuse_argument("sample", hint);
 	check_keys(object, "sample", keys);
+	check_texts(object, "sample", keys, 3);
 	values = palloc(sizeof(char *) * inputs->nitems);
 	for (int i = 0; i < inputs->nitems; i++)
 	{
@@ -165,7 +184,7 @@ static void
 read_output(const char *text, JudgeGraderOutput *output)
 {
 	static const char *const keys[] = {
-		"label", "score", "positive", "reasoning", "answer", "status", "detail", "trace", NULL
+		"label", "reasoning", "answer", "status", "detail", "score", "positive", "trace", NULL
 	};
 	GepaJson   *object = gepa_json_parse(text, strlen(text), NULL);
 	const char *status = gepa_json_get_string(object, "status");
@@ -174,11 +193,16 @@ read_output(const char *text, JudgeGraderOutput *output)
 	StringInfoData buf;
 
 	check_keys(object, "output", keys);
+	check_texts(object, "output", keys, 5);
+	check_member(object, "output", "score", GEPA_JSON_NUMBER, "a number from 0 to 1");
+	check_member(object, "output", "positive", GEPA_JSON_BOOL, "true or false");
 	output->status = GEPA_STATUS_OK;
 	if (status != NULL && !gepa_status_parse(status, &output->status))
 		refuse_argument("output", psprintf("\"%s\" is no status.", status));
 	output->label = gepa_json_get_string(object, "label");
 	output->scored = gepa_json_get_number(object, "score", &output->score);
+	if (output->scored && !(output->score >= 0 && output->score <= 1))
+		refuse_argument("output", "Its \"score\" must be a number from 0 to 1.");
 	output->positive = positive != NULL && positive->boolean;
 	output->reasoning = gepa_json_get_string(object, "reasoning");
 	output->answer = gepa_json_get_string(object, "answer");

@@ -263,6 +263,15 @@ read_rubric(JudgeGrader *grader, const GepaJson *options)
 	}
 }
 
+/* Of few digits, so that it is one wherever it is read. */
+static bool
+is_number(const char *text)
+{
+	size_t		length = strlen(text);
+
+	return length > 0 && length < 7 && strspn(text, "0123456789") == length;
+}
+
 static void
 read_reward(JudgeGrader *grader, const GepaJson *options)
 {
@@ -286,6 +295,9 @@ read_reward(JudgeGrader *grader, const GepaJson *options)
 		refuse("low", "Give numbers \"low\" < \"high\": the bounds that scores are clamped to; they are 0 and 1 where nothing is said.");
 	if (label != NULL && label->kind != GEPA_JSON_STRING && label->kind != GEPA_JSON_NUMBER)
 		refuse("label", "Give the name or the number (from 0) of the class whose probability counts.");
+	if (label != NULL && grader->api != JUDGE_REWARD_CLASSIFY &&
+		(grader->api != JUDGE_REWARD_POOLING || !is_number(label->text)))
+		refuse("label", "The api \"classify\" takes a name or a number, \"pooling\" a whole number from 0, the others give one score.");
 	grader->class_label = label == NULL ? NULL : pstrdup(label->text);
 	if (grader->api == JUDGE_REWARD_SCORE && grader->on_document && grader->instructions == NULL)
 		refuse("instructions", "The api \"score\" compares two texts: say what a document is compared with.");

@@ -45,7 +45,7 @@ FROM (VALUES ('labels', NULL, '{"scale": 1}'), ('labels', 'test_lm', '{}'), ('la
 	('rubric', 'test_lm', '{"criteria": [{"name": "n", "description": "d", "weight": 0}]}'), ('rubric', 'test_lm', '{"criteria": [{"name": "n", "description": "d", "odd": 1}]}'),
 	('rubric', 'test_lm', '{"criteria": [{"name": "n", "description": "d"}, {"name": "n", "description": "e"}]}'),
 	('rubric', 'test_lm', '{"target": "label", "criteria": [{"name": "n", "description": "d"}]}'), ('reward_model', NULL, '{}'),
-	('reward_model', 'test_lm', '{"api": "rank"}'), ('reward_model', 'test_lm', '{"low": 1, "high": 1}'), ('reward_model', 'test_lm', '{"api": "score", "target": "document"}'),
+	('reward_model', 'test_lm', '{"api": "rank"}'), ('reward_model', 'test_lm', '{"api": "pooling", "label": "good"}'), ('reward_model', 'test_lm', '{"api": "chat", "label": "1"}'), ('reward_model', 'test_lm', '{"low": 1, "high": 1}'), ('reward_model', 'test_lm', '{"api": "score", "target": "document"}'),
 	('function', NULL, '{}'), ('format', NULL, '{"require": []}'), ('format', NULL, '{"schema": "x"}'), ('format', NULL, '{"schema": {"properties": [1]}}'),
 	('format', NULL, '{"schema": {"pattern": "^a"}}'), ('format', NULL, '{"max_chars": 0}'), ('odd', NULL, '{}')) v(kind, lm, options);
 SELECT throws_ok($$SELECT gepa.create_grader('g', 'function', options => '{"function": "test_data.none(jsonb,jsonb)"}')$$, '42883', NULL, 'a function that is not there');
@@ -72,6 +72,9 @@ FROM (VALUES ('labels', '{}'::jsonb, '{"label": "good"}'::jsonb, 'good', 'ok|1')
 	('format', '{"schema": {"type": "object", "required": ["a"]}}', '{"answer": "{\"b\": 1}"}', 'good', 'ok|0'), ('format', '{"schema": {"minLength": 3}}', '{"answer": "\"ab\""}', 'good', 'ok|0'),
 	('format', '{"max_chars": 2}', '{"answer": "abc"}', 'good', 'ok|0'))
 	v(kind, options, output, label, expected);
+SELECT throws_ok(format($$SELECT gepa.grade('test', %L, %L)$$, sample, output), '22023', NULL, format('by hand: %s, %s', sample, output))
+FROM (VALUES ('{"inputs": {"body": "text"}, "label": true}', '{}'), ('{"inputs": {"body": "text"}}', '{"label": true}'), ('{"inputs": {"body": "text"}}', '{"score": "1"}'),
+	('{"inputs": {"body": "text"}}', '{"score": 7}'), ('{"inputs": {"body": "text"}}', '{"positive": 1}'), ('{"inputs": {"body": "text"}}', '{"status": 5}')) v(sample, output);
 SELECT is(by_function('half'), 'ok|0.5', 'a function that returns a number');
 SELECT is(by_function('told'), 'ok|1|text|{"x": 0.25}', '... an object');
 SELECT is(by_function('raises'), 'function_error|The function raised 22012: no', '... an error');
