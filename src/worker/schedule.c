@@ -106,6 +106,9 @@ gepa_worker_create_schedule(StoreSchedule *schedule)
 	check_numbers(schedule);
 	check_times(schedule);
 	gepa_worker_check_start(&request);
+	if (schedule->if_better)
+		gepa_worker_check_labelled(schedule->dataset,
+								   "Use deploy => 'never' and see gain and held_out_n in gepa.runs, or a dataset with labels.");
 	gepa_worker_require("gepa.create_schedule");
 	if (!gepa_worker_has_room(WORKER_KIND_SCHEDULE))
 		ereport(ERROR,

@@ -722,6 +722,16 @@ gepa_worker_check_start(const WorkerStartRequest *request)
 	check_names(&start);
 }
 
+void
+gepa_worker_check_labelled(const char *dataset, const char *hint)
+{
+	if (gepa_store_get_dataset(dataset)->label == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dataset \"%s\" has no labels to compare versions by", dataset),
+				 errhint("%s", hint)));
+}
+
 /* In order of their keys, so that the same rows give the same. */
 void
 gepa_worker_digest_samples(const WorkerStartRequest *request, uint8 *digest)

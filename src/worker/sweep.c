@@ -161,6 +161,8 @@ want_point(Plan *plan, const char *lm, char *identity, const WorkerSetting *sett
 		return;
 	request = point_request(plan->sweep, point);
 	gepa_worker_check_start(&request);
+	gepa_worker_check_labelled(request.dataset,
+							   "A sweep measures on held-out labels. Start runs with option \"task_lm\", or use a dataset with labels.");
 	plan->npoints++;
 }
 

@@ -147,6 +147,9 @@ extern int	gepa_worker_start_run(const WorkerStartRequest *request);
 /* Its checks of what is named, without reading samples; raises. */
 extern void gepa_worker_check_start(const WorkerStartRequest *request);
 
+/* Raises 22023 for a dataset without labels, by which versions are compared. */
+extern void gepa_worker_check_labelled(const char *dataset, const char *hint);
+
 /* schedule.c */
 
 /*
