@@ -57,13 +57,17 @@ extern bool gepa_apply_graders_need_label(const ApplyGraders *graders);
 typedef struct ApplyGrading ApplyGrading;
 
 /*
- * Calls that are not kept yet, of several gradings that are under way at a time: what one
- * asks the others wait for.  It must outlive them.
+ * What several gradings that are under way at a time have in common: calls that are not kept
+ * yet, so that what one asks the others wait for, and the wish to stop.  It must outlive
+ * them.
  */
 typedef struct ApplyAsked
 {
 	MemoryContext context;
 	struct List *keys;
+	const volatile bool *stop;	/* once it is set no function is called, and
+								 * what it would have said comes out as
+								 * failed; NULL = nobody sets it */
 } ApplyAsked;
 
 typedef struct ApplyGrade

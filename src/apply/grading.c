@@ -116,16 +116,30 @@ settle(ApplyGrading *grading, Task *task, int grader, const JudgeGraderResult *r
 		grading->complete = lappend(grading->complete, task);
 }
 
+static bool
+is_to_stop(const ApplyGrading *grading)
+{
+	return grading->asked->stop != NULL && *grading->asked->stop;
+}
+
 static void
 call_function(ApplyGrading *grading, Task *task, int grader)
 {
 	JudgeGraderResult result = {0};
-	StoreCall	call;
+	StoreCall	call = {.stopped = is_to_stop(grading)};
 
-	gepa_store_call_grader(grading->graders->graders[grader].stored,
-						   gepa_judge_grader_sample_json(task->sample),
-						   gepa_judge_grader_output_json(task->output), &call);
-	if (call.error == NULL)
+	if (!call.stopped)
+		gepa_store_call_grader(grading->graders->graders[grader].stored,
+							   gepa_judge_grader_sample_json(task->sample),
+							   gepa_judge_grader_output_json(task->output),
+							   grading->asked->stop, &call);
+	if (call.stopped)
+	{
+		result.status = GEPA_STATUS_CANCELLED;
+		result.score = NAN;
+		result.detail = pstrdup("The function was not called to its end: it was to stop.");
+	}
+	else if (call.error == NULL)
 		gepa_judge_grader_read_value(call.result, &result);
 	else
 	{

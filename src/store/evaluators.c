@@ -149,10 +149,10 @@ gepa_store_read_evaluation(const char *result, StoreEvaluation *evaluation)
 
 void
 gepa_store_evaluate(Oid evaluator, const char *sample, const char *candidate,
-					StoreEvaluation *evaluation)
+					const volatile bool *stop, StoreEvaluation *evaluation)
 {
 	StoreCall	call = {.function = evaluator,.nargs = 2,.types = {JSONBOID, JSONBOID},
-	.args = {sample, candidate}};
+	.args = {sample, candidate},.stop = stop};
 
 	memset(evaluation, 0, sizeof(StoreEvaluation));
 	gepa_store_call_function(&call);

@@ -12,7 +12,9 @@
  * it wrote, locked, set or announced is gone.  What is not transactional stays: sequences
  * have moved on, session-level advisory locks are taken back here, and what
  * was sent elsewhere was sent.  Errors are data.  So is the statement timeout, which is
- * armed here where no statement has done so, which is in background workers.
+ * armed here where no statement has done so, which is in background workers.  A worker
+ * that is asked to stop cancels the call: a timer looks for that, because the function
+ * looks at nothing else.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,6 +30,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/latch.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -41,11 +44,13 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "store/store_internal.h"
 
 #define CALL_PATH "pg_catalog, pg_temp"
+#define LOOK_MS 100				/* for a request to stop */
 
 /*
  * Finding
@@ -238,6 +243,46 @@ disarm_timeout(void)
 		QueryCancelPending = false;
 }
 
+/*
+ * Requests to stop
+ */
+
+static TimeoutId look_timeout;
+static const volatile bool *stop_flag;
+
+/* In a signal handler; the flag is set once and read again by those who decide. */
+static void
+look_for_stop(void)
+{
+	if (!*stop_flag)
+		return;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static void
+watch_for_stop(const volatile bool *flag)
+{
+	static bool registered = false;
+
+	if (!registered)
+		look_timeout = RegisterTimeout(USER_TIMEOUT, look_for_stop);
+	registered = true;
+	stop_flag = flag;
+	enable_timeout_every(look_timeout,
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_MS), LOOK_MS);
+}
+
+static void
+end_watch(void)
+{
+	disable_timeout(look_timeout, false);
+	/* it may have come when the call was over */
+	if (*stop_flag)
+		QueryCancelPending = false;
+}
+
 /* Everything that lives in scratch is gone with the subtransaction's own memory. */
 static void
 attempt(StoreCall *call, MemoryContext context, MemoryContext scratch)
@@ -281,8 +326,13 @@ gepa_store_call_function(StoreCall *call)
 	call->result = NULL;
 	call->error = NULL;
 	INSTR_TIME_SET_CURRENT(start);
+	if (call->stop != NULL)
+		watch_for_stop(call->stop);
 	attempt(call, context, scratch);
+	if (call->stop != NULL)
+		end_watch();
 	INSTR_TIME_SET_CURRENT(end);
+	call->stopped = call->error != NULL && call->stop != NULL && *call->stop;
 	INSTR_TIME_SUBTRACT(end, start);
 	call->latency_ms = INSTR_TIME_GET_MILLISEC(end);
 	MemoryContextDelete(scratch);

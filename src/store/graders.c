@@ -166,7 +166,7 @@ gepa_store_find_grader_function(StoreGrader *grader)
 /* Whoever uses somebody's grader does not lend his rights to its function. */
 void
 gepa_store_call_grader(const StoreGrader *grader, const char *sample, const char *output,
-					   StoreCall *call)
+					   const volatile bool *stop, StoreCall *call)
 {
 	Oid			userid;
 	int			sec_context;
@@ -177,6 +177,7 @@ gepa_store_call_grader(const StoreGrader *grader, const char *sample, const char
 	memcpy(call->types, function_kind.args, sizeof(call->types));
 	call->args[0] = sample;
 	call->args[1] = output;
+	call->stop = stop;
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(grader->owner, sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);

@@ -57,6 +57,9 @@ typedef struct StoreCall
 	Oid			types[STORE_FUNCTION_MAX_ARGS];
 	const char *args[STORE_FUNCTION_MAX_ARGS];	/* as their types' input takes
 												 * them */
+	const volatile bool *stop;	/* the caller is to stop once this is set, and
+								 * so is the function; NULL = nobody sets it */
+	bool		stopped;		/* out: that is why there is no result */
 	char	   *result;			/* out: as text; NULL = SQL NULL, or it failed */
 	ErrorData  *error;			/* out: NULL = none */
 	double		latency_ms;		/* out */

@@ -39,9 +39,13 @@ extern void gepa_store_name_grader_function(const char *name, StoreFunction *fun
 /* That of a grader as it is now, to be called for the grader's owner; raises likewise. */
 extern void gepa_store_find_grader_function(StoreGrader *grader);
 
-/* Call it, with the rights of the grader's owner, as gepa_store_call_function(). */
+/*
+ * Call it, with the rights of the grader's owner, as gepa_store_call_function(); stop as
+ * in StoreCall.
+ */
 extern void gepa_store_call_grader(const StoreGrader *grader, const char *sample,
-								   const char *output, StoreCall *call);
+								   const char *output, const volatile bool *stop,
+								   StoreCall *call);
 
 /* What a grader said of what it was shown, kept for a role; false when it did not. */
 extern bool gepa_store_find_grade(const uint8 *grader, Oid owner, const uint8 *shown,

@@ -41,11 +41,11 @@ typedef struct StoreEvaluation
 } StoreEvaluation;
 
 /*
- * Call it, as gepa_store_call_function(); sample is NULL or JSON text, as candidate is.
- * What it returns but must not is function_error, like an ERROR.
+ * Call it, as gepa_store_call_function(); sample is NULL or JSON text, as candidate is;
+ * stop as in StoreCall.  What it returns but must not is function_error, like an ERROR.
  */
 extern void gepa_store_evaluate(Oid evaluator, const char *sample, const char *candidate,
-								StoreEvaluation *evaluation);
+								const volatile bool *stop, StoreEvaluation *evaluation);
 
 /* The same of what it returned, without a call; result NULL = SQL NULL. */
 extern void gepa_store_read_evaluation(const char *result, StoreEvaluation *evaluation);

@@ -581,7 +581,8 @@ end_round(Evaluation *eval)
 	gepa_worker_outputs_close(eval->outputs);
 	gepa_worker_grading_close(eval->grading);
 	eval->outputs = NULL;
-	if (eval->failed && !eval->closed && eval->run->exhausted == NULL)
+	if (eval->failed && !eval->closed && eval->run->exhausted == NULL &&
+		!gepa_worker_stop_requested())
 		put_off(eval);
 	if (eval->failed)
 		return false;

@@ -6,8 +6,7 @@
  * The function runs here, in the worker, as the run's owner; there is nothing to wait
  * for.  So a poll calls it for SLICE_MS, sample after sample in one transaction, and
  * commits what came in: reflections that are under way, and requests to stop, are looked at
- * in between.  A call that takes longer is cancelled when the run is asked to stop: a timer
- * looks for that, because the function looks at nothing else.
+ * in between.  A call that takes longer is cancelled when the run is asked to stop.
  *
  * A call that fails is a rollout with status function_error.  It has the score that
  * run option error_score gives it.  Without one it has none, in default mode, and
@@ -25,15 +24,12 @@
 #include <math.h>
 
 #include "miscadmin.h"
-#include "utils/timeout.h"
-#include "utils/timestamp.h"
 
 #include "base/clock.h"
 #include "worker/worker_text.h"
 
 #define SLICE_MS 200
 #define FLUSH_ROLLOUTS 32
-#define LOOK_MS 100				/* for a request to stop */
 
 struct WorkerTrial
 {
@@ -51,43 +47,6 @@ struct WorkerTrial
 };
 
 typedef struct WorkerTrial Trial;
-
-/*
- * Requests to stop
- */
-
-static TimeoutId look_timeout;
-
-/* In a signal handler; the flag is set once and read again by those who decide. */
-static void
-look_for_stop(void)
-{
-	if (!*gepa_worker_stop_flag())
-		return;
-	InterruptPending = true;
-	QueryCancelPending = true;
-	SetLatch(MyLatch);
-}
-
-static void
-watch_for_stop(bool on)
-{
-	static bool registered = false;
-
-	if (!registered)
-		look_timeout = RegisterTimeout(USER_TIMEOUT, look_for_stop);
-	registered = true;
-	if (on)
-		enable_timeout_every(look_timeout,
-							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_MS), LOOK_MS);
-	else
-	{
-		disable_timeout(look_timeout, false);
-		/* it may have come when the call was over */
-		if (*gepa_worker_stop_flag())
-			QueryCancelPending = false;
-	}
-}
 
 /*
  * Rollouts
@@ -278,9 +237,8 @@ call(Trial *trial, int slot, StoreEvaluation *evaluation)
 {
 	char	   *sample = sample_json(trial->run, sample_of(trial, slot));
 
-	watch_for_stop(true);
-	gepa_store_evaluate(trial->evaluator.function, sample, trial->candidate, evaluation);
-	watch_for_stop(false);
+	gepa_store_evaluate(trial->evaluator.function, sample, trial->candidate,
+						gepa_worker_stop_flag(), evaluation);
 	return evaluation->status == GEPA_STATUS_OK || !gepa_worker_stop_requested();
 }
 

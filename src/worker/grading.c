@@ -80,6 +80,7 @@ asked_of(WorkerRun *run)
 	{
 		run->asked_graders = MemoryContextAllocZero(run->context, sizeof(ApplyAsked));
 		run->asked_graders->context = run->context;
+		run->asked_graders->stop = gepa_worker_stop_flag();
 	}
 	return run->asked_graders;
 }

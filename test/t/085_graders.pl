@@ -100,6 +100,29 @@ is( value($node, "SELECT count(*) FILTER (WHERE score IS NULL) BETWEEN 20 AND 10
 	bool_and(graders -> 0 ->> 'score' IS NOT NULL), bool_and((graders -> 1 ->> 'score' IS NULL) = (score IS NULL)) FROM gepa.rollouts WHERE run = $blurred"),
 	't|t|t|t', '... and no score is invented, nor the mean of the others taken');
 
+# A function that takes its time does not keep a run from stopping.
+value($node, <<'SQL');
+CREATE FUNCTION curation.slow(sample jsonb, output jsonb) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN 1; END $$;
+SELECT gepa.create_grader('slow', 'function', options => '{"function": "curation.slow(jsonb,jsonb)"}');
+SQL
+my $slow = start_run($node, budget => 60, dataset => 'bare', reflection_lm => 'writer_hints', options => '{"graders": [{"grader": "slow"}], "max_examples": 0}');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), 'a grader sleeps');
+value($node, "SELECT gepa.stop($slow)");
+is(wait_run($node, $slow), 'stopped', '... and is cancelled when the run is stopped');
+is(value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $slow AND graders IS NOT NULL"), 0, '... which is no result');
+value($node, "CREATE OR REPLACE FUNCTION curation.slow(sample jsonb, output jsonb) RETURNS float8 LANGUAGE sql AS 'SELECT 1::float8'; SELECT gepa.resume($slow)");
+is(wait_run($node, $slow), 'finished', '... and it is asked again when it goes on') or diag(run_value($node, $slow, 'reason'));
+is(run_flaws($node, $slow), '', '... whole');
+
+# What compares versions by labels says at once that there are none.
+for my $call ("gepa.sweep('j', 'bare', '{judge}', 'writer', 40, options => '{\"graders\": [{\"grader\": \"planted\"}]}')",
+	"gepa.create_schedule('s', 'j', 'bare', 'writer', every => '1 day', deploy => 'if_better', options => '{\"graders\": [{\"grader\": \"planted\"}]}')")
+{
+	my (undef, undef, $said) = $node->psql('postgres', "SELECT $call");
+	like($said, qr/dataset "bare" has no labels to compare versions by.*HINT/s, 'without labels there is no comparison') or diag($call);
+}
+is(value($node, 'SELECT count(*) FROM gepa.runs WHERE status IN (\'waiting\', \'running\')'), 0, '... and no run for it');
+
 # The reference mode needs a number.
 value($node, <<'SQL');
 CREATE TABLE curation.broken ();
