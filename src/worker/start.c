@@ -76,8 +76,8 @@ check_identity(const Start *start, const JudgeServers *lms)
 static void
 note_confidence(Start *start, const LmServer *lm)
 {
-	if (start->options.metric == JUDGE_METRIC_CONFIDENCE && !lm->logprobs &&
-		start->version->spec->votes <= 1)
+	if (start->options.metric == JUDGE_METRIC_CONFIDENCE && start->graders == NULL &&
+		!lm->logprobs && start->version->spec->votes <= 1)
 		start->notes = lappend(start->notes,
 							   psprintf("LM \"%s\" gives no log-probabilities and the judge takes no votes: metric \"confidence\" cannot tell how sure it is, and right answers score 1.",
 										lm->name));
@@ -621,11 +621,26 @@ note_no_test(Start *start)
 		add_note(start, "there are no test samples: gepa.report() will have nothing held out to measure on");
 }
 
+/* What graders take the place of. */
+static void
+note_idle_metric(Start *start)
+{
+	static const char *const names[] = {"metric", "confidence"};
+	const char *options = start->request->options;
+	const GepaJson *given = gepa_json_parse(options, strlen(options), NULL);
+
+	for (int i = 0; i < lengthof(names) && start->graders != NULL; i++)
+		if (gepa_json_get(given, names[i]) != NULL)
+			add_note(start, "run option \"%s\" has no effect: graders take the place of the metric",
+					 names[i]);
+}
+
 static void
 note_idle_options(Start *start)
 {
 	const char *idle = gepa_worker_idle_options(start->request->options, &start->options);
 
+	note_idle_metric(start);
 	if (idle != NULL)
 		add_note(start, "options without effect in mode \"%s\": %s",
 				 start->options.mode == ENGINE_MODE_DEFAULT ? "default" : "reference", idle);

@@ -104,6 +104,9 @@ SELECT gepa.start('test_judge', 'graded', 'test_lm', 200) AS run \gset
 SELECT results_eq(format($$SELECT options -> 'graders' -> 0 ->> 'grader', (options -> 'graders' -> 0 ->> 'weight')::int, length(options -> 'graders' -> 0 ->> 'digest') FROM gepa.runs WHERE run = %s$$, :run),
 	$$VALUES ('half', 1, 64)$$, 'a run has the graders of its dataset, and what they were');
 SELECT is_empty(format('SELECT * FROM gepa.samples WHERE run = %s AND label IS NOT NULL', :run), '... and no labels');
+SELECT gepa.start('test_judge', 'graded', 'test_lm', 200, options => '{"metric": "confidence"}') AS run \gset
+SELECT is((SELECT array_agg(n) FROM gepa.runs, jsonb_array_elements_text(notes) n WHERE run = :run AND n ~ 'metric'),
+	'{"run option \"metric\" has no effect: graders take the place of the metric"}', 'a metric beside graders is told to be idle');
 SELECT throws_ok($$SELECT * FROM gepa.grader_agreement('half', 'bare')$$, '22023', NULL, 'agreement is that of graders of documents');
 
 ------------------------------------------------------------------ privileges
