@@ -419,6 +419,7 @@ store_import(const Import *import, char *dataset)
 	StoreRun	run = {0};
 	StoreImport store = {.run = &run};
 
+	run.imported = true;
 	run.judge = import->version->judge;
 	run.seed_version = import->version->version;
 	run.dataset = dataset;

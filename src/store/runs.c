@@ -21,9 +21,9 @@ static const char *const status_names[] = {
 
 static StoreStatement insert_run = {
 	.sql = "INSERT INTO gepa.run (judge, seed_version, dataset, owner, lm, lm_identity,"
-	" reflection_lm, budget, seed, options, notes, proposer_owner)"
+	" reflection_lm, budget, seed, options, notes, proposer_owner, imported)"
 	" VALUES ($1, $2, $3, $4::regrole, $5, $6, $7, $8, $9, $10::jsonb, $11::jsonb,"
-	" nullif($12, 0)::regrole)"
+	" nullif($12, 0)::regrole, CASE WHEN $13 THEN '{}'::jsonb END)"
 	" RETURNING run"
 };
 
@@ -160,6 +160,7 @@ gepa_store_create_run(const StoreRun *run, const char *notes, char *const *input
 	gepa_store_arg_text(&args, run->options);
 	gepa_store_arg_text(&args, notes);
 	gepa_store_arg_oid(&args, run->proposer_owner);
+	gepa_store_arg_bool(&args, run->imported);
 	gepa_store_run(&scope, &insert_run, &args);
 	id = gepa_store_int(0, 1, 0);
 	if (run->text != NULL)
