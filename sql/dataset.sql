@@ -47,7 +47,6 @@ FROM (VALUES
 	(15, $$NULL, 'regress_curation.labels', 'id', '{body}', 'keep'$$),
 	(16, $$'x', NULL, 'id', '{body}', 'keep'$$),
 	(17, $$'x', 'regress_curation.labels', NULL, '{body}', 'keep'$$),
-	(18, $$'x', 'regress_curation.labels', 'id', '{body}', NULL$$),
 	(19, $$'x', 'regress_curation.labels', 'id', '{body}', 'keep', options => '{"colour": 1}'$$),
 	(20, $$'x', 'regress_curation.labels', 'id', '{body}', 'keep', options => '[]'$$),
 	(21, $$'x', 'SELECT', 'id', '{body}', 'keep'$$),
