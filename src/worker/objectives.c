@@ -76,8 +76,8 @@ parse_all(WorkerRun *run, int n, const char *const *texts)
 }
 
 /*
- * An evaluator's failure has no objectives: what it is to count for all in all, it counts
- * for each.
+ * An evaluator's failure, and a document that the endpoint rejects, have no objectives: what
+ * they are to count for all in all, they count for each.
  */
 static double *
 by_name(WorkerRun *run, int n, const char *const *texts, const double *scores)
@@ -92,7 +92,7 @@ by_name(WorkerRun *run, int n, const char *const *texts, const double *scores)
 
 			if (parsed[i] == NULL ||
 				!gepa_json_get_number(parsed[i], run->objective_names[k], value))
-				*value = parsed[i] == NULL && run->row->text != NULL ? scores[i] : NAN;
+				*value = parsed[i] == NULL ? scores[i] : NAN;
 		}
 	return values;
 }
@@ -138,7 +138,7 @@ gepa_worker_observe_scores(WorkerRun *run, const EngineStep *step, const double 
 	if (!wanted)
 		return gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
 										  0, NULL, NULL);
-	if (run->row->text == NULL && !has_any(step->nsamples, objectives))
+	if (run->row->text == NULL && run->nobjectives == 0 && !has_any(step->nsamples, objectives))
 		return gepa_engine_observe_scores(run->engine, step->step, step->nsamples, scores,
 										  run->seed->nlabels,
 										  (const char *const *) run->seed->labels,

@@ -100,6 +100,13 @@ is( value($node, "SELECT count(*) FILTER (WHERE score IS NULL) BETWEEN 20 AND 10
 	bool_and(graders -> 0 ->> 'score' IS NOT NULL), bool_and((graders -> 1 ->> 'score' IS NULL) = (score IS NULL)) FROM gepa.rollouts WHERE run = $blurred"),
 	't|t|t|t', '... and no score is invented, nor the mean of the others taken');
 
+# A document that the endpoint rejects has a score of 0, and so it counts for each objective.
+create_lm($node, 'picky', $mock, 'judge-rules+reject-20');
+my $rejected = start_run($node, budget => 120, dataset => 'bare', options => reference_mode('{"graders": [{"grader": "planted"}], "frontier_type": "hybrid", "task_lm": "picky", "max_examples": 0}'));
+is(wait_run($node, $rejected), 'finished', 'rejected documents in a frontier of objectives') or diag(run_value($node, $rejected, 'reason'));
+cmp_ok(value($node, "SELECT count(*) FROM gepa.rollouts WHERE run = $rejected AND status = 'http_error' AND score = 0"), '>', 0, '... score 0');
+is(value($node, "SELECT difference FROM gepa.replay($rejected)"), '', '... and a replay agrees');
+
 # A function that takes its time does not keep a run from stopping.
 value($node, <<'SQL');
 CREATE FUNCTION curation.slow(sample jsonb, output jsonb) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN 1; END $$;
