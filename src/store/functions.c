@@ -46,6 +46,7 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "base/attempt.h"
 #include "base/compat.h"
 #include "store/store_internal.h"
 
@@ -113,6 +114,40 @@ gepa_store_check_function(Oid function, const StoreFunctionKind *kind, Oid useri
 				 errmsg("permission denied for function %s", found->name),
 				 errhint("GRANT EXECUTE ON FUNCTION %s TO %s.", found->name,
 						 quote_identifier(GetUserNameFromId(userid, false)))));
+}
+
+typedef struct Signature
+{
+	const char *text;
+	Oid			function;
+} Signature;
+
+static void
+read_signature(void *argument)
+{
+	Signature  *signature = argument;
+
+	signature->function =
+		DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(signature->text)));
+}
+
+/* What is wrong with a name core says without a way out. */
+Oid
+gepa_store_named_function(const char *name, const StoreFunctionKind *kind)
+{
+	Signature	signature = {.text = name};
+	ErrorData  *error = gepa_attempt(read_signature, &signature);
+
+	if (error == NULL)
+		return signature.function;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	ereport(ERROR,
+			(errcode(error->sqlerrcode),
+			 errmsg("%s \"%s\" is no function: %s", kind->what, name, error->message),
+			 errhint("Name a function %s, with the types of its arguments, such as 'my_schema.propose(text, text, jsonb)'.",
+					 kind->declaration)));
+	return InvalidOid;
 }
 
 /* Its name is qualified, types included, so no search_path matters. */

@@ -152,9 +152,8 @@ static const StoreFunctionKind function_kind = {
 void
 gepa_store_name_grader_function(const char *name, StoreFunction *function)
 {
-	Datum		oid = DirectFunctionCall1(regprocedurein, CStringGetDatum(name));
-
-	gepa_store_check_function(DatumGetObjectId(oid), &function_kind, GetUserId(), function);
+	gepa_store_check_function(gepa_store_named_function(name, &function_kind), &function_kind,
+							  GetUserId(), function);
 }
 
 void

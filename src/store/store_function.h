@@ -38,6 +38,9 @@ typedef struct StoreFunction
 	Oid			function;		/* once it was found */
 } StoreFunction;
 
+/* The one that a user names, with the types of its arguments; raises what is wrong with that. */
+extern Oid	gepa_store_named_function(const char *name, const StoreFunctionKind *kind);
+
 /*
  * Raises 42883 for what does not exist, 42809 for what is no such function, and 42501
  * unless userid may execute it.

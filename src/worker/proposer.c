@@ -33,20 +33,10 @@ static const StoreFunctionKind proposer_kind = {
 char *
 gepa_worker_find_proposer(const char *signature, Oid *owner)
 {
-	LOCAL_FCINFO(fcinfo, 1);
 	StoreFunction found;
-	Datum		function;
 
-	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = CStringGetTextDatum(signature);
-	fcinfo->args[0].isnull = false;
-	function = to_regprocedure(fcinfo);
-	if (fcinfo->isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function \"%s\" of run option \"proposer\" does not exist", signature),
-				 errhint("Name it with the types of its arguments, such as 'my_schema.propose(text, text, jsonb)'.")));
-	gepa_store_check_function(DatumGetObjectId(function), &proposer_kind, GetUserId(), &found);
+	gepa_store_check_function(gepa_store_named_function(signature, &proposer_kind),
+							  &proposer_kind, GetUserId(), &found);
 	*owner = found.owner;
 	return found.name;
 }

@@ -70,6 +70,8 @@ FROM (VALUES
 	(19, '{"seed_from": "test_judge"}', '^22023 .*two seeds have the same texts'),
 	(20, '{"seed_from": ""}', '^22023 .*seed_from'),
 	(21, '{"proposer": "missing(text, text, jsonb)"}', '^42883 .*missing.*with the types of its arguments'),
+	(27, '{"proposer": "(((("}', '^42602 .*proposer "\(\(\(\(" is no function.*with the types of its arguments'),
+	(28, '{"proposer": "missing"}', '^22P02 .*proposer "missing" is no function.*with the types of its arguments'),
 	(22, '{"proposer": "test_schema.counts(text, text, jsonb)"}', '^42809 .*counts.*cannot be used as proposer / It returns integer.*RETURNS text'),
 	(23, '{"proposer": "test_schema.several(text, text, jsonb)"}', '^42809 .*several.*a set of text'),
 	(24, '{"proposer": "test_schema.few(text, text)"}', '^42809 .*few'),
