@@ -10,6 +10,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "base/compat.h"
 #include "judge/judge.h"
 
 /* Number of the prompt layout; part of every digest. */
@@ -119,7 +120,7 @@ extern void gepa_judge_put_reasons(StringInfo buf, const char *sample_feedback,
 								   const JudgeVerdict *verdict);
 
 /* spec.c: raise 22023 */
-extern void gepa_judge_refuse_option(const char *name, const char *hint) pg_attribute_noreturn();
+GEPA_NORETURN extern void gepa_judge_refuse_option(const char *name, const char *hint);
 
 /* sampling.c: options votes, effort and thinking_budget, read and written back */
 
