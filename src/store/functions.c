@@ -371,7 +371,7 @@ gepa_store_call_function(StoreCall *call)
 	INSTR_TIME_SUBTRACT(end, start);
 	call->latency_ms = INSTR_TIME_GET_MILLISEC(end);
 	MemoryContextDelete(scratch);
-	if (IsBackgroundWorker)
+	if (MyBackendType == B_BG_WORKER)
 		LockReleaseSession(USER_LOCKMETHOD);
 	else if (call->error != NULL && call->error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ReThrowError(call->error);
