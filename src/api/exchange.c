@@ -22,6 +22,8 @@ static const char *const kind_names[] = {
 	"null", "true or false", "a number", "a string", "an array", "an object"
 };
 
+static char *format_text(const char *format, va_list args) pg_attribute_printf(1, 0);
+
 static char *
 format_text(const char *format, va_list args)
 {
