@@ -49,7 +49,7 @@ UPDATE d SET n = 7 WHERE id = 6;
 DELETE FROM d WHERE id = 8;
 SELECT 'ready';
 DO $$ BEGIN
-	WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted) LOOP
+	WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))) LOOP
 		PERFORM pg_sleep(0.01);
 	END LOOP;
 END $$;
